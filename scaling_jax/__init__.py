@@ -1,0 +1,1 @@
+"""A JAX/TPU scaling-law testbed: plan, train, fit, predict and show."""
