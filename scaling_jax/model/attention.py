@@ -1,0 +1,76 @@
+"""Causal self-attention with grouped query heads."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from scaling_jax.config import Shape
+from scaling_jax.model import init
+from scaling_jax.model.layers import rms_norm
+from scaling_jax.model.rotary import rotate
+
+
+class Attention(nnx.Module):
+    """Multi-head causal attention; `n_heads / n_kv_heads` query heads share a key and a value.
+
+    Queries, keys and values come from one matrix laid out `D x G x (R + 2) x K`: for each of
+    the G key/value heads its R query heads, then the key, then the value. One product is
+    faster than three, and the groups stay separable across devices.
+    """
+
+    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
+        self.shape = shape
+        d, k, g = shape.d_model, shape.head_size, shape.kv_heads
+        r = shape.n_heads // g
+        self.qkv = nnx.Param(init.normal(rngs.params(), (d, g, r + 2, k), fan_in=d))
+        self.out = nnx.Param(
+            init.normal(
+                rngs.params(), (g, r, k, d), fan_in=shape.d_attn, gain=init.residual_scale(shape)
+            )
+        )
+        if shape.qk_norm:
+            self.query_gain = nnx.Param(jnp.ones(k, jnp.float32))
+            self.key_gain = nnx.Param(jnp.ones(k, jnp.float32))
+
+    def __call__(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
+        """Attend within each of the `N / seq_len` sequences stacked in the rows of `x_NxD`."""
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = self._heads(x_NxD, seq_len)
+        y_BxTxHxK = causal_attention(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK)
+        y_NxA = y_BxTxHxK.reshape(x_NxD.shape[0], -1)
+        return y_NxA @ self.out[...].astype(x_NxD.dtype).reshape(y_NxA.shape[1], -1)
+
+    def _heads(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        g, k = self.shape.kv_heads, self.shape.head_size
+        r = self.shape.n_heads // g
+        qkv_NxE = x_NxD @ self.qkv[...].astype(x_NxD.dtype).reshape(x_NxD.shape[1], -1)
+        qkv_BxTxGxRxK = qkv_NxE.reshape(-1, seq_len, g, r + 2, k)
+        q_BxTxHxK = qkv_BxTxGxRxK[:, :, :, :r].reshape(-1, seq_len, g * r, k)
+        k_BxTxGxK, v_BxTxGxK = qkv_BxTxGxRxK[:, :, :, r], qkv_BxTxGxRxK[:, :, :, r + 1]
+        if self.shape.qk_norm:
+            q_BxTxHxK = rms_norm(q_BxTxHxK, self.query_gain[...])
+            k_BxTxGxK = rms_norm(k_BxTxGxK, self.key_gain[...])
+        if self.shape.positions == "rotary":
+            q_BxTxHxK, k_BxTxGxK = rotate(q_BxTxHxK), rotate(k_BxTxGxK)
+        return q_BxTxHxK, k_BxTxGxK, v_BxTxGxK
+
+
+def causal_attention(
+    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
+) -> jax.Array:
+    """Softmax attention over each position and those before it, softmax in float32.
+
+    Returns `y_BxTxHxK` in the dtype of the values.
+    """
+    b, t, h, k = q_BxTxHxK.shape
+    g = k_BxTxGxK.shape[2]
+    q_BxTxGxRxK = (q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype)).reshape(b, t, g, h // g, k)
+    scores_BxGxRxTxS = jnp.einsum(
+        "btgrk,bsgk->bgrts", q_BxTxGxRxK, k_BxTxGxK, preferred_element_type=jnp.float32
+    )
+    visible_TxS = np.tri(t, dtype=bool)
+    masked = jnp.where(
+        np.broadcast_to(visible_TxS, scores_BxGxRxTxS.shape), scores_BxGxRxTxS, -jnp.inf
+    )
+    weights = jax.nn.softmax(masked, axis=-1).astype(v_BxTxGxK.dtype)
+    return jnp.einsum("bgrts,bsgk->btgrk", weights, v_BxTxGxK).reshape(b, t, h, k)

@@ -1,0 +1,52 @@
+"""The pieces of a block besides attention: RMS normalization and the feed-forward layer."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from scaling_jax.config import Shape
+from scaling_jax.model import init
+
+NORM_EPS = 1e-6
+
+
+def rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
+    """`gain * x / rms(x)` over the last axis, reduced in float32, in the dtype of `x`."""
+    x32 = x.astype(jnp.float32)
+    mean_square = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
+    scaled = x32 * jax.lax.rsqrt(mean_square + NORM_EPS)
+    return (scaled * jnp.broadcast_to(gain, x.shape)).astype(x.dtype)
+
+
+class RMSNorm(nnx.Module):
+    """Root-mean-square normalization with a learned gain (Zhang & Sennrich 2019)."""
+
+    def __init__(self, width: int) -> None:
+        self.gain = nnx.Param(jnp.ones(width, jnp.float32))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalize the last axis."""
+        return rms_norm(x, self.gain[...])
+
+
+class FeedForward(nnx.Module):
+    """Two matrices around a GELU, or SwiGLU's three (Shazeer 2020)."""
+
+    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
+        d, f = shape.d_model, shape.d_ff
+        self.activation = shape.activation
+        n_inputs = 2 if shape.activation == "swiglu" else 1
+        out_gain = init.activation_gain(shape.activation) * init.residual_scale(shape)
+        self.up = nnx.Param(init.normal(rngs.params(), (d, n_inputs, f), fan_in=d))
+        self.down = nnx.Param(init.normal(rngs.params(), (f, d), fan_in=f, gain=out_gain))
+
+    def __call__(self, x_NxD: jax.Array) -> jax.Array:
+        """Map rows `x_NxD` to rows of the same shape."""
+        up_DxIF = self.up[...].astype(x_NxD.dtype).reshape(x_NxD.shape[-1], -1)
+        h_NxIF = x_NxD @ up_DxIF
+        if self.activation == "swiglu":
+            gate_NxF, value_NxF = jnp.split(h_NxIF, 2, axis=-1)
+            h_NxF = jax.nn.silu(gate_NxF) * value_NxF
+        else:
+            h_NxF = jax.nn.gelu(h_NxIF, approximate=True)
+        return h_NxF @ self.down[...].astype(x_NxD.dtype)

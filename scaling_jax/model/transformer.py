@@ -1,0 +1,119 @@
+"""The decoder-only, pre-norm transformer."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from scaling_jax.config import Shape
+from scaling_jax.model import init
+from scaling_jax.model.attention import Attention
+from scaling_jax.model.layers import FeedForward, RMSNorm
+
+# Learned positions start small beside the unit-scale token embedding, so that their sum
+# stays at unit scale.
+POSITION_SCALE = 0.1
+
+
+class Block(nnx.Module):
+    """One layer: attention, then feed-forward, each normalized before and added after."""
+
+    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
+        self.attention_norm = RMSNorm(shape.d_model)
+        self.attention = Attention(shape, rngs=rngs)
+        self.feed_forward_norm = RMSNorm(shape.d_model)
+        self.feed_forward = FeedForward(shape, rngs=rngs)
+
+    def __call__(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
+        """Add both branches to the residual stream."""
+        x_NxD = x_NxD + self.attention(self.attention_norm(x_NxD), seq_len)
+        return x_NxD + self.feed_forward(self.feed_forward_norm(x_NxD))
+
+
+class Transformer(nnx.Module):
+    """Token ids to next-token logits.
+
+    Parameters are float32; `dtype` is what the matrix products run in. The layers' parameters
+    are stacked along a leading axis, so that the same parameters run unrolled (faster on a
+    CPU, where it is the default) or scanned (compiles faster when deep): `scan_layers`.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        rngs: nnx.Rngs,
+        dtype: Any = jnp.float32,
+        scan_layers: bool = False,
+    ) -> None:
+        self.shape, self.dtype, self.scan_layers = shape, dtype, scan_layers
+        d, v = shape.d_model, shape.vocab_size
+        self.embedding = nnx.Param(init.normal(rngs.params(), (v, d), fan_in=d))
+        if shape.positions == "learned":
+            positions = init.normal(
+                rngs.params(), (shape.seq_len, d), fan_in=1, gain=POSITION_SCALE
+            )
+            self.positions = nnx.Param(positions)
+        self.blocks = _stacked_blocks(shape, rngs)
+        self.final_norm = RMSNorm(d)
+        if not shape.tied_embedding:
+            self.output = nnx.Param(init.normal(rngs.params(), (d, v), fan_in=d))
+
+    def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
+        """Float32 logits `BxTxV` for the token after each position; T may be below `seq_len`."""
+        b, t = tokens_BxT.shape
+        x_NxD = self._run_blocks(self.embed(tokens_BxT), t)
+        x_NxD = self.final_norm(x_NxD)
+        output_DxV = self.embedding[...].T if self.shape.tied_embedding else self.output[...]
+        logits_NxV = jnp.matmul(
+            x_NxD, output_DxV.astype(self.dtype), preferred_element_type=jnp.float32
+        )
+        return logits_NxV.reshape(b, t, -1)
+
+    def embed(self, tokens_BxT: jax.Array) -> jax.Array:
+        """Rows `x_NxD` of the residual stream before the first block, at unit scale.
+
+        Rows are kept two-dimensional from here on: matrix products of flat operands are the
+        fast ones on a CPU and cost nothing elsewhere.
+        """
+        d = self.shape.d_model
+        # The table has variance 1 / d_model, right for a tied output; undo it on the way in.
+        x_BxTxD = self.embedding[...][tokens_BxT] * np.float32(d**0.5)
+        if self.shape.positions == "learned":
+            positions_TxD = self.positions[...][: tokens_BxT.shape[1]]
+            x_BxTxD = x_BxTxD + jnp.broadcast_to(positions_TxD, x_BxTxD.shape)
+        return x_BxTxD.astype(self.dtype).reshape(-1, d)
+
+    def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
+        graph, stacked = nnx.split(self.blocks)
+        if self.scan_layers:
+            return jax.lax.scan(
+                lambda x, layer: (nnx.merge(graph, layer)(x, seq_len), None), x_NxD, stacked
+            )[0]
+        for layer in unstack(stacked, self.shape.n_layers):
+            x_NxD = nnx.merge(graph, layer)(x_NxD, seq_len)
+        return x_NxD
+
+
+def unstack(stacked: Any, n_layers: int) -> list[Any]:
+    """One tree of parameters per layer, from a tree whose leaves are stacked over layers.
+
+    Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
+    """
+    leaves, treedef = jax.tree.flatten(stacked)
+    per_leaf = [jax.lax.split(leaf, [1] * n_layers) for leaf in leaves]
+    return [
+        treedef.unflatten([parts[i].reshape(parts[i].shape[1:]) for parts in per_leaf])
+        for i in range(n_layers)
+    ]
+
+
+def _stacked_blocks(shape: Shape, rngs: nnx.Rngs) -> Block:
+    @nnx.split_rngs(splits=shape.n_layers)
+    @nnx.vmap(in_axes=(0,), out_axes=0)
+    def make(rngs: nnx.Rngs) -> Block:
+        return Block(shape, rngs=rngs)
+
+    return make(rngs)
