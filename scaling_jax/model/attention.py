@@ -64,13 +64,31 @@ def causal_attention(
     """
     b, t, h, k = q_BxTxHxK.shape
     g = k_BxTxGxK.shape[2]
-    q_BxTxGxRxK = (q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype)).reshape(b, t, g, h // g, k)
-    scores_BxGxRxTxS = jnp.einsum(
-        "btgrk,bsgk->bgrts", q_BxTxGxRxK, k_BxTxGxK, preferred_element_type=jnp.float32
+    # The query heads of one group stack as rows, so that each group is one matrix product.
+    q_GxMxK = _group_rows(q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype), g)
+    k_GxKxT = k_BxTxGxK.transpose(0, 2, 3, 1).reshape(b * g, k, t)
+    v_GxTxK = v_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k)
+    scores_GxMxT = jnp.matmul(q_GxMxK, k_GxKxT, preferred_element_type=jnp.float32)
+    weights_GxMxT, total_GxMx1 = _causal_weights(scores_GxMxT)
+    y_GxMxK = jnp.matmul(
+        weights_GxMxT.astype(v_GxTxK.dtype), v_GxTxK, preferred_element_type=jnp.float32
     )
-    visible_TxS = np.tri(t, dtype=bool)
-    masked = jnp.where(
-        np.broadcast_to(visible_TxS, scores_BxGxRxTxS.shape), scores_BxGxRxTxS, -jnp.inf
-    )
-    weights = jax.nn.softmax(masked, axis=-1).astype(v_BxTxGxK.dtype)
-    return jnp.einsum("bgrts,bsgk->btgrk", weights, v_BxTxGxK).reshape(b, t, h, k)
+    # Dividing after the product is one pass over K columns instead of one over T.
+    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxTxK.dtype)
+    return y_GxMxK.reshape(b, h, t, k).transpose(0, 2, 1, 3)
+
+
+def _group_rows(q_BxTxHxK: jax.Array, n_groups: int) -> jax.Array:
+    b, t, h, k = q_BxTxHxK.shape
+    return q_BxTxHxK.transpose(0, 2, 1, 3).reshape(b * n_groups, h // n_groups * t, k)
+
+
+def _causal_weights(scores_GxMxT: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Unnormalized softmax weights and their row sums, rows cycling through the positions."""
+    n_rows, t = scores_GxMxT.shape[1:]
+    visible_MxT = np.tile(np.tri(t, dtype=bool), (n_rows // t, 1))
+    hidden_1xMxT = np.where(visible_MxT, np.float32(0), np.float32(-1e30))[None]
+    masked = scores_GxMxT + jnp.broadcast_to(hidden_1xMxT, scores_GxMxT.shape)
+    # The maximum only guards against overflow and cancels out, so no gradient flows through it.
+    weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
+    return weights, weights.sum(-1, keepdims=True)
