@@ -1,0 +1,68 @@
+"""What a run reads: its training batches and the held-out text, checked before any compute."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from etils import epath
+
+from scaling_jax import data
+from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.files import write_text_atomically
+
+_FINGERPRINT_FILE = "data_fingerprint"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Training batches, held-out batches `held_out_KxBxT1`, and facts about the text."""
+
+    batches: data.Batches
+    held_out_KxBxT1: np.ndarray
+    bytes_per_token: float
+    fingerprint: str
+    unique_tokens: int
+
+
+def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool) -> Inputs:
+    """Tokenize the corpus if need be and check that it can feed the whole run.
+
+    Raises:
+        InputError: the tokenizer's vocabulary exceeds the shape's, or the text is too short.
+    """
+    cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
+    shape = config.shape
+    if cache.vocab_size > shape.vocab_size:
+        raise InputError(
+            f"tokenizer {config.data.tokenizer!r} has {cache.vocab_size} ids, but the shape's "
+            f"vocab_size is {shape.vocab_size}: raise vocab_size to at least {cache.vocab_size}"
+        )
+    batches = data.Batches(
+        cache.train, shape.seq_len, config.batch_size, config.seed, repeat=config.data.repeat
+    )
+    batches.check_enough(config.steps)
+    held_out = data.held_out_batches(cache, shape.seq_len, config.batch_size, config.eval_tokens)
+    return Inputs(
+        batches=batches,
+        held_out_KxBxT1=np.stack(list(held_out)),
+        bytes_per_token=cache.bytes_per_token,
+        fingerprint=cache.fingerprint,
+        unique_tokens=min(config.tokens, batches.steps_per_epoch * config.tokens_per_step),
+    )
+
+
+def check_same_text(directory: epath.Path, fingerprint: str) -> None:
+    """Refuse to continue a run on other text than it began with.
+
+    Raises:
+        InputError: the corpus or tokenizer changed since the run's first step.
+    """
+    path = directory / _FINGERPRINT_FILE
+    if not path.exists():
+        write_text_atomically(path, fingerprint)
+    elif path.read_text() != fingerprint:
+        raise InputError(
+            f"{directory} was begun on text with fingerprint {path.read_text()}, but the corpus "
+            f"now has {fingerprint}: restore the corpus, or delete the run to train it anew"
+        )

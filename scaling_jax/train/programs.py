@@ -1,0 +1,111 @@
+"""Compiled programs of a run, shared by every run that can use the same ones."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from scaling_jax.config import OptimizerConfig, RunConfig, Shape
+from scaling_jax.train import mesh as layout
+from scaling_jax.train.schedule import Horizon
+from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_steps
+
+# Several steps go out in one dispatch where a step is short: the host's work per step is
+# about a millisecond, and up to a second of device time may pass before a signal is heeded.
+MAX_STEPS_PER_DISPATCH = 16
+_NOMINAL_FLOPS_PER_SECOND = {"cpu": 1e11}
+_ACCELERATOR_FLOPS_PER_SECOND = 1e14
+
+# Above this many layers a CPU too compiles scanned layers, to keep compilation in bounds.
+MAX_UNROLLED_LAYERS = 16
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Ahead-of-time compiled functions of one run and the layout of its state."""
+
+    init: Any
+    train: Any
+    evaluate: Any
+    abstract_state: Any
+    steps_per_dispatch: int
+
+
+@dataclass(frozen=True)
+class _Key:
+    """Everything the compiled programs depend on."""
+
+    spec: ModelSpec
+    batch_size: int
+    eval_batches: int
+    steps_per_dispatch: int
+
+
+def programs(config: RunConfig, mesh: Mesh, eval_batches: int) -> Programs:
+    """The compiled programs of `config` on `mesh`, compiled once per process."""
+    return _compile(_key(config, eval_batches, mesh.devices.flat[0].platform), mesh)
+
+
+def _key(config: RunConfig, eval_batches: int, platform: str) -> _Key:
+    scan = platform != "cpu" or config.shape.n_layers > MAX_UNROLLED_LAYERS
+    # The horizon is an argument of the program, so blank it: runs that differ only in it share.
+    optimizer = OptimizerConfig(
+        peak_lr=1.0,
+        warmup_steps=0,
+        beta1=config.optimizer.beta1,
+        beta2=config.optimizer.beta2,
+        eps=config.optimizer.eps,
+        weight_decay=config.optimizer.weight_decay,
+        clip_norm=config.optimizer.clip_norm,
+    )
+    spec = ModelSpec(config.shape, optimizer, config.precision, scan)
+    return _Key(spec, config.batch_size, eval_batches, _steps_per_dispatch(config, platform))
+
+
+def _steps_per_dispatch(config: RunConfig, platform: str) -> int:
+    rate = _NOMINAL_FLOPS_PER_SECOND.get(platform, _ACCELERATOR_FLOPS_PER_SECOND)
+    step_flops = 6 * _matrix_params(config.shape) * config.tokens_per_step
+    affordable = max(1, int(rate / step_flops))
+    return min(MAX_STEPS_PER_DISPATCH, 1 << (affordable.bit_length() - 1))
+
+
+def _matrix_params(shape: Shape) -> int:
+    """Rough parameter count, enough to tell a short step from a long one."""
+    return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + shape.d_ff))
+
+
+@cache
+def _compile(key: _Key, mesh: Mesh) -> Programs:
+    abstract = jax.eval_shape(lambda k: init_state(key.spec, k), jax.random.key(0))
+    shardings = layout.state_shardings(abstract, mesh)
+    state = jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
+    )
+    whole, by_sequence = layout.replicated(mesh), layout.batch_sharding(mesh)
+    t1 = key.spec.shape.seq_len + 1
+
+    def tokens(n_batches: int) -> jax.ShapeDtypeStruct:
+        dims = (n_batches, key.batch_size, t1)
+        return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=by_sequence)
+
+    def scalar(dtype: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((), dtype, sharding=whole)
+
+    init_key = jax.eval_shape(lambda: jax.random.key(0))
+    init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
+    train = jax.jit(make_steps(key.spec), donate_argnums=0, out_shardings=(shardings, whole))
+    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=whole)
+    horizon = Horizon(*(scalar(jnp.float32) for _ in Horizon._fields))
+    lowered = [
+        init.lower(init_key),
+        train.lower(state, tokens(key.steps_per_dispatch), scalar(jnp.int32), horizon),
+        evaluate.lower(state["params"], tokens(key.eval_batches)),
+    ]
+    # XLA compiles outside Python's lock, so the three programs compile side by side.
+    with ThreadPoolExecutor(len(lowered)) as pool:
+        compiled = list(pool.map(lambda program: program.compile(), lowered))
+    return Programs(*compiled, abstract_state=state, steps_per_dispatch=key.steps_per_dispatch)

@@ -1,0 +1,57 @@
+"""What a finished run reports, and how it is stored."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Literal
+
+from etils import epath
+
+from scaling_jax.config import from_dict
+from scaling_jax.files import write_text_atomically
+
+Status = Literal["finished", "diverged"]
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one run; losses in nats per token, None where the run diverged.
+
+    Attributes:
+        status: finished, or diverged (a non-finite loss or gradient stopped it).
+        steps: updates taken.
+        tokens: training tokens seen; `unique_tokens` of them distinct.
+        loss: held-out loss at the end of the horizon, float32 forward.
+        loss_stderr: its standard error over held-out sequences.
+        bits_per_byte: the same loss per byte of held-out text.
+        train_loss: smoothed training loss at the end.
+        seconds: where the wall time of the process that finished the run went.
+    """
+
+    status: Status
+    steps: int
+    tokens: int
+    unique_tokens: int
+    loss: float | None
+    loss_stderr: float | None
+    bits_per_byte: float | None
+    train_loss: float | None
+    tokens_per_second: float | None
+    data_fingerprint: str
+    device: str
+    packages: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+
+
+def write_result(directory: epath.Path, result: Result) -> None:
+    """Write `result.json`, the mark that the run is over."""
+    text = json.dumps(dataclasses.asdict(result), indent=1)
+    write_text_atomically(directory / RESULT_FILE, text)
+
+
+def read_result(directory: epath.Path) -> Result | None:
+    """The result of the run in `directory`, or None while it has none."""
+    path = directory / RESULT_FILE
+    return from_dict(Result, json.loads(path.read_text())) if path.exists() else None

@@ -1,0 +1,148 @@
+"""One run from its configuration to its result."""
+
+import os
+import time
+from importlib import metadata
+
+import jax
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+
+from scaling_jax import hardware
+from scaling_jax.config import RunConfig
+from scaling_jax.train import mesh as layout
+from scaling_jax.train.checkpoint import open_checkpoints
+from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
+from scaling_jax.train.loop import Loop, Tools
+from scaling_jax.train.metrics import open_metrics, read_metrics
+from scaling_jax.train.preemption import stop_request
+from scaling_jax.train.programs import Programs, programs
+from scaling_jax.train.progress import progress_bar
+from scaling_jax.train.result import Result, read_result, write_result
+from scaling_jax.train.timing import Stopwatch
+
+CHECKPOINT_SECONDS = 60.0
+
+_RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def train_run(
+    config: RunConfig,
+    directory: os.PathLike | str,
+    *,
+    cache_dir: os.PathLike | str | None = None,
+    mesh: Mesh | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: bool = True,
+) -> Result:
+    """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
+
+    A finished or diverged run is returned as it is. Killed at any moment and started again,
+    a run ends as if it had never stopped, bit for bit on a CPU.
+
+    Raises:
+        InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
+            does not divide over the devices; all before any training.
+        Preempted: SIGTERM or SIGINT arrived; the state is saved.
+    """
+    directory = epath.Path(directory)
+    done = read_result(directory)
+    if done is not None:
+        return done
+    mesh = mesh or layout.make_mesh()
+    layout.check_batch(config.batch_size, mesh)
+    watch = Stopwatch()
+    with watch.part("data"):
+        inputs = load_inputs(config, cache_dir, progress)
+    directory.mkdir(parents=True, exist_ok=True)
+    check_same_text(directory, inputs.fingerprint)
+    with watch.part("compile"):
+        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
+    result = _train(config, directory, mesh, compiled, inputs, watch, checkpoint_seconds, progress)
+    write_result(directory, result)
+    return result
+
+
+def _train(
+    config: RunConfig,
+    directory: epath.Path,
+    mesh: Mesh,
+    compiled: Programs,
+    inputs: Inputs,
+    watch: Stopwatch,
+    checkpoint_seconds: float,
+    progress: bool,
+) -> Result:
+    with stop_request() as stop, open_checkpoints(directory / "checkpoints") as checkpoints:
+        start = checkpoints.latest_step()
+        with (
+            open_metrics(directory, start or 0) as metrics,
+            progress_bar(config.run_id, config.steps, start or 0, progress) as report,
+        ):
+            peak = hardware.local_peak_flops(config.precision)
+            tools = Tools(checkpoints, metrics, report, stop, watch, checkpoint_seconds, peak)
+            loop = Loop(config, mesh, compiled, inputs, tools)
+            with watch.part("initialize"):
+                loop.restore(start)
+                jax.block_until_ready(loop.state)
+            _timed(loop, watch)
+            losses = _evaluate(loop, compiled, inputs, mesh, watch)
+        with watch.part("checkpoint"):
+            checkpoints.wait()
+    return _result(config, directory, loop, inputs, losses, watch)
+
+
+def _timed(loop: Loop, watch: Stopwatch) -> None:
+    """Run the loop; its time not spent on input, metrics or checkpoints is the step's."""
+    before, start = sum(watch.seconds.values()), time.perf_counter()
+    loop.run()
+    elapsed = time.perf_counter() - start
+    watch.seconds["train"] += elapsed - (sum(watch.seconds.values()) - before)
+
+
+def _evaluate(
+    loop: Loop, compiled: Programs, inputs: Inputs, mesh: Mesh, watch: Stopwatch
+) -> np.ndarray | None:
+    if not loop.healthy:
+        return None
+    with watch.part("evaluate"):
+        tokens = jax.device_put(inputs.held_out_KxBxT1, layout.batch_sharding(mesh))
+        return np.asarray(compiled.evaluate(loop.state["params"], tokens))
+
+
+def _result(
+    config: RunConfig,
+    directory: epath.Path,
+    loop: Loop,
+    inputs: Inputs,
+    loss_KxB: np.ndarray | None,
+    watch: Stopwatch,
+) -> Result:
+    curve = [row["loss"] for row in read_metrics(directory)]
+    held_out = None if loss_KxB is None else held_out_loss(loss_KxB, inputs.bytes_per_token)
+    finished = held_out is not None and np.isfinite(held_out.loss)
+    train_seconds = watch.seconds["train"]
+    return Result(
+        status="finished" if finished else "diverged",
+        steps=loop.step,
+        tokens=loop.step * config.tokens_per_step,
+        unique_tokens=min(inputs.unique_tokens, loop.step * config.tokens_per_step),
+        loss=held_out.loss if held_out and finished else None,
+        loss_stderr=held_out.stderr if held_out and finished else None,
+        bits_per_byte=held_out.bits_per_byte if held_out and finished else None,
+        train_loss=smoothed_loss(curve) if finished else None,
+        tokens_per_second=loop.tokens_trained / train_seconds if train_seconds else None,
+        data_fingerprint=inputs.fingerprint,
+        device=jax.devices()[0].device_kind,
+        packages={name: _version(name) for name in _RECORDED_PACKAGES},
+        seconds=watch.rounded(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
