@@ -55,9 +55,7 @@ class Attention(nnx.Module):
         return q_BxTxHxK, k_BxTxGxK, v_BxTxGxK
 
 
-def causal_attention(
-    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
-) -> jax.Array:
+def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
     """Softmax attention over each position and those before it, softmax in float32.
 
     Returns `y_BxTxHxK` in the dtype of the values.
