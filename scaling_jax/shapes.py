@@ -1,0 +1,292 @@
+"""Shapes of transformers: the family that gives one for a wanted size, and Chinchilla's fifty.
+
+A family is a path through shapes, from tens of thousands of parameters to trillions, along
+which proportions change as little as whole numbers allow. Jumps in them would show as bumps
+in a curve of loss against size.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scaling_jax.config import Activation, Positions, Shape
+from scaling_jax.errors import InputError
+from scaling_jax.flops import count_params
+
+DEFAULT_ASPECT = 64.0
+LARGEST_PARAMS = 1e15
+_SMALLEST_WIDTH = 16
+
+# Where rounding leaves a choice, any depth whose aspect ratio is this close to the wanted one
+# will do. Shapes then lie dense enough in size, and Kaplan et al. 2020 (Section 3.1) find the
+# loss flat over far wider changes.
+_ASPECT_TOLERANCE = 0.15
+
+# From this width on, heads have the published sizes: 64 channels up to a width of 1,024 and
+# 128 above (Table A9). Below it, heads of that size would be too few, so their number is held
+# over each octave or two of width and their size grows.
+_PUBLISHED_WIDTH = 512
+_WIDE = 1024
+_FEW_HEADS = ((256, 8), (64, 4), (32, 2), (_SMALLEST_WIDTH, 1))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rule that gives a shape for a wanted number of parameters.
+
+    The width runs over a fixed ladder (steps of 8 channels below 256, of 16 below 512, of one
+    head above), and the depth is the whole number nearest `d_model / aspect`, or another one
+    whose aspect ratio is within 15 % of the wanted. The feed-forward width is `4 d_model` for
+    GELU and `8/3 d_model`, rounded, for SwiGLU.
+
+    Attributes:
+        vocab_size: number of token ids.
+        seq_len: context length in tokens.
+        aspect: wanted `d_model / n_layers`. Hoffmann et al. 2022 start at 64 and range from
+            40 to 109 (Table A9); GPT-2's four shapes go from 64 down to 33.
+        min_layers: least depth. Small models of a family are this deep, all of them, and
+            grow in width alone until the aspect ratio is reached.
+        head_dim: width of one head, which then divides every width; by default 64 up to a
+            width of 1,024 and 128 above, and 16 to 62 in one to eight heads below 512.
+        n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
+
+    Raises:
+        InputError: an aspect that is not positive, sizes below 1, or a head size that is odd
+            under rotary positions.
+    """
+
+    vocab_size: int
+    seq_len: int
+    aspect: float = DEFAULT_ASPECT
+    min_layers: int = 2
+    head_dim: int | None = None
+    n_kv_heads: int | None = None
+    positions: Positions = "rotary"
+    activation: Activation = "gelu"
+    tied_embedding: bool = True
+    qk_norm: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.aspect < math.inf:
+            raise InputError(f"aspect {self.aspect} must be positive and finite")
+        for name in ("min_layers", "head_dim", "n_kv_heads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} {value} must be at least 1")
+        self.smallest()
+
+    def smallest(self) -> Shape:
+        """The family's smallest shape."""
+        return next(self.shapes())
+
+    def nearest(self, params: float) -> Shape:
+        """The shape whose total parameter count is nearest `params`, by ratio.
+
+        Raises:
+            InputError: `params` below the smallest shape's count, above 1e15 or not finite.
+        """
+        least = count_params(self.smallest()).total
+        if not least <= params <= LARGEST_PARAMS:
+            raise InputError(
+                f"{params:g} parameters: shapes of this family (vocabulary {self.vocab_size}, at "
+                f"least {self.min_layers} layers) have from {least} to {LARGEST_PARAMS:.0e}"
+            )
+        return min(self._around(params), key=lambda shape: _distance(shape, params))
+
+    def grid(self, low: float, high: float, points: int) -> list[Shape]:
+        """Distinct shapes nearest `points` log-spaced counts from `low` to `high`, ascending.
+
+        Fewer than `points` where neighbours share a nearest shape.
+
+        Raises:
+            InputError: `points` below 2, `low` not below `high`, or either without a shape.
+        """
+        if points < 2 or not low < high:
+            raise InputError(
+                f"{points} shapes from {low:g} to {high:g} parameters: give two or more points "
+                "and a low count below the high one"
+            )
+        ratio = high / low
+        wanted = [low * ratio ** (i / (points - 1)) for i in range(points - 1)] + [high]
+        return list(dict.fromkeys(self.nearest(params) for params in wanted))
+
+    def shapes(self) -> Iterator[Shape]:
+        """Every shape of the family, by width and then depth, without end."""
+        for width, head_dim in _ladder(self.head_dim):
+            if (width // head_dim) % (self.n_kv_heads or 1) == 0:
+                for depth in self._depths(width):
+                    yield self._shape(width, head_dim, depth)
+
+    def _around(self, params: float) -> Iterator[Shape]:
+        """Shapes up to the first width that overshoots `params` at every depth."""
+        width = 0
+        for shape in self.shapes():
+            if shape.d_model > width and count_params(shape).total > params:
+                yield shape
+                return
+            width = shape.d_model
+            yield shape
+
+    def _depths(self, width: int) -> list[int]:
+        exact = width / self.aspect
+        nearest = math.floor(exact + 0.5)
+        low = math.ceil(exact / (1 + _ASPECT_TOLERANCE))
+        high = math.floor(exact * (1 + _ASPECT_TOLERANCE))
+        depths = {max(depth, self.min_layers) for depth in (nearest, *range(low, high + 1))}
+        return sorted(depths)
+
+    def _shape(self, width: int, head_dim: int, depth: int) -> Shape:
+        return Shape(
+            n_layers=depth,
+            d_model=width,
+            n_heads=width // head_dim,
+            d_ff=_feed_forward_width(width, self.activation),
+            vocab_size=self.vocab_size,
+            seq_len=self.seq_len,
+            n_kv_heads=self.n_kv_heads,
+            positions=self.positions,
+            activation=self.activation,
+            tied_embedding=self.tied_embedding,
+            qk_norm=self.qk_norm,
+        )
+
+
+def family_shape(
+    params: float,
+    *,
+    vocab_size: int,
+    seq_len: int,
+    aspect: float = DEFAULT_ASPECT,
+    min_layers: int = 2,
+    head_dim: int | None = None,
+    n_kv_heads: int | None = None,
+    positions: Positions = "rotary",
+    activation: Activation = "gelu",
+    tied_embedding: bool = True,
+    qk_norm: bool = False,
+) -> Shape:
+    """The shape of a `Family` whose total parameter count is nearest `params`.
+
+    Raises:
+        InputError: as `Family` and `Family.nearest`; a count too small for any shape is told
+            the smallest possible one.
+    """
+    family = Family(
+        vocab_size,
+        seq_len,
+        aspect,
+        min_layers,
+        head_dim,
+        n_kv_heads,
+        positions,
+        activation,
+        tied_embedding,
+        qk_norm,
+    )
+    return family.nearest(params)
+
+
+def _distance(shape: Shape, params: float) -> float:
+    return abs(math.log(count_params(shape).total / params))
+
+
+def _ladder(head_dim: int | None) -> Iterator[tuple[int, int]]:
+    """Widths and their head sizes, ascending."""
+    width = head_dim or _SMALLEST_WIDTH
+    while True:
+        size = head_dim or _head_size(width)
+        yield width, size
+        width += head_dim or _width_step(width)
+
+
+def _width_step(width: int) -> int:
+    if width < _PUBLISHED_WIDTH:
+        return 8 if width < _PUBLISHED_WIDTH // 2 else 16
+    return 64 if width < _WIDE else 128
+
+
+def _head_size(width: int) -> int:
+    if width >= _PUBLISHED_WIDTH:
+        return 64 if width <= _WIDE else 128
+    return width // next(n_heads for least, n_heads in _FEW_HEADS if width >= least)
+
+
+def _feed_forward_width(width: int, activation: Activation) -> int:
+    if activation == "gelu":
+        return 4 * width
+    step = 8 if width < _PUBLISHED_WIDTH else 64
+    return step * round(8 * width / 3 / step)
+
+
+# Hoffmann et al. 2022, "Training Compute-Optimal Large Language Models", arXiv 2203.15556,
+# Table A9: parameters in millions as printed, d_model, d_ff, head_dim, n_heads, n_layers.
+_TABLE_A9 = (
+    (44, 512, 2048, 64, 8, 8),
+    (57, 576, 2304, 64, 9, 9),
+    (74, 640, 2560, 64, 10, 10),
+    (90, 640, 2560, 64, 10, 13),
+    (106, 640, 2560, 64, 10, 16),
+    (117, 768, 3072, 64, 12, 12),
+    (140, 768, 3072, 64, 12, 15),
+    (163, 768, 3072, 64, 12, 18),
+    (175, 896, 3584, 64, 14, 14),
+    (196, 896, 3584, 64, 14, 16),
+    (217, 896, 3584, 64, 14, 18),
+    (251, 1024, 4096, 64, 16, 16),
+    (278, 1024, 4096, 64, 16, 18),
+    (306, 1024, 4096, 64, 16, 20),
+    (425, 1280, 5120, 128, 10, 18),
+    (489, 1280, 5120, 128, 10, 21),
+    (509, 1408, 5632, 128, 11, 18),
+    (552, 1280, 5120, 128, 10, 24),
+    (587, 1408, 5632, 128, 11, 21),
+    (632, 1536, 6144, 128, 12, 19),
+    (664, 1408, 5632, 128, 11, 24),
+    (724, 1536, 6144, 128, 12, 22),
+    (816, 1536, 6144, 128, 12, 25),
+    (893, 1792, 7168, 128, 14, 20),
+    (1018, 1792, 7168, 128, 14, 23),
+    (1143, 1792, 7168, 128, 14, 26),
+    (1266, 2048, 8192, 128, 16, 22),
+    (1424, 2176, 8704, 128, 17, 22),
+    (1429, 2048, 8192, 128, 16, 25),
+    (1593, 2048, 8192, 128, 16, 28),
+    (1609, 2176, 8704, 128, 17, 25),
+    (1731, 2304, 9216, 128, 18, 24),
+    (1794, 2176, 8704, 128, 17, 28),
+    (2007, 2304, 9216, 128, 18, 28),
+    (2283, 2304, 9216, 128, 18, 32),
+    (2298, 2560, 10240, 128, 20, 26),
+    (2639, 2560, 10240, 128, 20, 30),
+    (2980, 2560, 10240, 128, 20, 34),
+    (3530, 2688, 10752, 128, 22, 36),
+    (3802, 2816, 11264, 128, 22, 36),
+    (4084, 2944, 11776, 128, 22, 36),
+    (4516, 3072, 12288, 128, 24, 36),
+    (6796, 3584, 14336, 128, 28, 40),
+    (9293, 4096, 16384, 128, 32, 42),
+    (11452, 4352, 17408, 128, 32, 47),
+    (12295, 4608, 18432, 128, 36, 44),
+    (12569, 4608, 18432, 128, 32, 47),
+    (13735, 4864, 19456, 128, 32, 47),
+    (14940, 4992, 19968, 128, 32, 49),
+    (16183, 5120, 20480, 128, 40, 47),
+)
+
+CHINCHILLA_VOCAB_SIZE = 32_000
+CHINCHILLA_SEQ_LEN = 2048
+
+# In the table's order; `chinchilla_params` gives the counts printed there.
+CHINCHILLA_SHAPES: tuple[Shape, ...] = tuple(
+    Shape(
+        n_layers=n_layers,
+        d_model=d_model,
+        n_heads=n_heads,
+        d_ff=d_ff,
+        vocab_size=CHINCHILLA_VOCAB_SIZE,
+        seq_len=CHINCHILLA_SEQ_LEN,
+        head_dim=head_dim,
+    )
+    for _, d_model, d_ff, head_dim, n_heads, n_layers in _TABLE_A9
+)
+CHINCHILLA_MILLIONS: tuple[int, ...] = tuple(row[0] for row in _TABLE_A9)
