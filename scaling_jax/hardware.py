@@ -1,0 +1,185 @@
+"""Chips: peak FLOP/s, memory and bandwidth; utilization, time and memory of a run.
+
+Peaks are dense (no structured sparsity) and per chip, from the vendors' published figures:
+
+- TPU v4, v5e, v5p, v6e, TPU7x: the chip pages of the Cloud TPU documentation.
+- A100: NVIDIA A100 datasheet. H100: H100 SXM datasheet. H200: H200 SXM datasheet.
+  B200: HGX B200 figures of the Blackwell architecture brief (1,000 W).
+
+`float32` is what JAX runs at its default matrix-product precision: one bfloat16 pass on a
+TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable form; it is
+measured by a short product when asked for.
+"""
+
+import difflib
+import os
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+from scaling_jax.config import Precision, Shape
+from scaling_jax.errors import InputError
+from scaling_jax.flops import count_params
+
+GIB = 2**30
+TERA = 1e12
+GIGA = 1e9
+
+# Share of the peak that published dense training runs report reaching, roughly 0.35 to 0.55.
+TYPICAL_UTILIZATION = 0.4
+
+_MEASURED_SIZE = 1024
+_MEASURED_SECONDS = 0.15
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One accelerator chip, or the CPUs of this machine.
+
+    Attributes:
+        name: as `chip` takes it.
+        bfloat16_flops, float32_flops: peak dense FLOP/s of the whole chip.
+        memory_bytes: memory of the whole chip; a few per cent are not free to a program.
+        bandwidth: memory bytes/s, None for a CPU.
+        device_kinds: beginnings of JAX's `device_kind` for this chip.
+        jax_devices: devices that JAX sees on one chip.
+    """
+
+    name: str
+    bfloat16_flops: float
+    float32_flops: float
+    memory_bytes: int
+    bandwidth: float | None
+    device_kinds: tuple[str, ...] = ()
+    jax_devices: int = 1
+
+    def peak_flops(self, precision: Precision) -> float:
+        """Peak FLOP/s of one chip in the compute precision `precision`."""
+        return self.bfloat16_flops if precision == "bfloat16" else self.float32_flops
+
+
+def _tpu(
+    name: str, tflops: float, gib: int, gbps: float, kinds: tuple[str, ...], cores: int = 1
+) -> Chip:
+    return Chip(name, tflops * TERA, tflops * TERA, gib * GIB, gbps * GIGA, kinds, cores)
+
+
+def _gpu(name: str, tflops: float, tf32: float, gib: int, gbps: float, kind: str) -> Chip:
+    return Chip(name, tflops * TERA, tf32 * TERA, gib * GIB, gbps * GIGA, (kind,))
+
+
+# Of two kinds that begin alike the longer must be listed first ("TPU v5 lite", "TPU v5").
+CHIPS: dict[str, Chip] = {
+    chip.name: chip
+    for chip in (
+        _tpu("v4", 275, 32, 1228, ("TPU v4",)),
+        _tpu("v5e", 197, 16, 819, ("TPU v5 lite", "TPU v5e")),
+        _tpu("v5p", 459, 95, 2765, ("TPU v5",)),
+        _tpu("v6e", 918, 32, 1638, ("TPU v6 lite", "TPU v6e")),
+        _tpu("tpu7x", 2307, 192, 7380, ("TPU7x", "TPU v7x"), 2),
+        _gpu("a100-40gb", 312, 156, 40, 1555, "NVIDIA A100-SXM4-40GB"),
+        _gpu("a100", 312, 156, 80, 2039, "NVIDIA A100"),
+        _gpu("h100", 989, 494, 80, 3350, "NVIDIA H100"),
+        _gpu("h200", 989, 494, 141, 4800, "NVIDIA H200"),
+        _gpu("b200", 2250, 1100, 180, 8000, "NVIDIA B200"),
+    )
+}
+_ALIASES = {"trillium": "v6e", "ironwood": "tpu7x", "v7x": "tpu7x", "a100-80gb": "a100"}
+
+
+def chip(name: str) -> Chip:
+    """The chip called `name`, in any case; `cpu` measures this machine (about half a second).
+
+    Raises:
+        InputError: an unknown name, with those nearest to it.
+    """
+    key = name.strip().lower()
+    key = _ALIASES.get(key, key)
+    if key == "cpu":
+        return _measured_cpu()
+    if key not in CHIPS:
+        known = [*CHIPS, *_ALIASES, "cpu"]
+        near = difflib.get_close_matches(key, known, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(f"hardware {name!r} is unknown (known are {', '.join(known)}){hint}")
+    return CHIPS[key]
+
+
+def local_chip() -> Chip | None:
+    """The chip JAX runs on by default; None for one that this table lacks."""
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return _measured_cpu()
+    return chip_of_kind(device.device_kind)
+
+
+def chip_of_kind(device_kind: str) -> Chip | None:
+    """The chip that JAX calls `device_kind`; None for one that this table lacks."""
+    for known in CHIPS.values():
+        if device_kind.lower().startswith(tuple(kind.lower() for kind in known.device_kinds)):
+            return known
+    return None
+
+
+def local_peak_flops(precision: Precision) -> float | None:
+    """Peak FLOP/s of all of JAX's devices together; None where the chip is not in this table."""
+    import jax
+
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        # Virtual CPU devices share one machine's cores; every process counts as a machine.
+        return measured_cpu_flops(precision) * jax.process_count()
+    found = chip_of_kind(devices[0].device_kind)
+    return found and found.peak_flops(precision) * len(devices) / found.jax_devices
+
+
+def mfu(
+    flops: float, seconds: float, on: Chip, *, precision: Precision = "bfloat16", n_chips: int = 1
+) -> float:
+    """Model FLOPs utilization: `flops` done in `seconds`, as a share of the peak."""
+    return flops / (seconds * on.peak_flops(precision) * n_chips)
+
+
+def training_seconds(
+    flops: float,
+    on: Chip,
+    *,
+    precision: Precision = "bfloat16",
+    n_chips: int = 1,
+    utilization: float = TYPICAL_UTILIZATION,
+) -> float:
+    """Seconds that `flops` take at the assumed share of the peak.
+
+    Raises:
+        InputError: a utilization outside (0, 1], or fewer than one chip.
+    """
+    if not 0 < utilization <= 1:
+        raise InputError(f"utilization {utilization} must lie above 0 and at most at 1")
+    if n_chips < 1:
+        raise InputError(f"{n_chips} chips must be at least 1")
+    return flops / (on.peak_flops(precision) * n_chips * utilization)
+
+
+@lru_cache(maxsize=None)
+def measured_cpu_flops(precision: Precision) -> float:
+    """FLOP/s of the fastest of several products of 1,024 x 1,024 matrices on this machine."""
+    import jax
+    import jax.numpy as jnp
+
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        matrix = jnp.ones((_MEASURED_SIZE, _MEASURED_SIZE), precision)
+        product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
+        fastest, end = float("inf"), time.perf_counter() + _MEASURED_SECONDS
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            product(matrix, matrix).block_until_ready()
+            fastest = min(fastest, time.perf_counter() - start)
+    return 2 * _MEASURED_SIZE**3 / fastest
+
+
+def _measured_cpu() -> Chip:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    bfloat16, float32 = measured_cpu_flops("bfloat16"), measured_cpu_flops("float32")
+    return Chip("cpu", bfloat16, float32, memory, bandwidth=None)
