@@ -15,7 +15,7 @@ import difflib
 import os
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from scaling_jax.config import Precision, Shape
 from scaling_jax.errors import InputError
@@ -132,7 +132,9 @@ def local_peak_flops(precision: Precision) -> float | None:
         # Virtual CPU devices share one machine's cores; every process counts as a machine.
         return measured_cpu_flops(precision) * jax.process_count()
     found = chip_of_kind(devices[0].device_kind)
-    return found and found.peak_flops(precision) * len(devices) / found.jax_devices
+    if found is None:
+        return None
+    return found.peak_flops(precision) * len(devices) / found.jax_devices
 
 
 def mfu(
@@ -162,7 +164,45 @@ def training_seconds(
     return flops / (on.peak_flops(precision) * n_chips * utilization)
 
 
-@lru_cache(maxsize=None)
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device while training."""
+
+    params: int
+    moments: int
+    gradients: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.params + self.moments + self.gradients + self.activations
+
+
+def training_memory(
+    shape: Shape, sequences: int, *, precision: Precision = "bfloat16", n_shards: int = 1
+) -> Memory:
+    """Estimated bytes on each device for a step on `sequences` sequences of its own.
+
+    Parameters, AdamW's two moments and gradients are float32, split over `n_shards` devices.
+    Activations are what a backward pass needs that keeps the result of every matrix product
+    and recomputes the element-wise work between them: products in the compute precision,
+    scores in float32 and once more as weights, logits and their gradient in float32. It is an
+    estimate to choose a chip by; compiling for the chip gives the figure to rely on.
+    """
+    n_params = count_params(shape).total
+    state = 4 * -(-n_params // n_shards)
+    compute = 2 if precision == "bfloat16" else 4
+    n_inputs = 2 if shape.activation == "swiglu" else 1
+    products = 2 * (shape.d_attn + shape.d_kv + shape.d_model) + n_inputs * shape.d_ff
+    weights = shape.n_heads * shape.seq_len
+    per_layer = compute * products + (4 + compute) * weights
+    per_token = shape.n_layers * per_layer + 2 * 4 * shape.vocab_size
+    activations = sequences * shape.seq_len * per_token
+    return Memory(state, 2 * state, state, activations)
+
+
+@cache
 def measured_cpu_flops(precision: Precision) -> float:
     """FLOP/s of the fastest of several products of 1,024 x 1,024 matrices on this machine."""
     import jax
