@@ -1,0 +1,79 @@
+"""Batches as a pure function of (seed, step): nothing to save, nothing to restore."""
+
+import numpy as np
+
+from scaling_jax.data.cache import TokenCache
+from scaling_jax.data.permutation import permute
+from scaling_jax.errors import InputError
+
+
+class Batches:
+    """Training batches of windows drawn without replacement from a token stream.
+
+    Window i holds `tokens[i T : i T + T + 1]`: T inputs and the T targets after them. Windows
+    share only the token where one's last target is the next one's first input, so no token is
+    a target twice within an epoch. Each epoch is shuffled anew by (seed, epoch).
+    """
+
+    def __init__(
+        self, tokens: np.ndarray, seq_len: int, batch_size: int, seed: int, repeat: bool = False
+    ) -> None:
+        self._tokens, self._seq_len, self._batch_size = tokens, seq_len, batch_size
+        self._seed, self._repeat = seed, repeat
+        self._n_windows = max(0, (len(tokens) - 1) // seq_len)
+        if self.steps_per_epoch == 0:
+            raise InputError(
+                f"the training text has {len(tokens)} tokens, too few for one batch of "
+                f"{batch_size} sequences of {seq_len}: use a longer text or a smaller batch"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in one pass over the text."""
+        return self._n_windows // self._batch_size
+
+    def check_enough(self, steps: int) -> None:
+        """Refuse a run longer than the text unless repetition was asked for.
+
+        Raises:
+            InputError: naming the tokens needed and there.
+        """
+        if steps > self.steps_per_epoch and not self._repeat:
+            per_step = self._batch_size * self._seq_len
+            raise InputError(
+                f"the run needs {steps * per_step} tokens, but the corpus holds "
+                f"{self.steps_per_epoch * per_step}: use a smaller budget or a larger corpus, or "
+                "allow repetition with repeat=True"
+            )
+
+    def batch(self, step: int, rows: slice = slice(None)) -> np.ndarray:
+        """Batch `tokens_BxT1` of `step` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        positions = np.arange(self._batch_size)[rows] + within * self._batch_size
+        windows = permute(positions, self._n_windows, (self._seed, epoch))
+        offsets = windows[:, None] * self._seq_len + np.arange(self._seq_len + 1)
+        return self._tokens[offsets].astype(np.int32)
+
+
+def held_out_batches(
+    cache: TokenCache, seq_len: int, batch_size: int, tokens: int
+) -> list[np.ndarray]:
+    """Fixed held-out batches `tokens_BxT1`, evenly spread, at least `tokens` targets in all.
+
+    The count is rounded up to whole batches, so that every batch has the same shape.
+
+    Raises:
+        InputError: the held-out text is too short.
+    """
+    n_windows = (len(cache.held_out) - 1) // seq_len
+    n_batches = -(-tokens // (batch_size * seq_len))
+    if n_batches * batch_size > n_windows:
+        raise InputError(
+            f"the held-out text has {len(cache.held_out)} tokens, but eval_tokens {tokens} needs "
+            f"{n_batches * batch_size * seq_len + 1}: lower eval_tokens or use a longer text"
+        )
+    windows = np.linspace(0, n_windows - 1, n_batches * batch_size).round().astype(np.int64)
+    offsets = windows[:, None] * seq_len + np.arange(seq_len + 1)
+    return list(
+        cache.held_out[offsets].astype(np.int32).reshape(n_batches, batch_size, seq_len + 1)
+    )

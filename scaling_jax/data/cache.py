@@ -1,0 +1,151 @@
+"""The token cache: a corpus tokenized once, memory-mapped, split by document."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scaling_jax.data.corpus import Corpus, load_corpus
+from scaling_jax.data.progress import document_progress
+from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
+from scaling_jax.errors import InputError
+
+HELD_OUT_FRACTION = 0.05
+
+_FORMAT = 1
+_META = "meta.json"
+
+
+@dataclass(frozen=True)
+class TokenCache:
+    """Tokens of one corpus under one tokenizer.
+
+    Attributes:
+        train: 1-D training tokens, memory-mapped uint16 or uint32.
+        held_out: 1-D held-out tokens, from other documents.
+        vocab_size: number of ids the tokenizer has.
+        held_out_bytes: UTF-8 bytes of the held-out text, separators included.
+        fingerprint: changes when corpus, tokenizer or split do.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    vocab_size: int
+    held_out_bytes: int
+    fingerprint: str
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of text per token, on the held-out text."""
+        return self.held_out_bytes / len(self.held_out)
+
+
+def default_cache_dir() -> Path:
+    """`$SCALING_JAX_CACHE`, or `~/.cache/scaling_jax`."""
+    return Path(os.environ.get("SCALING_JAX_CACHE") or Path.home() / ".cache" / "scaling_jax")
+
+
+def prepare(
+    corpus: str,
+    tokenizer: str,
+    cache_dir: os.PathLike | str | None = None,
+    *,
+    held_out_fraction: float = HELD_OUT_FRACTION,
+    progress: bool = True,
+) -> TokenCache:
+    """Tokenize `corpus` once; later calls map the same files.
+
+    A document goes to the held-out side by a hash of its text, so equal documents never lie
+    on both sides. The cache appears all at once: killed half-way it leaves nothing behind
+    that is ever read.
+
+    Raises:
+        InputError: an unknown corpus or tokenizer, or no text on either side of the split.
+    """
+    if not 0 < held_out_fraction < 1:
+        raise InputError(f"held_out_fraction {held_out_fraction} must lie between 0 and 1")
+    source, coder = load_corpus(corpus), load_tokenizer(tokenizer)
+    identity = f"{_FORMAT} {source.fingerprint} {coder.fingerprint} {held_out_fraction}"
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    root = Path(cache_dir) if cache_dir else default_cache_dir()
+    directory = root / fingerprint
+    if not (directory / _META).exists():
+        _build(directory, source, coder, held_out_fraction, progress)
+    return _open(directory, fingerprint)
+
+
+def _build(
+    directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float, progress: bool
+) -> None:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    except OSError as error:
+        raise InputError(
+            f"cannot write the token cache {directory.parent} ({error.strerror}): "
+            "set SCALING_JAX_CACHE to a writable directory"
+        ) from error
+    try:
+        meta = _write_tokens(temporary, corpus, coder, held_out_fraction, progress)
+        (temporary / _META).write_text(json.dumps(meta))
+        try:
+            temporary.rename(directory)
+        except OSError:
+            # Another process finished the same cache first; its files are the same.
+            if not (directory / _META).exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_tokens(
+    directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float, progress: bool
+) -> dict:
+    dtype = np.dtype(np.uint16 if coder.vocab_size <= 2**16 else np.uint32)
+    counts = {"train": 0, "held_out": 0}
+    held_out_bytes = 0
+    with (
+        open(directory / "train.bin", "wb") as train,
+        open(directory / "held_out.bin", "wb") as held_out,
+        document_progress(f"tokenizing {corpus.name}", progress) as advance,
+    ):
+        for document in corpus.documents():
+            text = document.encode()
+            side = "held_out" if _unit_hash(text) < held_out_fraction else "train"
+            ids = np.append(np.asarray(coder.encode(document), dtype), dtype.type(coder.separator))
+            (held_out if side == "held_out" else train).write(ids.tobytes())
+            counts[side] += len(ids)
+            held_out_bytes += (len(text) + 1) * (side == "held_out")
+            advance(len(text))
+    if not all(counts.values()):
+        raise InputError(
+            f"corpus {corpus.name!r} is too short: {counts['train']} training and "
+            f"{counts['held_out']} held-out tokens; use more documents"
+        )
+    return {
+        "dtype": dtype.name,
+        "vocab_size": coder.vocab_size,
+        "held_out_bytes": held_out_bytes,
+        "corpus": corpus.name,
+        "tokenizer": coder.name,
+        **counts,
+    }
+
+
+def _unit_hash(text: bytes) -> float:
+    """A number in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
+
+
+def _open(directory: Path, fingerprint: str) -> TokenCache:
+    meta = json.loads((directory / _META).read_text())
+    train, held_out = (
+        np.memmap(directory / f"{side}.bin", dtype=meta["dtype"], mode="r")
+        for side in ("train", "held_out")
+    )
+    return TokenCache(train, held_out, meta["vocab_size"], meta["held_out_bytes"], fingerprint)

@@ -1,0 +1,92 @@
+"""Corpora from local files: plain text and JSON lines."""
+
+import glob
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from scaling_jax.data.corpus import Corpus, split_options
+from scaling_jax.errors import InputError
+
+
+def load_text(pattern: str) -> Corpus:
+    """Documents of a text file, a directory of `*.txt` files, or a glob.
+
+    A document is a paragraph group set off by blank lines, so that a held-out split takes
+    pieces from everywhere in a long file.
+
+    Raises:
+        InputError: nothing matches, or every file is empty.
+    """
+    paths = _paths(pattern, "*.txt")
+    return Corpus(f"text:{pattern}", _fingerprint(paths), lambda: _paragraphs(paths))
+
+
+def load_jsonl(argument: str) -> Corpus:
+    """Documents of a JSON-lines file (`.gz` allowed), directory of them, or glob.
+
+    `?field=NAME` says which field holds the text (default `text`).
+
+    Raises:
+        InputError: nothing matches, every file is empty, or a line lacks the field.
+    """
+    pattern, options = split_options(argument, {"field": "text"})
+    paths = _paths(pattern, "*.jsonl*")
+    key = f"{_fingerprint(paths)}-{options['field']}"
+    return Corpus(f"jsonl:{argument}", key, lambda: _json_field(paths, options["field"]))
+
+
+def _paths(pattern: str, inside: str) -> list[Path]:
+    root = Path(pattern).expanduser()
+    if root.is_dir():
+        found = sorted(path for path in root.rglob(inside) if path.is_file())
+    else:
+        found = [Path(path) for path in sorted(glob.glob(str(root), recursive=True))]  # noqa: PTH207 - absolute patterns
+    if not found:
+        raise InputError(f"no file matches {pattern!r}: give a file, a directory or a glob")
+    if not any(path.stat().st_size for path in found):
+        raise InputError(f"every file that matches {pattern!r} is empty: give one with text")
+    return found
+
+
+def _fingerprint(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _paragraphs(paths: list[Path]) -> Iterator[str]:
+    for path in paths:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines: list[str] = []
+            for line in file:
+                if line.strip():
+                    lines.append(line)
+                elif lines:
+                    yield "".join(lines).strip()
+                    lines = []
+            if lines:
+                yield "".join(lines).strip()
+
+
+def _json_field(paths: list[Path], field: str) -> Iterator[str]:
+    for path in paths:
+        open_text: Callable = gzip.open if path.suffix == ".gz" else open
+        with open_text(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _field(line, field, f"{path}, line {number}")
+
+
+def _field(line: str, field: str, where: str) -> str:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where} is not JSON ({error}): mend or remove the line") from error
+    if not isinstance(row, dict) or not isinstance(row.get(field), str):
+        raise InputError(f"{where} has no text in the field {field!r}: name it with ?field=NAME")
+    return row[field]

@@ -1,0 +1,24 @@
+"""The progress line of a corpus being tokenized, whose length is not known beforehand."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
+
+
+@contextmanager
+def document_progress(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A function to call with each document's bytes; draws on standard error if `shown`."""
+    console = Console(file=sys.stderr)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    hidden = not (shown and console.is_terminal)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda n_bytes: bar.advance(task, n_bytes)

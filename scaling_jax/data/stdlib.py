@@ -1,0 +1,24 @@
+"""A second domain that is always there: the running interpreter's own Python sources."""
+
+import platform
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaling_jax.data.corpus import Corpus
+
+_LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "lib2to3", "test", "tests"}
+
+
+def load() -> Corpus:
+    """Python sources of the standard library, one document per file, without its tests."""
+    version = f"{platform.python_implementation()}-{platform.python_version()}"
+    return Corpus("stdlib", f"stdlib-{version}", documents)
+
+
+def documents() -> Iterator[str]:
+    """Source files in the order of their paths."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted(root.rglob("*.py")):
+        if not _LEFT_OUT.intersection(path.relative_to(root).parts):
+            yield path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,133 @@
+"""Tokenizers: bytes, SentencePiece models and Hugging Face tokenizer files."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaling_jax.data.corpus import Corpus
+from scaling_jax.errors import InputError
+
+TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
+
+_NEWLINE = 10
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Text to ids and back.
+
+    Attributes:
+        fingerprint: changes when the mapping does; part of the token cache's key.
+        separator: id put after every document: the end-of-text id where there is one.
+    """
+
+    name: str
+    fingerprint: str
+    vocab_size: int
+    separator: int
+    encode: Callable[[str], Sequence[int] | np.ndarray]
+    decode: Callable[[list[int]], str]
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer called `name`, one of `TOKENIZER_NAMES`.
+
+    Raises:
+        InputError: an unknown kind, or a file that is missing or not a tokenizer.
+    """
+    kind, _, path = name.partition(":")
+    if name == "bytes":
+        return _bytes()
+    if kind in ("sentencepiece", "hf") and path:
+        if not Path(path).is_file():
+            raise InputError(f"tokenizer file {path!r} does not exist: train or copy it there")
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        load = _sentencepiece if kind == "sentencepiece" else _hugging_face
+        return load(name, path, digest)
+    raise InputError(f"unknown tokenizer {name!r}: use one of {TOKENIZER_NAMES}")
+
+
+def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
+    """Train a byte-pair model with byte fallback on `corpus` and write it to `path`.
+
+    Raises:
+        InputError: the corpus is too small for the vocabulary.
+    """
+    import sentencepiece
+
+    with open(path, "wb") as model:
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_lines(corpus),
+                model_writer=model,
+                vocab_size=vocab_size,
+                model_type="bpe",
+                byte_fallback=True,
+                normalization_rule_name="identity",
+                remove_extra_whitespaces=False,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            path.unlink(missing_ok=True)
+            raise InputError(
+                f"cannot train {vocab_size} pieces on {corpus.name} ({error}): "
+                "ask for fewer, or use more text"
+            ) from error
+
+
+def _lines(corpus: Corpus) -> Iterator[str]:
+    for document in corpus.documents():
+        yield from document.splitlines()
+
+
+def _bytes() -> Tokenizer:
+    return Tokenizer(
+        name="bytes",
+        fingerprint="bytes",
+        vocab_size=256,
+        separator=_NEWLINE,
+        encode=lambda text: np.frombuffer(text.encode(), np.uint8),
+        decode=lambda ids: bytes(ids).decode("utf-8", "replace"),
+    )
+
+
+def _sentencepiece(name: str, path: str, digest: str) -> Tokenizer:
+    import sentencepiece
+
+    try:
+        model = sentencepiece.SentencePieceProcessor(model_file=path)
+    except RuntimeError as error:
+        raise InputError(f"{path!r} is not a SentencePiece model ({error})") from error
+    return Tokenizer(name, digest, model.vocab_size(), model.eos_id(), model.encode, model.decode)
+
+
+def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
+    import tokenizers
+
+    try:
+        model = tokenizers.Tokenizer.from_file(path)
+    except Exception as error:  # the library raises the bare class
+        raise InputError(f"{path!r} is not a tokenizers file ({error})") from error
+    return Tokenizer(
+        name=name,
+        fingerprint=digest,
+        vocab_size=model.get_vocab_size(),
+        separator=_end_of_text(model, path),
+        encode=lambda text: model.encode(text, add_special_tokens=False).ids,
+        decode=model.decode,
+    )
+
+
+def _end_of_text(model: Any, path: str) -> int:
+    for token in ("<|endoftext|>", "</s>", "<eos>", "[SEP]", "<|end_of_text|>"):
+        found = model.token_to_id(token)
+        if found is not None:
+            return found
+    newline = model.encode("\n", add_special_tokens=False).ids
+    if len(newline) == 1:
+        return newline[0]
+    raise InputError(f"{path!r} has neither an end-of-text token nor a newline: add </s> to it")
