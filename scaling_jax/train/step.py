@@ -68,7 +68,9 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
         loss, grads = jax.value_and_grad(lambda p: loss_B(p, tokens_BxT1).mean())(state["params"])
-        updates, moments = optimizer.update(grads, state["opt"], state["params"])
+        # Optax mixes its integer step count into float32 arithmetic.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, moments = optimizer.update(grads, state["opt"], state["params"])
         lr = learning_rate(state["step"], horizon)
         params = jax.tree.map(lambda p, u: p - lr * u, state["params"], updates)
         new_state = {"params": params, "opt": moments, "step": state["step"] + 1}

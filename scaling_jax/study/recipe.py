@@ -1,0 +1,95 @@
+"""Recipe: the rules that turn (shape, budget) into a complete run."""
+
+from dataclasses import dataclass, field
+
+from scaling_jax import flops
+from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape
+from scaling_jax.errors import InputError
+from scaling_jax.shapes import Family
+from scaling_jax.study.rules import BatchRule, LearningRateRule, Warmup
+from scaling_jax.study.shape_table import ShapeTable
+
+BUDGET_TOLERANCE = 0.005
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a study's runs except which (shape, tokens) cells to train.
+
+    Attributes:
+        data: corpus and tokenizer.
+        family: gives the shape for a wanted parameter count.
+        peak_lr: learning-rate rule.
+        batch_size: batch rule, in sequences.
+        warmup: warm-up rule.
+        optimizer_knobs: fields of `OptimizerConfig` that differ from its defaults.
+        precision: of the matrix products.
+        eval_tokens: held-out tokens of the final loss.
+        convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
+            exactly, which is what the laws' frontiers assume.
+        seed: of initialization and data order.
+    """
+
+    data: DataConfig
+    family: Family | ShapeTable
+    peak_lr: LearningRateRule
+    batch_size: BatchRule
+    warmup: Warmup = Warmup()
+    optimizer_knobs: dict[str, float] = field(default_factory=dict)
+    precision: Precision = "float32"
+    eval_tokens: int = 131_072
+    convention: flops.Convention = "6nd"
+    seed: int = 0
+
+    def for_budget(self, shape: Shape, budget: float) -> RunConfig:
+        """The run of `shape` whose FLOPs come within 0.5 % of `budget`.
+
+        Where whole steps are too coarse, the batch is halved until they are fine enough.
+
+        Raises:
+            InputError: the budget is too small for the shape.
+        """
+        batch_size = self.batch_size(flops.count_params(shape))
+        while batch_size:
+            per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
+            steps = round(budget / per_step)
+            if steps > 1 and abs(steps * per_step / budget - 1) <= BUDGET_TOLERANCE:
+                return self._config(shape, batch_size, steps)
+            batch_size //= 2
+        raise InputError(
+            f"budget {budget:.3g} FLOPs is too small for a shape of "
+            f"{flops.count_params(shape).total} parameters: whole steps of one sequence miss it by "
+            f"more than {BUDGET_TOLERANCE:.1%}; raise the budget or use smaller shapes"
+        )
+
+    def for_tokens(self, shape: Shape, tokens: float) -> RunConfig:
+        """The run of `shape` on the whole number of batches nearest `tokens`.
+
+        Raises:
+            InputError: fewer than two batches.
+        """
+        batch_size = self.batch_size(flops.count_params(shape))
+        steps = round(tokens / (batch_size * shape.seq_len))
+        if steps < 2:
+            raise InputError(
+                f"{tokens:.3g} tokens are fewer than two batches of {batch_size} sequences of "
+                f"{shape.seq_len}: lengthen the horizon or shrink the batch"
+            )
+        return self._config(shape, batch_size, steps)
+
+    def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
+        optimizer = OptimizerConfig(
+            peak_lr=float(f"{self.peak_lr(flops.count_params(shape)):.6g}"),
+            warmup_steps=self.warmup(steps),
+            **self.optimizer_knobs,
+        )
+        return RunConfig(
+            shape=shape,
+            data=self.data,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            eval_tokens=self.eval_tokens,
+            precision=self.precision,
+            seed=self.seed,
+        )

@@ -1,0 +1,93 @@
+"""Records: a store's runs as a table, and their loss curves."""
+
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax import flops
+from scaling_jax.study.store import Store, StoredRun
+from scaling_jax.train import read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
+
+
+def collect(store: Store) -> "pd.DataFrame":
+    """One row per run, whatever its state; losses in nats per token.
+
+    `params` is the total; `flops` follows the study's convention, the others stand beside it.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_record(run) for run in store.runs()])
+
+
+def curves(store: Store) -> "pd.DataFrame":
+    """Training loss at every step of every finished run of the grid."""
+    import pandas as pd
+
+    rows = [row for run in store.runs() if run.planned.role == "grid" for row in _curve(run)]
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+
+
+def _record(run: StoredRun) -> dict[str, Any]:
+    config, result = run.planned.config, run.result
+    counts, shape = flops.count_params(config.shape), config.shape
+    tokens = result.tokens if result else config.tokens
+    by_convention = {
+        f"flops_{name}": flops.training_flops(shape, tokens, name) for name in flops.CONVENTIONS
+    }
+    return {
+        "run_id": run.run_id,
+        "role": run.planned.role,
+        "status": run.state,
+        "budget": run.planned.budget,
+        "params": counts.total,
+        "params_non_embedding": counts.non_embedding,
+        "params_active": counts.active,
+        "tokens": tokens,
+        "unique_tokens": result.unique_tokens if result else None,
+        "flops": by_convention[f"flops_{run.planned.convention}"],
+        **by_convention,
+        "loss": result.loss if result else None,
+        "loss_stderr": result.loss_stderr if result else None,
+        "bits_per_byte": result.bits_per_byte if result else None,
+        "train_loss": result.train_loss if result else None,
+        "n_layers": shape.n_layers,
+        "d_model": shape.d_model,
+        "n_heads": shape.n_heads,
+        "d_ff": shape.d_ff,
+        "vocab_size": shape.vocab_size,
+        "seq_len": shape.seq_len,
+        "batch_size": config.batch_size,
+        "steps": config.steps,
+        "peak_lr": config.optimizer.peak_lr,
+        "warmup_steps": config.optimizer.warmup_steps,
+        "seed": config.seed,
+        "corpus": config.data.corpus,
+        "tokenizer": config.data.tokenizer,
+        "precision": config.precision,
+        "tokens_per_second": result.tokens_per_second if result else None,
+        "seconds": sum(result.seconds.values()) if result else None,
+        "failure": run.failure,
+    }
+
+
+def _curve(run: StoredRun) -> list[dict[str, Any]]:
+    result = run.result
+    if result is None or result.status != "finished":
+        return []
+    config = run.planned.config
+    per_step = run.planned.flops / config.steps
+    params = flops.count_params(config.shape).total
+    return [
+        {
+            "run_id": run.run_id,
+            "params": params,
+            "tokens": row["tokens"],
+            "flops": row["step"] * per_step,
+            "step": row["step"],
+            "loss": row["loss"],
+        }
+        for row in read_metrics(run.directory)
+    ]
