@@ -34,7 +34,7 @@ class Recipe:
     family: Family | ShapeTable
     peak_lr: LearningRateRule
     batch_size: BatchRule
-    warmup: Warmup = Warmup()
+    warmup: Warmup = field(default_factory=Warmup)
     optimizer_knobs: dict[str, float] = field(default_factory=dict)
     precision: Precision = "float32"
     eval_tokens: int = 131_072

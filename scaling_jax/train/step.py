@@ -74,7 +74,7 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
         lr = learning_rate(state["step"], horizon)
         params = jax.tree.map(lambda p, u: p - lr * u, state["params"], updates)
         new_state = {"params": params, "opt": moments, "step": state["step"] + 1}
-        return new_state, StepMetrics(loss, lr, optax.global_norm(grads))
+        return new_state, StepMetrics(loss, lr, optax.tree.norm(grads))
 
     return step
 
