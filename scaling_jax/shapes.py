@@ -15,7 +15,7 @@ from scaling_jax.flops import count_params
 
 DEFAULT_ASPECT = 64.0
 LARGEST_PARAMS = 1e15
-_SMALLEST_WIDTH = 16
+_SMALLEST_WIDTH = 8
 
 # Where rounding leaves a choice, any depth whose aspect ratio is this close to the wanted one
 # will do. Shapes then lie dense enough in size, and Kaplan et al. 2020 (Section 3.1) find the
@@ -27,17 +27,18 @@ _ASPECT_TOLERANCE = 0.15
 # over each octave or two of width and their size grows.
 _PUBLISHED_WIDTH = 512
 _WIDE = 1024
-_FEW_HEADS = ((256, 8), (64, 4), (32, 2), (_SMALLEST_WIDTH, 1))
+_WIDTH_STEPS = ((64, 4), (256, 8), (_PUBLISHED_WIDTH, 16), (_WIDE, 64))
+_FEW_HEADS = ((256, 8), (128, 4), (32, 2), (_SMALLEST_WIDTH, 1))
 
 
 @dataclass(frozen=True)
 class Family:
     """Rule that gives a shape for a wanted number of parameters.
 
-    The width runs over a fixed ladder (steps of 8 channels below 256, of 16 below 512, of one
-    head above), and the depth is the whole number nearest `d_model / aspect`, or another one
-    whose aspect ratio is within 15 % of the wanted. The feed-forward width is `4 d_model` for
-    GELU and `8/3 d_model`, rounded, for SwiGLU.
+    The width runs over a fixed ladder (steps of 4 channels below 64, of 8 below 256, of 16
+    below 512, of one head above), and the depth is the whole number nearest
+    `d_model / aspect`, or another one whose aspect ratio is within 15 % of the wanted. The
+    feed-forward width is `4 d_model` for GELU and `8/3 d_model`, rounded, for SwiGLU.
 
     Attributes:
         vocab_size: number of token ids.
@@ -47,7 +48,7 @@ class Family:
         min_layers: least depth. Small models of a family are this deep, all of them, and
             grow in width alone until the aspect ratio is reached.
         head_dim: width of one head, which then divides every width; by default 64 up to a
-            width of 1,024 and 128 above, and 16 to 62 in one to eight heads below 512.
+            width of 1,024 and 128 above, and 8 to 62 in one to eight heads below 512.
         n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
 
     Raises:
@@ -200,9 +201,7 @@ def _ladder(head_dim: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _width_step(width: int) -> int:
-    if width < _PUBLISHED_WIDTH:
-        return 8 if width < _PUBLISHED_WIDTH // 2 else 16
-    return 64 if width < _WIDE else 128
+    return next((step for below, step in _WIDTH_STEPS if width < below), 128)
 
 
 def _head_size(width: int) -> int:
