@@ -1,0 +1,88 @@
+"""Training curves against compute, and their lower envelope."""
+
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.report import style
+from scaling_jax.report.content import ReportData
+from scaling_jax.report.panels import Panel
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS_PER_CURVE = 120
+TITLE = "Training curves and their envelope"
+CAPTION = (
+    "Training loss of every finished run against the compute spent so far; lighter curves are "
+    "larger models. Small models fall first, large ones overtake them. "
+)
+ENVELOPE = (
+    "Dots mark the lowest loss any run had reached at each compute, the frontier to which "
+    "approach 1 fits its power laws."
+)
+
+
+def envelope_panel(data: ReportData) -> Panel | None:
+    """Loss against FLOPs of all curves (Hoffmann et al. 2022, Figure 2), or None without them."""
+    if data.curves is None or data.curves.empty:
+        return None
+    curves = data.curves[(data.curves["flops"] > 0) & (data.curves["loss"] > 0)]
+    if curves.empty:
+        return None
+    figure, axes = style.panel(3.9)
+    colouring = _colouring(curves["params"])
+    for _, rows in curves.groupby("run_id"):
+        _draw_curve(axes, rows.sort_values("flops"), colouring)
+    points = data.fits[1].frontier_points if 1 in data.fits else None
+    if points is not None:
+        axes.plot(points.flops, points.loss, "o", color=style.INK, markersize=3, zorder=5)
+    _finish_axes(figure, axes, curves, points, colouring)
+    return Panel("envelope", TITLE, CAPTION + (ENVELOPE if points is not None else ""), figure)
+
+
+def _colouring(params: "pd.Series") -> Any:
+    import matplotlib
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    low, high = style.padded(params, 1.02)
+    return ScalarMappable(LogNorm(low, high), matplotlib.colormaps["cividis"].resampled(24))
+
+
+def _draw_curve(axes: "Axes", rows: "pd.DataFrame", colouring: Any) -> None:
+    keep = _thinned(rows["flops"].to_numpy(float))
+    x, y = rows["flops"].to_numpy(float)[keep], rows["loss"].to_numpy(float)[keep]
+    colour = colouring.to_rgba(float(rows["params"].iloc[0]))
+    axes.plot(x, y, color=colour, linewidth=1, alpha=0.85)
+
+
+def _thinned(flops: "np.ndarray") -> "np.ndarray":
+    """Indices of points spread evenly in log FLOPs, so that a page of curves stays small."""
+    import numpy as np
+
+    if len(flops) <= POINTS_PER_CURVE:
+        return np.arange(len(flops))
+    wanted = np.geomspace(flops[0], flops[-1], POINTS_PER_CURVE)
+    return np.unique(np.searchsorted(flops, wanted).clip(0, len(flops) - 1))
+
+
+def _finish_axes(
+    figure: "Figure", axes: "Axes", curves: "pd.DataFrame", points: Any, colouring: Any
+) -> None:
+    import numpy as np
+
+    # The first steps are the same steep fall for all; they would flatten the part that matters.
+    low = float(curves["loss"].min())
+    high = float(np.quantile(curves["loss"], 0.97))
+    if points is not None and len(points.loss):
+        high = max(high, float(np.max(points.loss)))
+    style.log_axis(axes, "x", style.padded(curves["flops"], 1.3), "flops")
+    style.log_axis(axes, "y", (low / 1.03, high * 1.05), "loss")
+    axes.set_xlabel("training compute C (FLOPs)")
+    axes.set_ylabel("training loss (nats per token)")
+    bar = figure.colorbar(colouring, ax=axes, pad=0.02, aspect=30)
+    style.log_axis(bar.ax, "y", (colouring.norm.vmin, colouring.norm.vmax), "count")
+    bar.set_label("parameters N")
+    bar.outline.set_visible(False)  # type: ignore[operator]

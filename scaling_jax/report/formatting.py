@@ -1,0 +1,89 @@
+"""Numbers and durations as people read them."""
+
+import math
+
+MISSING = "—"
+SPACE = "\u00a0"
+SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def known(value: object) -> bool:
+    """Whether the value is a finite number."""
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def count(value: object, digits: int = 3) -> str:
+    """A number of parameters, tokens or steps: 1234567 is "1.23 M"."""
+    if not known(value):
+        return MISSING
+    number = float(value)  # type: ignore[arg-type]
+    for unit, suffix in SUFFIXES:
+        # 999_999 must round up into "1 M", not "1e+03 k".
+        if abs(number) >= unit * (1 - 0.5 * 10**-digits):
+            return f"{_significant(number / unit, digits)}{SPACE}{suffix}"
+    return _significant(number, digits)
+
+
+def flops(value: object, digits: int = 2) -> str:
+    """Floating-point operations: 3.4e12."""
+    if not known(value):
+        return MISSING
+    mantissa, exponent = f"{float(value):.{digits}e}".split("e")  # type: ignore[arg-type]
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def loss(value: object, digits: int = 4) -> str:
+    """A loss in nats per token: 1.7321."""
+    return f"{float(value):.{digits}f}" if known(value) else MISSING  # type: ignore[arg-type]
+
+
+def significant(value: object, digits: int = 3) -> str:
+    """A plain number to so many significant digits."""
+    return _significant(float(value), digits) if known(value) else MISSING  # type: ignore[arg-type]
+
+
+def percent(value: object, digits: int = 2) -> str:
+    """A signed percentage with a true minus sign: −1.25 %."""
+    if not known(value):
+        return MISSING
+    return f"{float(value):+.{digits}f}{SPACE}%".replace("-", "−")  # type: ignore[arg-type]
+
+
+def seconds(value: object) -> str:
+    """A duration: 4.2 s, 3 min 5 s, 2 h 10 min."""
+    if not known(value):
+        return MISSING
+    total = float(value)  # type: ignore[arg-type]
+    if total < 59.95:
+        return f"{_significant(total, 2)}{SPACE}s"
+    whole = round(total)
+    if whole < 3600:
+        return f"{whole // 60}{SPACE}min {whole % 60}{SPACE}s"
+    minutes = round(total / 60)
+    return f"{minutes // 60}{SPACE}h {minutes % 60}{SPACE}min"
+
+
+def interval(bounds: object, formatter: object = count) -> str:
+    """Two bounds as "a to b"; empty when there is no interval."""
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2 or not all(map(known, bounds)):
+        return ""
+    assert callable(formatter)
+    return f"{formatter(bounds[0])} to {formatter(bounds[1])}"
+
+
+def level(value: float) -> str:
+    """A confidence level: 0.9 is "90 %"."""
+    return f"{100 * value:g}{SPACE}%"
+
+
+def _significant(number: float, digits: int) -> str:
+    if number == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{decimals}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")

@@ -1,0 +1,150 @@
+"""The compute-optimal model size and token count against compute."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from scaling_jax.report import style
+from scaling_jax.report.content import ReportData, grid
+from scaling_jax.report.panels import Panel
+from scaling_jax.report.papers import paper_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from scaling_jax.laws import Fit
+
+Quantity = Literal["params", "tokens"]
+SYMBOL = {"params": "N", "tokens": "D"}
+TITLE = {
+    "params": "How large the model should be",
+    "tokens": "How many tokens it should see",
+}
+CAPTION = (
+    "The optimal {what} against compute, by each approach, with its {level} band. Lines are solid "
+    "over the budgets that were trained and dashed, on a shaded ground, where the law is "
+    "extrapolated; the vertical line is the budget asked about. "
+)
+PAPERS = (
+    "Thin lines are the papers': Hoffmann et al. fitted 4e18 to 3e21 FLOPs or so and Kaplan et al. "
+    "(who count no embeddings) a different range, with other data and tokenizers, so wherever "
+    "budgets are far from those, the lines are themselves extrapolations: compare slopes, "
+    "not heights."
+)
+WHAT = {"params": "model size", "tokens": "number of tokens"}
+GRID_POINTS = 33
+
+
+def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
+    """N_opt(C) and D_opt(C) of every fit beside the published lines."""
+    runs = grid(data.records)
+    if not data.fits or runs.empty:
+        return ()
+    measured = float(runs["flops"].min()), float(runs["flops"].max())
+    wanted = [*measured, data.target_flops]
+    if data.verification is not None:
+        wanted.append(data.verification.flops)
+    limits = style.padded(wanted, 1.6)
+    optima = {key: _optima(fit, limits, measured[1]) for key, fit in sorted(data.fits.items())}
+    return tuple(_panel(data, q, optima, limits, measured) for q in ("params", "tokens"))
+
+
+def _optima(fit: "Fit", limits: style.Limits, last: float) -> "list[tuple[float, Any]]":
+    import numpy as np
+
+    flops = np.unique([*np.geomspace(*limits, GRID_POINTS), last])
+    return [(float(c), fit.optimal(float(c))) for c in flops]
+
+
+def _panel(
+    data: ReportData,
+    quantity: Quantity,
+    optima: "dict[int, list[tuple[float, Any]]]",
+    limits: style.Limits,
+    measured: style.Limits,
+) -> Panel:
+    figure, axes = style.panel(4.4)
+    for approach, points in optima.items():
+        _draw_fit(axes, approach, points, quantity, measured[1])
+    flops = [c for c, _ in next(iter(optima.values()))]
+    _draw_papers(axes, flops, quantity)
+    _finish_axes(axes, data, quantity, limits, measured)
+    style.legend_below(figure, _legend(list(optima)), columns=2)
+    level = f"{100 * next(iter(data.fits.values())).level:g}\u00a0%"
+    caption = CAPTION.format(what=WHAT[quantity], level=level)
+    if quantity == "params":
+        caption += PAPERS
+    return Panel(f"frontier-{quantity}", TITLE[quantity], caption, figure)
+
+
+def _draw_fit(
+    axes: "Axes",
+    approach: int,
+    points: "Sequence[tuple[float, Any]]",
+    quantity: Quantity,
+    last: float,
+) -> None:
+    import numpy as np
+
+    colour = style.APPROACH_COLOURS.get(approach, style.INK)
+    flops = np.array([c for c, _ in points])
+    values = np.array([getattr(optimum, quantity) for _, optimum in points], dtype=float)
+    bounds = [getattr(optimum, f"{quantity}_interval") for _, optimum in points]
+    if all(b is not None for b in bounds):
+        low, high = np.array(bounds, dtype=float).T
+        axes.fill_between(flops, low, high, color=colour, alpha=0.15, linewidth=0)
+    inside = flops <= last
+    axes.plot(flops[inside], values[inside], color=colour, linewidth=2.2, zorder=4)
+    beyond = flops >= last
+    axes.plot(flops[beyond], values[beyond], "--", color=colour, linewidth=2.2, zorder=4)
+
+
+def _draw_papers(axes: "Axes", flops: "Sequence[float]", quantity: Quantity) -> None:
+    import numpy as np
+
+    x = np.array(flops)
+    for line in paper_lines():
+        values = line.params(x) if quantity == "params" else line.tokens(x)
+        axes.plot(x, values, **_paper_style(line.approach))
+
+
+def _paper_style(approach: int | None) -> dict[str, Any]:
+    if approach is None:
+        return {"color": style.MUTED, "linestyle": (0, (6, 2, 1, 2)), "linewidth": 1.3}
+    return {
+        "color": style.APPROACH_COLOURS[approach],
+        "linestyle": (0, (1, 1.6)),
+        "linewidth": 1.3,
+    }
+
+
+def _finish_axes(
+    axes: "Axes",
+    data: ReportData,
+    quantity: Quantity,
+    limits: style.Limits,
+    measured: style.Limits,
+) -> None:
+    import numpy as np
+
+    drawn: list[np.ndarray] = [np.asarray(line.get_ydata(), dtype=float) for line in axes.lines]
+    low, high = style.padded(np.concatenate(drawn), 1.6)
+    axes.axvspan(measured[1], limits[1], color=style.SHADE, zorder=0, linewidth=0)
+    axes.axvline(data.target_flops, color=style.MUTED, linewidth=1, zorder=1)
+    style.log_axis(axes, "x", limits, "flops")
+    style.log_axis(axes, "y", (low, high), "count")
+    axes.set_xlabel("training compute C (FLOPs)")
+    axes.set_ylabel(
+        f"optimal {'parameters' if quantity == 'params' else 'tokens'} {SYMBOL[quantity]}"
+    )
+
+
+def _legend(approaches: list[int]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    ours = [
+        Line2D([], [], color=style.APPROACH_COLOURS[a], linewidth=2.2, label=f"this study, {a}")
+        for a in approaches
+    ]
+    theirs = [Line2D([], [], label=p.label, **_paper_style(p.approach)) for p in paper_lines()]
+    return [*ours, *theirs]

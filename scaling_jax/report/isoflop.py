@@ -1,0 +1,117 @@
+"""Loss against model size at each compute budget."""
+
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.report import formatting, style
+from scaling_jax.report.content import ReportData, grid, params_of
+from scaling_jax.report.panels import Panel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+CAPTION = (
+    "Each colour is one compute budget, each dot one trained model. At a fixed budget a model can "
+    "be too small or too large: look for the valley. "
+)
+FITTED = (
+    "The curves are parabolas in log N (approach 2); a diamond marks each minimum and the bar "
+    "through it is its {level} interval. The minima move right as the budget grows. "
+)
+LOST = "A cross at the top marks a run that diverged or failed and has no loss to show. "
+
+
+def isoflop_panel(data: ReportData) -> Panel | None:
+    """The IsoFLOP curves (Hoffmann et al. 2022, Figure 3), or None without a grid of budgets."""
+    fit = data.fits.get(2)
+    runs = grid(data.records)
+    runs = runs[runs["budget"].notna()]
+    if runs.empty or (fit is None and runs.groupby("budget").size().max() < 3):
+        return None
+    lost = _lost(data.records)
+    figure, axes = style.panel(4.0)
+    colours = _colours(sorted(runs["budget"].unique()))
+    minima = {minimum.budget: minimum for minimum in (fit.minima if fit else ())}
+    for budget, rows in runs.groupby("budget"):
+        _draw_budget(axes, rows, params_of(rows, fit), _nearest(minima, budget), colours[budget])
+    _finish_axes(axes, runs, params_of(runs, fit), params_of(lost, fit))
+    style.legend_below(figure, _legend(colours), columns=3)
+    caption = CAPTION + (FITTED.format(level=formatting.level(fit.level)) if fit else "")
+    caption += LOST if len(lost) else ""
+    return Panel("isoflop", "Loss against model size, budget by budget", caption, figure)
+
+
+def _lost(records: "pd.DataFrame") -> "pd.DataFrame":
+    bad = records["status"].isin(["diverged", "failed"])
+    return records[bad & (records["role"] != "verification")]
+
+
+def _colours(budgets: list[float]) -> dict[float, Any]:
+    import matplotlib
+
+    # The pale end of the map would not show on white.
+    steps = [0.85 * i / max(1, len(budgets) - 1) for i in range(len(budgets))]
+    palette = matplotlib.colormaps["viridis_r"]
+    return {b: palette(0.15 + step) for b, step in zip(budgets, steps, strict=True)}
+
+
+def _nearest(minima: dict[float, Any], budget: float) -> Any:
+    # Budgets may have gone through a file; a part in a thousand still names the same one.
+    close = [m for b, m in minima.items() if abs(b / budget - 1) < 1e-3]
+    return close[0] if close else None
+
+
+def _draw_budget(
+    axes: "Axes", rows: "pd.DataFrame", params: "pd.Series", minimum: Any, colour: Any
+) -> None:
+    import numpy as np
+
+    order = np.argsort(params.to_numpy())
+    sizes, losses = params.to_numpy(float)[order], rows["loss"].to_numpy(float)[order]
+    axes.plot(sizes, losses, "o", color=colour, markersize=5, linestyle="none", zorder=3)
+    if minimum is None:
+        axes.plot(sizes, losses, color=colour, linewidth=1, alpha=0.6)
+        return
+    x = np.linspace(np.log(sizes[0] / 1.1), np.log(sizes[-1] * 1.1), 80)
+    c0, c1, c2 = minimum.quadratic
+    axes.plot(np.exp(x), c0 + c1 * x + c2 * x**2, color=colour, linewidth=1.4)
+    _draw_minimum(axes, minimum, colour)
+
+
+def _draw_minimum(axes: "Axes", minimum: Any, colour: Any) -> None:
+    if formatting.interval(minimum.params_interval):
+        axes.plot(minimum.params_interval, [minimum.loss] * 2, color=style.INK, linewidth=1.6)
+    axes.plot(
+        minimum.params,
+        minimum.loss,
+        "D",
+        color=colour,
+        markersize=8,
+        markeredgecolor=style.INK,
+        markeredgewidth=1.2,
+        zorder=5,
+    )
+
+
+def _finish_axes(
+    axes: "Axes", runs: "pd.DataFrame", params: "pd.Series", lost: "pd.Series"
+) -> None:
+    low, high = float(runs["loss"].min()), float(runs["loss"].max())
+    room = max(high - low, 0.01)
+    axes.set_ylim(low - 0.08 * room, high + 0.15 * room)
+    style.log_axis(axes, "x", style.padded([*params, *lost]), "count")
+    top = axes.get_xaxis_transform()
+    axes.plot(
+        lost, [0.97] * len(lost), "x", color=style.WARNING, mew=2, markersize=8, transform=top
+    )
+    axes.set_xlabel("parameters N")
+    axes.set_ylabel("loss (nats per token)")
+
+
+def _legend(colours: dict[float, Any]) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=colour, marker="o", label=f"{formatting.flops(budget)} FLOPs")
+        for budget, colour in colours.items()
+    ]

@@ -1,0 +1,77 @@
+"""The page: figures, tables and words in one HTML file."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from scaling_jax.files import write_text_atomically
+from scaling_jax.report import formatting, style, svg, tables
+from scaling_jax.report.content import ReportData
+from scaling_jax.report.envelope import envelope_panel
+from scaling_jax.report.frontier import frontier_panels
+from scaling_jax.report.isoflop import isoflop_panel
+from scaling_jax.report.panels import Panel
+from scaling_jax.report.predicted import fit_panels
+from scaling_jax.report.summary import summarize
+
+
+def write_report(data: ReportData, path: str | Path) -> Path:
+    """Write one self-contained HTML page to `path`; return it.
+
+    Needs no network to read. Each figure is also saved as SVG and PDF in `<stem>_figures/`
+    beside the page. The same data give the same bytes.
+    """
+    path = Path(path)
+    figures = path.parent / f"{path.stem}_figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    with style.figure_style():
+        shown = [_draw(panel, figures) for panel in _panels(data)]
+    write_text_atomically(epath.Path(path), _render(data, shown, figures.name))
+    return path
+
+
+def _panels(data: ReportData) -> list[Panel]:
+    first = (isoflop_panel(data), *frontier_panels(data), envelope_panel(data))
+    return [panel for panel in (*first, *fit_panels(data)) if panel is not None]
+
+
+def _draw(panel: Panel, directory: Path) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    drawing = svg.inline(svg.save(panel.figure, directory, panel.name), panel.name)
+    return {
+        "name": panel.name,
+        "title": panel.title,
+        "caption": panel.caption,
+        # Drawn by matplotlib from numbers and fixed words, so it holds nothing to escape.
+        "svg": Markup(drawing),
+    }
+
+
+def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> str:
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    files = resources.files("scaling_jax.report")
+    template = environment.from_string((files / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        css=Markup((files / "page.css").read_text(encoding="utf-8")),
+        data=data,
+        figures=shown,
+        figure_directory=directory,
+        summary=summarize(data),
+        approaches=tables.approach_rows(data),
+        law=tables.law_rows(data.parametric),
+        law_name=data.parametric.law if data.parametric else "",
+        runs=tables.run_rows(data),
+        run_columns=tables.RUN_COLUMNS,
+        diagnostics=tables.diagnostics(data),
+        times=tables.time_rows(data.seconds),
+        total_time=formatting.seconds(sum(data.seconds.values())),
+        target=formatting.flops(data.target_flops),
+    )

@@ -1,0 +1,126 @@
+"""The parametric fit against what was measured: the losses and the residuals."""
+
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.report import formatting, style
+from scaling_jax.report.content import ReportData, Verification, grid, params_of
+from scaling_jax.report.panels import Panel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
+
+    from scaling_jax.laws import Fit
+
+PREDICTED = (
+    "Every run's measured loss against the loss that the fitted law gives it; on the line the two "
+    "agree. Dots were fitted, so their closeness says how well the law describes them. "
+)
+VERIFIED = (
+    "The star was not: it is the run trained beyond the fitted budgets, predicted beforehand, "
+    "with the {level} interval of the prediction."
+)
+RESIDUAL = {
+    "params": ("Residuals against model size", "parameters N", "count"),
+    "tokens": ("Residuals against tokens", "tokens D", "count"),
+    "flops": ("Residuals against compute", "training compute C (FLOPs)", "flops"),
+}
+RESIDUAL_CAPTION = {
+    "params": "Measured minus fitted loss, in percent of the fitted. A trend or a bend here means "
+    "that the law has the wrong shape in N; a shapeless scatter is noise.",
+    "tokens": "The same residuals against D.",
+    "flops": "The same residuals against C: a slope at the right-hand end would carry over into "
+    "the extrapolation. The star is the run beyond the data.",
+}
+
+
+def fit_panels(data: ReportData) -> tuple[Panel, ...]:
+    """Predicted against measured loss, then residuals against N, D and C; empty without a fit."""
+    fit, runs = data.parametric, grid(data.records)
+    if fit is None or runs.empty:
+        return ()
+    params = params_of(runs, fit).to_numpy(float)
+    tokens = runs["tokens"].to_numpy(float)
+    fitted = _predict(fit, params, tokens)
+    measured = runs["loss"].to_numpy(float)
+    residuals = 100 * (measured / fitted - 1)
+    columns = {"params": params, "tokens": tokens, "flops": runs["flops"].to_numpy(float)}
+    return (
+        _predicted_panel(fitted, measured, data.verification),
+        *(_residual_panel(n, x, residuals, data.verification) for n, x in columns.items()),
+    )
+
+
+def _predict(fit: "Fit", params: "np.ndarray", tokens: "np.ndarray") -> "np.ndarray":
+    import numpy as np
+
+    pairs = zip(params, tokens, strict=True)
+    return np.array([fit.predict(params=float(n), tokens=float(d)).loss for n, d in pairs])
+
+
+def _predicted_panel(
+    fitted: "np.ndarray", measured: "np.ndarray", verification: Verification | None
+) -> Panel:
+    figure, axes = style.panel(4.0)
+    axes.plot(measured, fitted, "o", color=style.APPROACH_COLOURS[1], markersize=5, alpha=0.8)
+    ends = [*fitted, *measured]
+    if verification is not None:
+        _draw_prediction(axes, verification)
+        ends += [verification.measured, verification.predicted]
+    room = 0.06 * (max(ends) - min(ends) or 0.01)
+    limits = min(ends) - room, max(ends) + room
+    axes.plot(limits, limits, color=style.MUTED, linewidth=1, zorder=1)
+    axes.set(xlim=limits, ylim=limits)
+    axes.set_xlabel("measured loss (nats per token)")
+    axes.set_ylabel("loss by the fitted law")
+    caption = PREDICTED
+    if verification is not None:
+        caption += VERIFIED.format(level=formatting.level(verification.level))
+    return Panel("predicted", "Predicted against measured loss", caption, figure)
+
+
+def _draw_prediction(axes: "Axes", verification: Verification) -> None:
+    low, high = verification.interval
+    errors = [[verification.predicted - low], [high - verification.predicted]]
+    axes.errorbar(
+        verification.measured,
+        verification.predicted,
+        yerr=errors,
+        xerr=verification.measured_stderr,
+        color=style.ACCENT,
+        elinewidth=1.8,
+        capsize=4,
+    )
+    _star(axes, verification.measured, verification.predicted)
+    axes.annotate(
+        "beyond the data",
+        (verification.measured, verification.predicted),
+        xytext=(12, -4),
+        textcoords="offset points",
+        color=style.ACCENT,
+        fontsize=10.5,
+    )
+
+
+def _star(axes: "Axes", x: float, y: float) -> Any:
+    return axes.plot(
+        x, y, "*", color=style.ACCENT, markersize=16, markeredgecolor="white", zorder=6
+    )
+
+
+def _residual_panel(
+    name: str, x: "np.ndarray", residuals: "np.ndarray", verification: Verification | None
+) -> Panel:
+    title, label, kind = RESIDUAL[name]
+    figure, axes = style.panel(3.4)
+    axes.axhline(0, color=style.MUTED, linewidth=1)
+    axes.plot(x, residuals, "o", color=style.APPROACH_COLOURS[1], markersize=5, alpha=0.8)
+    shown = list(x)
+    if verification is not None:
+        error = 100 * (verification.measured / verification.predicted - 1)
+        _star(axes, getattr(verification, name), error)
+        shown.append(getattr(verification, name))
+    style.log_axis(axes, "x", style.padded(shown), kind)  # type: ignore[arg-type]
+    axes.set_xlabel(label)
+    axes.set_ylabel("residual (%)")
+    return Panel(f"residuals-{name}", title, RESIDUAL_CAPTION[name], figure)

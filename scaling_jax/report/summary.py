@@ -1,0 +1,110 @@
+"""The answer: one sentence and a few large numbers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.report import formatting
+from scaling_jax.report.content import ReportData, Verification
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Fit
+
+NO_FIT = "No law was fitted: there are too few finished runs to say what is compute-optimal."
+
+
+@dataclass(frozen=True)
+class Number:
+    """A large number with what it is and how sure it is."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The sentence that answers, the numbers of the optimum, and those of the verification."""
+
+    sentence: str
+    optimum: tuple[Number, ...]
+    verdict: str
+    verification: tuple[Number, ...]
+
+
+def summarize(data: ReportData) -> Summary:
+    """The optimum at the target budget by the main fit, and how the prediction fared."""
+    check = data.verification
+    verdict = _verdict(check) if check else ""
+    checked = _verification_numbers(check) if check else ()
+    if data.main_fit is None:
+        return Summary(NO_FIT, (), verdict, checked)
+    optimum = data.main_fit.optimal(data.target_flops)
+    sentence = _sentence(data, optimum)
+    return Summary(sentence, _optimum_numbers(data.main_fit, optimum), verdict, checked)
+
+
+def ratio_interval(optimum: Any) -> tuple[float, float] | None:
+    """Bounds of tokens per parameter: at fixed compute, few parameters go with many tokens."""
+    params, tokens = optimum.params_interval, optimum.tokens_interval
+    if params is None or tokens is None or not all(map(formatting.known, (*params, *tokens))):
+        return None
+    return tokens[0] / params[1], tokens[1] / params[0]
+
+
+def _sentence(data: ReportData, optimum: Any) -> str:
+    budget = formatting.flops(data.target_flops)
+    text = (
+        f"With {budget} FLOPs, train a model of {formatting.count(optimum.params)} parameters on "
+        f"{formatting.count(optimum.tokens)} tokens, "
+        f"{formatting.significant(optimum.tokens / optimum.params)} tokens per parameter"
+    )
+    if optimum.loss is None:
+        return text + "."
+    return text + f": it should reach a loss of {formatting.loss(optimum.loss, 3)} nats per token."
+
+
+def _optimum_numbers(fit: "Fit", optimum: Any) -> tuple[Number, ...]:
+    level = formatting.level(fit.level)
+    rows: list[tuple[str, object, Any, Any]] = [
+        ("parameters", optimum.params, optimum.params_interval, formatting.count),
+        ("tokens", optimum.tokens, optimum.tokens_interval, formatting.count),
+        (
+            "tokens per parameter",
+            optimum.tokens / optimum.params,
+            ratio_interval(optimum),
+            formatting.significant,
+        ),
+    ]
+    if optimum.loss is not None:
+        rows.append(("loss, nats per token", optimum.loss, optimum.loss_interval, formatting.loss))
+    return tuple(Number(n, f(v), _note(level, formatting.interval(i, f))) for n, v, i, f in rows)
+
+
+def _note(level: str, interval: str) -> str:
+    return f"{level} interval {interval}" if interval else "no interval"
+
+
+def _verdict(check: Verification) -> str:
+    where = "inside" if check.inside_interval else "outside"
+    return (
+        f"A model of {formatting.count(check.params)} parameters was then trained on "
+        f"{formatting.count(check.tokens)} tokens ({formatting.flops(check.flops)} FLOPs) to test "
+        f"the prediction. The measured loss lies {where} the {formatting.level(check.level)} "
+        "interval."
+    )
+
+
+def _verification_numbers(check: Verification) -> tuple[Number, ...]:
+    inside = "inside the interval" if check.inside_interval else "outside the interval"
+    stderr = check.measured_stderr
+    spread = f"± {formatting.loss(stderr)} standard error" if formatting.known(stderr) else ""
+    bounds = formatting.interval(check.interval, formatting.loss)
+    return (
+        Number(
+            "predicted loss",
+            formatting.loss(check.predicted),
+            _note(formatting.level(check.level), bounds),
+        ),
+        Number("measured loss", formatting.loss(check.measured), spread),
+        Number("difference", formatting.percent(check.error_percent), inside),
+    )

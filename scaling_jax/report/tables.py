@@ -1,0 +1,155 @@
+"""The tables of a report as rows of text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.report import formatting
+from scaling_jax.report.content import ReportData
+from scaling_jax.report.summary import ratio_interval
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Fit
+
+APPROACHES = {
+    1: "envelope of training curves",
+    2: "IsoFLOP minima",
+    3: "parametric L(N, D)",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value and, beneath it, its interval."""
+
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run: its cells, and whether it must stand out."""
+
+    cells: tuple[str, ...]
+    status: str
+    lost: bool
+    beyond: bool
+
+
+RUN_COLUMNS = (
+    "Run",
+    "Status",
+    "Parameters",
+    "Tokens",
+    "FLOPs",
+    "Tokens/param",
+    "Loss",
+    "± s.e.",
+    "Bits/byte",
+    "Layers × width",
+    "Batch",
+    "Peak LR",
+    "Time",
+    "Note",
+)
+
+
+def run_rows(data: ReportData) -> tuple[RunRow, ...]:
+    """Every run of the table, whatever became of it, by compute and size."""
+    ordered = data.records.sort_values(["flops", "params", "run_id"], kind="stable")
+    return tuple(_run_row(row) for row in ordered.to_dict("records"))
+
+
+def approach_rows(data: ReportData) -> tuple[tuple[Cell, ...], ...]:
+    """Exponents and the optimum at the target budget, one row per approach."""
+    fits = sorted(data.fits.items())
+    return tuple(_approach_row(key, fit, data.target_flops) for key, fit in fits)
+
+
+def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
+    """The fitted constants of the law with their intervals."""
+    if fit is None:
+        return ()
+    intervals = fit.intervals or {}
+    return tuple(
+        (name, _constant(value), formatting.interval(intervals.get(name), _constant))
+        for name, value in fit.params.items()
+    )
+
+
+def time_rows(seconds: Mapping[str, float]) -> tuple[tuple[str, str, float], ...]:
+    """What took how long, longest first, with its share of the total in percent."""
+    total = sum(seconds.values()) or 1.0
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    return tuple((name, formatting.seconds(s), 100 * s / total) for name, s in longest)
+
+
+def diagnostics(data: ReportData) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Per approach, what it was fitted to, what was left out, and what it has to say."""
+    return tuple((_name(key), _sentences(fit)) for key, fit in sorted(data.fits.items()))
+
+
+def _run_row(row: Mapping[Any, Any]) -> RunRow:
+    status, shape = str(row["status"]), f"{row['n_layers']} × {row['d_model']}"
+    note = row.get("failure")
+    cells = (
+        formatting.count(row["params"]),
+        formatting.count(row["tokens"]),
+        formatting.flops(row["flops"]),
+        formatting.significant(row["tokens"] / row["params"]),
+        formatting.loss(row["loss"]),
+        formatting.loss(row["loss_stderr"]),
+        formatting.loss(row["bits_per_byte"], 3),
+        shape,
+        formatting.count(row["batch_size"]),
+        _constant(row["peak_lr"]),
+        formatting.seconds(row["seconds"]),
+        note if isinstance(note, str) else "",
+    )
+    beyond = row["role"] == "verification"
+    lost = status in ("diverged", "failed")
+    return RunRow((str(row["run_id"]), *cells), status, lost, beyond)
+
+
+def _approach_row(approach: int, fit: "Fit", flops: float) -> tuple[Cell, ...]:
+    optimum = fit.optimal(flops)
+    intervals = fit.exponent_intervals or {}
+    exponents = (
+        Cell(f"{fit.exponents[n]:.3f}", formatting.interval(intervals.get(n), _three_decimals))
+        for n in ("a", "b")
+    )
+    ratio = formatting.significant(optimum.tokens / optimum.params)
+    return (
+        Cell(_name(approach)),
+        *exponents,
+        Cell(formatting.count(optimum.params), formatting.interval(optimum.params_interval)),
+        Cell(formatting.count(optimum.tokens), formatting.interval(optimum.tokens_interval)),
+        Cell(ratio, formatting.interval(ratio_interval(optimum), formatting.significant)),
+        Cell(
+            formatting.loss(optimum.loss),
+            formatting.interval(optimum.loss_interval, formatting.loss),
+        ),
+    )
+
+
+def _sentences(fit: "Fit") -> tuple[str, ...]:
+    dropped = (f"{n} × {reason}" for reason, n in fit.n_dropped.items() if n)
+    left_out = "; ".join(dropped)
+    points = f"Fitted to {fit.n_points} points" + (f"; left out: {left_out}." if left_out else ".")
+    return (points, *fit.diagnostics)
+
+
+def _name(approach: int) -> str:
+    return f"{approach}: {APPROACHES.get(approach, 'other')}"
+
+
+def _three_decimals(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _constant(value: object) -> str:
+    if not formatting.known(value):
+        return formatting.MISSING
+    number = float(value)  # type: ignore[arg-type]
+    small = number != 0 and not 1e-3 <= abs(number) < 1e5
+    return formatting.flops(number) if small else formatting.significant(number, 4)

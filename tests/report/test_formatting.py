@@ -1,0 +1,52 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from scaling_jax.report import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (12, "12"),
+        (999, "999"),
+        (999.9, "1 k"),
+        (1_234_567, "1.23 M"),
+        (999_999, "1 M"),
+        (20e9, "20 B"),
+        (1.4e12, "1.4 T"),
+        (float("nan"), "—"),
+        (None, "—"),
+    ],
+)
+def test_count(value: object, text: str) -> None:
+    assert formatting.count(value) == text.replace(" ", formatting.SPACE)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.4e12, "3.4e12"), (6.25e10, "6.25e10"), (1e20, "1e20"), (None, "—")]
+)
+def test_flops(value: object, text: str) -> None:
+    assert formatting.flops(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(4.21, "4.2 s"), (59.99, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")],
+)
+def test_seconds(value: float, text: str) -> None:
+    assert formatting.seconds(value) == text.replace(" ", formatting.SPACE).replace(
+        f"min{formatting.SPACE}", "min "
+    ).replace(f"h{formatting.SPACE}", "h ")
+
+
+def test_percent_has_a_sign() -> None:
+    assert formatting.percent(-1.25).startswith("−1.25")
+    assert formatting.percent(0.5).startswith("+0.50")
+
+
+def test_interval_without_bounds_is_empty() -> None:
+    assert formatting.interval(None) == ""
+    assert formatting.interval((float("nan"), 1.0)) == ""
+    assert formatting.interval((1e3, 2e3)) == f"1{formatting.SPACE}k to 2{formatting.SPACE}k"

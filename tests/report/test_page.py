@@ -1,0 +1,152 @@
+"""The page as a whole: it stands alone, tells the answer, hides no run."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+import pytest
+
+from scaling_jax.report import ReportData, formatting, write_report
+from tests.report.study import TARGET, fits, optimum, report_data
+
+LOADING = {"link", "script", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
+
+
+class Elements(HTMLParser):
+    """All start tags of a page with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, Any]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def write(directory: Path, data: ReportData) -> str:
+    return write_report(data, directory / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("report")
+    write(directory, report_data())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_loads_nothing_from_elsewhere(page: str) -> None:
+    elements = Elements(page).found
+    assert not LOADING & {tag for tag, _ in elements}
+    targets = [a[k] for _, a in elements for k in ("src", "href", "xlink:href") if k in a]
+    assert all(target.startswith("#") for target in targets)
+    assert "@import" not in page
+    assert all(url.startswith("#") for url in re.findall(r"url\(([^)]*)\)", page))
+
+
+def test_page_gives_the_optimum_and_the_verification(page: str) -> None:
+    params = fits()[3].optimal(TARGET).params
+    assert f"{formatting.count(params)} parameters" in page
+    low, high = fits()[3].optimal(TARGET).params_interval
+    assert f"{formatting.count(low)} to {formatting.count(high)}" in page
+    assert f"{optimum(TARGET)[0]:.2e}" not in page
+    assert "+0.60" in page
+    assert "inside the 90" in page
+
+
+def test_outside_the_interval_is_said(tmp_path: Path) -> None:
+    data = report_data()
+    assert data.verification is not None
+    missed = dataclasses.replace(data.verification, inside_interval=False)
+    page = write(tmp_path, dataclasses.replace(data, verification=missed))
+    assert "outside the 90" in page
+    assert "inside the 90" not in page
+
+
+def test_every_run_is_listed_and_lost_ones_are_marked(page: str) -> None:
+    rows = re.findall(r'<tr class="([^"]*)"><td><code>([^<]*)</code>(.*)</tr>', page)
+    records = report_data().records
+    assert {name for _, name, _ in rows} == set(records["run_id"])
+    lost = {name for css, name, _ in rows if "lost" in css}
+    assert lost == set(records[records["status"].isin(["diverged", "failed"])]["run_id"])
+    assert "✕ diverged" in page
+    assert "ran out of memory" in page
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    data = report_data()
+    records = data.records.assign(run_id=[f"{hostile}{i}" for i in range(len(data.records))])
+    assert data.verification is not None
+    page = write(
+        tmp_path,
+        dataclasses.replace(
+            data,
+            title=hostile,
+            records=records,
+            verification=dataclasses.replace(data.verification, run_id=hostile),
+            recipe={hostile: hostile},
+            commands=(hostile,),
+            provenance={hostile: hostile},
+            seconds={hostile: 1.0},
+        ),
+    )
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > len(records)
+
+
+def test_ids_are_unique_and_references_resolve(page: str) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids)) > 100
+    used = re.findall(r'href="#([^"]+)"', page) + re.findall(r"url\(#([^)]+)\)", page)
+    assert set(used) <= set(ids)
+
+
+def test_same_data_same_bytes(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path, report_data())
+    written = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    assert {p.suffix for p in written} == {".html", ".svg", ".pdf"}
+    for name in written:
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_matplotlib_settings_are_put_back(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    write(tmp_path, report_data(curves=None, fits={}))
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("approach", [1, 2, 3])
+def test_one_approach_alone(tmp_path: Path, approach: int) -> None:
+    page = write(tmp_path, report_data(fits={approach: fits()[approach]}, verification=None))
+    assert ("figure-predicted" in page) == (approach == 3)
+    assert "figure-frontier-params" in page
+    assert "Put to the test" not in page
+
+
+def test_without_curves_fits_or_losses(tmp_path: Path) -> None:
+    data = report_data(curves=None, fits={}, verification=None)
+    records = data.records.assign(status="diverged", loss=float("nan"))
+    page = write(tmp_path, dataclasses.replace(data, records=records))
+    assert "No law was fitted" in page
+    assert "<figure" not in page
+    assert page.count("✕ ") == len(records)
+
+
+def test_losses_of_mixed_kind_are_read(tmp_path: Path) -> None:
+    data = report_data()
+    # A table with runs yet to start holds None beside floats.
+    planned = {**data.records.iloc[0].to_dict(), "run_id": "later", "status": "planned"}
+    planned |= {"loss": None, "loss_stderr": None, "bits_per_byte": None, "seconds": None}
+    rows = [*data.records.to_dict("records"), planned]
+    page = write(tmp_path, dataclasses.replace(data, records=pd.DataFrame(rows, dtype=object)))
+    assert "later" in page
