@@ -73,7 +73,7 @@ def interval(bounds: object, formatter: object = count) -> str:
     if not isinstance(bounds, tuple | list) or len(bounds) != 2 or not all(map(known, bounds)):
         return ""
     assert callable(formatter)
-    return f"{formatter(bounds[0])} to {formatter(bounds[1])}"
+    return f"{formatter(bounds[0])}{SPACE}to{SPACE}{formatter(bounds[1])}"
 
 
 def level(value: float) -> str:

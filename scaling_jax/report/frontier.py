@@ -1,5 +1,6 @@
 """The compute-optimal model size and token count against compute."""
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling_jax.report import style
@@ -25,12 +26,16 @@ CAPTION = (
     "over the budgets that were trained and dashed, on a shaded ground, where the law is "
     "extrapolated; the vertical line is the budget asked about. "
 )
+MINIMA = "Dots are the IsoFLOP minima. "
 PAPERS = (
-    "Thin lines are the papers': Hoffmann et al. fitted 4e18 to 3e21 FLOPs or so and Kaplan et al. "
-    "(who count no embeddings) a different range, with other data and tokenizers, so wherever "
-    "budgets are far from those, the lines are themselves extrapolations: compare slopes, "
-    "not heights."
+    "Thin lines are the papers': Hoffmann et al. (IsoFLOP budgets of 6e18 to 3e21 FLOPs) and "
+    "Kaplan et al. (who count no embeddings), with other data and tokenizers. "
 )
+FAR = (
+    "This study stops about {decades} orders of magnitude below, so here those lines are "
+    "extrapolations: compare slopes, not heights."
+)
+HOFFMANN_SMALLEST = 6e18
 WHAT = {"params": "model size", "tokens": "number of tokens"}
 GRID_POINTS = 33
 
@@ -47,6 +52,11 @@ def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
     limits = style.padded(wanted, 1.6)
     optima = {key: _optima(fit, limits, measured[1]) for key, fit in sorted(data.fits.items())}
     return tuple(_panel(data, q, optima, limits, measured) for q in ("params", "tokens"))
+
+
+def _far(last: float) -> str:
+    decades = round(math.log10(HOFFMANN_SMALLEST / last))
+    return FAR.format(decades=decades) if decades >= 1 else ""
 
 
 def _optima(fit: "Fit", limits: style.Limits, last: float) -> "list[tuple[float, Any]]":
@@ -66,14 +76,17 @@ def _panel(
     figure, axes = style.panel(4.4)
     for approach, points in optima.items():
         _draw_fit(axes, approach, points, quantity, measured[1])
+    if 2 in data.fits:
+        _draw_minima(axes, data.fits[2], quantity)
     flops = [c for c, _ in next(iter(optima.values()))]
     _draw_papers(axes, flops, quantity)
     _finish_axes(axes, data, quantity, limits, measured)
     style.legend_below(figure, _legend(list(optima)), columns=2)
     level = f"{100 * next(iter(data.fits.values())).level:g}\u00a0%"
     caption = CAPTION.format(what=WHAT[quantity], level=level)
-    if quantity == "params":
-        caption += PAPERS
+    if 2 in data.fits:
+        caption += MINIMA
+    caption += PAPERS + _far(measured[1])
     return Panel(f"frontier-{quantity}", TITLE[quantity], caption, figure)
 
 
@@ -97,6 +110,13 @@ def _draw_fit(
     axes.plot(flops[inside], values[inside], color=colour, linewidth=2.2, zorder=4)
     beyond = flops >= last
     axes.plot(flops[beyond], values[beyond], "--", color=colour, linewidth=2.2, zorder=4)
+
+
+def _draw_minima(axes: "Axes", fit: "Fit", quantity: Quantity) -> None:
+    budgets = [minimum.budget for minimum in fit.minima]
+    values = [getattr(minimum, quantity) for minimum in fit.minima]
+    colour = style.APPROACH_COLOURS[2]
+    axes.plot(budgets, values, "o", color=colour, markersize=6, markeredgecolor="white", zorder=5)
 
 
 def _draw_papers(axes: "Axes", flops: "Sequence[float]", quantity: Quantity) -> None:
@@ -143,7 +163,13 @@ def _legend(approaches: list[int]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     ours = [
-        Line2D([], [], color=style.APPROACH_COLOURS[a], linewidth=2.2, label=f"this study, {a}")
+        Line2D(
+            [],
+            [],
+            color=style.APPROACH_COLOURS[a],
+            linewidth=2.2,
+            label=f"approach {a}, this study",
+        )
         for a in approaches
     ]
     theirs = [Line2D([], [], label=p.label, **_paper_style(p.approach)) for p in paper_lines()]

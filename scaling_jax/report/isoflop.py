@@ -32,8 +32,9 @@ def isoflop_panel(data: ReportData) -> Panel | None:
     figure, axes = style.panel(4.0)
     colours = _colours(sorted(runs["budget"].unique()))
     minima = {minimum.budget: minimum for minimum in (fit.minima if fit else ())}
-    for budget, rows in runs.groupby("budget"):
-        _draw_budget(axes, rows, params_of(rows, fit), _nearest(minima, budget), colours[budget])
+    for budget, colour in colours.items():
+        rows = runs[runs["budget"] == budget]
+        _draw_budget(axes, rows, params_of(rows, fit), _nearest(minima, budget), colour)
     _finish_axes(axes, runs, params_of(runs, fit), params_of(lost, fit))
     style.legend_below(figure, _legend(colours), columns=3)
     caption = CAPTION + (FITTED.format(level=formatting.level(fit.level)) if fit else "")

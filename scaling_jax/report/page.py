@@ -73,5 +73,6 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         diagnostics=tables.diagnostics(data),
         times=tables.time_rows(data.seconds),
         total_time=formatting.seconds(sum(data.seconds.values())),
+        level=formatting.level(data.main_fit.level) if data.main_fit else "",
         target=formatting.flops(data.target_flops),
     )

@@ -58,7 +58,7 @@ def paper_lines() -> tuple[PaperLine, ...]:
     PF-days.
     """
     hoffmann = tuple(_hoffmann(approach) for approach in HOFFMANN)
-    return (*hoffmann, PaperLine("Kaplan 2020", None, PF_DAY, 1.3e9, 0.73, 2e10, 0.27))
+    return (*hoffmann, PaperLine("Kaplan 2020, Table 6", None, PF_DAY, 1.3e9, 0.73, 2e10, 0.27))
 
 
 def _hoffmann(approach: int) -> PaperLine:
@@ -66,7 +66,7 @@ def _hoffmann(approach: int) -> PaperLine:
     unit = 1e21
     n_scale, n_exponent = _power_law(flops, SIZES, unit)
     d_scale, d_exponent = _power_law(flops, tokens, unit)
-    label = f"Hoffmann 2022, {approach}"
+    label = f"approach {approach}, Hoffmann 2022"
     return PaperLine(label, approach, unit, n_scale, n_exponent, d_scale, d_exponent)
 
 

@@ -28,10 +28,11 @@ RESIDUAL = {
 RESIDUAL_CAPTION = {
     "params": "Measured minus fitted loss, in percent of the fitted. A trend or a bend here means "
     "that the law has the wrong shape in N; a shapeless scatter is noise.",
-    "tokens": "The same residuals against D.",
+    "tokens": "The same residuals against D. A trend here would mean the wrong shape in D.",
     "flops": "The same residuals against C: a slope at the right-hand end would carry over into "
-    "the extrapolation. The star is the run beyond the data.",
+    "the extrapolation.",
 }
+STAR = " The star is the run beyond the data, against its prediction."
 
 
 def fit_panels(data: ReportData) -> tuple[Panel, ...]:
@@ -88,8 +89,9 @@ def _draw_prediction(axes: "Axes", verification: Verification) -> None:
         yerr=errors,
         xerr=verification.measured_stderr,
         color=style.ACCENT,
-        elinewidth=1.8,
-        capsize=4,
+        elinewidth=2.2,
+        capsize=7,
+        capthick=2,
     )
     _star(axes, verification.measured, verification.predicted)
     axes.annotate(
@@ -104,7 +106,7 @@ def _draw_prediction(axes: "Axes", verification: Verification) -> None:
 
 def _star(axes: "Axes", x: float, y: float) -> Any:
     return axes.plot(
-        x, y, "*", color=style.ACCENT, markersize=16, markeredgecolor="white", zorder=6
+        x, y, "*", color=style.ACCENT, markersize=13, markeredgecolor="white", zorder=6
     )
 
 
@@ -123,4 +125,5 @@ def _residual_panel(
     style.log_axis(axes, "x", style.padded(shown), kind)  # type: ignore[arg-type]
     axes.set_xlabel(label)
     axes.set_ylabel("residual (%)")
-    return Panel(f"residuals-{name}", title, RESIDUAL_CAPTION[name], figure)
+    caption = RESIDUAL_CAPTION[name] + (STAR if verification is not None else "")
+    return Panel(f"residuals-{name}", title, caption, figure)

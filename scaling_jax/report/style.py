@@ -15,16 +15,17 @@ Kind = Literal["count", "flops", "loss"]
 
 # Okabe and Ito's palette, told apart with the common kinds of colour blindness.
 APPROACH_COLOURS = {1: "#0072B2", 2: "#009E73", 3: "#D55E00"}
-INK, MUTED, FAINT, SHADE = "#1f2328", "#6a6f76", "#c9ccd1", "#f1efe9"
+INK, MUTED, FAINT, SHADE = "#1f2328", "#6a6f76", "#c9ccd1", "#efebe0"
 ACCENT, WARNING = "#D55E00", "#A8326E"
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
     "axes.labelsize": 11,
     "legend.fontsize": 10,
     "xtick.labelsize": 10.5,
     "ytick.labelsize": 10.5,
+    "axes.facecolor": "none",
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "xtick.color": MUTED,

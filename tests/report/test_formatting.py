@@ -49,4 +49,4 @@ def test_percent_has_a_sign() -> None:
 def test_interval_without_bounds_is_empty() -> None:
     assert formatting.interval(None) == ""
     assert formatting.interval((float("nan"), 1.0)) == ""
-    assert formatting.interval((1e3, 2e3)) == f"1{formatting.SPACE}k to 2{formatting.SPACE}k"
+    assert formatting.interval((1e3, 2e3)) == "1 k to 2 k".replace(" ", formatting.SPACE)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from scaling_jax.report import ReportData, formatting, write_report
-from tests.report.study import TARGET, fits, optimum, report_data
+from tests.report.study import TARGET, FakeFit, fits, optimum, report_data
 
 LOADING = {"link", "script", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
 
@@ -57,14 +57,14 @@ def test_page_gives_the_optimum_and_the_verification(page: str) -> None:
     params = fits()[3].optimal(TARGET).params
     assert f"{formatting.count(params)} parameters" in page
     low, high = fits()[3].optimal(TARGET).params_interval
-    assert f"{formatting.count(low)} to {formatting.count(high)}" in page
+    assert f"{formatting.interval((low, high))}" in page
     assert f"{optimum(TARGET)[0]:.2e}" not in page
     assert "+0.60" in page
     assert "inside the 90" in page
 
 
 def test_outside_the_interval_is_said(tmp_path: Path) -> None:
-    data = report_data()
+    data = report_data(curves=None, fits={})
     assert data.verification is not None
     missed = dataclasses.replace(data.verification, inside_interval=False)
     page = write(tmp_path, dataclasses.replace(data, verification=missed))
@@ -84,7 +84,7 @@ def test_every_run_is_listed_and_lost_ones_are_marked(page: str) -> None:
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
-    data = report_data()
+    data = report_data(curves=None, fits={2: FakeFit(2, diagnostics=("<script>",))})
     records = data.records.assign(run_id=[f"{hostile}{i}" for i in range(len(data.records))])
     assert data.verification is not None
     page = write(
