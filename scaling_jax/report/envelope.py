@@ -85,4 +85,4 @@ def _finish_axes(
     bar = figure.colorbar(colouring, ax=axes, pad=0.02, aspect=30)
     style.log_axis(bar.ax, "y", (colouring.norm.vmin, colouring.norm.vmax), "count")
     bar.set_label("parameters N")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling_jax.report import style
+from scaling_jax.report import formatting, style
 from scaling_jax.report.content import ReportData, grid
 from scaling_jax.report.panels import Panel
 from scaling_jax.report.papers import paper_lines
@@ -22,8 +22,8 @@ TITLE = {
     "tokens": "How many tokens it should see",
 }
 CAPTION = (
-    "The optimal {what} against compute, by each approach, with its {level} band. Lines are solid "
-    "over the budgets that were trained and dashed, on a shaded ground, where the law is "
+    "The optimal model size against compute, by each approach, with its {level} band. Lines are "
+    "solid over the budgets that were trained and dashed, on a shaded ground, where the law is "
     "extrapolated; the vertical line is the budget asked about. "
 )
 MINIMA = "Dots are the IsoFLOP minima. "
@@ -35,8 +35,9 @@ FAR = (
     "This study stops about {decades} orders of magnitude below, so here those lines are "
     "extrapolations: compare slopes, not heights."
 )
+SAME = "The optimal number of tokens, drawn in the same way with {level} bands. "
+AGAIN = "The papers' lines are extrapolated here as well."
 HOFFMANN_SMALLEST = 6e18
-WHAT = {"params": "model size", "tokens": "number of tokens"}
 GRID_POINTS = 33
 
 
@@ -82,12 +83,17 @@ def _panel(
     _draw_papers(axes, flops, quantity)
     _finish_axes(axes, data, quantity, limits, measured)
     style.legend_below(figure, _legend(list(optima)), columns=2)
-    level = f"{100 * next(iter(data.fits.values())).level:g}\u00a0%"
-    caption = CAPTION.format(what=WHAT[quantity], level=level)
-    if 2 in data.fits:
-        caption += MINIMA
-    caption += PAPERS + _far(measured[1])
+    level = formatting.level(next(iter(data.fits.values())).level)
+    caption = _caption(data, quantity, level, measured[1])
     return Panel(f"frontier-{quantity}", TITLE[quantity], caption, figure)
+
+
+def _caption(data: ReportData, quantity: Quantity, level: str, last: float) -> str:
+    far = _far(last)
+    if quantity == "tokens":
+        return SAME.format(level=level) + (AGAIN if far else "")
+    minima = MINIMA if 2 in data.fits else ""
+    return CAPTION.format(level=level) + minima + PAPERS + far
 
 
 def _draw_fit(
@@ -163,14 +169,9 @@ def _legend(approaches: list[int]) -> list[Any]:
     from matplotlib.lines import Line2D
 
     ours = [
-        Line2D(
-            [],
-            [],
-            color=style.APPROACH_COLOURS[a],
-            linewidth=2.2,
-            label=f"approach {a}, this study",
-        )
-        for a in approaches
+        Line2D([], [], color=colour, linewidth=2.2, label=f"approach {a}, this study")
+        for a, colour in style.APPROACH_COLOURS.items()
+        if a in approaches
     ]
     theirs = [Line2D([], [], label=p.label, **_paper_style(p.approach)) for p in paper_lines()]
     return [*ours, *theirs]

@@ -58,7 +58,7 @@ def _sentence(data: ReportData, optimum: Any) -> str:
         f"{formatting.count(optimum.tokens)} tokens, "
         f"{formatting.significant(optimum.tokens / optimum.params)} tokens per parameter"
     )
-    if optimum.loss is None:
+    if not formatting.known(optimum.loss):
         return text + "."
     return text + f": it should reach a loss of {formatting.loss(optimum.loss, 3)} nats per token."
 
@@ -75,7 +75,7 @@ def _optimum_numbers(fit: "Fit", optimum: Any) -> tuple[Number, ...]:
             formatting.significant,
         ),
     ]
-    if optimum.loss is not None:
+    if formatting.known(optimum.loss):
         rows.append(("loss, nats per token", optimum.loss, optimum.loss_interval, formatting.loss))
     return tuple(Number(n, f(v), _note(level, formatting.interval(i, f))) for n, v, i, f in rows)
 
