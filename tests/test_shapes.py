@@ -1,0 +1,151 @@
+import itertools
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling_jax.config import Shape
+from scaling_jax.errors import InputError
+from scaling_jax.flops import count_params
+from scaling_jax.shapes import CHINCHILLA_SHAPES, Family, family_shape
+
+BYTES = Family(vocab_size=256, seq_len=256)
+
+FAMILIES = [
+    BYTES,
+    Family(256, 128, aspect=32, min_layers=3),
+    Family(32_000, 2048),
+    Family(50_257, 1024, aspect=100, activation="swiglu", tied_embedding=False, qk_norm=True),
+    Family(8192, 512, head_dim=32, n_kv_heads=2, positions="learned"),
+]
+families = st.sampled_from(FAMILIES)
+
+
+def total(shape: Shape) -> int:
+    return count_params(shape).total
+
+
+@given(families, st.floats(math.log(2e6), math.log(2e9)))
+@settings(max_examples=60, deadline=None)
+def test_nearest_is_nearest_of_all(family: Family, log_params: float) -> None:
+    params = max(math.exp(log_params), total(family.smallest()))
+    # No shape past this width can be near: it has more than eight times the parameters.
+    some = itertools.takewhile(lambda s: 24 * s.d_model**2 < 8 * params, family.shapes())
+    best = min(abs(math.log(total(shape) / params)) for shape in some)
+    assert abs(math.log(total(family.nearest(params)) / params)) == pytest.approx(best, abs=1e-12)
+
+
+@given(families, st.floats(0, 18), st.floats(0, 18))
+@settings(max_examples=100, deadline=None)
+def test_size_grows_with_the_wanted_size(family: Family, one: float, other: float) -> None:
+    least = total(family.smallest())
+    small, large = (family.nearest(least * math.exp(x)) for x in sorted((one, other)))
+    assert total(small) <= total(large)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_shape_is_near_any_wanted_size(family: Family) -> None:
+    least = total(family.smallest())
+    wanted = [least * 1.05**i for i in range(500)]
+    for params in wanted:
+        ratio = total(family.nearest(params)) / params
+        # The widest gaps are where the depth first rises from its minimum.
+        assert 0.7 < ratio < 1.4
+        if params > 1e8:
+            assert 0.9 < ratio < 1.1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_depth_is_as_near_the_aspect_as_whole_numbers_allow(family: Family) -> None:
+    for shape in itertools.islice(family.shapes(), 400):
+        exact = shape.d_model / family.aspect
+        nearest = max(family.min_layers, math.floor(exact + 0.5))
+        assert shape.n_layers == nearest or abs(math.log(shape.n_layers / exact)) < math.log(1.1501)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_heads_divide_the_width_and_have_sensible_sizes(family: Family) -> None:
+    for shape in itertools.islice(family.shapes(), 400):
+        assert shape.n_heads * shape.head_size == shape.d_model
+        assert shape.head_size % 2 == 0
+        assert 16 <= shape.head_size <= 128
+
+
+def test_heads_of_wide_shapes_are_the_published_ones() -> None:
+    ladder = {s.d_model: s.head_size for s in itertools.islice(FAMILIES[2].shapes(), 2000)}
+    for published in CHINCHILLA_SHAPES:
+        # Four published widths do not hold their heads exactly, so no divisor matches them.
+        if published.d_attn == published.d_model and published.d_model in ladder:
+            assert ladder[published.d_model] == published.head_size
+
+
+def test_a_family_like_chinchillas_holds_its_smallest_shape() -> None:
+    smallest = CHINCHILLA_SHAPES[0]
+    assert family_shape(total(smallest), vocab_size=32_000, seq_len=2048) == smallest
+
+
+def test_the_smallest_count_is_named_where_no_shape_is_small_enough() -> None:
+    least = total(BYTES.smallest())
+    assert family_shape(least, vocab_size=256, seq_len=256) == BYTES.smallest()
+    with pytest.raises(InputError, match=f"{least - 1} parameters.*from {least} to"):
+        BYTES.nearest(least - 1)
+
+
+@pytest.mark.parametrize("params", [0, -1.0, math.nan, math.inf, 1e16])
+def test_impossible_counts_are_refused(params: float) -> None:
+    with pytest.raises(InputError, match="parameters"):
+        BYTES.nearest(params)
+
+
+def test_switches_reach_the_shape() -> None:
+    shape = family_shape(
+        3e6,
+        vocab_size=300,
+        seq_len=64,
+        n_kv_heads=2,
+        positions="learned",
+        activation="swiglu",
+        tied_embedding=False,
+        qk_norm=True,
+    )
+    assert (shape.vocab_size, shape.seq_len, shape.kv_heads) == (300, 64, 2)
+    assert (shape.positions, shape.activation) == ("learned", "swiglu")
+    assert (shape.tied_embedding, shape.qk_norm) == (False, True)
+    assert shape.d_ff == pytest.approx(shape.d_model * 8 / 3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"aspect": 0.0}, {"aspect": math.nan}, {"min_layers": 0}, {"head_dim": 0}]
+)
+def test_impossible_rules_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Family(256, 256, **wrong)  # type: ignore[arg-type]
+
+
+def test_odd_heads_are_refused_under_rotary_positions() -> None:
+    with pytest.raises(InputError, match="odd"):
+        Family(256, 256, head_dim=17)
+    assert Family(256, 256, head_dim=17, positions="learned").smallest().head_size == 17
+
+
+def test_grid_is_distinct_ascending_and_spans_the_range() -> None:
+    shapes = BYTES.grid(2e4, 2e6, 12)
+    sizes = [total(shape) for shape in shapes]
+    assert len(sizes) == 12
+    assert sizes == sorted(set(sizes))
+    assert shapes[0] == BYTES.nearest(2e4)
+    assert shapes[-1] == BYTES.nearest(2e6)
+
+
+def test_grid_finer_than_the_family_names_each_shape_once() -> None:
+    shapes = BYTES.grid(2e4, 4e4, 200)
+    every = {s for s in itertools.islice(BYTES.shapes(), 50) if 2e4 < total(s) < 4e4}
+    assert len(shapes) == len(set(shapes))
+    assert every <= set(shapes)
+
+
+@pytest.mark.parametrize(("low", "high", "points"), [(1e6, 1e5, 5), (1e5, 1e5, 5), (1e5, 1e6, 1)])
+def test_impossible_grids_are_refused(low: float, high: float, points: int) -> None:
+    with pytest.raises(InputError, match="shapes from"):
+        BYTES.grid(low, high, points)
