@@ -5,9 +5,12 @@ which proportions change as little as whole numbers allow. Jumps in them would s
 in a curve of loss against size.
 """
 
+import itertools
 import math
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from scaling_jax.config import Activation, Positions, Shape
 from scaling_jax.errors import InputError
@@ -29,6 +32,13 @@ _PUBLISHED_WIDTH = 512
 _WIDE = 1024
 _WIDTH_STEPS = ((64, 4), (256, 8), (_PUBLISHED_WIDTH, 16), (_WIDE, 64))
 _FEW_HEADS = ((256, 8), (128, 4), (32, 2), (_SMALLEST_WIDTH, 1))
+
+# Counts grow with the width save where the head size or the rounding of the feed-forward width
+# changes, at 512 and below; from a quarter wider on they have grown there too.
+_DIP = 1.25
+
+# A single layer this wide already has more than `LARGEST_PARAMS`.
+_MOST_RUNGS = 2**24
 
 
 @dataclass(frozen=True)
@@ -113,34 +123,64 @@ class Family:
 
     def shapes(self) -> Iterator[Shape]:
         """Every shape of the family, by width and then depth, without end."""
-        for width, head_dim in _ladder(self.head_dim):
-            if (width // head_dim) % (self.n_kv_heads or 1) == 0:
-                for depth in self._depths(width):
-                    yield self._shape(width, head_dim, depth)
+        for rung in itertools.count():
+            width = self._width(rung)
+            for depth in self._depths(width):
+                yield self._shape(width, depth)
 
     def _around(self, params: float) -> Iterator[Shape]:
-        """Shapes up to the first width that overshoots `params` at every depth."""
-        width = 0
-        for shape in self.shapes():
-            if shape.d_model > width and count_params(shape).total > params:
-                yield shape
-                return
-            width = shape.d_model
-            yield shape
+        """Shapes next to `params` in every width that can hold the nearest, in order."""
+        reached = self._first_rung(
+            lambda width: self._count(width, self._depths(width)[-1]) >= params
+        )
+        passed = self._first_rung(lambda width: self._count(width, self._depths(width)[0]) > params)
+        # The last width that stays below the count at every depth may hold the nearest too.
+        for rung in self._rungs_between(max(reached - 1, 0), passed):
+            width = self._width(rung)
+            for depth in self._depths_around(width, params):
+                yield self._shape(width, depth)
 
-    def _depths(self, width: int) -> list[int]:
+    def _rungs_between(self, first: int, last: int) -> range:
+        """Rungs `first` to `last`, and those beyond that a dip in the counts may bring back."""
+        lowest, highest = self._width(first), self._width(last)
+        if lowest < _WIDE:
+            first = self._first_rung(lambda width: width * _DIP > lowest)
+        if highest < _WIDE:
+            last = self._first_rung(lambda width: width > highest * _DIP)
+        return range(first, last + 1)
+
+    def _first_rung(self, reached: Callable[[int], bool]) -> int:
+        return bisect_left(range(_MOST_RUNGS), True, key=lambda rung: reached(self._width(rung)))
+
+    def _width(self, rung: int) -> int:
+        """The width at a place, from 0 on, of the ladder that the family climbs."""
+        narrow, wide = _ladder(self.head_dim, self.n_kv_heads or 1)
+        return narrow[rung] if rung < len(narrow) else wide[rung - len(narrow)]
+
+    def _depths(self, width: int) -> range:
         exact = width / self.aspect
         nearest = math.floor(exact + 0.5)
-        low = math.ceil(exact / (1 + _ASPECT_TOLERANCE))
-        high = math.floor(exact * (1 + _ASPECT_TOLERANCE))
-        depths = {max(depth, self.min_layers) for depth in (nearest, *range(low, high + 1))}
-        return sorted(depths)
+        # The nearest whole number may lie outside the tolerance, but then only just.
+        low = min(nearest, math.ceil(exact / (1 + _ASPECT_TOLERANCE)))
+        high = max(nearest, math.floor(exact * (1 + _ASPECT_TOLERANCE)))
+        return range(max(low, self.min_layers), max(high, self.min_layers) + 1)
 
-    def _shape(self, width: int, head_dim: int, depth: int) -> Shape:
+    def _depths_around(self, width: int, params: float) -> range:
+        """The one or two depths of this width whose counts are next to `params`."""
+        one, two = self._count(width, 1), self._count(width, 2)
+        depths = self._depths(width)
+        wanted = 1 + math.floor((params - one) / (two - one))
+        below = min(max(wanted, depths[0]), depths[-1])
+        return range(below, min(below + 1, depths[-1]) + 1)
+
+    def _count(self, width: int, depth: int) -> int:
+        return count_params(self._shape(width, depth)).total
+
+    def _shape(self, width: int, depth: int) -> Shape:
         return Shape(
             n_layers=depth,
             d_model=width,
-            n_heads=width // head_dim,
+            n_heads=width // (self.head_dim or _head_size(width)),
             d_ff=_feed_forward_width(width, self.activation),
             vocab_size=self.vocab_size,
             seq_len=self.seq_len,
@@ -191,13 +231,19 @@ def _distance(shape: Shape, params: float) -> float:
     return abs(math.log(count_params(shape).total / params))
 
 
-def _ladder(head_dim: int | None) -> Iterator[tuple[int, int]]:
-    """Widths and their head sizes, ascending."""
-    width = head_dim or _SMALLEST_WIDTH
-    while True:
-        size = head_dim or _head_size(width)
-        yield width, size
-        width += head_dim or _width_step(width)
+@cache
+def _ladder(head_dim: int | None, n_kv_heads: int) -> tuple[list[int], range]:
+    """The widths whose heads `n_kv_heads` divides: those at uneven steps, then all the others."""
+    widths: list[int] = []
+    if head_dim is None:
+        width = _SMALLEST_WIDTH
+        while width <= _WIDE:
+            widths.append(width)
+            width += _width_step(width)
+    step = (head_dim or _head_size(_WIDE + 1)) * n_kv_heads
+    start = step * (widths[-1] // step + 1) if widths else step
+    narrow = [width for width in widths if width // _head_size(width) % n_kv_heads == 0]
+    return narrow, range(start, start + step * _MOST_RUNGS, step)
 
 
 def _width_step(width: int) -> int:
