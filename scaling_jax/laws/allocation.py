@@ -1,0 +1,118 @@
+"""What a fit answers with: the optimum of a budget, the loss of a run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.forms import Form
+
+Interval = tuple[float, float]
+
+# The relation between compute, size and tokens on every frontier: C = 6 N D.
+FLOPS_PER_PARAM_TOKEN = 6
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The compute-optimal run of a budget; intervals are None where nothing was resampled.
+
+    Attributes:
+        flops: the budget C.
+        params, tokens: N_opt and D_opt.
+        loss: nats per token; None where the approach predicts no loss.
+        params_interval, tokens_interval, loss_interval: bootstrap intervals, without the noise
+            of a single run.
+        extrapolation: C over the largest fitted FLOPs.
+    """
+
+    flops: float
+    params: float
+    tokens: float
+    loss: float | None
+    params_interval: Interval | None
+    tokens_interval: Interval | None
+    loss_interval: Interval | None
+    extrapolation: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The loss of a run, nats per token.
+
+    Attributes:
+        loss: of the fitted law.
+        law_interval: where the law itself lies.
+        interval: where one run's measured loss lies: the law's interval and a run's scatter.
+        extrapolation: 6 N D over the largest fitted FLOPs.
+    """
+
+    loss: float
+    law_interval: Interval | None
+    interval: Interval | None
+    extrapolation: float
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """`N_opt`, `D_opt` and, where known, loss at budgets, for constants along the last axis."""
+
+    params: np.ndarray
+    tokens: np.ndarray
+    loss: np.ndarray | None
+
+
+def form_frontier(form: Form, constants_P: np.ndarray, flops: float) -> Frontier:
+    """The closed-form optimum of `A / N^alpha + B / D^beta` under C = 6 N D.
+
+    Hoffmann et al. 2022, equation 4: N_opt = G (C/6)^a, D_opt = (C/6)^b / G with
+    G = (alpha A / (beta B))^(1/(alpha+beta)), a = beta / (alpha+beta), b = alpha / (alpha+beta).
+
+    Raises:
+        InputError: the form has no such frontier.
+    """
+    alpha, beta, a_coef, b_coef = _frontier_constants(form, constants_P)
+    with np.errstate(all="ignore"):
+        log_g = np.log(alpha * a_coef / (beta * b_coef)) / (alpha + beta)
+        log_products = np.log(flops / FLOPS_PER_PARAM_TOKEN)
+        params = np.exp(log_g + beta / (alpha + beta) * log_products)
+        tokens = np.exp(-log_g + alpha / (alpha + beta) * log_products)
+        loss = form.loss(constants_P, {"params": params, "tokens": tokens})
+    return Frontier(params, tokens, loss)
+
+
+def form_exponents(form: Form, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+    """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier."""
+    if form.frontier is None:
+        return {}
+    alpha, beta, _, _ = _frontier_constants(form, constants_P)
+    return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
+
+
+def _frontier_constants(form: Form, constants_P: np.ndarray) -> list[np.ndarray]:
+    if form.frontier is None:
+        raise InputError(f"the law {form.name!r} has no compute-optimal frontier: use chinchilla")
+    constants_P = np.asarray(constants_P, np.float64)
+    return [constants_P[..., form.names.index(name)] for name in form.frontier]
+
+
+POWER_LAW_NAMES = ("N_ref", "D_ref", "a", "b")
+
+
+def power_law_frontier(constants_P: np.ndarray, reference: float, flops: float) -> Frontier:
+    """`N_opt = N_ref (C / C_ref)^a` and `D_opt = D_ref (C / C_ref)^b`, without a loss."""
+    n_ref, d_ref, a, b = np.moveaxis(np.asarray(constants_P, np.float64), -1, 0)
+    ratio = flops / reference
+    return Frontier(n_ref * ratio**a, d_ref * ratio**b, None)
+
+
+def interval(draws_B: np.ndarray, level: float) -> Interval:
+    """Percentiles that leave `(1 - level) / 2` of the draws on either side.
+
+    A draw that ran off to infinity counts as infinite, so an unbounded interval shows as one.
+    """
+    draws_B = np.where(np.isnan(draws_B), np.inf, draws_B)
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    # Not interpolated: between a finite draw and an infinite one there is no midpoint.
+    low, high = np.quantile(draws_B, ends, method="nearest")
+    return float(low), float(high)

@@ -1,0 +1,62 @@
+"""`fit`: from a table of losses to a law, by any of the three approaches."""
+
+import os
+from typing import TYPE_CHECKING
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.fit import Fit
+from scaling_jax.laws.options import Options
+from scaling_jax.laws.resample import Resampling
+from scaling_jax.laws.table import Count, checked, read_table, usable_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    table: "pd.DataFrame | os.PathLike | str",
+    *,
+    approach: int = 3,
+    law: str = "chinchilla",
+    bootstrap: int = 1000,
+    level: float = 0.9,
+    count: Count = "total",
+    seed: int = 0,
+    resampling: Resampling = "rows",
+    curves: "pd.DataFrame | None" = None,
+) -> Fit:
+    """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
+
+    Args:
+        table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
+            known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
+        approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
+        law: the law of approach 3.
+        bootstrap: resamples behind the intervals; 0 fits the point alone.
+        level: of the intervals.
+        count: which parameters N counts, where the table holds several.
+        seed: of the resamples.
+        resampling: `rows` with replacement, or `residuals` of the fit. Approach 1 resamples
+            runs and approach 2 residuals, whatever is asked for here.
+        curves: losses along training, several rows per run: what approach 1 reads. Without it,
+            the table itself is read so.
+
+    Raises:
+        InputError: a table that cannot be read or cannot answer.
+    """
+    options = Options(bootstrap, level, count, seed, resampling)
+    frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
+    rows = usable_rows(frame, count)
+    if approach == 3:
+        from scaling_jax.laws.parametric import fit_law
+
+        return fit_law(rows, law, options)
+    if approach == 2:
+        from scaling_jax.laws.isoflop import fit_isoflop
+
+        return fit_isoflop(rows, options)
+    if approach == 1:
+        from scaling_jax.laws.envelope import fit_envelope
+
+        return fit_envelope(rows, frame if curves is None else curves, options)
+    raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")

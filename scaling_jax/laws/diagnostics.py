@@ -1,0 +1,144 @@
+"""What a fit has to say about itself, each a sentence with the number behind it."""
+
+import numpy as np
+
+from scaling_jax.laws.forms import Form
+from scaling_jax.laws.point import PointFit
+from scaling_jax.laws.table import Rows
+
+_COLLINEAR = 0.9
+_ILL_CONDITIONED = 1e5
+_OUTLIER_SPREADS = 6.0
+_TREND_T = 3.0
+_FLOOR_SHARE = 1e-3
+_UNBOUNDED = 1e3
+
+
+def of_law(
+    form: Form, rows: Rows, point: PointFit, draws_BxP: np.ndarray | None
+) -> tuple[str, ...]:
+    """Sentences about a parametric fit."""
+    sentences = [
+        _spread(rows),
+        _collinearity(rows),
+        _optimum(point),
+        _floor(form, rows, point),
+        _flops_relation(rows),
+        _outliers(rows, point),
+        _trend(rows, point),
+        _unbounded(form, draws_BxP),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def span(flops: np.ndarray) -> str:
+    """How far the compute reaches."""
+    decades = np.log10(flops.max() / flops.min())
+    return (
+        f"The data span {decades:.1f} decades of compute, {flops.min():.3g} to {flops.max():.3g} "
+        "FLOPs."
+    )
+
+
+def _spread(rows: Rows) -> str:
+    return span(rows.flops)
+
+
+def _collinearity(rows: Rows) -> str:
+    r = np.corrcoef(np.log(rows.params), np.log(rows.tokens))[0, 1]
+    if abs(r) < _COLLINEAR:
+        return ""
+    return (
+        f"Log params and log tokens are correlated at {r:.2f}, so their effects are hard to tell "
+        "apart: runs with other tokens per parameter would help most."
+    )
+
+
+def _optimum(point: PointFit) -> str:
+    text = (
+        f"The objective is {point.value:.6g} with gradient norm {point.gradient_norm:.1e}; the "
+        f"descents ended in {point.n_optima} distinct optima, of which this is the lowest."
+        if point.n_optima > 1
+        else f"The objective is {point.value:.6g} with gradient norm {point.gradient_norm:.1e}; "
+        "every descent ended in this optimum."
+    )
+    if point.condition < _ILL_CONDITIONED:
+        return text
+    return text + (
+        f" It is nearly flat in some direction (condition number {point.condition:.1e}): "
+        "read constants together, not one by one."
+    )
+
+
+def _floor(form: Form, rows: Rows, point: PointFit) -> str:
+    """Whether some term has vanished, as the floor E does where the data show no bend."""
+    theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
+    values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
+    for k, name in enumerate(form.coefficients):
+        alone = np.array(
+            [theta[n] if n == name or n in form.exponents else 0.0 for n in form.names]
+        )
+        share = float(form.loss(alone, values)) / float(rows.loss.mean())
+        if share < _FLOOR_SHARE:
+            what = "irreducible loss" if not form.terms[k].powers else f"term in {name}"
+            return (
+                f"The {what} is {share:.1e} of the mean loss, at the edge of what is possible: "
+                "the data do not determine it, and extrapolations far beyond them are unsafe."
+            )
+    return ""
+
+
+def _flops_relation(rows: Rows) -> str:
+    ratio = rows.flops / (6 * rows.params * rows.tokens)
+    if np.abs(ratio - 1).max() < 0.02:
+        return ""
+    return (
+        f"The table's FLOPs are {ratio.min():.2f} to {ratio.max():.2f} times 6 N D, but optima "
+        "are taken at C = 6 N D."
+    )
+
+
+def _outliers(rows: Rows, point: PointFit) -> str:
+    spread = 1.4826 * np.median(np.abs(point.residuals_N - np.median(point.residuals_N)))
+    if spread == 0:
+        return ""
+    score = np.abs(point.residuals_N) / spread
+    count, worst = int((score > _OUTLIER_SPREADS).sum()), int(score.argmax())
+    if not count:
+        return ""
+    rows_are = "row lies" if count == 1 else "rows lie"
+    return (
+        f"{count} {rows_are} more than {_OUTLIER_SPREADS:g} spreads off the law, the farthest "
+        f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.params[worst]:.3g} params and "
+        f"{rows.tokens[worst]:.3g} tokens; Huber's loss bounds their pull."
+    )
+
+
+def _trend(rows: Rows, point: PointFit) -> str:
+    """A slope of the residuals in compute would carry over into every extrapolation."""
+    x = np.log10(rows.flops)
+    if len(x) < 8 or np.ptp(x) == 0:
+        return ""
+    x = x - x.mean()
+    slope = x @ point.residuals_N / (x @ x)
+    rest = point.residuals_N - point.residuals_N.mean() - slope * x
+    error = np.sqrt(rest @ rest / (len(x) - 2) / (x @ x))
+    if abs(slope) < _TREND_T * error:
+        return ""
+    return (
+        f"Residuals trend by {100 * slope:+.2f} % of the loss per decade of compute "
+        f"({abs(slope) / error:.1f} standard errors): the law bends away from the data."
+    )
+
+
+def _unbounded(form: Form, draws_BxP: np.ndarray | None) -> str:
+    if draws_BxP is None:
+        return ""
+    share = ~np.isfinite(draws_BxP) | (draws_BxP > _UNBOUNDED * np.median(draws_BxP, axis=0))
+    wide = [n for n, s in zip(form.names, share.mean(axis=0), strict=True) if s > 0.05]
+    if not wide:
+        return ""
+    return (
+        f"The data do not bound {', '.join(wide)} from above: over 5 % of the resamples put it "
+        "more than a thousand times its median."
+    )

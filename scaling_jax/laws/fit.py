@@ -1,0 +1,252 @@
+"""A fitted law with its uncertainty: what it predicts, what it recommends, how it is stored."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws import allocation
+from scaling_jax.laws.allocation import Frontier, Interval, Optimum, Prediction, interval
+from scaling_jax.laws.forms import form_named
+
+FORMAT = 1
+_SCATTERS_PER_DRAW = 16
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """The minimum of one IsoFLOP curve.
+
+    Attributes:
+        budget: FLOPs of the group.
+        params, tokens, loss: at the minimum of the parabola.
+        params_interval: bootstrap interval; None where nothing was resampled.
+        quadratic: (c0, c1, c2) of `loss = c0 + c1 ln N + c2 (ln N)^2`.
+    """
+
+    budget: float
+    params: float
+    tokens: float
+    loss: float
+    params_interval: Interval | None
+    quadratic: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class FrontierPoints:
+    """Points of the envelope of training curves: what approach 1 fits."""
+
+    flops: np.ndarray
+    params: np.ndarray
+    tokens: np.ndarray
+    loss: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law or pair of power laws.
+
+    Attributes:
+        approach: 1, 2 or 3 of Hoffmann et al. 2022.
+        law: name of the form; `power-laws` for approaches 1 and 2.
+        params: its constants. For `power-laws`, N_ref and D_ref at `reference_flops`, a and b.
+        level: of every interval.
+        count: which parameters N counts.
+        objective: name, delta, reduction and value of what was minimized.
+        n_points: rows (approach 3), budgets (2) or frontier points (1) fitted.
+        n_dropped: reason -> rows or budgets left out.
+        diagnostics: sentences about what the data can and cannot say.
+        flops_range: least and most FLOPs fitted.
+        reference_flops: where power laws have the value N_ref and D_ref.
+        provenance: package version, hash of the records, options.
+        draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
+        noise_N: scatter of single runs about the law, as log residuals.
+        minima, frontier_points: what approaches 2 and 1 read off the data.
+    """
+
+    approach: int
+    law: str
+    params: Mapping[str, float]
+    level: float
+    count: str
+    objective: Mapping[str, Any]
+    n_points: int
+    n_dropped: Mapping[str, int]
+    diagnostics: tuple[str, ...]
+    flops_range: tuple[float, float]
+    reference_flops: float
+    provenance: Mapping[str, Any]
+    draws_BxP: np.ndarray | None = None
+    noise_N: np.ndarray | None = None
+    minima: tuple[Minimum, ...] = ()
+    frontier_points: FrontierPoints | None = None
+
+    @property
+    def exponents(self) -> dict[str, float]:
+        """Exponents a of N_opt and b of D_opt in C; empty for a law without a frontier."""
+        return {name: float(value) for name, value in self._exponents(self._constants).items()}
+
+    @property
+    def intervals(self) -> dict[str, Interval] | None:
+        """Interval of every constant, or None without a bootstrap."""
+        if self.draws_BxP is None:
+            return None
+        columns = zip(self.params, self.draws_BxP.T, strict=True)
+        return {name: interval(draws, self.level) for name, draws in columns}
+
+    @property
+    def exponent_intervals(self) -> dict[str, Interval] | None:
+        """Intervals of the exponents, or None without a bootstrap."""
+        if self.draws_BxP is None:
+            return None
+        drawn = self._exponents(self.draws_BxP)
+        return {name: interval(draws, self.level) for name, draws in drawn.items()}
+
+    def optimal(self, flops: float) -> Optimum:
+        """The compute-optimal run of a budget of `flops`.
+
+        Raises:
+            InputError: a budget that is not positive and finite, or a law without a frontier.
+        """
+        _require_positive("flops", flops)
+        point = self._frontier(self._constants, flops)
+        drawn = None if self.draws_BxP is None else self._frontier(self.draws_BxP, flops)
+        return Optimum(
+            flops=float(flops),
+            params=float(point.params),
+            tokens=float(point.tokens),
+            loss=None if point.loss is None else float(point.loss),
+            params_interval=self._interval(drawn and drawn.params),
+            tokens_interval=self._interval(drawn and drawn.tokens),
+            loss_interval=self._interval(drawn and drawn.loss),
+            extrapolation=flops / self.flops_range[1],
+        )
+
+    def predict(self, *, params: float, tokens: float) -> Prediction:
+        """The loss of a model of `params` parameters trained on `tokens` tokens.
+
+        Raises:
+            InputError: a value that is not positive and finite, or approach 1 or 2, which fit no
+                loss.
+        """
+        if self.approach != 3:
+            raise InputError(
+                f"approach {self.approach} fits the optimum, not the loss: "
+                "fit with approach 3 to predict losses"
+            )
+        _require_positive("params", params)
+        _require_positive("tokens", tokens)
+        form, values = form_named(self.law), {"params": params, "tokens": tokens}
+        drawn_B = None if self.draws_BxP is None else form.loss(self.draws_BxP, values)
+        return Prediction(
+            loss=float(form.loss(self._constants, values)),
+            law_interval=self._interval(drawn_B),
+            interval=self._interval(self._with_noise(drawn_B)),
+            extrapolation=allocation.FLOPS_PER_PARAM_TOKEN * params * tokens / self.flops_range[1],
+        )
+
+    def to_json(self) -> str:
+        """The fit as JSON; what `from_json` reads."""
+        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        data |= {"format": FORMAT, "exponents": self.exponents, "intervals": self.intervals}
+        data |= {"exponent_intervals": self.exponent_intervals}
+        return json.dumps(_plain(data), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Fit":
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: not such a file, or one of another format.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise InputError(
+                    f"this fit has format {data['format']}, but this package reads {FORMAT}: "
+                    "fit the records again"
+                )
+            return cls(**_revived(data))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"not a fit written by scaling_jax ({type(error).__name__}: {error}): "
+                "make one with `scaling-jax fit RECORDS --out fit.json`"
+            ) from error
+
+    @property
+    def _constants(self) -> np.ndarray:
+        return np.array(list(self.params.values()))
+
+    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
+        if self.approach == 3:
+            return allocation.form_frontier(form_named(self.law), constants_P, flops)
+        return allocation.power_law_frontier(constants_P, self.reference_flops, flops)
+
+    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+        if self.approach == 3:
+            return allocation.form_exponents(form_named(self.law), constants_P)
+        return {"a": constants_P[..., 2], "b": constants_P[..., 3]}
+
+    def _interval(self, draws_B: np.ndarray | None) -> Interval | None:
+        return None if draws_B is None else interval(draws_B, self.level)
+
+    def _with_noise(self, drawn_B: np.ndarray | None) -> np.ndarray | None:
+        """Every draw with several runs' scatter, so that the interval is one of measurements."""
+        if drawn_B is None or self.noise_N is None:
+            return None
+        rng = np.random.default_rng(0)
+        noise_BxS = rng.choice(self.noise_N, size=(len(drawn_B), _SCATTERS_PER_DRAW))
+        return (drawn_B[:, None] * np.exp(noise_BxS)).ravel()
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"{name} {value} must be positive and finite")
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and dataclasses as lists and mappings; JSON has no infinity, so those are words."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else str(float(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _revived(data: dict[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(Fit)}
+    kept = {name: value for name, value in data.items() if name in names}
+    arrays = {
+        name: None if kept[name] is None else np.array(kept[name], np.float64)
+        for name in ("draws_BxP", "noise_N")
+    }
+    minima = tuple(Minimum(**_minimum(entry)) for entry in kept["minima"])
+    points = kept["frontier_points"]
+    if points is not None:
+        points = FrontierPoints(**{k: np.array(v, np.float64) for k, v in points.items()})
+    return kept | arrays | {
+        "minima": minima,
+        "frontier_points": points,
+        "params": {name: float(value) for name, value in kept["params"].items()},
+        "diagnostics": tuple(kept["diagnostics"]),
+        "flops_range": tuple(kept["flops_range"]),
+    }
+
+
+def _minimum(entry: dict[str, Any]) -> dict[str, Any]:
+    bounds = entry["params_interval"]
+    return entry | {
+        "quadratic": tuple(entry["quadratic"]),
+        "params_interval": None if bounds is None else (float(bounds[0]), float(bounds[1])),
+    }

@@ -1,0 +1,92 @@
+"""Approach 3: fit a law L(N, D) to every run."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws import diagnostics
+from scaling_jax.laws.fit import Fit
+from scaling_jax.laws.forms import Form, form_named
+from scaling_jax.laws.options import Options
+from scaling_jax.laws.point import DELTA, PointFit, fit_point, refit_resamples
+from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.table import Rows
+
+
+@dataclass(frozen=True)
+class _Resampled:
+    draws_BxP: np.ndarray | None
+    noise_N: np.ndarray
+
+
+def fit_law(rows: Rows, law: str, options: Options) -> Fit:
+    """Summed Huber (delta 1e-3) on log loss, the global optimum, with bootstrap constants.
+
+    Raises:
+        InputError: an unknown law, or too few distinct rows to determine its constants.
+    """
+    form = form_named(law)
+    _require_identifiable(rows, form)
+    point = fit_point(form, rows.variables, rows.loss)
+    resampled = _resample(rows, form, point, options)
+    return Fit(
+        approach=3,
+        law=law,
+        params=dict(zip(form.names, point.constants_P.tolist(), strict=True)),
+        level=options.level,
+        count=options.count,
+        objective={
+            "name": "huber on log loss",
+            "delta": DELTA,
+            "reduction": "sum",
+            "value": point.value,
+            "gradient_norm": point.gradient_norm,
+            "condition": point.condition,
+            "n_optima": point.n_optima,
+        },
+        n_points=len(rows),
+        n_dropped=rows.dropped,
+        diagnostics=diagnostics.of_law(form, rows, point, resampled.draws_BxP),
+        flops_range=(float(rows.flops.min()), float(rows.flops.max())),
+        reference_flops=float(rows.flops.max()),
+        provenance=options.provenance(rows),
+        draws_BxP=resampled.draws_BxP,
+        noise_N=resampled.noise_N,
+    )
+
+
+def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Resampled:
+    noise_N = scaled_noise(point.residuals_N, len(form.names))
+    if options.bootstrap == 0:
+        return _Resampled(None, noise_N)
+    fitted_N = rows.loss * np.exp(-point.residuals_N)
+    loss_BxN, weights_BxN = resamples(
+        options.resampling, rows.loss, fitted_N, noise_N, options.bootstrap, options.seed
+    )
+    draws_BxP = refit_resamples(form, rows.variables, point, loss_BxN, weights_BxN)
+    return _Resampled(draws_BxP, noise_N)
+
+
+def _require_identifiable(rows: Rows, form: Form) -> None:
+    """Refuse what no optimizer can answer: fewer rows than constants, a variable held fixed."""
+    distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
+    if distinct <= len(form.names):
+        raise InputError(
+            f"{distinct} distinct (params, tokens) rows cannot determine the "
+            f"{len(form.names)} constants of {form.name!r}: add runs, at least "
+            f"{len(form.names) + 1} distinct ones"
+        )
+    for name in form.variables:
+        values = rows.variables[name]
+        if len(np.unique(values)) < 3:
+            raise InputError(
+                f"the rows have {len(np.unique(values))} distinct values of {name}, too few to "
+                f"fit how loss depends on it: add runs with other {name}, at least 3 values"
+            )
+    ratio = rows.tokens / rows.params
+    if ratio.max() / ratio.min() < 1.01:
+        raise InputError(
+            f"every row has {ratio.mean():.3g} tokens per parameter, so the effects of params and "
+            "tokens cannot be told apart: add runs with other ratios"
+        )
