@@ -1,1 +1,40 @@
 """A JAX/TPU scaling-law testbed: plan, train, fit, predict and show."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaling_jax.config import RunConfig as RunConfig
+    from scaling_jax.config import Shape as Shape
+    from scaling_jax.laws import Fit as Fit
+    from scaling_jax.laws import fit as fit
+    from scaling_jax.laws import read_table as read_table
+    from scaling_jax.study import FixedModels as FixedModels
+    from scaling_jax.study import IsoFlop as IsoFlop
+    from scaling_jax.study import Recipe as Recipe
+    from scaling_jax.study import Study as Study
+
+__version__ = "0.1.0"
+
+# Looked up on first use: a table of losses can then be fitted without loading a trainer.
+_EXPORTS = {
+    "Fit": "laws",
+    "FixedModels": "study",
+    "IsoFlop": "study",
+    "Recipe": "study",
+    "RunConfig": "config",
+    "Shape": "config",
+    "Study": "study",
+    "fit": "laws",
+    "read_table": "laws",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(["__version__", *_EXPORTS])

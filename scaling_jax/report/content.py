@@ -1,7 +1,7 @@
 """What a report is made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ReportData:
 
     `records` and `curves` are the tables of `study.collect` and `study.curves`; `fits` maps the
     approach of Hoffmann et al. (1, 2, 3) to its fit; `target_flops` is the budget asked about;
-    `seconds` says where the time went.
+    `seconds` says where the time went; `refused` says of an approach why it has no fit.
     """
 
     title: str
@@ -52,6 +52,7 @@ class ReportData:
     commands: Sequence[str]
     provenance: Mapping[str, str]
     seconds: Mapping[str, float]
+    refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def main_fit(self) -> "Fit | None":

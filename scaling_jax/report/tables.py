@@ -87,8 +87,10 @@ def time_rows(seconds: Mapping[str, float]) -> tuple[tuple[str, str, float], ...
 
 
 def diagnostics(data: ReportData) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Per approach, what it was fitted to, what was left out, and what it has to say."""
-    return tuple((_name(key), _sentences(fit)) for key, fit in sorted(data.fits.items()))
+    """Per approach, what it was fitted to, what was left out and what it says, or its refusal."""
+    said = {key: _sentences(fit) for key, fit in data.fits.items()}
+    refused = {key: (f"Not fitted: {reason}.",) for key, reason in data.refused.items()}
+    return tuple((_name(key), sentences) for key, sentences in sorted({**refused, **said}.items()))
 
 
 def _run_row(row: Mapping[Any, Any]) -> RunRow:

@@ -1,0 +1,101 @@
+"""The entry point: chooses the command and turns its outcome into an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import tyro
+
+import scaling_jax
+from scaling_jax.cli import exits
+from scaling_jax.cli.accounting import flops
+from scaling_jax.cli.doctor import doctor
+from scaling_jax.cli.fitting import fit, predict
+from scaling_jax.cli.plan import plan
+from scaling_jax.cli.reading import collect, report
+from scaling_jax.cli.running import demo, run, train
+from scaling_jax.cli.status import status
+from scaling_jax.errors import InputError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "plan": plan,
+    "run": run,
+    "train": train,
+    "status": status,
+    "collect": collect,
+    "fit": fit,
+    "predict": predict,
+    "report": report,
+    "flops": flops,
+    "doctor": doctor,
+    "demo": demo,
+}
+DESCRIPTION = (
+    "Scaling laws for language models, end to end: plan a study, train it, fit its laws and "
+    "predict what a larger budget buys. Results go to standard output, everything else to "
+    "standard error. Exit codes: 0 success, 2 bad input, 75 stopped with all work saved (run "
+    "again to continue), 1 failure."
+)
+TRACEBACK_VARIABLE = "SCALING_JAX_TRACEBACK"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character shows a substitute instead of ending the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        _dispatch(list(sys.argv[1:] if args is None else args))
+        sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except InputError as error:
+        return _end(str(error), exits.BAD_INPUT)
+    except exits.Stopped as stop:
+        return _end(str(stop), exits.STOPPED)
+    except exits.CommandFailed as failure:
+        return _end(str(failure), exits.FAILED)
+    except KeyboardInterrupt:
+        return _end("interrupted; the same command continues from what is saved", exits.INTERRUPTED)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as error:
+        return _unexpected(error)
+    return 0
+
+
+def _dispatch(args: list[str]) -> None:
+    if args == ["--version"]:
+        print(scaling_jax.__version__)
+        return
+    tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="scaling-jax",
+        description=DESCRIPTION,
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def _end(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get(TRACEBACK_VARIABLE) == "1":
+        traceback.print_exc()
+        return exits.FAILED
+    first_line = next(iter(str(error).splitlines()), "")
+    hint = f"set {TRACEBACK_VARIABLE}=1 for the traceback"
+    return _end(f"{type(error).__name__}: {first_line} ({hint})", exits.FAILED)
+
+
+def _closed_pipe() -> int:
+    """Nobody reads any more (`| head`): end quietly, and keep the exit hook quiet too."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.FAILED

@@ -1,0 +1,94 @@
+"""Arguments that several commands share, and the checks on paths to write."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from scaling_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from scaling_jax.study import Study
+
+Scale = Literal["full", "cpu", "smoke"]
+Count = Literal["total", "non_embedding", "active"]
+
+
+def optional(help: str, metavar: str | None = None) -> Any:
+    """An option whose default is nothing, which its help then need not say."""
+    return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+Json = Annotated[bool, optional("print JSON alone on standard output")]
+Experiment = Annotated[
+    Path,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="EXPERIMENT.py", help="a Python module that defines a study"),
+]
+ScaleOption = Annotated[
+    Scale,
+    tyro.conf.arg(
+        help="which of the module's studies: the published one, one for a CPU, or one of seconds"
+    ),
+]
+StoreDirectory = Annotated[
+    Path,
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="DIR", help="a study's directory, or a root that holds one study"),
+]
+Root = Annotated[Path, tyro.conf.arg(metavar="DIR", help="where the results go")]
+
+
+def load_study(path: Path, scale: Scale) -> "Study":
+    """The study that `path` defines.
+
+    Raises:
+        InputError: no such study, or the module cannot be run.
+    """
+    from scaling_jax.study import load_experiment
+
+    try:
+        return load_experiment(path, scale)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"experiment {path} fails: {type(error).__name__}: {error}") from error
+
+
+def check_output(path: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a path that cannot be written, before any work is spent on its content.
+
+    Raises:
+        InputError: another ending, a directory, or no place to write.
+    """
+    if path.suffix not in endings:
+        raise InputError(f"{path} must end in {' or '.join(endings)}")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: name a file in it")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"cannot write {path}: {above} is a file, not a directory")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"cannot write {path}: {above} is not writable")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write; it takes the place of `path` only when the block succeeds.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    temporary = path.parent / f".{path.name}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""`doctor`: what this machine has."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from scaling_jax import hardware
+from scaling_jax.cli.arguments import Json
+from scaling_jax.cli.output import print_json
+
+PACKAGES = (
+    "scaling_jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "pandas",
+    "tensorflow-datasets",
+    "ray",
+    "submitit",
+)
+
+
+def doctor(*, json: Json = False) -> None:
+    """Show Python, packages, devices, measured speed, memory and the token cache."""
+    from scaling_jax.train.cores import usable_cores
+
+    found = {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "cores": usable_cores(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        **_devices(),
+        "cache": _cache(),
+    }
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> dict[str, Any]:
+    import jax
+
+    try:
+        devices = jax.devices()
+    except RuntimeError as error:
+        return {"devices": [], "device_error": str(error).splitlines()[0]}
+    kind = devices[0].device_kind
+    chip = hardware.chip_of_kind(kind)
+    on_cpu = devices[0].platform == "cpu"
+    return {
+        "devices": [str(device) for device in devices],
+        "device_kind": kind,
+        "chip": "cpu" if on_cpu else chip.name if chip else None,
+        "peak_flops": hardware.local_peak_flops("bfloat16"),
+        "measured_cpu_flops": {
+            "float32": hardware.measured_cpu_flops("float32"),
+            "bfloat16": hardware.measured_cpu_flops("bfloat16"),
+        },
+    }
+
+
+def _cache() -> dict[str, Any]:
+    from scaling_jax.data import default_cache_dir
+
+    directory = default_cache_dir()
+    return {"directory": str(directory), "writable": _is_writable(directory)}
+
+
+def _is_writable(directory: Path) -> bool:
+    """Whether the directory can be made or written."""
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
+
+
+def _print(found: dict[str, Any]) -> None:
+    print(f"Python     {found['python']}")
+    versions = (
+        f"{name} {version or '(not installed)'}" for name, version in found["packages"].items()
+    )
+    print("packages   " + ", ".join(versions))
+    print(
+        f"machine    {found['cores']} cores, {found['memory_bytes'] / hardware.GIB:.1f} GiB memory"
+    )
+    if "device_error" in found:
+        print(f"devices    none: {found['device_error']}")
+    else:
+        known = (
+            f"known as {found['chip']}" if found["chip"] else "not a known chip: give --hardware"
+        )
+        print(f"devices    {len(found['devices'])} x {found['device_kind']} ({known})")
+        speeds = found["measured_cpu_flops"].items()
+        measured = ", ".join(f"{speed / 1e9:.0f} GFLOP/s in {name}" for name, speed in speeds)
+        print(f"CPU speed  {measured}, measured")
+    cache = found["cache"]
+    state = "writable" if cache["writable"] else "NOT writable: set SCALING_JAX_CACHE"
+    print(f"cache      {cache['directory']} ({state})")

@@ -1,0 +1,216 @@
+"""`plan`: what a study would train, what it would cost, and what is wrong with it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from scaling_jax import flops, hardware
+from scaling_jax.cli.arguments import Experiment, Json, ScaleOption, load_study, optional
+from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
+from scaling_jax.cli.plan_checks import warnings
+from scaling_jax.errors import InputError
+from scaling_jax.report import formatting
+
+if TYPE_CHECKING:
+    from scaling_jax.study import PlannedRun, Study
+
+MIB = 2**20
+COLUMNS = (
+    "budget",
+    "N params",
+    "D tokens",
+    "C FLOPs",
+    "D/N",
+    "layers x width",
+    "batch",
+    "steps",
+    "peak LR",
+    "memory/chip",
+    "fits on",
+    "time",
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run takes: bytes on each chip, the fewest chips it fits on, seconds."""
+
+    memory: hardware.Memory
+    fits_on: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The chips a plan is priced for."""
+
+    chip: hardware.Chip
+    n_chips: int
+    utilization: float
+
+    def cost(self, run: "PlannedRun") -> Cost:
+        """Memory and time of a run, its state split over all chips."""
+        config = run.config
+        exact = flops.training_flops(config.shape, config.tokens, "exact")
+        seconds = hardware.training_seconds(
+            exact,
+            self.chip,
+            precision=config.precision,
+            n_chips=self.n_chips,
+            utilization=self.utilization,
+        )
+        return Cost(memory_on(run, self.n_chips), self._fewest_chips(run), seconds)
+
+    def _fewest_chips(self, run: "PlannedRun") -> int | None:
+        n = 1
+        while n <= run.config.batch_size:
+            if memory_on(run, n).total <= self.chip.memory_bytes:
+                return n
+            n *= 2
+        return None
+
+
+def plan(
+    experiment: Experiment,
+    /,
+    *,
+    scale: ScaleOption = "full",
+    hardware: Annotated[
+        str | None,
+        optional("h100, v5e, v5p, v6e, cpu, ... (default: this machine)", "NAME"),
+    ] = None,
+    chips: Annotated[int, tyro.conf.arg(metavar="N", help="chips that share each run")] = 1,
+    utilization: Annotated[
+        float, tyro.conf.arg(metavar="U", help="share of the chips' peak FLOP/s that is reached")
+    ] = 0.4,
+    json: Json = False,
+) -> None:
+    """Show the runs of a study and what they cost, without training anything.
+
+    Every run with its parameters N, tokens D, FLOPs C, batch, steps and peak learning rate, and
+    the memory and time it takes; then totals, and warnings about a design that could not tell
+    what it is meant to.
+    """
+    study = load_study(experiment, scale)
+    runs = tuple(sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens)))
+    machine = Machine(_chip(hardware), chips, utilization)
+    costs = [machine.cost(run) for run in runs]
+    alerts = warnings(runs, costs, machine.chip)
+    if json:
+        print_json(_as_json(study, runs, costs, machine, alerts))
+        return
+    print_table(Table(COLUMNS, [_cells(r, c) for r, c in zip(runs, costs, strict=True)]))
+    print()
+    print(_totals(study, runs, costs, machine))
+    for alert in alerts:
+        remark(f"warning: {alert}")
+
+
+def memory_on(run: "PlannedRun", n_chips: int) -> hardware.Memory:
+    """Memory on each of `n_chips` chips, with batch and training state split over them."""
+    return hardware.training_memory(
+        run.config.shape,
+        -(-run.config.batch_size // n_chips),
+        precision=run.config.precision,
+        n_shards=n_chips,
+    )
+
+
+def _chip(name: str | None) -> hardware.Chip:
+    found = hardware.local_chip() if name is None else hardware.chip(name)
+    if found is None:
+        raise InputError("this machine's accelerator is not a known chip: name one by --hardware")
+    return found
+
+
+def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
+    config, params = run.config, flops.count_params(run.config.shape).total
+    return (
+        formatting.flops(run.budget),
+        formatting.count(params),
+        formatting.count(config.tokens),
+        formatting.flops(run.flops),
+        formatting.significant(config.tokens / params),
+        f"{config.shape.n_layers} x {config.shape.d_model}",
+        f"{config.batch_size:,}",
+        f"{config.steps:,}",
+        f"{config.optimizer.peak_lr:.2e}",
+        _memory(cost.memory.total),
+        "-" if cost.fits_on is None else f"{cost.fits_on:,}",
+        duration(cost.seconds),
+    )
+
+
+def _totals(
+    study: "Study", runs: "tuple[PlannedRun, ...]", costs: list[Cost], machine: Machine
+) -> str:
+    spent = sum(run.flops for run in runs)
+    seconds = sum(cost.seconds for cost in costs)
+    chip, n = machine.chip, machine.n_chips
+    return "\n".join(
+        (
+            f"{study.name}: {len(runs)} runs, {formatting.flops(spent)} FLOPs "
+            f"(convention {study.recipe.convention}), "
+            f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another",
+            f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each, at "
+            f"{machine.utilization:.0%} of their peak. Memory is an estimate with batch and state "
+            "split over the chips; 'fits on' is the fewest chips, in powers of two.",
+        )
+    )
+
+
+def _memory(n_bytes: int) -> str:
+    if n_bytes < hardware.GIB:
+        return f"{n_bytes / MIB:,.1f} MiB"
+    return f"{n_bytes / hardware.GIB:,.1f} GiB"
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:,.0f}" if hours >= 100 else formatting.significant(hours)
+
+
+def _as_json(
+    study: "Study",
+    runs: "tuple[PlannedRun, ...]",
+    costs: list[Cost],
+    machine: Machine,
+    alerts: list[str],
+) -> dict[str, Any]:
+    seconds = sum(cost.seconds for cost in costs)
+    return {
+        "study": study.name,
+        "convention": study.recipe.convention,
+        "hardware": machine.chip.name,
+        "chips": machine.n_chips,
+        "utilization": machine.utilization,
+        "memory_bytes_per_chip": machine.chip.memory_bytes,
+        "runs": [_run_json(run, cost) for run, cost in zip(runs, costs, strict=True)],
+        "total_flops": float(sum(run.flops for run in runs)),
+        "total_hours": seconds / 3600,
+        "chip_hours": seconds * machine.n_chips / 3600,
+        "warnings": alerts,
+    }
+
+
+def _run_json(run: "PlannedRun", cost: Cost) -> dict[str, Any]:
+    config, params = run.config, flops.count_params(run.config.shape)
+    return {
+        "run_id": config.run_id,
+        "role": run.role,
+        "budget": run.budget,
+        "params": params.total,
+        "params_non_embedding": params.non_embedding,
+        "tokens": config.tokens,
+        "flops": run.flops,
+        "tokens_per_param": config.tokens / params.total,
+        "n_layers": config.shape.n_layers,
+        "d_model": config.shape.d_model,
+        "batch_size": config.batch_size,
+        "steps": config.steps,
+        "peak_lr": config.optimizer.peak_lr,
+        "memory_bytes": cost.memory.total,
+        "fits_on_chips": cost.fits_on,
+        "hours": cost.seconds / 3600,
+    }

@@ -1,0 +1,61 @@
+"""`collect` and `report`: a store as a table and as a page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from scaling_jax.cli.arguments import StoreDirectory, check_output, optional, replacing
+from scaling_jax.cli.output import remark
+from scaling_jax.errors import InputError
+
+TABLE_ENDINGS = (".csv", ".parquet")
+
+
+def collect(
+    directory: StoreDirectory,
+    /,
+    *,
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE", help="a .csv or .parquet file to write")],
+    curves: Annotated[
+        bool, optional("write the training curves (for approach 1) instead of the runs")
+    ] = False,
+) -> None:
+    """Write a study's runs as a table, one row per run, whatever became of it."""
+    from scaling_jax import study
+
+    check_output(out, TABLE_ENDINGS)
+    store = study.Store.open(directory)
+    table = study.curves(store) if curves else study.collect(store)
+    with replacing(out) as temporary:
+        if out.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+    remark(f"wrote {len(table):,} rows to {out}")
+
+
+def report(
+    directory: StoreDirectory,
+    /,
+    *,
+    out: Annotated[Path, tyro.conf.arg(metavar="report.html", help="the page to write")],
+    flops: Annotated[
+        float | None,
+        optional("the budget asked about (default: 10 times the largest)", "C"),
+    ] = None,
+) -> None:
+    """Write one self-contained page: the answer, the figures and every run."""
+    from scaling_jax.report import write_report
+    from scaling_jax.report.build import build_report
+    from scaling_jax.study import Store
+
+    check_output(out, (".html",))
+    data = build_report(Store.open(directory), target_flops=flops)
+    try:
+        write_report(data, out)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    for approach, sentence in data.refused.items():
+        remark(f"approach {approach} was not fitted: {sentence}")
+    remark(f"wrote {out}")

@@ -1,0 +1,156 @@
+"""`run`, `train` and `demo`: the commands that train."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from scaling_jax.cli.arguments import Experiment, Json, Root, ScaleOption, load_study, optional
+from scaling_jax.cli.exits import CommandFailed, resumable
+from scaling_jax.cli.output import print_json
+from scaling_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from scaling_jax.config import RunConfig
+    from scaling_jax.study import Store, Study
+
+
+def run(
+    experiment: Experiment,
+    /,
+    *,
+    root: Root,
+    scale: ScaleOption = "full",
+    workers: Annotated[
+        int | None, optional("processes that train side by side (default: chosen)", "N")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train every run of a study that is not finished yet.
+
+    Safe to repeat, to interrupt (exit code 75: run it again to continue) and to start on several
+    machines that share the directory: a run is trained by one process at a time and never twice.
+    """
+    from scaling_jax.study import run_study
+
+    study = load_study(experiment, scale)
+    _check_text(study)
+    with resumable():
+        store = run_study(study, root, workers=workers)
+    _tell(store, json)
+
+
+def train(
+    config: Annotated[
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="CONFIG.json", help="a run, such as a store's runs/*/config.json"),
+    ],
+    /,
+    *,
+    root: Root,
+    json: Json = False,
+) -> None:
+    """Train one run in DIR/RUN_ID, or continue it from its last checkpoint."""
+    from scaling_jax.train import train_run
+
+    specified = read_config(config)
+    directory = root / specified.run_id
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "config.json").write_text(specified.to_json())
+    except OSError as error:
+        raise InputError(f"cannot write {directory}: {error.strerror}") from error
+    with resumable():
+        result = train_run(specified, directory)
+    if json:
+        print_json({"run_id": specified.run_id, **dataclasses.asdict(result)})
+    elif result.loss is None:
+        print(f"{specified.run_id}: diverged at step {result.steps:,} of {specified.steps:,}")
+    else:
+        spread = f" ± {result.loss_stderr:.4f}" if result.loss_stderr is not None else ""
+        print(f"{specified.run_id}: loss {result.loss:.4f}{spread} nats per token in {directory}")
+
+
+def demo(
+    *,
+    root: Annotated[
+        Path, tyro.conf.arg(metavar="DIR", help="where runs, fit and report go")
+    ] = Path("results/demo"),
+    seed: Annotated[
+        int, tyro.conf.arg(metavar="S", help="of initialization, data order and bootstrap")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Do the whole job on the text that ships with the package, in a few minutes on a CPU.
+
+    Trains a small study, fits its laws, predicts the loss of a larger model, trains that model
+    and compares.
+    """
+    from scaling_jax.demo import run_demo
+
+    with resumable():
+        outcome = run_demo(root, seed, progress=True)
+    if json:
+        print_json({key: _text_of_paths(value) for key, value in outcome.items()})
+        return
+    low, high = outcome["interval"]
+    where = "inside" if outcome["inside_interval"] else "outside"
+    print(f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})")
+    print(f"measured loss   {outcome['measured']:.4f}, {where} the interval")
+    print(f"error           {outcome['error_percent']:+.2f} %")
+    print(f"report          {outcome['report']}")
+
+
+def read_config(path: Path) -> "RunConfig":
+    """The run that a JSON file describes.
+
+    Raises:
+        InputError: no readable file, or not a run's configuration.
+    """
+    from scaling_jax.config import RunConfig
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"cannot read {path}: {reason}; give a run's config.json") from error
+    try:
+        return RunConfig.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _check_text(study: "Study") -> None:
+    """Refuse an unknown corpus or tokenizer before anything is written."""
+    from scaling_jax import data
+
+    data.load_corpus(study.recipe.data.corpus)
+    data.load_tokenizer(study.recipe.data.tokenizer)
+
+
+def _tell(store: "Store", json: bool) -> None:
+    """Print how a study ended.
+
+    Raises:
+        CommandFailed: some runs failed.
+    """
+    runs = store.runs()
+    counts = Counter(run.state for run in runs)
+    if json:
+        print_json({"store": str(store.directory), "runs": len(runs), "states": dict(counts)})
+    else:
+        states = ", ".join(f"{n} {state}" for state, n in counts.items())
+        print(f"{len(runs)} runs in {store.directory}: {states}")
+    failed = [run for run in runs if run.state == "failed"]
+    if failed:
+        raise CommandFailed(
+            f"{len(failed)} of {len(runs)} runs failed, {failed[0].run_id} with: "
+            f"{failed[0].failure}; see scaling-jax status {store.directory}"
+        )
+
+
+def _text_of_paths(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
