@@ -1,0 +1,78 @@
+"""IsoFLOP profiles after Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2 and figure 3.
+
+`full` has the nine published budgets and the fifty shapes of table A9. It reads C4 through a
+SentencePiece model of 32,000 pieces, which has to be there first:
+
+    tfds build c4/en --file_format=array_record
+    python -c "
+    from pathlib import Path
+    from scaling_jax.data import load_corpus, train_sentencepiece
+    sample = load_corpus('tfds:c4/en?split=train[:200000]')
+    Path('tokenizers').mkdir(exist_ok=True)
+    train_sentencepiece(sample, 32_000, Path('tokenizers/c4_32k.model'))"
+
+The paper's text is not public. C4 is smaller, about 1.6e11 tokens, so small models of the two
+largest budgets read it more than once, at most two and a half times. Sizes are counted here
+without the fifth attention matrix of the published models, so they are a little below the
+table's.
+
+    scaling-jax plan experiments/chinchilla_isoflop.py --hardware v5p
+    scaling-jax run experiments/chinchilla_isoflop.py --scale cpu --root results
+"""
+
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import CHINCHILLA_SHAPES, Family
+from scaling_jax.study import (
+    ConstantBatch,
+    HoffmannLR,
+    IsoFlop,
+    PowerLawLR,
+    Recipe,
+    ShapeTable,
+    Study,
+    around,
+)
+
+# Sizes lie a factor of 3.5 on either side of the published optimum: 400M parameters at 1.84e19
+# FLOPs (table A3, approach 2), growing as C^0.49.
+budgets = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)
+sizes = around(budgets, params=400e6, at=1.84e19, exponent=0.49, width=3.5, n=9)
+
+study = Study(
+    "chinchilla-isoflop",
+    Recipe(
+        data=DataConfig("tfds:c4/en", "sentencepiece:tokenizers/c4_32k.model", repeat=True),
+        family=ShapeTable(CHINCHILLA_SHAPES),
+        peak_lr=HoffmannLR(),
+        batch_size=ConstantBatch(256),  # half a million tokens
+        precision="bfloat16",
+        eval_tokens=8_388_608,
+    ),
+    IsoFlop(budgets, sizes),
+)
+
+# The same design seven orders of magnitude below, on bytes of the embedded text.
+_small = (1.25e11, 2.5e11, 5e11, 1e12)
+cpu = Study(
+    "chinchilla-isoflop-cpu",
+    Recipe(
+        data=DataConfig("embedded", "bytes"),
+        family=Family(vocab_size=256, seq_len=128),
+        peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
+        batch_size=ConstantBatch(16),
+    ),
+    IsoFlop(_small, around(_small, params=32e3, at=1.25e11, exponent=0.49, width=3.5, n=5)),
+)
+
+_tiny = (1e9, 2e9, 4e9)
+smoke = Study(
+    "chinchilla-isoflop-smoke",
+    Recipe(
+        data=DataConfig("embedded", "bytes"),
+        family=Family(vocab_size=256, seq_len=32),
+        peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
+        batch_size=ConstantBatch(8),
+        eval_tokens=4096,
+    ),
+    IsoFlop(_tiny, around(_tiny, params=8e3, at=1e9, exponent=0.49, width=1.8, n=3)),
+)
