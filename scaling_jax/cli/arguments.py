@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+from etils import epath
 
 from scaling_jax.errors import InputError
 
@@ -35,11 +36,13 @@ ScaleOption = Annotated[
     ),
 ]
 StoreDirectory = Annotated[
-    Path,
+    str,
     tyro.conf.Positional,
     tyro.conf.arg(metavar="DIR", help="a study's directory, or a root that holds one study"),
 ]
-Root = Annotated[Path, tyro.conf.arg(metavar="DIR", help="where the results go")]
+Root = Annotated[
+    str, tyro.conf.arg(metavar="DIR", help="where the results go: a directory or a bucket")
+]
 
 
 def load_study(path: Path, scale: Scale) -> "Study":
@@ -56,6 +59,11 @@ def load_study(path: Path, scale: Scale) -> "Study":
         raise
     except Exception as error:
         raise InputError(f"experiment {path} fails: {type(error).__name__}: {error}") from error
+
+
+def located(root: str) -> epath.Path:
+    """A directory by its full path, or a bucket as it is."""
+    return epath.Path(root) if "://" in root else epath.Path(os.path.abspath(root))
 
 
 def check_output(path: Path, endings: tuple[str, ...]) -> None:

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax.cli.arguments import Experiment, Json, Root, ScaleOption, load_study, optional
+from scaling_jax.cli.arguments import (
+    Experiment,
+    Json,
+    Root,
+    ScaleOption,
+    load_study,
+    located,
+    optional,
+)
 from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
+from scaling_jax.files import write_text_atomically
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -38,7 +47,7 @@ def run(
     study = load_study(experiment, scale)
     _check_text(study)
     with resumable():
-        store = run_study(study, root, workers=workers)
+        store = run_study(study, located(root), workers=workers)
     _tell(store, json)
 
 
@@ -57,10 +66,10 @@ def train(
     from scaling_jax.train import train_run
 
     specified = read_config(config)
-    directory = root / specified.run_id
+    directory = located(root) / specified.run_id
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "config.json").write_text(specified.to_json())
+        write_text_atomically(directory / "config.json", specified.to_json())
     except OSError as error:
         raise InputError(f"cannot write {directory}: {error.strerror}") from error
     with resumable():
@@ -76,9 +85,7 @@ def train(
 
 def demo(
     *,
-    root: Annotated[
-        Path, tyro.conf.arg(metavar="DIR", help="where runs, fit and report go")
-    ] = Path("results/demo"),
+    root: Root = "results/demo",
     seed: Annotated[
         int, tyro.conf.arg(metavar="S", help="of initialization, data order and bootstrap")
     ] = 0,
@@ -92,7 +99,7 @@ def demo(
     from scaling_jax.demo import run_demo
 
     with resumable():
-        outcome = run_demo(root, seed, progress=True)
+        outcome = run_demo(located(root), seed, progress=True)
     if json:
         print_json({key: _text_of_paths(value) for key, value in outcome.items()})
         return
