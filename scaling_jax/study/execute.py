@@ -1,21 +1,27 @@
-"""Training every unfinished run of a study on this machine, one at a time."""
+"""Training every unfinished run of a study on this machine."""
 
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from rich.console import Console
+import jax
 
+from scaling_jax import data
 from scaling_jax.errors import InputError
+from scaling_jax.study.attempt import attempt
+from scaling_jax.study.progress import StudyProgress, study_progress
 from scaling_jax.study.store import Store, StoredRun
 from scaling_jax.study.study import Study
-from scaling_jax.train import Preempted, train_run
+from scaling_jax.study.workers import train_in_workers
+from scaling_jax.train import StopRequest, stop_request
+from scaling_jax.train.cores import usable_cores
 
 
 def run_study(
     study: Study,
     root: os.PathLike | str,
     *,
+    workers: int | None = None,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> Store:
@@ -25,55 +31,90 @@ def run_study(
     process at a time, continues where it stopped, and is never trained again once over. A run
     that fails for its own reasons is recorded and does not stop the others.
 
+    Args:
+        study: what to train.
+        root: directory that holds the study's own.
+        workers: see `train_runs`.
+        cache_dir: of tokens.
+        progress: whether to show it on standard error.
+
     Raises:
         InputError: bad input, found before anything is trained.
-        Preempted: asked to stop; the current run is saved.
+        Preempted: asked to stop; the runs under way are saved.
     """
     store = Store.create(root, study)
-    train_runs(store.runs(), cache_dir=cache_dir, progress=progress)
+    train_runs(store.runs(), workers=workers, cache_dir=cache_dir, progress=progress)
     return store
 
 
 def train_runs(
     runs: Iterable[StoredRun],
     *,
+    workers: int | None = None,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
-    """Train each of `runs` that is not over, in the order given."""
-    console = Console(file=sys.stderr, quiet=not progress)
+    """Train each of `runs` that is not over.
+
+    With one worker, in this process and in the order given. With several, each is a process
+    pinned to its share of the cores, and the most expensive runs go first. By default there
+    is one worker to a core on a CPU, which is the fastest for models that fit, and one in all
+    on an accelerator.
+
+    Raises:
+        InputError: bad input, or several workers on an accelerator.
+        Preempted: asked to stop; the runs under way are saved.
+    """
     waiting = [run for run in runs if run.result is None]
-    for number, run in enumerate(waiting, 1):
-        console.print(f"[{number}/{len(waiting)}] {_label(run)}", highlight=False, markup=False)
-        _train(run, cache_dir, progress, console)
+    n_workers = min(len(waiting), _n_workers(workers))
+    with stop_request() as stop, study_progress(waiting, progress) as display:
+        _tokenize(waiting, cache_dir, progress)
+        if n_workers > 1:
+            train_in_workers(waiting, n_workers, cache_dir, display, stop)
+        else:
+            _train_here(waiting, cache_dir, display, stop)
 
 
-def _train(
-    run: StoredRun, cache_dir: os.PathLike | str | None, progress: bool, console: Console
+def _n_workers(wanted: int | None) -> int:
+    on_cpu = jax.default_backend() == "cpu"
+    if wanted is None:
+        return usable_cores() if on_cpu else 1
+    if wanted < 1:
+        raise InputError(f"workers {wanted} must be at least 1")
+    if wanted > 1 and not on_cpu:
+        raise InputError(
+            f"workers {wanted}: processes cannot share the {jax.default_backend()} devices; use "
+            "one worker"
+        )
+    return wanted
+
+
+def _tokenize(
+    runs: Sequence[StoredRun], cache_dir: os.PathLike | str | None, progress: bool
 ) -> None:
-    with run.lock() as mine:
-        if not mine:
-            console.print("  another process is training it")
-            return
-        try:
-            result = train_run(
-                run.planned.config, run.directory, cache_dir=cache_dir, progress=progress
-            )
-        except (InputError, Preempted):
-            raise
-        except Exception as error:
-            run.fail(f"{type(error).__name__}: {error}")
-            console.print(f"  failed: {error}", highlight=False, markup=False)
-            return
-        run.fail(None)
-    loss = "diverged" if result.loss is None else f"loss {result.loss:.4f}"
-    seconds = sum(result.seconds.values())
-    console.print(f"  {loss}, {seconds:.1f} s", highlight=False, markup=False)
+    """Fill the token cache before workers start, so that they do not all do it."""
+    texts = {(run.planned.config.data.corpus, run.planned.config.data.tokenizer) for run in runs}
+    for corpus, tokenizer in sorted(texts):
+        data.prepare(corpus, tokenizer, cache_dir, progress=progress)
 
 
-def _label(run: StoredRun) -> str:
-    config = run.planned.config
-    return (
-        f"{run.run_id}  {config.shape.n_layers} layers, width {config.shape.d_model}, "
-        f"{config.tokens:,} tokens, {run.planned.flops:.3g} FLOPs"
-    )
+def _train_here(
+    runs: Sequence[StoredRun],
+    cache_dir: os.PathLike | str | None,
+    display: StudyProgress,
+    stop: StopRequest,
+) -> None:
+    for run in runs:
+        stop.heed()
+        outcome = attempt(
+            run,
+            cache_dir=cache_dir,
+            report=partial(_advanced, display, run),
+        )
+        display.over(run, outcome)
+
+
+def _advanced(
+    display: StudyProgress, run: StoredRun, step: int, loss: float, tokens_per_second: float
+) -> None:
+    display.advanced(run, step)

@@ -96,9 +96,9 @@ class Store:
         Raises:
             InputError: `root` cannot be written or belongs to another study.
         """
-        root = epath.Path(root)
-        _refuse_another_study(root, study)
-        store = cls(root / study.name)
+        base = epath.Path(root)
+        _refuse_another_study(base, study)
+        store = cls(base / study.name)
         planned = study.plan()
         try:
             (store.directory / "runs").mkdir(parents=True, exist_ok=True)
@@ -119,11 +119,11 @@ class Store:
         Raises:
             InputError: no study there, or several.
         """
-        path = epath.Path(path)
-        if (path / "study.json").exists():
-            _read_study_json(path)
-            return cls(path)
-        found = sorted(p.parent for p in path.glob("*/study.json")) if path.exists() else []
+        directory = epath.Path(path)
+        if (directory / "study.json").exists():
+            _read_study_json(directory)
+            return cls(directory)
+        found = sorted(p.parent for p in directory.glob("*/study.json"))
         if len(found) != 1:
             names = ", ".join(p.name for p in found) or "none"
             raise InputError(
@@ -150,11 +150,12 @@ class Store:
     def runs(self) -> list[StoredRun]:
         """Every run of the store, cheapest first."""
         paths = (self.directory / "runs").glob("*/plan.json")
-        runs = [_read_run(path.parent) for path in paths]
+        runs = [read_run(path.parent) for path in paths]
         return sorted(runs, key=lambda run: (run.planned.flops, run.run_id))
 
 
-def _read_run(directory: epath.Path) -> StoredRun:
+def read_run(directory: epath.Path) -> StoredRun:
+    """The run whose plan lies in `directory`."""
     config = RunConfig.from_json((directory / "config.json").read_text())
     plan = json.loads((directory / "plan.json").read_text())
     return StoredRun(directory, PlannedRun(config, **plan))

@@ -21,10 +21,29 @@ class StopRequest:
         """Handle the signal: remember it, for the loop to act on between dispatches."""
         self.signum = signum
 
+    def heed(self) -> None:
+        """Stop here if asked to.
+
+        Raises:
+            Preempted: a signal has arrived.
+        """
+        if self.signum is not None:
+            raise Preempted(
+                f"stopped by signal {self.signum}; everything is saved, run the same command to "
+                "continue"
+            )
+
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Collect SIGTERM and SIGINT inside the block instead of dying from them."""
+    """Collect SIGTERM and SIGINT inside the block instead of dying from them.
+
+    A block inside another shares its request, so that what the outer one hears is not lost.
+    """
+    outer = signal.getsignal(signal.SIGTERM)
+    if isinstance(outer, StopRequest):
+        yield outer
+        return
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

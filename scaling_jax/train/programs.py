@@ -99,7 +99,8 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
     init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
     train = jax.jit(make_steps(key.spec), donate_argnums=0, out_shardings=(shardings, whole))
     evaluate = jax.jit(make_evaluation(key.spec), out_shardings=whole)
-    horizon = Horizon(*(scalar(jnp.float32) for _ in Horizon._fields))
+    number: Any = scalar(jnp.float32)
+    horizon = Horizon(*[number] * len(Horizon._fields))
     lowered = [
         init.lower(init_key),
         train.lower(state, tokens(key.steps_per_dispatch), scalar(jnp.int32), horizon),
@@ -107,5 +108,6 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
     ]
     # XLA compiles outside Python's lock, so the three programs compile side by side.
     with ThreadPoolExecutor(len(lowered)) as pool:
-        compiled = list(pool.map(lambda program: program.compile(), lowered))
-    return Programs(*compiled, abstract_state=state, steps_per_dispatch=key.steps_per_dispatch)
+        compiled = pool.map(lambda program: program.compile(), lowered)
+        init_program, train_program, evaluate_program = compiled
+    return Programs(init_program, train_program, evaluate_program, state, key.steps_per_dispatch)

@@ -11,8 +11,13 @@ Report = Callable[[int, float, float], None]
 
 
 @contextmanager
-def progress_bar(label: str, steps: int, start: int, shown: bool) -> Iterator[Report]:
-    """A function to call with (step, loss, tokens/s); draws on standard error if `shown`."""
+def progress_bar(
+    label: str, steps: int, shown: bool, listener: Report | None, start: int
+) -> Iterator[Report]:
+    """A function to call with (step, loss, tokens/s); draws on standard error if `shown`.
+
+    `listener` is told the same.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -28,5 +33,7 @@ def progress_bar(label: str, steps: int, start: int, shown: bool) -> Iterator[Re
 
         def report(step: int, loss: float, tokens_per_second: float) -> None:
             bar.update(task, completed=step, loss=f"{loss:.4f}", speed=f"{tokens_per_second:,.0f}")
+            if listener is not None:
+                listener(step, loss, tokens_per_second)
 
         yield report

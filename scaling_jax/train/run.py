@@ -2,6 +2,9 @@
 
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from importlib import metadata
 
 import jax
@@ -17,9 +20,9 @@ from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.loop import Loop, Tools
 from scaling_jax.train.metrics import open_metrics, read_metrics
-from scaling_jax.train.preemption import stop_request
+from scaling_jax.train.preemption import StopRequest, stop_request
 from scaling_jax.train.programs import Programs, programs
-from scaling_jax.train.progress import progress_bar
+from scaling_jax.train.progress import Report, progress_bar
 from scaling_jax.train.result import Result, read_result, write_result
 from scaling_jax.train.timing import Stopwatch
 
@@ -36,32 +39,39 @@ def train_run(
     mesh: Mesh | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: bool = True,
+    report: Report | None = None,
 ) -> Result:
     """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
 
     A finished or diverged run is returned as it is. Killed at any moment and started again,
-    a run ends as if it had never stopped, bit for bit on a CPU.
+    a run ends as if it had never stopped, bit for bit on a CPU. `report`, if given, is called
+    now and then with (step, training loss, tokens/s).
 
     Raises:
         InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
             does not divide over the devices; all before any training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
-    directory = epath.Path(directory)
-    done = read_result(directory)
+    path = epath.Path(directory)
+    done = read_result(path)
     if done is not None:
         return done
     mesh = mesh or layout.make_mesh()
     layout.check_batch(config.batch_size, mesh)
     watch = Stopwatch()
-    with watch.part("data"):
-        inputs = load_inputs(config, cache_dir, progress)
-    directory.mkdir(parents=True, exist_ok=True)
-    check_same_text(directory, inputs.fingerprint)
-    with watch.part("compile"):
-        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
-    result = _train(config, directory, mesh, compiled, inputs, watch, checkpoint_seconds, progress)
-    write_result(directory, result)
+    display = partial(progress_bar, config.run_id, config.steps, progress, report)
+    with stop_request() as stop:
+        with watch.part("data"):
+            inputs = load_inputs(config, cache_dir, progress)
+        path.mkdir(parents=True, exist_ok=True)
+        check_same_text(path, inputs.fingerprint)
+        with watch.part("compile"):
+            compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
+        stop.heed()
+        result = _train(
+            config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display, stop
+        )
+    write_result(path, result)
     return result
 
 
@@ -73,14 +83,12 @@ def _train(
     inputs: Inputs,
     watch: Stopwatch,
     checkpoint_seconds: float,
-    progress: bool,
+    display: Callable[[int], AbstractContextManager[Report]],
+    stop: StopRequest,
 ) -> Result:
-    with stop_request() as stop, open_checkpoints(directory / "checkpoints") as checkpoints:
+    with open_checkpoints(directory / "checkpoints") as checkpoints:
         start = checkpoints.latest_step()
-        with (
-            open_metrics(directory, start or 0) as metrics,
-            progress_bar(config.run_id, config.steps, start or 0, progress) as report,
-        ):
+        with open_metrics(directory, start or 0) as metrics, display(start or 0) as report:
             peak = hardware.local_peak_flops(config.precision)
             tools = Tools(checkpoints, metrics, report, stop, watch, checkpoint_seconds, peak)
             loop = Loop(config, mesh, compiled, inputs, tools)

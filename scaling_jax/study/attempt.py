@@ -1,0 +1,46 @@
+"""One attempt at one run of a store: locked, recorded, never in the way of the others."""
+
+import os
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.store import StoredRun
+from scaling_jax.train import Preempted, Report, Result, train_run
+
+ELSEWHERE = "another process is training it"
+
+
+def attempt(
+    run: StoredRun, *, cache_dir: os.PathLike | str | None = None, report: Report | None = None
+) -> str:
+    """Train `run` unless it is over or another process has it; say in a few words how it went.
+
+    Raises:
+        InputError: the run cannot be trained as it stands.
+        Preempted: asked to stop; the run is saved.
+    """
+    with run.lock() as mine:
+        if not mine:
+            return ELSEWHERE
+        if run.result is None:
+            try:
+                train_run(
+                    run.planned.config,
+                    run.directory,
+                    cache_dir=cache_dir,
+                    progress=False,
+                    report=report,
+                )
+            except (InputError, Preempted):
+                raise
+            except Exception as error:
+                run.fail(f"{type(error).__name__}: {error}")
+                return f"failed: {error}"
+            run.fail(None)
+        result = run.result
+        assert result is not None
+        return _in_words(result)
+
+
+def _in_words(result: Result) -> str:
+    loss = "diverged" if result.loss is None else f"loss {result.loss:.4f}"
+    return f"{loss}, {sum(result.seconds.values()):.1f} s"

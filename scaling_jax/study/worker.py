@@ -1,0 +1,78 @@
+"""A worker process: trains the runs it is told to on standard input, one at a time.
+
+Each line it reads is an assignment; the end of the input, also by the parent's death, means
+save and exit. Each line it writes is a message to the parent.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from etils import epath
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.attempt import attempt
+from scaling_jax.study.store import read_run
+from scaling_jax.train import Preempted, StopRequest, stop_request, use_compilation_cache
+
+REPORT_SECONDS = 0.5
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def main() -> None:
+    """Work until the input ends or a signal asks to stop."""
+    send = _channel()
+    use_compilation_cache()
+    assignments: queue.Queue[str] = queue.Queue()
+    with stop_request() as stop:
+        threading.Thread(target=_listen, args=(assignments, stop), daemon=True).start()
+        while (line := assignments.get()) and stop.signum is None:
+            send(_work(json.loads(line), send))
+
+
+def _channel() -> Send:
+    """Messages go where standard output was; what libraries print goes to standard error."""
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def send(message: dict[str, Any]) -> None:
+        # Without a parent nobody listens; the end of the input says so where it matters.
+        try:
+            output.write(json.dumps(message) + "\n")
+            output.flush()
+        except OSError:
+            pass
+
+    return send
+
+
+def _listen(assignments: queue.Queue[str], stop: StopRequest) -> None:
+    for line in sys.stdin:
+        assignments.put(line)
+    stop.signum = stop.signum or signal.SIGTERM
+    assignments.put("")
+
+
+def _work(assignment: dict[str, Any], send: Send) -> dict[str, Any]:
+    said = 0.0
+
+    def report(step: int, loss: float, tokens_per_second: float) -> None:
+        nonlocal said
+        if time.monotonic() > said + REPORT_SECONDS:
+            said = time.monotonic()
+            send({"step": step})
+
+    run = read_run(epath.Path(assignment["directory"]))
+    try:
+        return {"over": attempt(run, cache_dir=assignment["cache_dir"], report=report)}
+    except InputError as error:
+        return {"refused": str(error)}
+    except Preempted as stop:
+        return {"preempted": str(stop)}

@@ -1,0 +1,194 @@
+"""Several processes that train the runs of one study together."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.study.environment import worker_environment
+from scaling_jax.study.progress import StudyProgress
+from scaling_jax.study.store import StoredRun
+from scaling_jax.train import StopRequest
+from scaling_jax.train.cores import pinned, shares
+
+ATTEMPTS = 2
+
+_POLL_SECONDS = 0.2
+
+
+def train_in_workers(
+    runs: Sequence[StoredRun],
+    n_workers: int,
+    cache_dir: os.PathLike | str | None,
+    display: StudyProgress,
+    stop: StopRequest,
+) -> None:
+    """Train `runs` in `n_workers` processes, handing each out as a worker comes free.
+
+    A worker that dies is replaced and its run tried once more before it counts as failed.
+
+    Raises:
+        InputError: a run cannot be trained as it stands.
+        Preempted: asked to stop; the runs under way are saved.
+    """
+    pool = _Pool(runs, shares(n_workers), cache_dir, display)
+    try:
+        while pool.workers:
+            pool.handle_next_message()
+            stop.heed()
+    finally:
+        pool.close()
+
+
+class _Worker:
+    """A worker process, the run it has and what it has compiled."""
+
+    def __init__(self, cores: set[int], inbox: queue.Queue) -> None:
+        self.cores = cores
+        self.run: StoredRun | None = None
+        self.compiled: set[tuple] = set()
+        # Like a spawned process of multiprocessing, it imports from where its parent did; but
+        # unlike one it does not import the parent's main module, which need not be guarded.
+        code = f"import sys; sys.path[:] = {sys.path!r}\n"
+        code += "from scaling_jax.study.worker import main; main()"
+        with pinned(cores):
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=worker_environment(),
+                # The terminal's Ctrl-C is for the parent, who tells the workers in its way.
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+
+    def _listen(self, inbox: queue.Queue) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            inbox.put((self, json.loads(line)))
+        inbox.put((self, {"dead": True}))
+
+    def assign(self, run: StoredRun, cache_dir: os.PathLike | str | None) -> None:
+        self.run = run
+        self.compiled.add(_program(run.planned.config))
+        assignment = {
+            "directory": os.fspath(run.directory),
+            "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
+        }
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(assignment) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # It has died, which its end of output will tell.
+
+    def dismiss(self) -> None:
+        """Ask it to save and exit."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def cause_of_death(self) -> str:
+        status = self.process.wait()
+        if status < 0:
+            return f"its worker process was ended by {signal.Signals(-status).name}"
+        return f"its worker process ended early with status {status}"
+
+
+class _Pool:
+    """Workers, the runs that wait for one, and how often each run has been tried."""
+
+    def __init__(
+        self,
+        runs: Sequence[StoredRun],
+        shares: Sequence[set[int]],
+        cache_dir: os.PathLike | str | None,
+        display: StudyProgress,
+    ) -> None:
+        self._waiting, self._cache_dir, self._display = list(runs), cache_dir, display
+        self._tried: dict[str, int] = {}
+        self._inbox: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
+        self.workers: list[_Worker] = []
+        for cores in shares:
+            self._start(cores)
+
+    def handle_next_message(self) -> None:
+        """Wait a moment for a worker to say something, and act on it."""
+        try:
+            worker, message = self._inbox.get(timeout=_POLL_SECONDS)
+        except queue.Empty:
+            return
+        run = worker.run
+        if "step" in message and run:
+            self._display.advanced(run, message["step"])
+        elif "over" in message and run:
+            self._display.over(run, message["over"])
+            self._occupy(worker)
+        elif "refused" in message:
+            raise InputError(message["refused"])
+        elif "dead" in message:
+            self._bury(worker)
+
+    def close(self) -> None:
+        """Ask every worker to save and exit, and wait until they have."""
+        for worker in self.workers:
+            worker.dismiss()
+        for worker in self.workers:
+            worker.process.wait()
+
+    def _start(self, cores: set[int]) -> None:
+        if self._waiting:
+            worker = _Worker(cores, self._inbox)
+            self.workers.append(worker)
+            self._occupy(worker)
+
+    def _occupy(self, worker: _Worker) -> None:
+        if not self._waiting:
+            worker.run = None
+            worker.dismiss()
+            return
+        run = next_run(self._waiting, worker.compiled, len(self.workers))
+        self._waiting.remove(run)
+        self._tried[run.run_id] = self._tried.get(run.run_id, 0) + 1
+        worker.assign(run, self._cache_dir)
+
+    def _bury(self, worker: _Worker) -> None:
+        self.workers.remove(worker)
+        cause = worker.cause_of_death()
+        run = worker.run
+        if run is None:
+            return
+        if self._tried[run.run_id] < ATTEMPTS:
+            self._display.say(f"{run.run_id}: {cause}; trying again")
+            self._waiting.append(run)
+        else:
+            run.fail(cause)
+            self._display.over(run, f"failed: {cause}")
+        self._start(worker.cores)
+
+
+def next_run(waiting: Sequence[StoredRun], compiled: set[tuple], n_workers: int) -> StoredRun:
+    """The run for a worker that has come free: the most expensive, so that all end together.
+
+    While none is so large that it could hold up the end, one whose program the worker has
+    compiled already comes first.
+    """
+    largest = max(waiting, key=lambda run: run.planned.flops)
+    share = sum(run.planned.flops for run in waiting) / n_workers
+    known = [run for run in waiting if _program(run.planned.config) in compiled]
+    if known and largest.planned.flops < share / 2:
+        return max(known, key=lambda run: run.planned.flops)
+    return largest
+
+
+def _program(config: RunConfig) -> tuple:
+    return (config.shape, config.batch_size, config.eval_tokens, config.precision)
