@@ -6,9 +6,9 @@ from functools import partial
 
 import jax
 
-from scaling_jax import data
 from scaling_jax.errors import InputError
 from scaling_jax.study.attempt import attempt
+from scaling_jax.study.check import check_runs, check_study
 from scaling_jax.study.progress import StudyProgress, study_progress
 from scaling_jax.study.store import Store, StoredRun
 from scaling_jax.study.study import Study
@@ -42,6 +42,7 @@ def run_study(
         InputError: bad input, found before anything is trained.
         Preempted: asked to stop; the runs under way are saved.
     """
+    check_study(study, root, cache_dir=cache_dir, progress=progress)
     store = Store.create(root, study)
     train_runs(store.runs(), workers=workers, cache_dir=cache_dir, progress=progress)
     return store
@@ -65,10 +66,14 @@ def train_runs(
         InputError: bad input, or several workers on an accelerator.
         Preempted: asked to stop; the runs under way are saved.
     """
-    waiting = [run for run in runs if run.result is None]
+    listed = list(runs)
+    waiting = [run for run in listed if run.result is None]
+    if not waiting:
+        return
     n_workers = min(len(waiting), _n_workers(workers))
+    # This also tokenizes, once, what all workers read.
+    check_runs(listed, cache_dir=cache_dir, progress=progress)
     with stop_request() as stop, study_progress(waiting, progress) as display:
-        _tokenize(waiting, cache_dir, progress)
         if n_workers > 1:
             train_in_workers(waiting, n_workers, cache_dir, display, stop)
         else:
@@ -87,15 +92,6 @@ def _n_workers(wanted: int | None) -> int:
             "one worker"
         )
     return wanted
-
-
-def _tokenize(
-    runs: Sequence[StoredRun], cache_dir: os.PathLike | str | None, progress: bool
-) -> None:
-    """Fill the token cache before workers start, so that they do not all do it."""
-    texts = {(run.planned.config.data.corpus, run.planned.config.data.tokenizer) for run in runs}
-    for corpus, tokenizer in sorted(texts):
-        data.prepare(corpus, tokenizer, cache_dir, progress=progress)
 
 
 def _train_here(

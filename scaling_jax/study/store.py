@@ -97,7 +97,7 @@ class Store:
             InputError: `root` cannot be written or belongs to another study.
         """
         base = epath.Path(root)
-        _refuse_another_study(base, study)
+        refuse_another_study(base, study)
         store = cls(base / study.name)
         planned = study.plan()
         try:
@@ -136,16 +136,20 @@ class Store:
         """What `study.json` says of the study."""
         return _read_study_json(self.directory)
 
+    def place(self, planned: PlannedRun) -> StoredRun:
+        """The run where it lies or would lie; nothing is written."""
+        return StoredRun(self.directory / "runs" / planned.config.run_id, planned)
+
     def add(self, planned: PlannedRun) -> StoredRun:
         """The run's place in the store, made if need be; a run already there keeps its plan."""
-        directory = self.directory / "runs" / planned.config.run_id
-        if not (directory / "plan.json").exists():
+        run = self.place(planned)
+        if not (directory := run.directory).joinpath("plan.json").exists():
             directory.mkdir(parents=True, exist_ok=True)
             write_text_atomically(directory / "config.json", planned.config.to_json())
             plan = dataclasses.asdict(planned)
             del plan["config"]
             write_text_atomically(directory / "plan.json", json.dumps(plan))
-        return StoredRun(directory, planned)
+        return run
 
     def runs(self) -> list[StoredRun]:
         """Every run of the store, cheapest first."""
@@ -162,7 +166,12 @@ def read_run(directory: epath.Path) -> StoredRun:
 
 
 def _read_study_json(directory: epath.Path) -> dict[str, Any]:
-    described = json.loads((directory / "study.json").read_text())
+    try:
+        described = json.loads((directory / "study.json").read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{directory / 'study.json'} is not JSON ({error}): restore it, or choose another root"
+        ) from error
     if described.get("format") != FORMAT:
         raise InputError(
             f"{directory} has store format {described.get('format')}, but this package reads "
@@ -171,7 +180,12 @@ def _read_study_json(directory: epath.Path) -> dict[str, Any]:
     return described
 
 
-def _refuse_another_study(root: epath.Path, study: Study) -> None:
+def refuse_another_study(root: epath.Path, study: Study) -> None:
+    """Refuse a root where `study` cannot go because another one is there.
+
+    Raises:
+        InputError: naming the other study.
+    """
     if (root / "study.json").exists():
         raise InputError(
             f"{root} belongs to the study {_read_study_json(root)['name']!r}: give its parent as "
@@ -185,6 +199,22 @@ def _refuse_another_study(root: epath.Path, study: Study) -> None:
             f"{root / study.name} belongs to a study {study.name!r} with another recipe: choose "
             "another root or rename the study"
         )
+
+
+def refuse_unwritable(root: epath.Path) -> None:
+    """Refuse a local root where no directory can be made.
+
+    Raises:
+        InputError: naming what stands in the way.
+    """
+    if "://" in os.fspath(root):
+        return
+    path = Path(os.fspath(root)).absolute()
+    above = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"cannot write to {root}: {above} is a file; choose another root")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {root}: {above} is not writable; choose another root")
 
 
 def _is_locked(directory: epath.Path) -> bool:

@@ -1,6 +1,9 @@
 """Training one run: mesh, step, checkpoints, evaluation, loop."""
 
 from scaling_jax.train.compilation import use_compilation_cache as use_compilation_cache
+from scaling_jax.train.inputs import check_same_text as check_same_text
+from scaling_jax.train.inputs import load_inputs as load_inputs
+from scaling_jax.train.mesh import check_batch as check_batch
 from scaling_jax.train.mesh import make_mesh as make_mesh
 from scaling_jax.train.metrics import read_metrics as read_metrics
 from scaling_jax.train.preemption import Preempted as Preempted

@@ -20,7 +20,7 @@ from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.loop import Loop, Tools
 from scaling_jax.train.metrics import open_metrics, read_metrics
-from scaling_jax.train.preemption import StopRequest, stop_request
+from scaling_jax.train.preemption import stop_request
 from scaling_jax.train.programs import Programs, programs
 from scaling_jax.train.progress import Report, progress_bar
 from scaling_jax.train.result import Result, read_result, write_result
@@ -60,17 +60,13 @@ def train_run(
     layout.check_batch(config.batch_size, mesh)
     watch = Stopwatch()
     display = partial(progress_bar, config.run_id, config.steps, progress, report)
-    with stop_request() as stop:
-        with watch.part("data"):
-            inputs = load_inputs(config, cache_dir, progress)
-        path.mkdir(parents=True, exist_ok=True)
-        check_same_text(path, inputs.fingerprint)
-        with watch.part("compile"):
-            compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
-        stop.heed()
-        result = _train(
-            config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display, stop
-        )
+    with watch.part("data"):
+        inputs = load_inputs(config, cache_dir, progress)
+    path.mkdir(parents=True, exist_ok=True)
+    check_same_text(path, inputs.fingerprint)
+    with watch.part("compile"):
+        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
+    result = _train(config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display)
     write_result(path, result)
     return result
 
@@ -84,9 +80,9 @@ def _train(
     watch: Stopwatch,
     checkpoint_seconds: float,
     display: Callable[[int], AbstractContextManager[Report]],
-    stop: StopRequest,
 ) -> Result:
-    with open_checkpoints(directory / "checkpoints") as checkpoints:
+    with stop_request() as stop, open_checkpoints(directory / "checkpoints") as checkpoints:
+        stop.heed()
         start = checkpoints.latest_step()
         with open_metrics(directory, start or 0) as metrics, display(start or 0) as report:
             peak = hardware.local_peak_flops(config.precision)

@@ -1,0 +1,84 @@
+"""What can be known to go wrong with a study's runs, found before the first is trained."""
+
+import os
+from collections.abc import Sequence
+
+from etils import epath
+
+from scaling_jax.config import DataConfig, RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.study.store import Store, StoredRun, refuse_another_study, refuse_unwritable
+from scaling_jax.study.study import Study
+from scaling_jax.train import check_batch, check_same_text, load_inputs, make_mesh
+
+
+def check_study(
+    study: Study,
+    root: os.PathLike | str,
+    *,
+    cache_dir: os.PathLike | str | None = None,
+    progress: bool = True,
+) -> None:
+    """Refuse `study` if it cannot be planned, stored or fed; nothing under `root` changes.
+
+    The corpus is tokenized if it was not before.
+
+    Raises:
+        InputError: the first thing found.
+    """
+    planned = study.plan()
+    base = epath.Path(root)
+    refuse_another_study(base, study)
+    refuse_unwritable(base)
+    store = Store(base / study.name)
+    check_runs([store.place(run) for run in planned], cache_dir=cache_dir, progress=progress)
+
+
+def check_runs(
+    runs: Sequence[StoredRun],
+    *,
+    cache_dir: os.PathLike | str | None = None,
+    progress: bool = True,
+) -> None:
+    """Refuse runs whose batch, vocabulary, training text or held-out text does not do.
+
+    Runs that are over need nothing any more, but the others must read the same text.
+
+    Raises:
+        InputError: the first thing found.
+    """
+    waiting = [run for run in runs if run.result is None]
+    texts = {}
+    for config in _most_demanding([run.planned.config for run in waiting]):
+        check_batch(config.batch_size, make_mesh())
+        texts[_text(config)] = load_inputs(config, cache_dir, progress).fingerprint
+    for run in runs:
+        text = _text(run.planned.config)
+        if text in texts:
+            _check_same_text(run, texts[text])
+
+
+def _most_demanding(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The longest of the runs that need otherwise the same of their text."""
+    longest: dict[tuple, RunConfig] = {}
+    for config in sorted(configs, key=lambda config: config.steps):
+        shape = config.shape
+        need = (shape.vocab_size, shape.seq_len, config.batch_size, config.eval_tokens)
+        longest[(config.data, *need)] = config
+    return list(longest.values())
+
+
+def _text(config: RunConfig) -> DataConfig:
+    return DataConfig(config.data.corpus, config.data.tokenizer)
+
+
+def _check_same_text(run: StoredRun, fingerprint: str) -> None:
+    result = run.result
+    if result is None:
+        if (run.directory / "checkpoints").exists():
+            check_same_text(run.directory, fingerprint)
+    elif result.data_fingerprint != fingerprint:
+        raise InputError(
+            f"{run.directory} was trained on text with fingerprint {result.data_fingerprint}, but "
+            f"the corpus now has {fingerprint}: restore the corpus, or choose another root"
+        )
