@@ -5,8 +5,11 @@ import hashlib
 import importlib.util
 import json
 import re
+import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 from scaling_jax.errors import InputError
@@ -71,16 +74,13 @@ def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
     """The study that the Python module at `path` defines for `scale`.
 
     Raises:
-        InputError: no such file, or it defines no study of that scale.
+        InputError: no such file, one that does not run (naming the line), or one that defines
+            no study of that scale.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"experiment {path} does not exist: give a Python file")
-    spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"experiment {path} is not a Python file: give one that ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _run_module(path)
     study = getattr(module, SCALES[scale], None)
     if not isinstance(study, Study):
         defined = [name for name, attribute in SCALES.items() if hasattr(module, attribute)]
@@ -89,3 +89,30 @@ def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
             f"{scale!r}: it has {', '.join(defined) or 'none'}"
         )
     return study
+
+
+def _run_module(path: Path) -> ModuleType:
+    name = f"experiment_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"experiment {path} is not a Python file: give one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses defined in the experiment look their module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(f"experiment {path}{_what_failed(error, module.__file__)}") from error
+    return module
+
+
+def _what_failed(error: Exception, file: str | None) -> str:
+    """The line of `file` where an error arose, as far as that is known, and the error."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f", line {error.lineno}: SyntaxError: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    where = f", line {lines[-1]}" if lines else ""
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return f"{where}: {kind}{error}"
