@@ -62,8 +62,8 @@ smoke = Study(
         data=DataConfig("embedded", "bytes"),
         family=Family(vocab_size=256, seq_len=32),
         peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
-        batch_size=ConstantBatch(4),
+        batch_size=ConstantBatch(8),
         eval_tokens=4096,
     ),
-    FixedModels(params=(4e3, 8e3, 16e3), tokens_per_param=(0.5, 2.0, 8.0)),
+    FixedModels(params=(4e3, 6.6e3, 15e3), tokens_per_param=(1.0, 2.8, 8.0)),
 )

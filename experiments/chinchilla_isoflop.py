@@ -64,7 +64,7 @@ cpu = Study(
     IsoFlop(_small, around(_small, params=32e3, at=1.25e11, exponent=0.49, width=3.5, n=5)),
 )
 
-_tiny = (1e9, 2e9, 4e9)
+# Four sizes for all budgets, because compiling a size takes longer than training it here.
 smoke = Study(
     "chinchilla-isoflop-smoke",
     Recipe(
@@ -74,5 +74,5 @@ smoke = Study(
         batch_size=ConstantBatch(8),
         eval_tokens=4096,
     ),
-    IsoFlop(_tiny, around(_tiny, params=8e3, at=1e9, exponent=0.49, width=1.8, n=3)),
+    IsoFlop(budgets=(1e9, 2e9, 4e9), sizes=((4e3, 6.6e3, 10e3, 15e3),) * 3),
 )

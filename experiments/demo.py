@@ -25,7 +25,7 @@ sizes = around(budgets, params=30e3, at=1e11, exponent=0.5, width=3, n=5)
 study = Study("demo", recipe, IsoFlop(budgets, sizes))
 cpu = study
 
-_few = (1e9, 2e9, 4e9)
+# Four sizes for all budgets, because compiling a size takes longer than training it here.
 smoke = Study(
     "demo-smoke",
     Recipe(
@@ -35,5 +35,5 @@ smoke = Study(
         batch_size=ConstantBatch(8),
         eval_tokens=4096,
     ),
-    IsoFlop(_few, around(_few, params=8e3, at=1e9, exponent=0.5, width=1.8, n=3)),
+    IsoFlop(budgets=(1e9, 2e9, 4e9), sizes=((4e3, 6.6e3, 10e3, 15e3),) * 3),
 )

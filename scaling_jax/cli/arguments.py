@@ -63,7 +63,7 @@ def load_study(path: Path, scale: Scale) -> "Study":
 
 def located(root: str) -> epath.Path:
     """A directory by its full path, or a bucket as it is."""
-    return epath.Path(root) if "://" in root else epath.Path(os.path.abspath(root))
+    return epath.Path(root) if "://" in root else epath.Path(Path(root).absolute())
 
 
 def check_output(path: Path, endings: tuple[str, ...]) -> None:

@@ -168,6 +168,8 @@ def _memory(n_bytes: int) -> str:
 
 def _hours(seconds: float) -> str:
     hours = seconds / 3600
+    if hours < 0.01:
+        return "< 0.01"
     return f"{hours:,.0f}" if hours >= 100 else formatting.significant(hours)
 
 

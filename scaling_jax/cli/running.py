@@ -23,7 +23,7 @@ from scaling_jax.files import write_text_atomically
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
-    from scaling_jax.study import Store, Study
+    from scaling_jax.study import Store
 
 
 def run(
@@ -43,9 +43,10 @@ def run(
     machines that share the directory: a run is trained by one process at a time and never twice.
     """
     from scaling_jax.study import run_study
+    from scaling_jax.train import use_compilation_cache
 
+    use_compilation_cache()
     study = load_study(experiment, scale)
-    _check_text(study)
     with resumable():
         store = run_study(study, located(root), workers=workers)
     _tell(store, json)
@@ -63,8 +64,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train one run in DIR/RUN_ID, or continue it from its last checkpoint."""
-    from scaling_jax.train import train_run
+    from scaling_jax.train import train_run, use_compilation_cache
 
+    use_compilation_cache()
     specified = read_config(config)
     directory = located(root) / specified.run_id
     try:
@@ -128,14 +130,6 @@ def read_config(path: Path) -> "RunConfig":
         return RunConfig.from_json(text)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def _check_text(study: "Study") -> None:
-    """Refuse an unknown corpus or tokenizer before anything is written."""
-    from scaling_jax import data
-
-    data.load_corpus(study.recipe.data.corpus)
-    data.load_tokenizer(study.recipe.data.tokenizer)
 
 
 def _tell(store: "Store", json: bool) -> None:
