@@ -235,13 +235,17 @@ def _revived(data: dict[str, Any]) -> dict[str, Any]:
     points = kept["frontier_points"]
     if points is not None:
         points = FrontierPoints(**{k: np.array(v, np.float64) for k, v in points.items()})
-    return kept | arrays | {
-        "minima": minima,
-        "frontier_points": points,
-        "params": {name: float(value) for name, value in kept["params"].items()},
-        "diagnostics": tuple(kept["diagnostics"]),
-        "flops_range": tuple(kept["flops_range"]),
-    }
+    return (
+        kept
+        | arrays
+        | {
+            "minima": minima,
+            "frontier_points": points,
+            "params": {name: float(value) for name, value in kept["params"].items()},
+            "diagnostics": tuple(kept["diagnostics"]),
+            "flops_range": tuple(kept["flops_range"]),
+        }
+    )
 
 
 def _minimum(entry: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,9 @@ def fit_isoflop(rows: Rows, options: Options) -> Fit:
         reference_flops=reference,
         provenance=options.provenance(rows),
         draws_BxP=None if drawn is None else drawn[0],
-        minima=tuple(_minimum(curves, parabolas, g, drawn, options) for g in np.flatnonzero(kept_G)),
+        minima=tuple(
+            _minimum(curves, parabolas, g, drawn, options) for g in np.flatnonzero(kept_G)
+        ),
     )
 
 
@@ -196,9 +198,7 @@ def _resample(
             vertex_BxG = mean - quadratic[..., 1] / (2 * quadratic[..., 2])
         vertices.append(np.where(quadratic[..., 2] > 0, vertex_BxG, np.nan))
     logs = np.log(curves.budgets_G / reference)
-    constants = [
-        _line_of_draws(logs[kept_G], vertex_BxG[:, kept_G]) for vertex_BxG in vertices
-    ]
+    constants = [_line_of_draws(logs[kept_G], vertex_BxG[:, kept_G]) for vertex_BxG in vertices]
     (n_ref, a), (d_ref, b) = constants
     return np.stack([np.exp(n_ref), np.exp(d_ref), a, b], axis=1), vertices[0]
 

@@ -10,6 +10,7 @@ from scaling_jax.study.execute import train_runs as train_runs
 from scaling_jax.study.recipe import Recipe as Recipe
 from scaling_jax.study.records import collect as collect
 from scaling_jax.study.records import curves as curves
+from scaling_jax.study.rules import ComputeLR as ComputeLR
 from scaling_jax.study.rules import ConstantBatch as ConstantBatch
 from scaling_jax.study.rules import ConstantLR as ConstantLR
 from scaling_jax.study.rules import HoffmannLR as HoffmannLR

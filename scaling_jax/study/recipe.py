@@ -78,8 +78,10 @@ class Recipe:
         return self._config(shape, batch_size, steps)
 
     def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
+        tokens = steps * batch_size * shape.seq_len
+        peak_lr = self.peak_lr(flops.count_params(shape), tokens)
         optimizer = OptimizerConfig(
-            peak_lr=float(f"{self.peak_lr(flops.count_params(shape)):.6g}"),
+            peak_lr=float(f"{peak_lr:.6g}"),
             warmup_steps=self.warmup(steps),
             **self.optimizer_knobs,
         )

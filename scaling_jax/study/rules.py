@@ -13,7 +13,7 @@ class ConstantLR:
 
     value: float
 
-    def __call__(self, params: ParamCount) -> float:
+    def __call__(self, params: ParamCount, tokens: int) -> float:
         """Peak learning rate."""
         return self.value
 
@@ -29,9 +29,26 @@ class PowerLawLR:
     reference_params: float
     exponent: float = -1 / 3
 
-    def __call__(self, params: ParamCount) -> float:
+    def __call__(self, params: ParamCount, tokens: int) -> float:
         """Peak learning rate."""
         return self.value * (params.total / self.reference_params) ** self.exponent
+
+
+@dataclass(frozen=True)
+class ComputeLR:
+    """`value * (C / reference_flops) ** exponent`, C = 6 N D with N total parameters.
+
+    The form of DeepSeek LLM (2401.02954), who fit 0.3118 C^-0.125, C in their own count, for
+    batches that grow with compute. At a fixed batch the best rate falls faster.
+    """
+
+    value: float
+    reference_flops: float
+    exponent: float = -0.125
+
+    def __call__(self, params: ParamCount, tokens: int) -> float:
+        """Peak learning rate."""
+        return self.value * (6 * params.total * tokens / self.reference_flops) ** self.exponent
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,7 @@ class KaplanLR:
     Meant for N up to 1e10; it falls to zero at about 1.2e10.
     """
 
-    def __call__(self, params: ParamCount) -> float:
+    def __call__(self, params: ParamCount, tokens: int) -> float:
         """Peak learning rate.
 
         Raises:
@@ -64,13 +81,13 @@ class HoffmannLR:
     models"); the line between them is our reading. Constant beyond the ends.
     """
 
-    def __call__(self, params: ParamCount) -> float:
+    def __call__(self, params: ParamCount, tokens: int) -> float:
         """Peak learning rate."""
         share = math.log(params.total / 70e6) / math.log(16.183e9 / 70e6)
         return 2e-4 + (1.25e-4 - 2e-4) * min(1.0, max(0.0, share))
 
 
-LearningRateRule = ConstantLR | PowerLawLR | KaplanLR | HoffmannLR
+LearningRateRule = ConstantLR | PowerLawLR | ComputeLR | KaplanLR | HoffmannLR
 
 
 @dataclass(frozen=True)

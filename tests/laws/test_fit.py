@@ -222,7 +222,9 @@ def test_diagnostics_speak_of_collinear_runs_and_outliers():
     outlier = table.assign(loss=table["loss"].where(table.index != 7, table["loss"] * 1.3))
     fit = laws.fit(outlier, bootstrap=0)
     assert "+30" in " ".join(fit.diagnostics)
-    assert fit.exponents["a"] == pytest.approx(laws.fit(table, bootstrap=0).exponents["a"], abs=0.03)
+    assert fit.exponents["a"] == pytest.approx(
+        laws.fit(table, bootstrap=0).exponents["a"], abs=0.03
+    )
 
 
 def test_the_package_offers_it_in_one_line():

@@ -79,9 +79,7 @@ def test_noise_free_losses_give_back_their_law(constants):
     values = grid(np.geomspace(1e18, 1e21, 4))
     loss = CHINCHILLA.loss(np.array(constants), values)
     fit = fit_point(CHINCHILLA, values, loss)
-    np.testing.assert_allclose(
-        CHINCHILLA.loss(fit.constants_P, values), loss, rtol=1e-6
-    )
+    np.testing.assert_allclose(CHINCHILLA.loss(fit.constants_P, values), loss, rtol=1e-6)
     if max(constants[3:]) < 1:
         np.testing.assert_allclose(fit.constants_P, constants, rtol=1e-4)
 

@@ -81,9 +81,7 @@ def test_unfinished_runs_and_verifications_are_left_out_and_counted():
 
 
 def test_a_finished_run_without_a_loss_is_an_error():
-    frame = pd.DataFrame(
-        {"params": [1e6], "tokens": [1e8], "loss": [None], "status": ["finished"]}
-    )
+    frame = pd.DataFrame({"params": [1e6], "tokens": [1e8], "loss": [None], "status": ["finished"]})
     with pytest.raises(InputError, match="loss"):
         checked(frame)
 

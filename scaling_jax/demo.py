@@ -1,0 +1,197 @@
+"""The whole job on the text that ships with the package: plan, train, fit, predict, check.
+
+An IsoFLOP study of byte-level models is trained and fitted; the fit's optimum at four times
+the largest budget is predicted, written down, trained, and compared with what was measured.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from scaling_jax.config import DataConfig
+from scaling_jax.errors import InputError
+from scaling_jax.files import write_text_atomically
+from scaling_jax.shapes import Family
+from scaling_jax.study import (
+    ComputeLR,
+    ConstantBatch,
+    IsoFlop,
+    PlannedRun,
+    Recipe,
+    Store,
+    Study,
+    around,
+    collect,
+    run_study,
+    train_runs,
+)
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Fit, Prediction
+
+N_BUDGETS = 4
+SMALLEST_BUDGET = 7.5e10
+LARGEST_BUDGET = 16 * SMALLEST_BUDGET
+# How far beyond the largest budget the prediction is put to the test.
+REACH = 4.0
+VERIFICATION_BUDGET = REACH * LARGEST_BUDGET
+
+# Expected optimum at the smallest budget, about which sizes are laid out; it and the exponent
+# only have to be near enough that every curve turns within its grid.
+CENTRE = 16e3
+EXPONENT = 0.5
+SIZES_PER_BUDGET = 6
+
+PREDICTION_FILE = "prediction.json"
+FIT_FILE = "fit.json"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """The run that tests the fit, with what was predicted of it."""
+
+    run: PlannedRun
+    prediction: "Prediction"
+
+
+def demo_recipe(seed: int = 0) -> Recipe:
+    """Byte-level transformers on the embedded corpus, small batches, no text seen twice."""
+    return Recipe(
+        data=DataConfig(corpus="embedded", tokenizer="bytes"),
+        family=Family(vocab_size=256, seq_len=128),
+        peak_lr=ComputeLR(value=1.2e-2, reference_flops=2e11, exponent=-1 / 3),
+        batch_size=ConstantBatch(8),
+        eval_tokens=262_144,
+        seed=seed,
+    )
+
+
+def demo_study(seed: int = 0) -> Study:
+    """Four budgets spanning a factor of 16, six sizes each.
+
+    Budgets step by `16^(1/3)` and sizes by its square root, so that the grids of neighbouring
+    budgets share all sizes but one, and with them the compiled programs.
+    """
+    ratio = (LARGEST_BUDGET / SMALLEST_BUDGET) ** (1 / (N_BUDGETS - 1))
+    budgets = tuple(SMALLEST_BUDGET * ratio**i for i in range(N_BUDGETS))
+    width = ratio ** (EXPONENT * (SIZES_PER_BUDGET - 1) / 2)
+    sizes = around(
+        budgets,
+        params=CENTRE,
+        at=SMALLEST_BUDGET,
+        exponent=EXPONENT,
+        width=width,
+        n=SIZES_PER_BUDGET,
+    )
+    return Study(f"demo-seed{seed}", demo_recipe(seed), IsoFlop(budgets, sizes))
+
+
+def run_demo(
+    root: os.PathLike | str, seed: int = 0, *, workers: int | None = None, progress: bool = True
+) -> dict[str, Any]:
+    """Run the demo under `root`, continuing what an earlier call left, and return its outcome.
+
+    The outcome holds `predicted`, `measured` (nats per token), `error_percent`, `interval`,
+    `inside_interval`, `budgets`, `optima`, `fit`, `report` (the page's path) and `seconds`.
+
+    Raises:
+        InputError: a root that cannot be used, or too many runs diverged to fit a law.
+        Preempted: asked to stop; the same call continues.
+    """
+    from scaling_jax import laws
+    from scaling_jax.report import build_report, write_report
+
+    began = time.monotonic()
+    study = demo_study(seed)
+    store = run_study(study, root, workers=workers, progress=progress)
+    fit = laws.fit(collect(store), approach=3, seed=seed)
+    write_text_atomically(store.directory / FIT_FILE, fit.to_json())
+    test = _predict(study, fit)
+    _write_down(store, test)
+    train_runs([store.add(test.run)], workers=1, progress=progress)
+    page = write_report(
+        build_report(store, target_flops=VERIFICATION_BUDGET, seed=seed),
+        store.directory / REPORT_FILE,
+    )
+    seconds = time.monotonic() - began
+    return _outcome(store, fit, test) | {"report": os.fspath(page), "seconds": round(seconds, 1)}
+
+
+def _predict(study: Study, fit: "Fit") -> _Predicted:
+    """The shape nearest the fitted optimum at the verification budget, and its predicted loss."""
+    recipe = study.recipe
+    shape = recipe.family.nearest(fit.optimal(VERIFICATION_BUDGET).params)
+    config = recipe.for_budget(shape, VERIFICATION_BUDGET)
+    run = PlannedRun(config, VERIFICATION_BUDGET, "verification", recipe.convention)
+    params = run.flops / config.tokens / 6
+    return _Predicted(run, fit.predict(params=params, tokens=config.tokens))
+
+
+def _write_down(store: Store, test: _Predicted) -> None:
+    """Put the prediction on disk before its run is trained."""
+    path: epath.Path = store.directory / PREDICTION_FILE
+    made = test.prediction
+    written = {
+        "run_id": test.run.config.run_id,
+        "flops": test.run.flops,
+        "predicted": made.loss,
+        "interval": made.interval,
+    }
+    write_text_atomically(path, json.dumps(written, indent=1))
+
+
+def _outcome(store: Store, fit: "Fit", test: _Predicted) -> dict[str, Any]:
+    made, result = test.prediction, store.add(test.run).result
+    if result is None or result.loss is None:
+        state = store.add(test.run).state
+        raise InputError(
+            f"the verification run {test.run.config.run_id} {state}, so there is no loss to "
+            f"compare; see {store.directory}"
+        )
+    assert made.interval is not None
+    return {
+        "predicted": made.loss,
+        "measured": result.loss,
+        "error_percent": 100 * (result.loss / made.loss - 1),
+        "interval": list(made.interval),
+        "inside_interval": made.interval[0] <= result.loss <= made.interval[1],
+        "params": round(test.run.flops / test.run.config.tokens / 6),
+        "tokens": test.run.config.tokens,
+        "flops": test.run.flops,
+        "budgets": sorted({r.planned.budget for r in store.runs() if r.planned.role == "grid"}),
+        "optima": _optima(store),
+        "fit": {
+            "law": fit.law,
+            "params": dict(fit.params),
+            "intervals": fit.intervals,
+            "exponents": fit.exponents,
+            "exponent_intervals": fit.exponent_intervals,
+            "level": fit.level,
+        },
+    }
+
+
+def _optima(store: Store) -> list[dict[str, float]]:
+    """The minimum of every IsoFLOP curve and the sizes it lies between."""
+    from scaling_jax import laws
+
+    records = collect(store)
+    grid = records[records["role"] == "grid"]
+    minima = laws.fit(records, approach=2, bootstrap=0).minima
+    sizes = {m.budget: grid.loc[grid["budget"] == m.budget, "params"] for m in minima}
+    return [
+        {
+            "budget": m.budget,
+            "params": m.params,
+            "tokens": m.tokens,
+            "loss": m.loss,
+            "smallest": float(sizes[m.budget].min()),
+            "largest": float(sizes[m.budget].max()),
+        }
+        for m in minima
+    ]
