@@ -104,7 +104,8 @@ def run_demo(
         Preempted: asked to stop; the same call continues.
     """
     from scaling_jax import laws
-    from scaling_jax.report import build_report, write_report
+    from scaling_jax.report import write_report
+    from scaling_jax.report.build import build_report
 
     began = time.monotonic()
     study = demo_study(seed)

@@ -1,6 +1,6 @@
 """Approach 1: the envelope of training curves, and power laws through it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax
@@ -69,7 +69,7 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
     )
 
 
-def _smoothed_runs(curves: "pd.DataFrame") -> list[Mapping[str, np.ndarray]]:
+def _smoothed_runs(curves: "pd.DataFrame") -> Sequence[Mapping[str, np.ndarray]]:
     from scipy.ndimage import gaussian_filter1d
 
     missing = [name for name in CURVE_COLUMNS if name not in curves]
@@ -98,7 +98,7 @@ _READ = (*CURVE_COLUMNS[1:], *PARAMS_COLUMN.values())
 
 
 def _on_grid(
-    runs: list[Mapping[str, np.ndarray]], count: str
+    runs: Sequence[Mapping[str, np.ndarray]], count: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """FLOP values, losses (infinite outside a run's curve) and tokens on them, and params."""
     ends = [run["flops"][-1] for run in runs]

@@ -121,9 +121,9 @@ class Fit:
             params=float(point.params),
             tokens=float(point.tokens),
             loss=None if point.loss is None else float(point.loss),
-            params_interval=self._interval(drawn and drawn.params),
-            tokens_interval=self._interval(drawn and drawn.tokens),
-            loss_interval=self._interval(drawn and drawn.loss),
+            params_interval=self._interval(None if drawn is None else drawn.params),
+            tokens_interval=self._interval(None if drawn is None else drawn.tokens),
+            loss_interval=self._interval(None if drawn is None else drawn.loss),
             extrapolation=flops / self.flops_range[1],
         )
 

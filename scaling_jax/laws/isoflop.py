@@ -59,7 +59,7 @@ def fit_isoflop(rows: Rows, options: Options) -> Fit:
     curves, dropped, notes = _curves(rows)
     parabolas = _parabolas(curves, curves.loss_N)
     kept_G = parabolas.inside_G
-    notes += [_no_minimum(curves, g) for g in np.flatnonzero(~kept_G)]
+    notes += [_no_minimum(curves, g) for g, kept in enumerate(kept_G) if not kept]
     if kept_G.sum() < 2:
         raise InputError(
             f"{kept_G.sum()} of {len(kept_G)} budgets have a minimum between their smallest and "
@@ -89,7 +89,7 @@ def fit_isoflop(rows: Rows, options: Options) -> Fit:
         provenance=options.provenance(rows),
         draws_BxP=None if drawn is None else drawn[0],
         minima=tuple(
-            _minimum(curves, parabolas, g, drawn, options) for g in np.flatnonzero(kept_G)
+            _minimum(curves, parabolas, g, drawn, options) for g, kept in enumerate(kept_G) if kept
         ),
     )
 

@@ -54,6 +54,8 @@ def fit_point(
 
     `values` holds every variable of the form; `weights_N` defaults to ones.
     """
+    import jax.numpy as jnp
+
     from scaling_jax.laws import solve
 
     logs = {name: np.log(np.asarray(values[name], np.float64)) for name in form.variables}
@@ -61,7 +63,7 @@ def fit_point(
     u_NxKxP = form.design({name: log - centre[name] for name, log in logs.items()})
     y_N = np.log(np.asarray(loss_N, np.float64))
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
-    data = solve.Data(u_NxKxP, y_N, w_N)
+    data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_N, w_N)))
     starts_SxP = solve.closed_form_starts(_exponent_grid(form), data, n_terms=len(form.terms))
     at_start_S = np.asarray(solve.objectives_at(starts_SxP, data, delta=delta))
     order = np.argsort(np.where(np.isfinite(at_start_S), at_start_S, np.inf))[:_REFINED]
