@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from scaling_jax import flops
-from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape
+from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.study.rules import BatchRule, LearningRateRule, Warmup
@@ -80,11 +80,15 @@ class Recipe:
     def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
         tokens = steps * batch_size * shape.seq_len
         peak_lr = self.peak_lr(flops.count_params(shape), tokens)
-        optimizer = OptimizerConfig(
+        knobs = self.optimizer_knobs
+        for name in ("peak_lr", "warmup_steps"):
+            if name in knobs:
+                raise InputError(f"optimizer_knobs set {name}, which the recipe's rule for it does")
+        own = dict(
             peak_lr=float(f"{peak_lr:.6g}"),
             warmup_steps=self.warmup(steps),
-            **self.optimizer_knobs,
         )
+        optimizer = from_dict(OptimizerConfig, knobs | own)
         return RunConfig(
             shape=shape,
             data=self.data,

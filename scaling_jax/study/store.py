@@ -20,6 +20,8 @@ from scaling_jax.train import Result, read_result
 
 FORMAT = 1
 
+_GLANCE_SECONDS = 1.0
+
 State = Literal["planned", "running", "finished", "diverged", "failed"]
 
 
@@ -63,7 +65,8 @@ class StoredRun:
 
         lock = filelock.FileLock(os.fspath(self.directory / ".lock"))
         try:
-            lock.acquire(blocking=False)
+            # Whoever looks at the run's state holds the lock for a moment.
+            lock.acquire(timeout=_GLANCE_SECONDS)
         except filelock.Timeout:
             yield False
             return

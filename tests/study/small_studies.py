@@ -1,0 +1,46 @@
+"""A study of seconds on a generated text, shared by the tests of studies."""
+
+from dataclasses import replace
+
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import Family
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study
+from scaling_jax.train.result import Result, write_result
+
+RECIPE = Recipe(
+    data=DataConfig("synthetic:markov?characters=500000"),
+    family=Family(vocab_size=256, seq_len=32),
+    peak_lr=ConstantLR(1e-2),
+    batch_size=ConstantBatch(8),
+    eval_tokens=4096,
+)
+SIZES = (5e3, 10e3)
+
+
+def small_study(*budgets, name="small", **changes):
+    """Two sizes at each budget; by default four runs of about a thousand steps."""
+    budgets = budgets or (5e9, 1e10)
+    return Study(name, replace(RECIPE, **changes), IsoFlop(budgets, (SIZES,) * len(budgets)))
+
+
+def write_fake_result(run, **changes):
+    """Make `run` over without training it."""
+    config = run.planned.config
+    known = dict(
+        status="finished",
+        steps=config.steps,
+        tokens=config.tokens,
+        unique_tokens=config.tokens,
+        loss=2.0,
+        loss_stderr=0.01,
+        bits_per_byte=2.9,
+        train_loss=2.1,
+        tokens_per_second=1e5,
+        data_fingerprint="text",
+        device="cpu",
+    )
+    write_result(run.directory, Result(**(known | changes)))
+
+
+def losses(store):
+    return {run.run_id: run.result.loss for run in store.runs()}

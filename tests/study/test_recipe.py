@@ -1,0 +1,145 @@
+"""Recipes turn a shape and a budget into a run by the published rules."""
+
+import math
+from dataclasses import dataclass, replace
+
+import pytest
+from small_studies import RECIPE
+
+from scaling_jax import flops
+from scaling_jax.config import OptimizerConfig
+from scaling_jax.errors import InputError
+from scaling_jax.flops import ParamCount, count_params
+from scaling_jax.shapes import CHINCHILLA_SHAPES
+from scaling_jax.study import (
+    ComputeLR,
+    ConstantBatch,
+    ConstantLR,
+    HoffmannLR,
+    KaplanLR,
+    PowerLawBatch,
+    PowerLawLR,
+    ShapeTable,
+    Warmup,
+)
+
+SHAPE = RECIPE.family.nearest(2e4)
+PARAMS = count_params(SHAPE).total
+
+
+def counts(*, embedding=0, other=0):
+    return ParamCount(embedding, 0, other, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup"), [(1000, 50), (100, 10), (16, 8), (3, 1), (2, 1), (1_000_000, 2000)]
+)
+def test_the_warm_up_is_a_share_between_a_floor_and_a_ceiling_and_at_most_half(steps, warmup):
+    assert Warmup(share=0.05, floor=10, ceiling=2000)(steps) == warmup
+
+
+def test_kaplans_learning_rate_counts_parameters_without_embeddings():
+    # 0.003239 - 0.0001395 ln N of appendix D.6.
+    assert KaplanLR()(counts(embedding=10**9, other=10**6), 0) == pytest.approx(0.0013117, rel=1e-4)
+    assert KaplanLR()(counts(other=10**9), 0) == pytest.approx(0.00034810, rel=1e-4)
+    with pytest.raises(InputError, match="another rule"):
+        KaplanLR()(counts(other=2 * 10**10), 0)
+
+
+def test_hoffmanns_learning_rate_falls_between_the_two_published_ends():
+    rule = HoffmannLR()
+    assert rule(counts(other=70_000_000), 0) == pytest.approx(2e-4)
+    assert rule(counts(other=16_183_000_000), 0) == pytest.approx(1.25e-4)
+    middle = int(math.sqrt(70e6 * 16.183e9))
+    assert rule(counts(other=middle), 0) == pytest.approx(1.625e-4)
+    assert rule(counts(other=1000), 0) == pytest.approx(2e-4)
+    assert rule(counts(other=10**12), 0) == pytest.approx(1.25e-4)
+
+
+def test_power_laws_pass_through_their_reference():
+    rule = PowerLawLR(value=0.0047, reference_params=108e6)
+    assert rule(counts(other=108_000_000), 0) == pytest.approx(0.0047)
+    assert rule(counts(other=864_000_000), 0) == pytest.approx(0.0047 / 2)
+    of_compute = ComputeLR(value=0.01, reference_flops=6e12, exponent=-0.5)
+    assert of_compute(counts(other=10**6), 10**6) == pytest.approx(0.01)
+    assert of_compute(counts(other=10**6), 4 * 10**6) == pytest.approx(0.005)
+
+
+def test_the_batch_grows_with_the_model_and_is_never_empty():
+    rule = PowerLawBatch(sequences=160, reference_params=108e6)
+    assert rule(counts(other=108_000_000)) == 160
+    assert rule(counts(other=864_000_000)) == 640
+    assert rule(counts(other=10)) == 1
+
+
+def test_a_run_carries_what_the_recipe_says():
+    recipe = replace(
+        RECIPE,
+        peak_lr=PowerLawLR(3e-3, 1e4),
+        warmup=Warmup(share=0.1),
+        optimizer_knobs={"beta2": 0.98, "weight_decay": 0.0},
+        precision="bfloat16",
+        seed=7,
+    )
+    config = recipe.for_tokens(SHAPE, 100 * 8 * 32)
+    peak = config.optimizer.peak_lr
+    assert peak == pytest.approx(3e-3 * (PARAMS / 1e4) ** (-1 / 3), rel=1e-5)
+    assert config.optimizer == OptimizerConfig(peak, 10, beta2=0.98, weight_decay=0.0)
+    assert (config.steps, config.batch_size, config.seed) == (100, 8, 7)
+    assert (config.precision, config.eval_tokens) == ("bfloat16", RECIPE.eval_tokens)
+    assert (config.data, config.shape) == (RECIPE.data, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"beta_2": 0.98}, "has no field 'beta_2'.*did you mean 'beta2'"),
+        ({"clip_norm": "1"}, "clip_norm must be float"),
+        ({"peak_lr": 1e-3}, "peak_lr.*rule"),
+    ],
+)
+def test_a_knob_the_optimizer_does_not_have_is_refused(knobs, message):
+    with pytest.raises(InputError, match=message):
+        replace(RECIPE, optimizer_knobs=knobs).for_tokens(SHAPE, 25600)
+
+
+def test_the_batch_is_halved_where_whole_steps_are_too_coarse():
+    per_sequence = flops.training_flops(SHAPE, SHAPE.seq_len, "6nd")
+    # 103 sequences: 13 batches of 8 are 1 % too many, 103 of one are exact.
+    coarse = RECIPE.for_budget(SHAPE, 103 * per_sequence)
+    assert (coarse.batch_size, coarse.steps) == (1, 103)
+    fine = RECIPE.for_budget(SHAPE, 8 * 500 * per_sequence)
+    assert (fine.batch_size, fine.steps) == (8, 500)
+
+
+@pytest.mark.parametrize("share", [1.6, 0.4, 0.001])
+def test_a_budget_too_small_for_the_shape_is_refused(share):
+    per_sequence = flops.training_flops(SHAPE, SHAPE.seq_len, "6nd")
+    with pytest.raises(InputError, match=f"too small for a shape of {PARAMS} parameters"):
+        RECIPE.for_budget(SHAPE, share * per_sequence)
+
+
+def test_a_horizon_of_less_than_two_batches_is_refused():
+    with pytest.raises(InputError, match="fewer than two batches"):
+        RECIPE.for_tokens(SHAPE, 1.4 * 8 * 32)
+
+
+def test_rules_of_another_kind_need_only_be_functions():
+    @dataclass(frozen=True)
+    class Halved:
+        rule: object
+
+        def __call__(self, *args):
+            return self.rule(*args) / 2
+
+    config = replace(RECIPE, peak_lr=Halved(ConstantLR(0.02))).for_tokens(SHAPE, 5120)
+    assert config.optimizer.peak_lr == 0.01
+    assert replace(RECIPE, batch_size=ConstantBatch(4)).for_tokens(SHAPE, 5120).steps == 40
+
+
+def test_a_table_gives_its_nearest_row_and_refuses_what_is_far_from_all():
+    table = ShapeTable(CHINCHILLA_SHAPES)
+    sizes = [count_params(shape).total for shape in CHINCHILLA_SHAPES]
+    assert table.nearest(sizes[3] * 1.001) == CHINCHILLA_SHAPES[3]
+    with pytest.raises(InputError, match="choose sizes from"):
+        table.nearest(sizes[0] / 2)

@@ -1,0 +1,124 @@
+"""A store keeps what was planned and knows how far everything is."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_studies import RECIPE, small_study, write_fake_result
+
+from scaling_jax.errors import InputError
+from scaling_jax.study import Store
+from scaling_jax.study.store import refuse_unwritable
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.create(tmp_path, small_study())
+
+
+def files(directory):
+    return {path: path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()}
+
+
+def test_a_stored_run_is_what_was_planned_its_exact_budget_included(store):
+    study = small_study()
+    assert [run.planned for run in store.runs()] == list(study.plan())
+    assert {run.planned.budget for run in store.runs()} == {5e9, 1e10}
+    assert any(run.planned.flops != run.planned.budget for run in store.runs())
+    assert store.study["recipe"]["batch_size"] == {"is": "ConstantBatch", "sequences": 8}
+
+
+def test_a_run_planned_again_for_another_budget_keeps_its_first_plan(store):
+    run = store.runs()[0]
+    store.add(replace(run.planned, budget=1.0))
+    assert store.runs()[0].planned == run.planned
+
+
+def test_a_changed_design_extends_the_store_and_loses_nothing(store, tmp_path):
+    before = {run.run_id for run in store.runs()}
+    write_fake_result(store.runs()[0])
+    extended = Store.create(tmp_path, small_study(1e10, 2e10))
+    after = {run.run_id for run in extended.runs()}
+    assert before < after
+    assert len(after) == 6
+    assert extended.runs()[0].state == "finished"
+
+
+def test_another_recipe_is_refused_and_changes_nothing(store, tmp_path):
+    before = files(tmp_path)
+    with pytest.raises(InputError, match="another recipe"):
+        Store.create(tmp_path, small_study(seed=1))
+    assert files(tmp_path) == before
+
+
+def test_a_study_directory_is_not_a_root(store):
+    with pytest.raises(InputError, match="belongs to the study 'small'"):
+        Store.create(store.directory, small_study(name="other"))
+
+
+@pytest.mark.parametrize("text", ['{"format": 2, "name": "small"}', '{"format": '])
+def test_a_store_this_package_cannot_read_is_refused(store, tmp_path, text):
+    (store.directory / "study.json").write_text(text)
+    for use in (
+        lambda: Store.open(store.directory),
+        lambda: Store.open(tmp_path),
+        lambda: Store.create(tmp_path, small_study()),
+    ):
+        with pytest.raises(InputError, match=r"format 2|not JSON"):
+            use()
+    assert (store.directory / "study.json").read_text() == text
+
+
+def test_a_root_is_opened_if_it_holds_exactly_one_study(store, tmp_path):
+    assert Store.open(tmp_path).directory == Store.open(store.directory).directory
+    Store.create(tmp_path, small_study(name="second"))
+    with pytest.raises(InputError, match=r"found s[a-z]*, s"):
+        Store.open(tmp_path)
+    for nothing in (tmp_path / "absent", store.directory / "runs", store.directory / "study.json"):
+        with pytest.raises(InputError, match="found none"):
+            Store.open(nothing)
+
+
+def test_the_state_of_a_run(store):
+    planned, running, finished, diverged = store.runs()
+    write_fake_result(finished)
+    write_fake_result(diverged, status="diverged", loss=None)
+    with running.lock() as mine:
+        assert mine
+        assert [run.state for run in store.runs()] == [
+            "planned",
+            "running",
+            "finished",
+            "diverged",
+        ]
+    assert running.state == "planned"
+    planned.fail("MemoryError: none left")
+    assert (planned.state, planned.failure) == ("failed", "MemoryError: none left")
+    planned.fail(None)
+    assert (planned.state, planned.failure) == ("planned", None)
+
+
+def test_a_run_is_locked_for_one_at_a_time(store):
+    run = store.runs()[0]
+    with run.lock() as first, run.lock() as second:
+        assert (first, second) == (True, False)
+    with run.lock() as again:
+        assert again
+
+
+def test_a_root_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("here first")
+    for root in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
+        with pytest.raises(InputError, match=r"file is a file; choose another root"):
+            refuse_unwritable(root)
+        with pytest.raises(InputError, match="choose another root"):
+            Store.create(root, small_study())
+    assert files(tmp_path) == {tmp_path / "file": b"here first"}
+
+
+def test_results_are_plain_json(store):
+    run = store.runs()[0]
+    write_fake_result(run, loss=None, status="diverged")
+    assert json.loads((run.directory / "result.json").read_text())["loss"] is None
+    assert RECIPE.seed == run.planned.config.seed
