@@ -47,7 +47,7 @@ class Batches:
             )
 
     def batch(self, step: int, rows: slice = slice(None)) -> np.ndarray:
-        """Batch `tokens_BxT1` of `step` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
+        """One step's `tokens_BxT1` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
         epoch, within = divmod(step, self.steps_per_epoch)
         positions = np.arange(self._batch_size)[rows] + within * self._batch_size
         windows = permute(positions, self._n_windows, (self._seed, epoch))
