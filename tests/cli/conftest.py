@@ -1,0 +1,112 @@
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from scaling_jax.cli import main
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import Family
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
+from scaling_jax.train.result import Result, write_result
+
+BUDGETS = (1e12, 4e12, 1.6e13)
+SIZES = (30e3, 60e3, 120e3, 240e3, 480e3)
+CURVE_STEPS = 20
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def run(*args: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(arg) for arg in args])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+def law(params: float, tokens: float) -> float:
+    return 1.5 + 30 / params**0.35 + 60 / tokens**0.32
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Losses by a known law with a little scatter, as a .csv file."""
+    rows = []
+    for number, budget in enumerate(BUDGETS):
+        for params in SIZES:
+            tokens = budget / 6 / params
+            scatter = 1 + 1e-3 * math.sin(7 * number + params)
+            rows.append((params, tokens, law(params, tokens) * scatter, budget))
+    path = tmp_path / "losses.csv"
+    frame = pd.DataFrame(rows, columns=["params", "tokens", "loss", "budget"])
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def study() -> Study:
+    recipe = Recipe(
+        data=DataConfig("embedded", "bytes"),
+        family=Family(vocab_size=256, seq_len=128),
+        peak_lr=ConstantLR(3e-3),
+        batch_size=ConstantBatch(16),
+    )
+    return Study("trial", recipe, IsoFlop(BUDGETS, (SIZES,) * len(BUDGETS)))
+
+
+@pytest.fixture
+def store(study: Study, tmp_path: Path) -> Store:
+    """A store in which every run but the last three is over, without having been trained."""
+    store = Store.create(tmp_path / "root", study)
+    runs = store.runs()
+    for run in runs[:-3]:
+        _finish(run, "finished")
+    _finish(runs[-3], "diverged")
+    runs[-2].fail("RuntimeError: out of memory")
+    return store
+
+
+def _finish(run: StoredRun, status: Any) -> None:
+    config = run.planned.config
+    params = run.planned.flops / 6 / config.tokens
+    loss = law(params, config.tokens) if status == "finished" else None
+    result = Result(
+        status=status,
+        steps=config.steps,
+        tokens=config.tokens,
+        unique_tokens=config.tokens,
+        loss=loss,
+        loss_stderr=None if loss is None else 0.01,
+        bits_per_byte=None if loss is None else loss / math.log(2),
+        train_loss=loss,
+        tokens_per_second=1e5,
+        data_fingerprint="0123",
+        device="cpu",
+        packages={"jax": "0.10.2"},
+        seconds={"train": config.tokens / 1e5},
+    )
+    write_result(run.directory, result)
+    steps = [config.steps * (i + 1) // CURVE_STEPS for i in range(CURVE_STEPS)]
+    lines = [
+        {
+            "step": step,
+            "tokens": step * config.tokens_per_step,
+            "loss": law(params, step * config.tokens_per_step),
+        }
+        for step in steps
+    ]
+    (run.directory / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))

@@ -1,0 +1,81 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling_jax import flops
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+
+SHAPE = Shape(n_layers=2, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)
+FLAGS = ("--n-layers", 2, "--d-model", 64, "--n-heads", 4, "--vocab-size", 256, "--seq-len", 128)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    shape = Shape(n_layers=2, d_model=8, n_heads=1, d_ff=32, vocab_size=256, seq_len=32)
+    optimizer = OptimizerConfig(peak_lr=1e-2, warmup_steps=2)
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"Paragraph {i} of {i * i % 97} words." for i in range(2000)))
+    data = DataConfig(corpus=f"text:{text}")
+    run = RunConfig(shape, data, optimizer, batch_size=8, steps=6, eval_tokens=1024)
+    path = tmp_path / "run.json"
+    path.write_text(run.to_json())
+    return path
+
+
+def test_flops_of_flags(cli: Callable) -> None:
+    account = cli("flops", *FLAGS, "--tokens", 1e9, "--json").json
+    assert account["params"]["total"] == flops.count_params(SHAPE).total
+    for name in flops.CONVENTIONS:
+        assert account["training_flops"][name] == flops.training_flops(SHAPE, 10**9, name)
+        parts = account["forward_flops_per_token"][name].values()
+        assert 3 * sum(parts) == account["training_flops_per_token"][name]
+
+
+def test_flops_of_a_run(cli: Callable, config: Path) -> None:
+    run = RunConfig.from_json(config.read_text())
+    account = cli("flops", config, "--json").json
+    assert account["tokens"] == run.tokens
+    assert account["params"]["total"] == flops.count_params(run.shape).total
+    assert cli("flops", config, *FLAGS).code == 2
+
+
+def test_flops_in_words(cli: Callable) -> None:
+    code, out, _ = cli("flops", *FLAGS)
+    assert code == 0
+    assert f"{flops.count_params(SHAPE).total:,}" in out
+
+
+def test_doctor_says_whether_the_cache_can_be_written(
+    cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for place, writable in ((tmp_path / "new", True), (tmp_path / "file" / "below", False)):
+        monkeypatch.setenv("SCALING_JAX_CACHE", str(place))
+        found = cli("doctor", "--json").json
+        assert found["cache"] == {"directory": str(place), "writable": writable}
+    assert found["packages"]["jax"]
+    assert found["measured_cpu_flops"]["float32"] > 0
+    assert "NOT writable" in cli("doctor").out
+
+
+def test_train_ends_in_a_result_that_is_not_trained_again(config: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from scaling_jax.cli import main; sys.exit(main())",
+    ]
+    command += ["train", str(config), "--root", "relative"]
+    environment = {**os.environ, "SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": ""}
+    first, second = (
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        for _ in range(2)
+    )
+    assert first.returncode == 0, first.stderr
+    run_id = RunConfig.from_json(config.read_text()).run_id
+    assert first.stdout.startswith(f"{run_id}: loss ")
+    assert second.stdout == first.stdout
+    assert (tmp_path / "relative" / run_id / "result.json").exists()

@@ -1,0 +1,104 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling_jax import flops, hardware
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SMALL = """
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import Family
+from scaling_jax.study import ConstantBatch, ConstantLR, FixedModels, IsoFlop, Recipe, Study
+
+recipe = Recipe(
+    DataConfig(), Family(vocab_size=256, seq_len=128), ConstantLR(1e-3), ConstantBatch(16)
+)
+study = Study("small", recipe, {design})
+"""
+
+
+@pytest.fixture
+def planned(cli: Callable, tmp_path: Path) -> Callable[[str], dict]:
+    """The plan of a design, priced for one v5e."""
+
+    def plan(design: str, *options: object) -> dict:
+        (tmp_path / "small.py").write_text(SMALL.format(design=design))
+        outcome = cli("plan", tmp_path / "small.py", "--hardware", "v5e", "--json", *options)
+        assert outcome.code == 0, outcome.err
+        return outcome.json
+
+    return plan
+
+
+def test_totals_are_the_sums_of_the_runs(planned: Callable) -> None:
+    plan = planned("IsoFlop((1e12, 4e12, 1.6e13), ((30e3, 60e3, 120e3),) * 3)", "--chips", 4)
+    assert len(plan["runs"]) == 9
+    assert plan["total_flops"] == sum(run["flops"] for run in plan["runs"])
+    hours = sum(run["hours"] for run in plan["runs"])
+    assert plan["total_hours"] == pytest.approx(hours)
+    assert plan["chip_hours"] == pytest.approx(4 * hours)
+    for run in plan["runs"]:
+        assert run["flops"] == pytest.approx(run["budget"], rel=0.005)
+        assert run["flops"] == 6 * run["params"] * run["tokens"]
+    assert plan["warnings"] == []
+
+
+def test_time_follows_the_chip_and_the_utilization(planned: Callable) -> None:
+    design = "IsoFlop((1e12,), ((30e3, 60e3),))"
+    slow = planned(design, "--utilization", 0.1)["total_hours"]
+    assert planned(design, "--utilization", 0.2)["total_hours"] == pytest.approx(slow / 2)
+
+
+def test_warns_when_size_and_data_grow_together(planned: Callable) -> None:
+    plan = planned("FixedModels((30e3, 60e3, 120e3, 240e3), (20.0,))")
+    assert ["collinear" in warning for warning in plan["warnings"]] == [True]
+
+
+def test_warns_of_one_size(planned: Callable) -> None:
+    (warning,) = planned("FixedModels((30e3,), (5.0, 20.0, 80.0))")["warnings"]
+    assert "same N" in warning
+
+
+def test_warns_of_few_budgets(planned: Callable) -> None:
+    plan = planned("IsoFlop((1e12, 4e12), ((30e3, 60e3, 120e3),) * 2)")
+    assert ["only 2 compute budgets" in warning for warning in plan["warnings"]] == [True]
+
+
+def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    plan = cli("plan", experiment, "--hardware", "v5p", "--json").json
+    largest = max(plan["runs"], key=lambda run: run["params"])
+    (warning,) = plan["warnings"]
+    state, chip = 16 * largest["params"], hardware.chip("v5p").memory_bytes
+    needed = largest["fits_on_chips"]
+    assert f"takes {-(-state // chip)} chips" in warning
+    assert f"fits on {needed:,}" in warning
+    there = cli("plan", experiment, "--hardware", "v5p", "--chips", needed, "--json").json
+    assert max(run["memory_bytes"] for run in there["runs"]) <= chip
+    assert there["warnings"] == []
+
+
+def test_says_when_no_number_of_chips_is_enough(cli: Callable) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    (warning,) = cli("plan", experiment, "--hardware", "v5e", "--json").json["warnings"]
+    assert "no division of its batch fits" in warning
+
+
+def test_table_shows_every_run_in_full(cli: Callable) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    code, out, _ = cli("plan", experiment, "--hardware", "v5p")
+    assert code == 0
+    header, *lines = out.split("\n\n")[0].splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines) == len(cli("plan", experiment, "--hardware", "v5p", "--json").json["runs"])
+    for column in ("budget", "N params", "D tokens", "D/N", "batch", "steps", "peak LR"):
+        assert column in header
+    assert "…" not in out
+
+
+def test_published_budgets_are_met(cli: Callable) -> None:
+    plan = cli("plan", EXPERIMENTS / "chinchilla_isoflop.py", "--hardware", "v5p", "--json").json
+    budgets = sorted({run["budget"] for run in plan["runs"]})
+    assert budgets == [6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21]
+    assert plan["convention"] in flops.CONVENTIONS

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scaling_jax.study import Store, collect, curves
+
+
+def test_status_counts_and_names_failures(cli: Callable, store: Store) -> None:
+    status = cli("status", store.directory, "--json").json
+    n = len(store.runs())
+    assert status["runs"] == n
+    assert status["states"] == {"finished": n - 3, "diverged": 1, "failed": 1, "planned": 1}
+    assert [failure["reason"] for failure in status["failures"]] == ["RuntimeError: out of memory"]
+    assert sum(row["done"] for row in status["budgets"]) == n - 2
+    first = status["budgets"][0]
+    losses = collect(store)["loss"][collect(store)["budget"] == first["budget"]]
+    assert first["best_loss"] == losses.min()
+
+
+def test_time_left_is_what_the_finished_rate_gives(cli: Callable, store: Store) -> None:
+    records = collect(store)
+    done = records[records["status"] == "finished"]
+    left = records[records["status"].isin(["planned", "failed"])]
+    rate = done["flops"].sum() / done["seconds"].sum()
+    status = cli("status", store.directory, "--json").json
+    assert status["seconds_left"] == pytest.approx(left["flops"].sum() / rate)
+
+
+def test_status_in_words(cli: Callable, store: Store) -> None:
+    code, out, err = cli("status", store.directory)
+    assert (code, err) == (0, "")
+    assert "out of memory" in out
+    assert "time left" in out
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_collect_writes_every_run(cli: Callable, store: Store, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "new" / f"records.{ending}"
+    code, out, err = cli("collect", store.directory, "--out", path)
+    assert (code, out) == (0, "")
+    assert str(path) in err
+    read = pd.read_csv(path) if ending == "csv" else pd.read_parquet(path)
+    assert len(read) == len(store.runs())
+    pd.testing.assert_series_equal(read["loss"], collect(store)["loss"])
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_collect_writes_curves(cli: Callable, store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    assert cli("collect", store.directory, "--curves", "--out", path).code == 0
+    pd.testing.assert_frame_equal(pd.read_csv(path), curves(store), check_dtype=False)
+
+
+def test_report_shows_fits_and_refusals(cli: Callable, store: Store, tmp_path: Path) -> None:
+    for run in store.runs():
+        (run.directory / "metrics.jsonl").unlink(missing_ok=True)
+    path = tmp_path / "report.html"
+    code, out, err = cli("report", store.directory, "--out", path, "--flops", 5e14)
+    assert (code, out) == (0, "")
+    assert "approach 1 was not fitted" in err
+    page = path.read_text()
+    assert "Not fitted: " in page
+    assert "With 5e14 FLOPs" in page
+    for run in store.runs():
+        assert run.run_id in page
+
+
+def test_report_of_a_study_that_has_hardly_begun(
+    cli: Callable, store: Store, tmp_path: Path
+) -> None:
+    for run in store.runs():
+        (run.directory / "result.json").unlink(missing_ok=True)
+    path = tmp_path / "report.html"
+    assert cli("report", store.directory, "--out", path).code == 0
+    assert "No law was fitted" in path.read_text()

@@ -1,0 +1,84 @@
+"""Every module under experiments/ plans at each of its scales, and one is run to its report."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling_jax import flops
+from scaling_jax.data import prepare
+from scaling_jax.study import Study, load_experiment
+from scaling_jax.study.study import SCALES, Scale
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
+PROGRAM = "import sys; from scaling_jax.cli import main; sys.exit(main())"
+
+with_each = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+
+
+def total_flops(study: Study) -> int:
+    return sum(run.flops for run in study.plan())
+
+
+@with_each
+@pytest.mark.parametrize("scale", list(SCALES))
+def test_every_scale_has_a_design_that_can_be_fitted(path: Path, scale: Scale) -> None:
+    runs = load_experiment(path, scale).plan()
+    assert len({run.budget for run in runs}) >= 3
+    assert len({flops.count_params(run.config.shape).total for run in runs}) >= 3
+
+
+@with_each
+def test_scales_cost_what_they_promise(path: Path) -> None:
+    smoke, cpu, full = (total_flops(load_experiment(path, s)) for s in ("smoke", "cpu", "full"))
+    # At the 1e10 FLOP/s that the smallest models reach on one core: seconds, and minutes.
+    assert smoke < 1e11
+    assert smoke < cpu < 5e13
+    assert cpu <= full
+
+
+@with_each
+def test_scales_have_stores_of_their_own(path: Path) -> None:
+    names = {load_experiment(path, scale).recipe_hash: scale for scale in SCALES}
+    studies = {load_experiment(path, scale).name for scale in SCALES}
+    assert len(studies) == len(names)
+
+
+@with_each
+@pytest.mark.parametrize("scale", ["cpu", "smoke"])
+def test_small_scales_have_text_enough(path: Path, scale: Scale, embedded_tokens: int) -> None:
+    study = load_experiment(path, scale)
+    assert study.recipe.data.corpus == "embedded"
+    assert max(run.config.tokens for run in study.plan()) < embedded_tokens
+
+
+@pytest.fixture(scope="module")
+def embedded_tokens(tmp_path_factory: pytest.TempPathFactory) -> int:
+    return len(prepare("embedded", "bytes", tmp_path_factory.mktemp("cache"), progress=False).train)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    environment = {**os.environ, "SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": ""}
+
+    def run(*args: object) -> subprocess.CompletedProcess:
+        line = [sys.executable, "-c", PROGRAM, *map(str, args)]
+        return subprocess.run(line, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def test_smoke_scale_from_plan_to_report(command: Callable, tmp_path: Path) -> None:
+    experiment, root = EXPERIMENTS[0].with_name("chinchilla_horizons.py"), tmp_path / "root"
+    done = command("run", experiment, "--scale", "smoke", "--root", root, "--workers", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["states"] == {"finished": 9}
+    fitted = command("fit", root, "--bootstrap", 0, "--json")
+    assert fitted.returncode == 0, fitted.stderr
+    assert json.loads(fitted.stdout)["n_points"] == 9
+    again = command("run", experiment, "--scale", "smoke", "--root", root, "--json")
+    assert json.loads(again.stdout) == json.loads(done.stdout)
