@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.precision import in_float64
@@ -12,9 +13,12 @@ from scaling_jax.laws.precision import in_float64
 DELTA = 1e-3
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
-_LEAST_EXPONENT, _MOST_EXPONENT = 0.02, 6.0
-_MOST_STARTS = 1000
-_REFINED = 48
+_LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
+_MOST_STARTS = 1600
+
+# The most promising starts take a few steps each, and the best of those go on to their ends.
+_TRIAL_GROUPS, _TRIAL_STEPS = 5, 10
+_FINISHED = 32
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,16 @@ def fit_point(
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_N, w_N)))
     starts_SxP = solve.closed_form_starts(_exponent_grid(form), data, n_terms=len(form.terms))
-    at_start_S = np.asarray(solve.objectives_at(starts_SxP, data, delta=delta))
-    order = np.argsort(np.where(np.isfinite(at_start_S), at_start_S, np.inf))[:_REFINED]
-    ends = solve.descend_from(np.asarray(starts_SxP)[order], data, delta=delta)
+    at_start_S = solve.objectives_at(starts_SxP, data, delta=delta)
+    tried_SxP = _lowest(starts_SxP, at_start_S, _TRIAL_GROUPS * _FINISHED)
+    # In groups of the size that is finished, so that both stages are one compiled program.
+    trials = [
+        solve.descend_from(group, data, jnp.int32(_TRIAL_STEPS), delta=delta)
+        for group in np.array_split(tried_SxP, len(tried_SxP) // _FINISHED)
+    ]
+    reached = [np.concatenate(parts) for parts in zip(*trials, strict=True)]
+    finished_SxP = _lowest(reached[0], reached[1], _FINISHED)
+    ends = solve.descend_from(finished_SxP, data, jnp.int32(solve.MAX_STEPS), delta=delta)
     values_S, theta_SxP = np.asarray(ends.value), np.asarray(ends.theta_P)
     best = int(np.nanargmin(values_S))
     theta_P = theta_SxP[best]
@@ -101,6 +112,13 @@ def refit_resamples(
         fitted.theta_P, form.design(logs), np.log(loss_BxN), weights_BxN, delta=delta
     )
     return form.constants(np.asarray(ends.theta_P), fitted.centre)
+
+
+def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:
+    """The `count` rows of lowest value."""
+    values = np.asarray(value_S)
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+    return np.asarray(theta_SxP)[order[:count]]
 
 
 def _exponent_grid(form: Form) -> np.ndarray:

@@ -115,7 +115,7 @@ def _step(lane: _Lane, data: Data, delta: float) -> _Lane:
     )
 
 
-def _descend(theta_P: jax.Array, data: Data, delta: float, max_steps: int) -> Optimum:
+def _descend(theta_P: jax.Array, data: Data, delta: float, max_steps: jax.Array) -> Optimum:
     def go_on(lane: _Lane) -> jax.Array:
         moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
         far = lane.decrement > 1e-16 * lane.value
@@ -133,11 +133,11 @@ def _descend(theta_P: jax.Array, data: Data, delta: float, max_steps: int) -> Op
     return Optimum(end.theta_P, end.value, end.decrement)
 
 
-@partial(jax.jit, static_argnames=("delta", "max_steps"))
+@partial(jax.jit, static_argnames=("delta",))
 def descend_from(
-    theta_SxP: jax.Array, data: Data, *, delta: float, max_steps: int = MAX_STEPS
+    theta_SxP: jax.Array, data: Data, max_steps: jax.Array, *, delta: float
 ) -> Optimum:
-    """Descend from every start on the same rows."""
+    """Descend from every start on the same rows, at most `max_steps` steps."""
     return jax.vmap(lambda theta: _descend(theta, data, delta, max_steps))(theta_SxP)
 
 
@@ -157,7 +157,7 @@ def descend_resamples(
     """
 
     def one(row: tuple[jax.Array, jax.Array]) -> Optimum:
-        return _descend(theta_P, Data(u_NxKxP, *row), delta, MAX_STEPS)
+        return _descend(theta_P, Data(u_NxKxP, *row), delta, jnp.int32(MAX_STEPS))
 
     return jax.lax.map(one, (y_BxN, w_BxN), batch_size=batch_size)
 
