@@ -1,37 +1,27 @@
-"""The demo's study: four budgets on the text that ships with the package, for a few CPU minutes.
+"""The study of `scaling-jax demo`: four budgets on the text that ships with the package.
 
     scaling-jax plan experiments/demo.py
     scaling-jax run experiments/demo.py --root results
 
-Bytes are the tokens, so nothing needs to be fetched or trained first.
+Bytes are the tokens, so nothing needs to be fetched or trained first. The demo itself also
+predicts a larger model and trains it; see `scaling_jax/demo.py`, where budgets and sizes are.
 """
 
 from scaling_jax.config import DataConfig
+from scaling_jax.demo import demo_study
 from scaling_jax.shapes import Family
-from scaling_jax.study import ConstantBatch, IsoFlop, PowerLawLR, Recipe, Study, Warmup, around
+from scaling_jax.study import ConstantBatch, IsoFlop, PowerLawLR, Recipe, Study
 
-recipe = Recipe(
-    data=DataConfig(corpus="embedded", tokenizer="bytes"),
-    family=Family(vocab_size=256, seq_len=128),
-    peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
-    batch_size=ConstantBatch(16),
-    warmup=Warmup(share=0.05, floor=10, ceiling=2000),
-    eval_tokens=131_072,
-)
-
-budgets = (1e11, 2.5e11, 6.3e11, 1.6e12)
-sizes = around(budgets, params=30e3, at=1e11, exponent=0.5, width=3, n=5)
-
-study = Study("demo", recipe, IsoFlop(budgets, sizes))
+study = demo_study()
 cpu = study
 
 # Four sizes for all budgets, because compiling a size takes longer than training it here.
 smoke = Study(
     "demo-smoke",
     Recipe(
-        data=recipe.data,
+        data=DataConfig("embedded", "bytes"),
         family=Family(vocab_size=256, seq_len=32),
-        peak_lr=recipe.peak_lr,
+        peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
         batch_size=ConstantBatch(8),
         eval_tokens=4096,
     ),

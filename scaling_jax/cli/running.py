@@ -99,7 +99,9 @@ def demo(
     and compares.
     """
     from scaling_jax.demo import run_demo
+    from scaling_jax.train import use_compilation_cache
 
+    use_compilation_cache()
     with resumable():
         outcome = run_demo(located(root), seed, progress=True)
     if json:

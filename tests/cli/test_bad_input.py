@@ -72,9 +72,10 @@ def test_impossible_machine(flag: str, value: float, refused: Callable) -> None:
 
 
 def test_unknown_corpus(refused: Callable, tmp_path: Path) -> None:
-    text = DEMO.read_text().replace('"embedded"', '"embeded"')
-    (tmp_path / "typo.py").write_text(text)
-    assert "'embeded'" in refused("run", tmp_path / "typo.py", "--root", tmp_path / "root")
+    text = (EXPERIMENTS / "chinchilla_horizons.py").read_text()
+    (tmp_path / "typo.py").write_text(text.replace('"embedded"', '"embeded"'))
+    options = ("--scale", "smoke", "--root", tmp_path / "root")
+    assert "'embeded'" in refused("run", tmp_path / "typo.py", *options)
 
 
 def test_root_below_a_file(refused: Callable, below_a_file: Path) -> None:
