@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_published_budgets_are_met(cli: Callable) -> None:
     budgets = sorted({run["budget"] for run in plan["runs"]})
     assert budgets == [6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21]
     assert plan["convention"] in flops.CONVENTIONS
+
+
+def test_readme_experiment_is_a_plan_without_warnings(cli: Callable, tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"```python\n(.*?)```", (EXPERIMENTS.parent / "README.md").read_text(), re.S
+    )
+    (source,) = (block for block in blocks if "study = " in block)
+    (tmp_path / "mine.py").write_text(source)
+    plan = cli("plan", tmp_path / "mine.py", "--hardware", "v5e", "--json").json
+    assert len(plan["runs"]) == 15
+    assert plan["warnings"] == []
