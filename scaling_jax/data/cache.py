@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,13 @@ def prepare(
     """Tokenize `corpus` once; later calls map the same files.
 
     A document goes to the held-out side by a hash of its text, so equal documents never lie
-    on both sides. The cache appears all at once: killed half-way it leaves nothing behind
-    that is ever read.
+    on both sides. The cache appears all at once: what a killed process leaves half-made is
+    never read and goes when the same cache is next prepared. Of several processes one
+    prepares while the others wait.
 
     Raises:
-        InputError: an unknown corpus or tokenizer, or no text on either side of the split.
+        InputError: an unknown corpus or tokenizer, no text on one side of the split, or a
+            cache directory that cannot be written.
     """
     if not 0 < held_out_fraction < 1:
         raise InputError(f"held_out_fraction {held_out_fraction} must lie between 0 and 1")
@@ -82,21 +84,39 @@ def prepare(
 def _build(
     directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float, progress: bool
 ) -> None:
+    import filelock
+
+    lock = filelock.FileLock(os.fspath(directory.parent / f".{directory.name}.lock"))
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        lock.acquire()
     except OSError as error:
         raise InputError(
             f"cannot write the token cache {directory.parent} ({error.strerror}): "
             "set SCALING_JAX_CACHE to a writable directory"
         ) from error
     try:
+        # Another process may have finished the same cache while this one waited.
+        if not (directory / _META).exists():
+            _build_locked(directory, corpus, coder, held_out_fraction, progress)
+    finally:
+        lock.release()
+
+
+def _build_locked(
+    directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float, progress: bool
+) -> None:
+    for abandoned in directory.parent.glob(f".{directory.name}-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    # Where locks do not reach across machines, each at least writes files of its own.
+    temporary = directory.parent / f".{directory.name}-{secrets.token_hex(8)}"
+    temporary.mkdir()
+    try:
         meta = _write_tokens(temporary, corpus, coder, held_out_fraction, progress)
         (temporary / _META).write_text(json.dumps(meta))
         try:
             temporary.rename(directory)
         except OSError:
-            # Another process finished the same cache first; its files are the same.
             if not (directory / _META).exists():
                 raise
     finally:

@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaling_jax.data import Batches, TokenCache, held_out_batches, prepare
+from scaling_jax.errors import InputError
+
+SEQ_LEN = 5
+
+
+def counting(n_windows: int, seq_len: int = SEQ_LEN) -> np.ndarray:
+    """A text of `n_windows` windows in which every token is its own position."""
+    return np.arange(n_windows * seq_len + 1, dtype=np.uint16)
+
+
+def windows_of(batch: np.ndarray) -> list[int]:
+    return (batch[:, 0] // (batch.shape[1] - 1)).tolist()
+
+
+def test_a_window_holds_inputs_and_the_targets_after_them() -> None:
+    tokens = np.random.default_rng(0).integers(0, 60_000, 101).astype(np.uint16)
+    batch = Batches(tokens, 10, 10, seed=0).batch(0)
+    assert batch.shape == (10, 11)
+    assert batch.dtype == np.int32
+    expected = {tuple(tokens[10 * i : 10 * i + 11].tolist()) for i in range(10)}
+    assert {tuple(row) for row in batch.tolist()} == expected
+
+
+@given(st.integers(0, 500), st.integers(0, 99))
+@settings(deadline=None)
+def test_a_step_has_the_same_batch_whenever_it_is_asked_for(step: int, seed: int) -> None:
+    tokens = counting(23)
+    fresh = Batches(tokens, SEQ_LEN, 4, seed)
+    used = Batches(tokens, SEQ_LEN, 4, seed)
+    for earlier in range(7):
+        used.batch(earlier)
+    np.testing.assert_array_equal(fresh.batch(step), used.batch(step))
+
+
+@given(st.integers(0, 30), st.integers(1, 4))
+@settings(deadline=None)
+def test_the_processes_rows_together_are_the_batch(step: int, n_processes: int) -> None:
+    batches = Batches(counting(40), SEQ_LEN, 12, seed=3)
+    per_process = 12 // n_processes
+    rows = [slice(i * per_process, (i + 1) * per_process) for i in range(n_processes)]
+    pieces = [batches.batch(step, piece) for piece in rows]
+    np.testing.assert_array_equal(np.concatenate(pieces), batches.batch(step))
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 5), st.integers(0, 3))
+@settings(deadline=None)
+def test_no_window_comes_twice_in_an_epoch(
+    n_windows: int, batch_size: int, seed: int, epoch: int
+) -> None:
+    n_windows = max(n_windows, batch_size)
+    batches = Batches(counting(n_windows), SEQ_LEN, batch_size, seed)
+    steps = batches.steps_per_epoch
+    assert steps == n_windows // batch_size
+    seen = [
+        w for s in range(epoch * steps, (epoch + 1) * steps) for w in windows_of(batches.batch(s))
+    ]
+    assert len(seen) == len(set(seen)) == steps * batch_size
+    assert set(seen) <= set(range(n_windows))
+
+
+def test_every_epoch_is_shuffled_anew() -> None:
+    batches = Batches(counting(60), SEQ_LEN, 6, seed=0)
+    orders = [
+        [w for step in range(10 * epoch, 10 * epoch + 10) for w in windows_of(batches.batch(step))]
+        for epoch in range(3)
+    ]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2]) == list(range(60))
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_another_seed_is_another_order() -> None:
+    one, other = (Batches(counting(60), SEQ_LEN, 60, seed).batch(0) for seed in (0, 1))
+    assert windows_of(one) != windows_of(other)
+
+
+def test_more_steps_than_the_text_has_are_refused_unless_repeated() -> None:
+    tokens = counting(11)
+    batches = Batches(tokens, SEQ_LEN, 2, seed=0)
+    batches.check_enough(5)
+    with pytest.raises(InputError, match=r"needs 60 tokens.* holds 50: .*repeat=True"):
+        batches.check_enough(6)
+    Batches(tokens, SEQ_LEN, 2, seed=0, repeat=True).check_enough(6)
+
+
+@pytest.mark.parametrize("n_tokens", [0, 1, 5, 4 * SEQ_LEN])
+def test_a_text_shorter_than_one_batch_is_refused(n_tokens: int) -> None:
+    # A window's last target lies one token beyond it: 20 tokens hold three windows of 5, not 4.
+    with pytest.raises(InputError, match=f"has {n_tokens} tokens, too few for one batch of 4"):
+        Batches(np.zeros(n_tokens, np.uint16), SEQ_LEN, 4, seed=0)
+    assert Batches(np.zeros(4 * SEQ_LEN + 1, np.uint16), SEQ_LEN, 4, seed=0).steps_per_epoch == 1
+
+
+def held_out_text(tokens: np.ndarray) -> TokenCache:
+    return TokenCache(np.zeros(1, np.uint16), tokens, 60_000, len(tokens), "fingerprint")
+
+
+@given(st.integers(1, 200), st.integers(1, 8), st.integers(1, 500))
+@settings(deadline=None)
+def test_held_out_windows_are_enough_distinct_and_evenly_spread(
+    n_windows: int, batch_size: int, tokens: int
+) -> None:
+    n_batches = -(-tokens // (batch_size * SEQ_LEN))
+    n_windows = max(n_windows, n_batches * batch_size)
+    cache = held_out_text(counting(n_windows))
+    batches = held_out_batches(cache, SEQ_LEN, batch_size, tokens)
+    assert len(batches) == n_batches
+    assert {batch.shape for batch in batches} == {(batch_size, SEQ_LEN + 1)}
+    windows = [w for batch in batches for w in windows_of(batch)]
+    assert len(windows) * SEQ_LEN >= tokens
+    gaps = np.diff(windows)
+    if len(gaps):
+        assert (windows[0], windows[-1]) == (0, n_windows - 1)
+        assert gaps.min() >= 1
+        assert gaps.max() - gaps.min() <= 2
+    for batch in batches:
+        np.testing.assert_array_equal(np.diff(batch, axis=1), 1)
+
+
+def test_held_out_batches_are_the_same_every_time() -> None:
+    cache = held_out_text(np.random.default_rng(0).integers(0, 99, 5000).astype(np.uint16))
+    one, other = (held_out_batches(cache, SEQ_LEN, 8, 1000) for _ in range(2))
+    np.testing.assert_array_equal(np.stack(one), np.stack(other))
+
+
+def test_a_held_out_text_too_short_for_the_evaluation_is_refused() -> None:
+    needed = 2 * 4 * SEQ_LEN
+    with pytest.raises(InputError, match=rf"has {needed} tokens, .* 25 needs {needed + 1}"):
+        held_out_batches(held_out_text(np.zeros(needed, np.uint16)), SEQ_LEN, 4, 25)
+    held_out_batches(held_out_text(np.zeros(needed + 1, np.uint16)), SEQ_LEN, 4, 25)
+
+
+def test_held_out_batches_hold_no_training_text(tmp_path: Path) -> None:
+    text = tmp_path / "numbers.txt"
+    text.write_text("\n\n".join(f"{i:09d}" for i in range(4000)))
+    cache = prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)
+    train = set(bytes(cache.train.astype(np.uint8)).split())
+    for batch in held_out_batches(cache, 100, 4, 1600):
+        for row in batch.astype(np.uint8):
+            # The first and the last number of a window may be cut.
+            held_out = bytes(row).split()[1:-1]
+            assert len(held_out) > 5
+            assert train.isdisjoint(held_out)
