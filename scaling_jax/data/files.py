@@ -4,6 +4,7 @@ import glob
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +19,9 @@ def load_text(pattern: str) -> Corpus:
     pieces from everywhere in a long file.
 
     Raises:
-        InputError: nothing matches, or every file is empty.
+        InputError: nothing matches, every file is empty, or one cannot be read.
     """
-    paths = _paths(pattern, "*.txt")
+    paths = _paths(pattern, ("*.txt",))
     return Corpus(f"text:{pattern}", _fingerprint(paths), lambda: _paragraphs(paths))
 
 
@@ -30,20 +31,24 @@ def load_jsonl(argument: str) -> Corpus:
     `?field=NAME` says which field holds the text (default `text`).
 
     Raises:
-        InputError: nothing matches, every file is empty, or a line lacks the field.
+        InputError: nothing matches, every file is empty, one cannot be read, or (when the
+            documents are) a line lacks the field.
     """
     pattern, options = split_options(argument, {"field": "text"})
-    paths = _paths(pattern, "*.jsonl*")
+    paths = _paths(pattern, ("*.jsonl", "*.jsonl.gz"))
     key = f"{_fingerprint(paths)}-{options['field']}"
     return Corpus(f"jsonl:{argument}", key, lambda: _json_field(paths, options["field"]))
 
 
-def _paths(pattern: str, inside: str) -> list[Path]:
+def _paths(pattern: str, inside: tuple[str, ...]) -> list[Path]:
     root = Path(pattern).expanduser()
-    if root.is_dir():
-        found = sorted(path for path in root.rglob(inside) if path.is_file())
+    if root.is_file():
+        found = [root]  # even if its name has a glob's characters
+    elif root.is_dir():
+        found = sorted(path for glob_ in inside for path in root.rglob(glob_) if path.is_file())
     else:
-        found = [Path(path) for path in sorted(glob.glob(str(root), recursive=True))]  # noqa: PTH207 - absolute patterns
+        matches = sorted(glob.glob(str(root), recursive=True))  # noqa: PTH207 - absolute patterns
+        found = [Path(path) for path in matches if Path(path).is_file()]
     if not found:
         raise InputError(f"no file matches {pattern!r}: give a file, a directory or a glob")
     if not any(path.stat().st_size for path in found):
@@ -54,8 +59,11 @@ def _paths(pattern: str, inside: str) -> list[Path]:
 def _fingerprint(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise InputError(f"cannot read {path} ({error.strerror}): check the file") from error
     return digest.hexdigest()
 
 
@@ -75,11 +83,18 @@ def _paragraphs(paths: list[Path]) -> Iterator[str]:
 
 def _json_field(paths: list[Path], field: str) -> Iterator[str]:
     for path in paths:
-        open_text: Callable = gzip.open if path.suffix == ".gz" else open
-        with open_text(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _field(line, field, f"{path}, line {number}")
+        for number, line in enumerate(_lines(path), 1):
+            if line.strip():
+                yield _field(line, field, f"{path}, line {number}")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    open_text: Callable = gzip.open if path.suffix == ".gz" else open
+    try:
+        with open_text(path, "rt", encoding="utf-8", errors="replace") as file:
+            yield from file
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
 
 
 def _field(line: str, field: str, where: str) -> str:

@@ -20,5 +20,5 @@ def documents() -> Iterator[str]:
     """Source files in the order of their paths."""
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
-        if not _LEFT_OUT.intersection(path.relative_to(root).parts):
+        if path.is_file() and not _LEFT_OUT.intersection(path.relative_to(root).parts):
             yield path.read_text(encoding="utf-8", errors="replace")

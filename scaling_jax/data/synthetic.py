@@ -44,19 +44,19 @@ def entropy(states: int, seed: int) -> float:
 
 
 def documents(states: int, characters: int, seed: int) -> Iterator[str]:
-    """Stationary stretches of the chain."""
+    """Stationary stretches of the chain, 2,000 letters each; the last has what remains."""
     p = transitions(states, seed)
     rng = np.random.default_rng([seed, states, 1])
     cumulative, letters = p.cumsum(axis=1), np.array(list(_ALPHABET[:states]))
     n_documents = -(-characters // _DOCUMENT_CHARACTERS)
-    chain = np.empty((n_documents, _DOCUMENT_CHARACTERS), np.int64)
+    chain = np.empty((n_documents, _DOCUMENT_CHARACTERS), np.int8)
     chain[:, 0] = rng.choice(states, size=n_documents, p=_stationary(p))
     for t in range(1, _DOCUMENT_CHARACTERS):
         draws = rng.random(n_documents)
         drawn = (draws[:, None] > cumulative[chain[:, t - 1]]).sum(axis=1)
         chain[:, t] = np.minimum(drawn, states - 1)
-    for row in chain:
-        yield "".join(letters[row])
+    for i, row in enumerate(chain):
+        yield "".join(letters[row[: characters - i * _DOCUMENT_CHARACTERS]])
 
 
 def _stationary(p: np.ndarray) -> np.ndarray:

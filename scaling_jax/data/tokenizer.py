@@ -1,6 +1,7 @@
 """Tokenizers: bytes, SentencePiece models and Hugging Face tokenizer files."""
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from scaling_jax.errors import InputError
 TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
 
 _NEWLINE = 10
+_LONGEST_LINE = 2**20  # bytes; longer lines are not trained on
 
 
 @dataclass(frozen=True)
@@ -43,40 +45,50 @@ def load_tokenizer(name: str) -> Tokenizer:
     if name == "bytes":
         return _bytes()
     if kind in ("sentencepiece", "hf") and path:
-        if not Path(path).is_file():
+        file = Path(path).expanduser()
+        if not file.is_file():
             raise InputError(f"tokenizer file {path!r} does not exist: train or copy it there")
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
         load = _sentencepiece if kind == "sentencepiece" else _hugging_face
-        return load(name, path, digest)
+        return load(name, str(file), digest)
     raise InputError(f"unknown tokenizer {name!r}: use one of {TOKENIZER_NAMES}")
 
 
 def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
-    """Train a byte-pair model with byte fallback on `corpus` and write it to `path`.
+    """Train a byte-pair model with byte fallback on `corpus` and write it whole to `path`.
 
     Raises:
-        InputError: the corpus is too small for the vocabulary.
+        InputError: the corpus is too small for the vocabulary, or `path` cannot be written.
     """
     import sentencepiece
 
-    with open(path, "wb") as model:
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=_lines(corpus),
-                model_writer=model,
-                vocab_size=vocab_size,
-                model_type="bpe",
-                byte_fallback=True,
-                normalization_rule_name="identity",
-                remove_extra_whitespaces=False,
-                minloglevel=2,
-            )
-        except RuntimeError as error:
-            path.unlink(missing_ok=True)
-            raise InputError(
-                f"cannot train {vocab_size} pieces on {corpus.name} ({error}): "
-                "ask for fewer, or use more text"
-            ) from error
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_lines(corpus),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type="bpe",
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=_LONGEST_LINE,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"cannot train {vocab_size} pieces on {corpus.name} ({error}): "
+            "ask for fewer, or use more text"
+        ) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(model.getvalue())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the tokenizer {path} ({error.strerror}): choose another path"
+        ) from error
 
 
 def _lines(corpus: Corpus) -> Iterator[str]:
@@ -102,6 +114,8 @@ def _sentencepiece(name: str, path: str, digest: str) -> Tokenizer:
         model = sentencepiece.SentencePieceProcessor(model_file=path)
     except RuntimeError as error:
         raise InputError(f"{path!r} is not a SentencePiece model ({error})") from error
+    if model.eos_id() < 0:
+        raise InputError(f"{path!r} has no end-of-text piece: train it with an eos_id")
     return Tokenizer(name, digest, model.vocab_size(), model.eos_id(), model.encode, model.decode)
 
 
@@ -112,10 +126,14 @@ def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
         model = tokenizers.Tokenizer.from_file(path)
     except Exception as error:  # the library raises the bare class
         raise InputError(f"{path!r} is not a tokenizers file ({error})") from error
+    # A file may ask for texts of one length, cut or padded, which would falsify a corpus.
+    model.no_truncation()
+    model.no_padding()
     return Tokenizer(
         name=name,
         fingerprint=digest,
-        vocab_size=model.get_vocab_size(),
+        # Ids may have gaps.
+        vocab_size=1 + max(model.get_vocab().values()),
         separator=_end_of_text(model, path),
         encode=lambda text: model.encode(text, add_special_tokens=False).ids,
         decode=model.decode,
