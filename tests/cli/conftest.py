@@ -80,6 +80,11 @@ def store(study: Study, tmp_path: Path) -> Store:
     return store
 
 
+@pytest.fixture
+def finish() -> Callable[[StoredRun, str], None]:
+    return _finish
+
+
 def _finish(run: StoredRun, status: Any) -> None:
     config = run.planned.config
     params = run.planned.flops / 6 / config.tokens

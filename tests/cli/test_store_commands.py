@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from scaling_jax.study import Store, collect, curves
+from scaling_jax.report.build import build_report
+from scaling_jax.study import PlannedRun, Store, Study, collect, curves
 
 
 def test_status_counts_and_names_failures(cli: Callable, store: Store) -> None:
@@ -75,3 +76,22 @@ def test_report_of_a_study_that_has_hardly_begun(
     path = tmp_path / "report.html"
     assert cli("report", store.directory, "--out", path).code == 0
     assert "No law was fitted" in path.read_text()
+
+
+def test_verification_run_is_compared_and_never_fitted(
+    store: Store, study: Study, finish: Callable
+) -> None:
+    without = build_report(store, bootstrap=20)
+    assert without.verification is None
+    assert without.target_flops == 10 * collect(store)["budget"].max()
+    config = study.recipe.for_budget(study.recipe.family.nearest(1e6), 6.4e13)
+    finish(store.add(PlannedRun(config, 6.4e13, "verification", "6nd")), "finished")
+    data = build_report(store, bootstrap=20)
+    assert data.target_flops == pytest.approx(6.4e13, rel=0.005)
+    assert data.fits[3].params == without.fits[3].params
+    check = data.verification
+    assert check is not None
+    assert check.run_id == config.run_id
+    # The store's losses follow the fitted law exactly.
+    assert check.measured == pytest.approx(check.predicted, rel=1e-3)
+    assert check.error_percent == pytest.approx(100 * (check.measured / check.predicted - 1))
