@@ -146,6 +146,7 @@ def _end_of_text(model: Any, path: str) -> int:
         if found is not None:
             return found
     newline = model.encode("\n", add_special_tokens=False).ids
-    if len(newline) == 1:
+    # A vocabulary without a newline may encode one as its unknown token.
+    if len(newline) == 1 and model.decode(newline) == "\n":
         return newline[0]
     raise InputError(f"{path!r} has neither an end-of-text token nor a newline: add </s> to it")
