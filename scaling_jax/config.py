@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -45,7 +46,8 @@ class Shape:
 
     Raises:
         InputError: a size below 1, heads that do not divide the width, key/value heads that
-            do not divide the heads, or an odd head size under rotary positions.
+            do not divide the heads, an odd head size under rotary positions, or a variant that
+            does not exist.
     """
 
     n_layers: int
@@ -64,6 +66,8 @@ class Shape:
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
             _require_positive(name, getattr(self, name))
+        _require_one_of("positions", self.positions, Positions)
+        _require_one_of("activation", self.activation, Activation)
         _fill(self, "head_dim", self._default_head_dim())
         _fill(self, "n_kv_heads", self.n_heads)
         if self.n_heads % self.kv_heads:
@@ -136,6 +140,9 @@ class OptimizerConfig:
         beta1, beta2, eps: Adam's moments and its denominator's floor.
         weight_decay: decoupled decay of matrices, per unit of learning rate.
         clip_norm: ceiling of the gradient's global norm.
+
+    Raises:
+        InputError: a value outside its range; the message says which.
     """
 
     peak_lr: float
@@ -148,19 +155,24 @@ class OptimizerConfig:
     clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            if f.type is float:
+                # Equal numbers must have equal JSON, or the same run has two names.
+                object.__setattr__(self, f.name, float(getattr(self, f.name)))
         for name in ("peak_lr", "eps", "clip_norm"):
             value = getattr(self, name)
-            if not 0 < value < float("inf"):
+            if not 0 < value < math.inf:
                 raise InputError(f"{name} {value} must be positive and finite")
-        for name in ("beta1", "beta2", "final_lr_fraction"):
+        for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} {value} must lie between 0 and 1")
-        if self.warmup_steps < 0 or self.weight_decay < 0:
-            raise InputError(
-                f"warmup_steps {self.warmup_steps} and weight_decay {self.weight_decay} "
-                "must not be negative"
-            )
+            if not 0 <= value < 1:
+                raise InputError(f"{name} {value} must be at least 0 and below 1")
+        if not 0 <= self.final_lr_fraction <= 1:
+            raise InputError(f"final_lr_fraction {self.final_lr_fraction} must lie in [0, 1]")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay {self.weight_decay} must be finite and not negative")
+        if self.warmup_steps < 0:
+            raise InputError(f"warmup_steps {self.warmup_steps} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -176,6 +188,10 @@ class RunConfig:
         eval_tokens: held-out tokens the final loss is measured on.
         precision: compute precision; parameters and reductions stay float32.
         seed: of initialization and data order.
+
+    Raises:
+        InputError: a count below 1, a negative seed, a precision that does not exist, a warm-up
+            as long as the run or longer, or another version.
     """
 
     shape: Shape
@@ -191,11 +207,14 @@ class RunConfig:
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_tokens"):
             _require_positive(name, getattr(self, name))
+        _require_one_of("precision", self.precision, Precision)
         if self.optimizer.warmup_steps >= self.steps:
             raise InputError(
                 f"warmup_steps {self.optimizer.warmup_steps} must be below steps {self.steps}: "
                 "shorten the warm-up or lengthen the run"
             )
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed} must not be negative")
         if self.version != 1:
             raise InputError(
                 f"config version {self.version} is not 1, the only one this package reads: "
@@ -263,9 +282,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, path)  # type: ignore[arg-type]
     if typing.get_origin(hint) is Literal:
-        allowed = typing.get_args(hint)
-        if value not in allowed:
-            raise InputError(f"{path} is {value!r}{_suggestion(value, list(allowed))}")
+        _require_one_of(path, value, hint)
         return value
     if isinstance(hint, types.UnionType):
         if value is None:
@@ -287,6 +304,12 @@ def _suggestion(key: Any, allowed: list[str]) -> str:
 def _require_positive(name: str, value: int) -> None:
     if value < 1:
         raise InputError(f"{name} {value} must be at least 1")
+
+
+def _require_one_of(name: str, value: Any, literal: Any) -> None:
+    allowed = typing.get_args(literal)
+    if value not in allowed:
+        raise InputError(f"{name} is {value!r}{_suggestion(value, list(allowed))}")
 
 
 def _fill(shape: Shape, name: str, default: int) -> None:
