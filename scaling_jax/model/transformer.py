@@ -105,7 +105,7 @@ def unstack(stacked: Any, n_layers: int) -> list[Any]:
     leaves, treedef = jax.tree.flatten(stacked)
     per_leaf = [jax.lax.split(leaf, [1] * n_layers) for leaf in leaves]
     return [
-        treedef.unflatten([parts[i].reshape(parts[i].shape[1:]) for parts in per_leaf])
+        jax.tree.unflatten(treedef, [parts[i].reshape(parts[i].shape[1:]) for parts in per_leaf])
         for i in range(n_layers)
     ]
 

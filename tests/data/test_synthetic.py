@@ -1,6 +1,7 @@
 import math
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +101,6 @@ def test_numbers_out_of_range_are_refused(argument: str) -> None:
         load_corpus("synthetic:markov?states=many")
 
 
-def test_it_can_be_prepared(tmp_path) -> None:
+def test_it_can_be_prepared(tmp_path: Path) -> None:
     cache = prepare("synthetic:markov?characters=200000", "bytes", tmp_path, progress=False)
     assert set(np.unique(cache.train)) == {10, *range(ord("a"), ord("i"))}
