@@ -8,8 +8,9 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws import diagnostics
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import Form, form_named
+from scaling_jax.laws.objectives import HUBER_DELTA
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.point import DELTA, PointFit, fit_point, refit_resamples
+from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
 from scaling_jax.laws.table import Rows
 
@@ -38,7 +39,7 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         count=options.count,
         objective={
             "name": "huber on log loss",
-            "delta": DELTA,
+            "delta": HUBER_DELTA,
             "reduction": "sum",
             "value": point.value,
             "gradient_norm": point.gradient_norm,

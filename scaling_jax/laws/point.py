@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.forms import Form
+from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.precision import in_float64
-
-DELTA = 1e-3
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
@@ -19,6 +19,7 @@ _MOST_STARTS = 1600
 # The most promising starts take a few steps each, and the best of those go on to their ends.
 _TRIAL_GROUPS, _TRIAL_STEPS = 5, 10
 _FINISHED = 32
+_TRIED = _TRIAL_GROUPS * _FINISHED
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,18 @@ class PointFit:
         theta_P: optimum in centred logs, as `Form.design` orders it.
         centre: mean log of every variable, which was taken out before fitting.
         constants_P: the law's constants.
+        free_P: 1 for constants that were fitted, 0 for those held.
         value: objective, summed over rows.
         gradient_norm: Euclidean norm of the objective's gradient in `theta`.
         condition: condition number of the Hessian, its diagonal scaled to one.
-        n_optima: distinct optima that the refined starts ended in.
+        n_optima: distinct optima that the finished descents ended in.
         residuals_N: log measured minus log predicted.
     """
 
     theta_P: np.ndarray
     centre: dict[str, float]
     constants_P: np.ndarray
+    free_P: np.ndarray
     value: float
     gradient_norm: float
     condition: float
@@ -52,46 +55,58 @@ def fit_point(
     values: Mapping[str, np.ndarray],
     loss_N: np.ndarray,
     weights_N: np.ndarray | None = None,
-    delta: float = DELTA,
+    *,
+    objective: Objective | None = None,
+    fixed: Mapping[str, float] | None = None,
 ) -> PointFit:
-    """The global optimum of summed Huber on log loss.
+    """The global optimum of the objective (by default, summed Huber on log loss).
 
-    `values` holds every variable of the form; `weights_N` defaults to ones.
+    `values` holds every variable of the form; `weights_N` defaults to ones; `fixed` holds
+    constants at given values.
+
+    Raises:
+        InputError: `fixed` names what the form does not have, or a coefficient of variables.
     """
     import jax.numpy as jnp
 
     from scaling_jax.laws import solve
+    from scaling_jax.laws.sums import TermSum, closed_form_starts
 
+    problem = solve.Problem(TermSum(), objective or objective_named("huber"))
+    held = _held(form, fixed or {})
     logs = {name: np.log(np.asarray(values[name], np.float64)) for name in form.variables}
     centre = {name: float(log.mean()) for name, log in logs.items()}
     u_NxKxP = form.design({name: log - centre[name] for name, log in logs.items()})
     y_N = np.log(np.asarray(loss_N, np.float64))
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
-    data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_N, w_N)))
-    starts_SxP = solve.closed_form_starts(_exponent_grid(form), data, n_terms=len(form.terms))
-    at_start_S = solve.objectives_at(starts_SxP, data, delta=delta)
-    tried_SxP = _lowest(starts_SxP, at_start_S, _TRIAL_GROUPS * _FINISHED)
+    free_P = np.isnan(held).astype(np.float64)
+    data = solve.Data(*map(jnp.asarray, (*_padded(u_NxKxP, y_N, w_N), free_P)))
+    grid_SxQ = _exponent_grid(held[len(form.terms) :])
+    starts_SxP = np.asarray(closed_form_starts(grid_SxQ, data, n_terms=len(form.terms)))
+    starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
+    tried_SxP = _lowest(starts_SxP, solve.values_at(problem, starts_SxP, data), _TRIED)
     # In groups of the size that is finished, so that both stages are one compiled program.
     trials = [
-        solve.descend_from(group, data, jnp.int32(_TRIAL_STEPS), delta=delta)
-        for group in np.array_split(tried_SxP, len(tried_SxP) // _FINISHED)
+        solve.descend_from(problem, group, data, jnp.int32(_TRIAL_STEPS))
+        for group in tried_SxP.reshape(-1, _FINISHED, tried_SxP.shape[1])
     ]
     reached = [np.concatenate(parts) for parts in zip(*trials, strict=True)]
     finished_SxP = _lowest(reached[0], reached[1], _FINISHED)
-    ends = solve.descend_from(finished_SxP, data, jnp.int32(solve.MAX_STEPS), delta=delta)
+    ends = solve.descend_from(problem, finished_SxP, data, jnp.int32(solve.MAX_STEPS))
     values_S, theta_SxP = np.asarray(ends.value), np.asarray(ends.theta_P)
-    best = int(np.nanargmin(values_S))
-    theta_P = theta_SxP[best]
-    gradient_P, exact_PxP, _ = solve.derivatives(theta_P, data, delta)
+    theta_P = theta_SxP[int(np.nanargmin(values_S))]
+    gradient_P, exact_PxP, _ = solve.derivatives(problem, theta_P, data)
+    predicted_N = np.asarray(problem.model.log_loss(theta_P, data.inputs))
     return PointFit(
         theta_P=theta_P,
         centre=centre,
         constants_P=form.constants(theta_P, centre),
-        value=float(values_S[best]),
+        free_P=free_P,
+        value=float(np.nanmin(values_S)),
         gradient_norm=float(np.linalg.norm(gradient_P)),
         condition=_condition(np.asarray(exact_PxP)),
         n_optima=_count_distinct(values_S),
-        residuals_N=-np.asarray(solve.residuals(theta_P, data)),
+        residuals_N=y_N - predicted_N[: len(y_N)],
     )
 
 
@@ -102,30 +117,69 @@ def refit_resamples(
     fitted: PointFit,
     loss_BxN: np.ndarray,
     weights_BxN: np.ndarray,
-    delta: float = DELTA,
+    *,
+    objective: Objective | None = None,
 ) -> np.ndarray:
     """Constants `BxP` of the form refitted to B resamples, each from the optimum of the whole."""
-    from scaling_jax.laws import solve
+    import jax.numpy as jnp
 
+    from scaling_jax.laws import solve
+    from scaling_jax.laws.sums import TermSum
+
+    problem = solve.Problem(TermSum(), objective or objective_named("huber"))
     logs = {name: np.log(values[name]) - fitted.centre[name] for name in form.variables}
-    ends = solve.descend_resamples(
-        fitted.theta_P, form.design(logs), np.log(loss_BxN), weights_BxN, delta=delta
-    )
+    u_NxKxP, y_NxB, w_NxB = _padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
+    y_BxN, w_BxN = y_NxB.T, w_NxB.T
+    data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
+    ends = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
     return form.constants(np.asarray(ends.theta_P), fitted.centre)
 
 
+def _padded(
+    u_NxKxP: np.ndarray, y_Nx: np.ndarray, w_Nx: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows, and copies of the last one without weight up to a round number of them.
+
+    Tables of nearly the same length then share one compiled program, also between processes
+    through JAX's compilation cache.
+    """
+    n = len(y_Nx)
+    step = max(16, 1 << (n.bit_length() - 2))
+    extra = -n % step
+    u_NxKxP, y_Nx = (np.concatenate([a, np.repeat(a[-1:], extra, axis=0)]) for a in (u_NxKxP, y_Nx))
+    return u_NxKxP, y_Nx, np.concatenate([w_Nx, np.zeros((extra, *w_Nx.shape[1:]))])
+
+
+def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
+    """Held values of `theta`, NaN where it is free."""
+    held = np.full(len(form.names), np.nan)
+    for name, value in fixed.items():
+        if name not in form.names:
+            raise InputError(f"the law {form.name!r} has no {name!r}{suggestion(name, form.names)}")
+        k = form.names.index(name)
+        if k < len(form.terms) and form.terms[k].powers:
+            raise InputError(
+                f"{name} multiplies powers of the variables and cannot be held: hold an exponent "
+                "or the floor"
+            )
+        if k < len(form.terms) and not value > 0:
+            raise InputError(f"{name} {value} must be positive to be held")
+        held[k] = np.log(value) if k < len(form.terms) else value
+    return held
+
+
 def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:
-    """The `count` rows of lowest value."""
+    """The `count` rows of lowest value, the last repeated where there are fewer."""
     values = np.asarray(value_S)
     order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
-    return np.asarray(theta_SxP)[order[:count]]
+    return np.asarray(theta_SxP)[order[np.minimum(np.arange(count), len(order) - 1)]]
 
 
-def _exponent_grid(form: Form) -> np.ndarray:
-    n = len(form.exponents)
-    per_axis = max(2, int(_MOST_STARTS ** (1 / n)))
-    axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, per_axis)
-    return np.array(list(itertools.product(axis, repeat=n)))
+def _exponent_grid(held_Q: np.ndarray) -> np.ndarray:
+    """Combinations of exponents to start from; those held stand at their values."""
+    n_free = max(1, int(np.isnan(held_Q).sum()))
+    axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, max(2, int(_MOST_STARTS ** (1 / n_free))))
+    return np.array(list(itertools.product(*(axis if np.isnan(q) else [q] for q in held_Q))))
 
 
 def _condition(hessian_PxP: np.ndarray) -> float:

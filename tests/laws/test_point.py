@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import minimize
 
 from scaling_jax.laws.forms import CHINCHILLA, CHINCHILLA_TIED
-from scaling_jax.laws.point import DELTA, fit_point, refit_resamples
+from scaling_jax.laws.objectives import HUBER_DELTA as DELTA
+from scaling_jax.laws.point import fit_point, refit_resamples
 
 DATA = Path(__file__).with_name("data")
 NAMES = CHINCHILLA.names

@@ -1,0 +1,80 @@
+"""What a fit minimizes: a penalty of each row's residual, summed with the rows' weights."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from scaling_jax.errors import InputError, suggestion
+
+Space = Literal["log", "loss"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Huber's penalty of residuals `predicted - measured`, of log losses or of losses.
+
+    Attributes:
+        name: as the command line takes it.
+        space: whether residuals are of log losses or of losses.
+        delta: where Huber's penalty turns from square to linear; infinite for squared error.
+        above: weight of residuals where the prediction lies above the measurement, relative
+            to those where it lies below. Above 1, the fit moves down towards the lower envelope
+            of the losses, which suits runs that can only have gone worse than they should.
+    """
+
+    name: str
+    space: Space = "log"
+    delta: float = math.inf
+    above: float = 1.0
+
+    def penalty(self, r: jax.Array) -> jax.Array:
+        """Penalty of each residual: `r^2 / 2` up to `delta`, then linear."""
+        small = jnp.minimum(jnp.abs(r), self.delta)
+        return self._side(r) * small * (jnp.abs(r) - 0.5 * small)
+
+    def slope(self, r: jax.Array) -> jax.Array:
+        """First derivative of the penalty."""
+        return self._side(r) * jnp.clip(r, -self.delta, self.delta)
+
+    def curvature(self, r: jax.Array) -> jax.Array:
+        """Second derivative of the penalty: none beyond `delta`."""
+        return self._side(r) * (jnp.abs(r) <= self.delta)
+
+    def reweighting(self, r: jax.Array) -> jax.Array:
+        """Slope over residual: the weight that makes least squares a bound of the penalty."""
+        if math.isinf(self.delta):
+            return self._side(r)
+        return self._side(r) * jnp.minimum(1.0, self.delta / jnp.maximum(jnp.abs(r), self.delta))
+
+    def _side(self, r: jax.Array) -> jax.Array:
+        return jnp.where(r > 0, self.above, 1.0)
+
+
+HUBER_DELTA = 1e-3
+
+OBJECTIVES: dict[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        Objective("huber", delta=HUBER_DELTA),
+        Objective("log-squares"),
+        Objective("squares", space="loss"),
+        Objective("lower-envelope", delta=HUBER_DELTA, above=4.0),
+    )
+}
+
+
+def objective_named(name: str) -> Objective:
+    """The objective called `name`.
+
+    `huber` is Hoffmann et al. 2022's (delta 1e-3 on log loss, summed). `log-squares` is also the
+    maximum likelihood of Gaussian noise on log loss, whose scale is then its residuals' spread.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one.
+    """
+    if name not in OBJECTIVES:
+        raise InputError(f"unknown objective {name!r}{suggestion(name, list(OBJECTIVES))}")
+    return OBJECTIVES[name]
