@@ -33,8 +33,9 @@ def attempt(
             except (InputError, Preempted):
                 raise
             except Exception as error:
-                run.fail(f"{type(error).__name__}: {error}")
-                return f"failed: {error}"
+                reason = f"{type(error).__name__}: {error}"
+                run.fail(reason)
+                return f"failed: {reason}"
             run.fail(None)
         result = run.result
         assert result is not None

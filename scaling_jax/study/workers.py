@@ -48,6 +48,15 @@ def train_in_workers(
         pool.close()
 
 
+def worker_code() -> str:
+    """The program of a worker.
+
+    Like a spawned process of multiprocessing, it imports from where its parent did; unlike one
+    it does not import the parent's main module, which so needs no guard.
+    """
+    return f"import sys; sys.path[:] = {sys.path!r}; import scaling_jax.study.worker as w; w.main()"
+
+
 class _Worker:
     """A worker process, the run it has and what it has compiled."""
 
@@ -55,13 +64,9 @@ class _Worker:
         self.cores = cores
         self.run: StoredRun | None = None
         self.compiled: set[tuple] = set()
-        # Like a spawned process of multiprocessing, it imports from where its parent did; but
-        # unlike one it does not import the parent's main module, which need not be guarded.
-        code = f"import sys; sys.path[:] = {sys.path!r}\n"
-        code += "from scaling_jax.study.worker import main; main()"
         with pinned(cores):
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code],
+                [sys.executable, "-c", worker_code()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from scaling_jax import data
 from scaling_jax.config import DataConfig
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study
@@ -18,14 +19,15 @@ SIZES = (5e3, 10e3)
 
 
 def small_study(*budgets, name="small", **changes):
-    """Two sizes at each budget; by default four runs of about a thousand steps."""
-    budgets = budgets or (5e9, 1e10)
+    """Two sizes at each budget; by default four runs of a few hundred steps."""
+    budgets = budgets or (2e9, 4e9)
     return Study(name, replace(RECIPE, **changes), IsoFlop(budgets, (SIZES,) * len(budgets)))
 
 
 def write_fake_result(run, **changes):
     """Make `run` over without training it."""
     config = run.planned.config
+    text = data.prepare(config.data.corpus, config.data.tokenizer, progress=False)
     known = dict(
         status="finished",
         steps=config.steps,
@@ -36,7 +38,7 @@ def write_fake_result(run, **changes):
         bits_per_byte=2.9,
         train_loss=2.1,
         tokens_per_second=1e5,
-        data_fingerprint="text",
+        data_fingerprint=text.fingerprint,
         device="cpu",
     )
     write_result(run.directory, Result(**(known | changes)))

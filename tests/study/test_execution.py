@@ -1,0 +1,250 @@
+"""A study is trained whole, whatever happens to its processes, and every run at most once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from etils import epath
+from small_studies import SIZES, losses, small_study, write_fake_result
+
+from scaling_jax.errors import InputError
+from scaling_jax.study import Store, collect, run_study, train_runs, workers
+from scaling_jax.study import attempt as attempts
+from scaling_jax.study.store import read_run
+from scaling_jax.train import read_metrics, read_result
+from scaling_jax.train.cores import pinned, shares
+
+HERE = Path(__file__).parent
+
+
+def start(script, *arguments):
+    command = [sys.executable, HERE / script, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def in_training(root):
+    """Runs under `root` whose first step has been dispatched and that are not over."""
+    begun = {path.parent.parent for path in root.glob("*/runs/*/tensorboard/events*")}
+    return [path for path in begun if not (path / "result.json").exists()]
+
+
+def wait_for_training(root, process=None):
+    while not in_training(root):
+        assert process is None or process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+
+
+def children(pid):
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def modification_times(directory):
+    return {path: path.stat().st_mtime_ns for path in Path(directory).rglob("*")}
+
+
+def curve(directory):
+    rows = read_metrics(epath.Path(directory))
+    return [(row["step"], row["loss"], row["grad_norm"]) for row in rows]
+
+
+def test_two_workers_train_every_run_of_a_study(finished):
+    table = collect(finished)
+    assert list(table.status) == ["finished"] * 4
+    assert table.loss.between(1.0, 2.0).all()
+    assert table.loss.nunique() == 4
+
+
+def test_a_study_that_is_over_trains_nothing(finished):
+    before = modification_times(finished.directory / "runs")
+    run_study(small_study(), finished.directory.parent, workers=2, progress=False)
+    assert modification_times(finished.directory / "runs") == before
+
+
+def test_a_run_does_not_depend_on_how_many_workers_there_were(finished, tmp_path):
+    run = finished.runs()[0]
+    with pinned(shares(2)[0]):
+        process = start("train_pinned.py", run.directory, tmp_path / "alone")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert curve(tmp_path / "alone") == curve(run.directory)
+    assert len(curve(run.directory)) == run.planned.config.steps
+    assert read_result(epath.Path(tmp_path / "alone")).loss == run.result.loss
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_study_is_saved_and_ends_as_if_undisturbed(finished, tmp_path, signum):
+    process = start("run_once.py", tmp_path)
+    wait_for_training(tmp_path, process)
+    under_way = in_training(tmp_path)
+    process.send_signal(signum)
+    output, _ = process.communicate()
+    assert process.returncode == 75, output
+    assert "run the same command to continue" in output
+    assert not children(process.pid)
+    for directory in under_way:
+        assert list(directory.glob("checkpoints/*")), output
+    process = start("run_once.py", tmp_path)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert losses(Store.open(tmp_path)) == losses(finished)
+
+
+def test_workers_do_not_outlive_a_killed_study(finished, tmp_path):
+    process = start("run_once.py", tmp_path)
+    wait_for_training(tmp_path, process)
+    pids = children(process.pid)
+    assert len(pids) == 2
+    process.kill()
+    process.communicate()
+    while any(alive(pid) for pid in pids):
+        time.sleep(0.05)
+    run_study(small_study(), tmp_path, workers=2, progress=False)
+    assert losses(Store.open(tmp_path)) == losses(finished)
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """Worker processes as they start."""
+    processes, popen = [], subprocess.Popen
+
+    def recorded(*args, **options):
+        processes.append(popen(*args, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(workers.subprocess, "Popen", recorded)
+    return processes
+
+
+def test_a_killed_worker_is_replaced_and_its_run_tried_again(finished, tmp_path, spawned, capfd):
+    def kill_one():
+        wait_for_training(tmp_path)
+        spawned[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    run_study(small_study(), tmp_path, workers=2)
+    killer.join()
+    assert len(spawned) == 3
+    assert "ended by SIGKILL; trying again" in capfd.readouterr().err
+    assert losses(Store.open(tmp_path)) == losses(finished)
+
+
+# Stands for runs of which one takes its process down with it.
+DEADLY = """
+import json, os, sys
+for line in sys.stdin:
+    if os.path.exists(json.loads(line)["directory"] + "/deadly"):
+        os.kill(os.getpid(), 9)
+    print(json.dumps({"over": "survived"}), flush=True)
+"""
+
+
+def test_a_run_whose_worker_dies_twice_has_failed_and_the_rest_goes_on(
+    tmp_path, monkeypatch, spawned, capfd
+):
+    monkeypatch.setattr(workers, "worker_code", lambda: DEADLY)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[-1].directory / "deadly").touch()
+    train_runs(runs, workers=2)
+    assert [run.state for run in runs] == ["planned"] * 3 + ["failed"]
+    assert "ended by SIGKILL" in runs[-1].failure
+    said = capfd.readouterr().err
+    assert said.count(": survived") == 3
+    assert "failed: its worker process was ended by SIGKILL" in said
+    assert len(spawned) <= 4
+
+
+def test_a_run_refused_in_a_worker_stops_the_study_with_its_message(tmp_path, monkeypatch):
+    refusing = DEADLY.replace('"over": "survived"', '"refused": "no such thing"')
+    monkeypatch.setattr(workers, "worker_code", lambda: refusing)
+    with pytest.raises(InputError, match="no such thing"):
+        run_study(small_study(), tmp_path, workers=2, progress=False)
+
+
+@dataclass(frozen=True)
+class TooHighForLarge:
+    """A learning rate that ruins the larger size."""
+
+    def __call__(self, params, tokens):
+        return 1e-2 if params.total < sum(SIZES) / 2 else 1e30
+
+
+def test_a_run_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path):
+    study = small_study(5e8, peak_lr=TooHighForLarge())
+    table = collect(run_study(study, tmp_path, workers=1, progress=False))
+    assert sorted(table.status) == ["diverged", "finished"]
+    diverged = table[table.status == "diverged"].iloc[0]
+    assert diverged.peak_lr == 1e30
+    assert pd.isna(diverged.loss)
+    assert diverged.tokens < 5e8 / 6 / diverged.params
+    assert table[table.status == "finished"].loss.between(1.0, 5.0).all()
+
+
+def fake_training(monkeypatch, act):
+    """Let `act(run directory)` stand for training, which then succeeds."""
+    trained = []
+
+    def train(config, directory, **options):
+        trained.append(config.run_id)
+        act(directory)
+        write_fake_result(read_run(directory))
+
+    monkeypatch.setattr(attempts, "train_run", train)
+    return trained
+
+
+def test_a_run_that_raises_has_failed_and_is_tried_by_the_next_start(tmp_path, monkeypatch, capfd):
+    broken = small_study().plan()[1].config.run_id
+
+    def fail(directory):
+        if directory.name == broken:
+            raise MemoryError("none left")
+
+    fake_training(monkeypatch, fail)
+    store = run_study(small_study(), tmp_path, workers=1)
+    assert [run.state for run in store.runs()].count("finished") == 3
+    failed = next(run for run in store.runs() if run.run_id == broken)
+    assert (failed.state, failed.failure) == ("failed", "MemoryError: none left")
+    assert "failed: MemoryError: none left" in capfd.readouterr().err
+
+    trained = fake_training(monkeypatch, lambda directory: None)
+    run_study(small_study(), tmp_path, workers=1, progress=False)
+    assert trained == [broken]
+    assert (failed.state, failed.failure) == ("finished", None)
+
+
+def test_what_another_process_trains_or_has_trained_is_left_alone(tmp_path, monkeypatch, capfd):
+    runs = Store.create(tmp_path, small_study()).runs()
+    first, locked, other = runs[0], runs[1], runs[2]
+    # While the first run trains, the third is finished by somebody else.
+    trained = fake_training(monkeypatch, lambda directory: write_fake_result(other))
+    with locked.lock():
+        train_runs(runs, workers=1)
+    assert trained == [first.run_id, runs[3].run_id]
+    assert "another process is training it" in capfd.readouterr().err
+
+
+def test_a_line_for_each_run_is_never_folded_when_nobody_watches(tmp_path, monkeypatch, capfd):
+    fake_training(monkeypatch, lambda directory: None)
+    run_study(small_study(), tmp_path, workers=1)
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    assert all("loss 2.0000" in line for line in lines)
