@@ -42,9 +42,9 @@ VERIFICATION_BUDGET = REACH * LARGEST_BUDGET
 
 # Expected optimum at the smallest budget, about which sizes are laid out; it and the exponent
 # only have to be near enough that every curve turns within its grid.
-CENTRE = 16e3
+CENTRE = 15e3
 EXPONENT = 0.5
-SIZES_PER_BUDGET = 6
+SIZES_PER_BUDGET = 5
 
 PREDICTION_FILE = "prediction.json"
 FIT_FILE = "fit.json"
@@ -64,7 +64,7 @@ def demo_recipe(seed: int = 0) -> Recipe:
     return Recipe(
         data=DataConfig(corpus="embedded", tokenizer="bytes"),
         family=Family(vocab_size=256, seq_len=128),
-        peak_lr=ComputeLR(value=1.2e-2, reference_flops=2e11, exponent=-1 / 3),
+        peak_lr=ComputeLR(value=1.7e-2, reference_flops=2e11, exponent=-0.3),
         batch_size=ConstantBatch(8),
         eval_tokens=262_144,
         seed=seed,
@@ -72,7 +72,7 @@ def demo_recipe(seed: int = 0) -> Recipe:
 
 
 def demo_study(seed: int = 0) -> Study:
-    """Four budgets spanning a factor of 16, six sizes each.
+    """Four budgets spanning a factor of 16, five sizes each.
 
     Budgets step by `16^(1/3)` and sizes by its square root, so that the grids of neighbouring
     budgets share all sizes but one, and with them the compiled programs.

@@ -31,7 +31,7 @@ _ASPECT_TOLERANCE = 0.15
 _PUBLISHED_WIDTH = 512
 _WIDE = 1024
 _WIDTH_STEPS = ((64, 4), (256, 8), (_PUBLISHED_WIDTH, 16), (_WIDE, 64))
-_FEW_HEADS = ((256, 8), (128, 4), (32, 2), (_SMALLEST_WIDTH, 1))
+_FEW_HEADS = ((256, 8), (128, 4), (_SMALLEST_WIDTH, 2))
 
 # Counts grow with the width save where the head size or the rounding of the feed-forward width
 # changes, at 512 and below; from a quarter wider on they have grown there too.
@@ -58,7 +58,7 @@ class Family:
         min_layers: least depth. Small models of a family are this deep, all of them, and
             grow in width alone until the aspect ratio is reached.
         head_dim: width of one head, which then divides every width; by default 64 up to a
-            width of 1,024 and 128 above, and 8 to 62 in one to eight heads below 512.
+            width of 1,024 and 128 above, and 4 to 62 in two to eight heads below 512.
         n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
 
     Raises:
