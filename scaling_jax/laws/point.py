@@ -5,21 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.precision import in_float64
+from scaling_jax.laws.search import global_optimum, padded
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
 _MOST_STARTS = 1600
-
-# The most promising starts take a few steps each, and the best of those go on to their ends.
-_TRIAL_GROUPS, _TRIAL_STEPS = 5, 10
-_FINISHED = 32
-_TRIED = _TRIAL_GROUPS * _FINISHED
 
 
 @dataclass(frozen=True)
@@ -80,33 +75,21 @@ def fit_point(
     y_N = np.log(np.asarray(loss_N, np.float64))
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     free_P = np.isnan(held).astype(np.float64)
-    data = solve.Data(*map(jnp.asarray, (*_padded(u_NxKxP, y_N, w_N), free_P)))
+    data = solve.Data(*map(jnp.asarray, (*padded(u_NxKxP, y_N, w_N), free_P)))
     grid_SxQ = _exponent_grid(held[len(form.terms) :])
     starts_SxP = np.asarray(closed_form_starts(grid_SxQ, data, n_terms=len(form.terms)))
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
-    tried_SxP = _lowest(starts_SxP, solve.values_at(problem, starts_SxP, data), _TRIED)
-    # In groups of the size that is finished, so that both stages are one compiled program.
-    trials = [
-        solve.descend_from(problem, group, data, jnp.int32(_TRIAL_STEPS))
-        for group in tried_SxP.reshape(-1, _FINISHED, tried_SxP.shape[1])
-    ]
-    reached = [np.concatenate(parts) for parts in zip(*trials, strict=True)]
-    finished_SxP = _lowest(reached[0], reached[1], _FINISHED)
-    ends = solve.descend_from(problem, finished_SxP, data, jnp.int32(solve.MAX_STEPS))
-    values_S, theta_SxP = np.asarray(ends.value), np.asarray(ends.theta_P)
-    theta_P = theta_SxP[int(np.nanargmin(values_S))]
-    gradient_P, exact_PxP, _ = solve.derivatives(problem, theta_P, data)
-    predicted_N = np.asarray(problem.model.log_loss(theta_P, data.inputs))
+    found = global_optimum(problem, starts_SxP, data)
     return PointFit(
-        theta_P=theta_P,
+        theta_P=found.theta_P,
         centre=centre,
-        constants_P=form.constants(theta_P, centre),
+        constants_P=form.constants(found.theta_P, centre),
         free_P=free_P,
-        value=float(np.nanmin(values_S)),
-        gradient_norm=float(np.linalg.norm(gradient_P)),
-        condition=_condition(np.asarray(exact_PxP)),
-        n_optima=_count_distinct(values_S),
-        residuals_N=y_N - predicted_N[: len(y_N)],
+        value=found.value,
+        gradient_norm=found.gradient_norm,
+        condition=found.condition,
+        n_optima=found.n_optima,
+        residuals_N=y_N - found.predicted_N[: len(y_N)],
     )
 
 
@@ -128,26 +111,11 @@ def refit_resamples(
 
     problem = solve.Problem(TermSum(), objective or objective_named("huber"))
     logs = {name: np.log(values[name]) - fitted.centre[name] for name in form.variables}
-    u_NxKxP, y_NxB, w_NxB = _padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
+    u_NxKxP, y_NxB, w_NxB = padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
     y_BxN, w_BxN = y_NxB.T, w_NxB.T
     data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
     ends = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
     return form.constants(np.asarray(ends.theta_P), fitted.centre)
-
-
-def _padded(
-    u_NxKxP: np.ndarray, y_Nx: np.ndarray, w_Nx: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rows, and copies of the last one without weight up to a round number of them.
-
-    Tables of nearly the same length then share one compiled program, also between processes
-    through JAX's compilation cache.
-    """
-    n = len(y_Nx)
-    step = max(16, 1 << (n.bit_length() - 2))
-    extra = -n % step
-    u_NxKxP, y_Nx = (np.concatenate([a, np.repeat(a[-1:], extra, axis=0)]) for a in (u_NxKxP, y_Nx))
-    return u_NxKxP, y_Nx, np.concatenate([w_Nx, np.zeros((extra, *w_Nx.shape[1:]))])
 
 
 def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
@@ -168,27 +136,8 @@ def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
     return held
 
 
-def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:
-    """The `count` rows of lowest value, the last repeated where there are fewer."""
-    values = np.asarray(value_S)
-    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
-    return np.asarray(theta_SxP)[order[np.minimum(np.arange(count), len(order) - 1)]]
-
-
 def _exponent_grid(held_Q: np.ndarray) -> np.ndarray:
     """Combinations of exponents to start from; those held stand at their values."""
     n_free = max(1, int(np.isnan(held_Q).sum()))
     axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, max(2, int(_MOST_STARTS ** (1 / n_free))))
     return np.array(list(itertools.product(*(axis if np.isnan(q) else [q] for q in held_Q))))
-
-
-def _condition(hessian_PxP: np.ndarray) -> float:
-    scale_P = 1 / np.sqrt(np.maximum(np.abs(np.diag(hessian_PxP)), 1e-300))
-    eigenvalues = np.linalg.eigvalsh(hessian_PxP * scale_P[:, None] * scale_P)
-    return float("inf") if eigenvalues[0] <= 0 else float(eigenvalues[-1] / eigenvalues[0])
-
-
-def _count_distinct(values_S: np.ndarray) -> int:
-    """Optima whose objectives differ by more than a millionth of the best."""
-    ordered = np.sort(values_S[np.isfinite(values_S)])
-    return int(1 + (np.diff(ordered) > 1e-6 * ordered[0]).sum())
