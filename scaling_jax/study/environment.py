@@ -3,8 +3,9 @@
 import os
 import platform
 
-# The CPU backend allocates and frees large temporaries at every step, and glibc's allocator
-# by default gives them back to the kernel each time; these settings keep them.
+# The CPU backend allocates and frees large temporaries at every dispatch, and glibc's allocator
+# by default gives them back to the kernel each time; these settings keep them. Measured on one
+# core: 1.25 times as fast for 1M parameters at 8,192 tokens a step, 1.03 times for 0.1M at 4,096.
 ALLOCATOR_TUNABLES = {
     "glibc.malloc.hugetlb": "1",
     "glibc.malloc.mmap_max": "0",

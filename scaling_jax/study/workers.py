@@ -84,7 +84,7 @@ class _Worker:
 
     def assign(self, run: StoredRun, cache_dir: os.PathLike | str | None) -> None:
         self.run = run
-        self.compiled.add(_program(run.planned.config))
+        self.compiled.add(program(run.planned.config))
         assignment = {
             "directory": os.fspath(run.directory),
             "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
@@ -189,11 +189,12 @@ def next_run(waiting: Sequence[StoredRun], compiled: set[tuple], n_workers: int)
     """
     largest = max(waiting, key=lambda run: run.planned.flops)
     share = sum(run.planned.flops for run in waiting) / n_workers
-    known = [run for run in waiting if _program(run.planned.config) in compiled]
+    known = [run for run in waiting if program(run.planned.config) in compiled]
     if known and largest.planned.flops < share / 2:
         return max(known, key=lambda run: run.planned.flops)
     return largest
 
 
-def _program(config: RunConfig) -> tuple:
+def program(config: RunConfig) -> tuple:
+    """What decides whether two runs can share a compiled program."""
     return (config.shape, config.batch_size, config.eval_tokens, config.precision)

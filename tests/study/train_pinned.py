@@ -1,12 +1,13 @@
-"""Train the stored run argv[1] into argv[2] with a single worker's share of the cores."""
+"""Train the stored run argv[1] into argv[2] in a process of its own."""
 
 import sys
 
 from etils import epath
 
-if __name__ == "__main__":
-    from scaling_jax.study.store import read_run
-    from scaling_jax.train import train_run
+from scaling_jax.study.store import read_run
+from scaling_jax.train import train_run, use_compilation_cache
 
+if __name__ == "__main__":
+    use_compilation_cache()
     run = read_run(epath.Path(sys.argv[1]))
     train_run(run.planned.config, sys.argv[2], progress=False)

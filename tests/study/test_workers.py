@@ -1,0 +1,82 @@
+"""Which run a worker gets, and what it runs in."""
+
+import os
+from dataclasses import replace
+
+import pytest
+from small_studies import RECIPE
+
+from scaling_jax.study import IsoFlop, Store, Study
+from scaling_jax.study.environment import ALLOCATOR_TUNABLES, merge_tunables
+from scaling_jax.study.workers import next_run, program
+from scaling_jax.train import cores
+from scaling_jax.train.cores import affinity, pinned, shares, usable_cores
+
+FULL = ":".join(f"{name}={value}" for name, value in ALLOCATOR_TUNABLES.items())
+
+
+@pytest.fixture
+def runs(tmp_path):
+    budgets = (1e10, 2e10, 4e10)
+    design = IsoFlop(budgets, ((5e3, 10e3),) * 3)
+    return Store.create(tmp_path, Study("many", replace(RECIPE), design)).runs()
+
+
+def test_the_most_expensive_run_goes_first(runs):
+    assert next_run(runs, set(), 2) == runs[-1]
+
+
+def test_a_run_whose_program_is_compiled_goes_first_while_nothing_large_waits(runs):
+    compiled = {program(runs[0].planned.config)}
+    same = [run for run in runs if run.planned.config.shape == runs[0].planned.config.shape]
+    assert len(same) == 3
+    assert next_run(runs, compiled, 1) == same[-1]
+    # With few runs left for many workers, the largest must not come last.
+    assert next_run([runs[0], runs[-1]], compiled, 4) == runs[-1]
+
+
+def test_workers_share_the_cores_out_evenly(monkeypatch):
+    monkeypatch.setattr(cores, "affinity", lambda: [0, 1, 4, 5, 6])
+    assert shares(1) == [{0, 1, 4, 5, 6}]
+    assert shares(2) == [{0, 1}, {4, 5, 6}]
+    assert shares(5) == [{0}, {1}, {4}, {5}, {6}]
+    assert shares(7) == [{0}, {1}, {4}, {5}, {6}, {0}, {1}]
+
+
+@pytest.mark.parametrize(
+    ("quota", "usable"), [("max 100000", 8), ("250000 100000", 3), ("10000 100000", 1)]
+)
+def test_a_containers_quota_bounds_the_cores(monkeypatch, tmp_path, quota, usable):
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    monkeypatch.setattr(cores, "_QUOTA_FILE", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores, "affinity", lambda: list(range(8)))
+    assert usable_cores() == usable
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_a_process_is_pinned_from_its_start_and_its_parent_is_not():
+    import subprocess
+    import sys
+
+    before, last = affinity(), affinity()[-1]
+    with pinned({last}):
+        command = "import os; print(*os.sched_getaffinity(0))"
+        started = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert started.stdout.split() == [str(last)]
+    assert affinity() == before
+
+
+@pytest.mark.parametrize(
+    ("theirs", "merged"),
+    [
+        ("", FULL),
+        ("glibc.malloc.check=3", f"glibc.malloc.check=3:{FULL}"),
+        (
+            "glibc.malloc.hugetlb=0",
+            f"glibc.malloc.hugetlb=0:{FULL.replace('glibc.malloc.hugetlb=1:', '')}",
+        ),
+        (FULL, FULL),
+    ],
+)
+def test_what_the_user_tunes_stays(theirs, merged):
+    assert merge_tunables(theirs) == merged
