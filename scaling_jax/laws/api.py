@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.curves import Method
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.resample import Resampling
@@ -24,6 +25,8 @@ def fit(
     seed: int = 0,
     resampling: Resampling = "rows",
     curves: "pd.DataFrame | None" = None,
+    curve: Method = "parabola",
+    corrected: bool = False,
 ) -> Fit:
     """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
 
@@ -40,6 +43,9 @@ def fit(
             runs and approach 2 residuals, whatever is asked for here.
         curves: losses along training, several rows per run: what approach 1 reads. Without it,
             the table itself is read so.
+        curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
+            parabola through the sizes within a factor of 4 of the best) or `akima`.
+        corrected: take out of approach 2 the bias that its curves have on the fitted law.
 
     Raises:
         InputError: a table that cannot be read or cannot answer.
@@ -54,7 +60,7 @@ def fit(
     if approach == 2:
         from scaling_jax.laws.isoflop import fit_isoflop
 
-        return fit_isoflop(rows, options)
+        return fit_isoflop(rows, options, method=curve, corrected=corrected)
     if approach == 1:
         from scaling_jax.laws.envelope import fit_envelope
 

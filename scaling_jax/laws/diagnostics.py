@@ -1,5 +1,7 @@
 """What a fit has to say about itself, each a sentence with the number behind it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scaling_jax.laws.forms import Form
@@ -12,6 +14,7 @@ _OUTLIER_SPREADS = 6.0
 _TREND_T = 3.0
 _FLOOR_SHARE = 1e-3
 _UNBOUNDED = 1e3
+_SMALL_BIAS = 1.0
 
 
 def of_law(
@@ -29,6 +32,24 @@ def of_law(
         _unbounded(form, draws_BxP),
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def of_biases(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
+    """How far off the minima of curves of this kind are on the fitted law's own, noise-free ones.
+
+    Czech et al. 2026 (arXiv 2603.22339): a shift that is the same at every budget moves the
+    optimum, one that drifts with the budget also bends the exponent.
+    """
+    percent = 100 * np.expm1(np.array(biases))
+    if np.abs(percent).max() < _SMALL_BIAS:
+        return ()
+    drift = percent.max() - percent.min()
+    done = "which was taken out" if corrected else "which `corrected` would take out"
+    drifting = f", drifting by {drift:.1f} points across budgets" if drift > _SMALL_BIAS else ""
+    return (
+        f"On the law fitted to these runs, this estimate of N_opt is off by {percent.mean():+.1f} %"
+        f"{drifting} without any noise, {done}.",
+    )
 
 
 def span(flops: np.ndarray) -> str:

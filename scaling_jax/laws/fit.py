@@ -26,7 +26,8 @@ class Minimum:
         budget: FLOPs of the group.
         params, tokens, loss: at the minimum of the parabola.
         params_interval: bootstrap interval; None where nothing was resampled.
-        quadratic: (c0, c1, c2) of `loss = c0 + c1 ln N + c2 (ln N)^2`.
+        quadratic: (c0, c1, c2) of `loss = c0 + c1 ln N + c2 (ln N)^2`; None for a curve that is
+            not a parabola.
     """
 
     budget: float
@@ -34,7 +35,7 @@ class Minimum:
     tokens: float
     loss: float
     params_interval: Interval | None
-    quadratic: tuple[float, float, float]
+    quadratic: tuple[float, ...] | None
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,6 @@ def _revived(data: dict[str, Any]) -> dict[str, Any]:
 def _minimum(entry: dict[str, Any]) -> dict[str, Any]:
     bounds = entry["params_interval"]
     return entry | {
-        "quadratic": tuple(entry["quadratic"]),
+        "quadratic": None if entry["quadratic"] is None else tuple(entry["quadratic"]),
         "params_interval": None if bounds is None else (float(bounds[0]), float(bounds[1])),
     }
