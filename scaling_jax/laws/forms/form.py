@@ -1,13 +1,13 @@
 """Laws as sums of power-law terms, the shape that nearly every published scaling law has.
 
-A law is `loss = sum_k coefficient_k * prod_j variable_j ** power_kj`, where each power is a
+A law is `response = sum_k coefficient_k * prod_j variable_j ** power_kj`, where each power is a
 signed sum of the law's exponents. In logarithms every term is linear in
-`theta = (log coefficients, exponents)`, so the logarithm of the loss is a log-sum-exp of
+`theta = (log coefficients, exponents)`, so the logarithm of the response is a log-sum-exp of
 linear functions: its gradient and Hessian are closed forms, the same for every law.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,11 @@ class Form:
         formula, source: for people.
         frontier: exponents (alpha, beta) and coefficients (A, B) whose terms
             `A / N^alpha + B / D^beta` trade off at fixed compute; None without a frontier.
+        response: the column that the law predicts.
+        units: column -> its unit, the response among them.
+        published: where constants were published -> their names and values.
+        scales: constant of the paper -> (coefficient A, exponent alpha) of this form, where the
+            paper writes `(X_c / X)^alpha` for `A / X^alpha`.
     """
 
     name: str
@@ -46,6 +51,10 @@ class Form:
     formula: str
     source: str
     frontier: tuple[str, str, str, str] | None = None
+    response: str = "loss"
+    units: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def coefficients(self) -> tuple[str, ...]:
@@ -61,6 +70,26 @@ class Form:
     def variables(self) -> tuple[str, ...]:
         """Columns the law reads."""
         return tuple(dict.fromkeys(name for term in self.terms for name in term.powers))
+
+    def ordered(self, constants: Mapping[str, float]) -> np.ndarray:
+        """Named constants in the order of `names`, as `loss` takes them.
+
+        Raises:
+            InputError: a constant is missing or left over.
+        """
+        if set(constants) != set(self.names):
+            raise InputError(
+                f"the law {self.name!r} has the constants {', '.join(self.names)}, not "
+                f"{', '.join(constants) or 'none'}"
+            )
+        return np.array([constants[name] for name in self.names], np.float64)
+
+    def scales_at(self, constants: Mapping[str, float]) -> dict[str, float]:
+        """The paper's scales `X_c = A^(1/alpha)`, in the unit of their variable."""
+        return {
+            name: float(constants[coefficient] ** (1 / constants[exponent]))
+            for name, (coefficient, exponent) in self.scales.items()
+        }
 
     def design(self, logs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Gradients `u_NxKxP` of every term's logarithm in `theta`, from logs of the variables."""
@@ -87,7 +116,16 @@ class Form:
             return np.concatenate([np.exp(logs), exponents], axis=-1)
 
     def loss(self, constants_P: np.ndarray, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
-        """Loss at the given variables, broadcasting `constants[..., P]` against them."""
+        """The response at the given variables, broadcasting `constants[..., P]` against them.
+
+        Raises:
+            InputError: a variable is not among `values`.
+        """
+        for name in self.variables:
+            if name not in values:
+                raise InputError(
+                    f"the law {self.name!r} needs {name!r}{suggestion(name, [*values])}"
+                )
         constants_P = np.asarray(constants_P, np.float64)
         total = np.zeros(())
         for k, term in enumerate(self.terms):
@@ -101,46 +139,3 @@ class Form:
                 log_term = log_term + power * np.log(values[variable])
             total = total + np.exp(log_term)
         return total
-
-
-_FLOOR = Term("E", {})
-_SOURCE = "Hoffmann et al. 2022 (arXiv 2203.15556), equation 2"
-
-CHINCHILLA = Form(
-    name="chinchilla",
-    terms=(
-        _FLOOR,
-        Term("A", {"params": {"alpha": -1}}),
-        Term("B", {"tokens": {"beta": -1}}),
-    ),
-    exponents=("alpha", "beta"),
-    formula="L = E + A / N^alpha + B / D^beta",
-    source=_SOURCE,
-    frontier=("alpha", "beta", "A", "B"),
-)
-
-CHINCHILLA_TIED = Form(
-    name="chinchilla-tied",
-    terms=(
-        _FLOOR,
-        Term("A", {"params": {"alpha": -1}}),
-        Term("B", {"tokens": {"alpha": -1}}),
-    ),
-    exponents=("alpha",),
-    formula="L = E + A / N^alpha + B / D^alpha",
-    source=f"{_SOURCE}, with alpha = beta (Muennighoff et al. 2023, arXiv 2305.16264)",
-    frontier=("alpha", "alpha", "A", "B"),
-)
-
-FORMS: dict[str, Form] = {form.name: form for form in (CHINCHILLA, CHINCHILLA_TIED)}
-
-
-def form_named(name: str) -> Form:
-    """The law called `name`.
-
-    Raises:
-        InputError: an unknown name, with the nearest known one.
-    """
-    if name not in FORMS:
-        raise InputError(f"unknown law {name!r}{suggestion(name, list(FORMS))}")
-    return FORMS[name]
