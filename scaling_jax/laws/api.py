@@ -1,6 +1,7 @@
 """`fit`: from a table of losses to a law, by any of the three approaches."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
@@ -27,6 +28,8 @@ def fit(
     curves: "pd.DataFrame | None" = None,
     curve: Method = "parabola",
     corrected: bool = False,
+    objective: str = "huber",
+    fixed: Mapping[str, float] | None = None,
 ) -> Fit:
     """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
 
@@ -39,18 +42,22 @@ def fit(
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
         seed: of the resamples.
-        resampling: `rows` with replacement, or `residuals` of the fit. Approach 1 resamples
-            runs and approach 2 residuals, whatever is asked for here.
+        resampling: `rows` with replacement, `residuals` of the fit, or whole `runs`, for tables
+            with several rows of one run. Approach 1 resamples runs and approach 2 residuals,
+            whatever is asked for here.
         curves: losses along training, several rows per run: what approach 1 reads. Without it,
             the table itself is read so.
         curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
             parabola through the sizes within a factor of 4 of the best) or `akima`.
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
+        objective: what approach 3 minimizes: `huber` (delta 1e-3, on log loss, summed),
+            `log-squares`, `squares`, or `lower-envelope`.
+        fixed: constants of the law to hold, such as `{"E": 1.69}`.
 
     Raises:
         InputError: a table that cannot be read or cannot answer.
     """
-    options = Options(bootstrap, level, count, seed, resampling)
+    options = Options(bootstrap, level, count, seed, resampling, objective, dict(fixed or {}))
     frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
     rows = usable_rows(frame, count)
     if approach == 3:

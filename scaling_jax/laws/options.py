@@ -1,7 +1,7 @@
 """How a fit is made, whatever the approach."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -19,6 +19,8 @@ class Options:
     count: Count
     seed: int
     resampling: Resampling
+    objective: str = "huber"
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.bootstrap != 0 and self.bootstrap < 20:

@@ -8,7 +8,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws import diagnostics
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import Form, form_named
-from scaling_jax.laws.objectives import HUBER_DELTA
+from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
@@ -22,14 +22,18 @@ class _Resampled:
 
 
 def fit_law(rows: Rows, law: str, options: Options) -> Fit:
-    """Summed Huber (delta 1e-3) on log loss, the global optimum, with bootstrap constants.
+    """The global optimum of the objective and constants refitted to its resamples.
 
     Raises:
-        InputError: an unknown law, or too few distinct rows to determine its constants.
+        InputError: an unknown law or objective, a constant that cannot be held, or rows that
+            cannot determine the law.
     """
-    form = form_named(law)
+    form, objective = form_named(law), objective_named(options.objective)
     _require_identifiable(rows, form)
-    point = fit_point(form, rows.variables, rows.loss)
+    _require_above_floor(rows, options)
+    point = fit_point(
+        form, rows.variables, rows.loss, rows.weight, objective=objective, fixed=options.fixed
+    )
     resampled = _resample(rows, form, point, options)
     return Fit(
         approach=3,
@@ -38,8 +42,10 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         level=options.level,
         count=options.count,
         objective={
-            "name": "huber on log loss",
-            "delta": HUBER_DELTA,
+            "name": objective.name,
+            "space": objective.space,
+            "delta": objective.delta,
+            "above": objective.above,
             "reduction": "sum",
             "value": point.value,
             "gradient_norm": point.gradient_norm,
@@ -58,15 +64,39 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
 
 
 def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Resampled:
-    noise_N = scaled_noise(point.residuals_N, len(form.names))
+    noise_N = scaled_noise(point.residuals_N, int(point.free_P.sum()))
     if options.bootstrap == 0:
         return _Resampled(None, noise_N)
     fitted_N = rows.loss * np.exp(-point.residuals_N)
     loss_BxN, weights_BxN = resamples(
-        options.resampling, rows.loss, fitted_N, noise_N, options.bootstrap, options.seed
+        options.resampling,
+        rows.loss,
+        fitted_N,
+        noise_N,
+        options.bootstrap,
+        options.seed,
+        rows.run_id,
     )
-    draws_BxP = refit_resamples(form, rows.variables, point, loss_BxN, weights_BxN)
+    draws_BxP = refit_resamples(
+        form,
+        rows.variables,
+        point,
+        loss_BxN,
+        weights_BxN * rows.weight,
+        objective=objective_named(options.objective),
+    )
     return _Resampled(draws_BxP, noise_N)
+
+
+def _require_above_floor(rows: Rows, options: Options) -> None:
+    floor = options.fixed.get("E")
+    if floor is not None and floor >= rows.loss.min():
+        worst = int(rows.loss.argmin())
+        raise InputError(
+            f"the floor E is held at {floor}, but the loss {rows.loss[worst]:.4g} at "
+            f"{rows.params[worst]:.3g} params and {rows.tokens[worst]:.3g} tokens is not above "
+            "it: hold it lower, or fit it"
+        )
 
 
 def _require_identifiable(rows: Rows, form: Form) -> None:

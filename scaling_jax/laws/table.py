@@ -24,7 +24,7 @@ PARAMS_COLUMN: dict[Count, str] = {
 }
 
 _REQUIRED = ("params", "tokens", "loss")
-_NUMERIC = (*_REQUIRED, *PARAMS_COLUMN.values(), "flops", "budget")
+_NUMERIC = (*_REQUIRED, *PARAMS_COLUMN.values(), "flops", "budget", "weight")
 
 # Rows of one budget lie this close together in FLOPs, and budgets farther apart than that.
 _BUDGET_GAP = 1.15
@@ -40,6 +40,7 @@ class Rows:
         tokens, loss, flops: as in the table; flops are 6 N D where it has none.
         budget: planned FLOPs of each row's IsoFLOP group; None where there are no groups.
         run_id: which run a row belongs to; None where the table does not say.
+        weight: how often each row counts; ones where the table does not say.
         dropped: reason -> number of rows.
         fingerprint: hash of the numbers.
     """
@@ -50,6 +51,7 @@ class Rows:
     flops: np.ndarray
     budget: np.ndarray | None
     run_id: np.ndarray | None
+    weight: np.ndarray
     dropped: dict[str, int]
     fingerprint: str
 
@@ -139,6 +141,9 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total") -> Rows:
         flops=flops,
         budget=budget,
         run_id=kept["run_id"].to_numpy(str) if "run_id" in kept else None,
+        weight=kept["weight"].fillna(1.0).to_numpy(np.float64)
+        if "weight" in kept
+        else np.ones(len(kept)),
         dropped=_tally(reasons),
         fingerprint=hashlib.sha256(np.stack([params, tokens, loss, flops]).tobytes()).hexdigest(),
     )

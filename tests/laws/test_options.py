@@ -1,0 +1,108 @@
+"""Objectives, held constants, weights and clusters of rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+
+from scaling_jax import laws
+from scaling_jax.errors import InputError
+from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.objectives import OBJECTIVES
+
+TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
+
+
+def study(noise=0.003, seed=0, repeats=1):
+    rng = np.random.default_rng(seed)
+    n = np.tile(np.geomspace(1e6, 1e9, 6), 4)
+    d = n * np.repeat([4.0, 12.0, 36.0, 108.0], 6)
+    loss = CHINCHILLA.loss(TRUTH, {"params": n, "tokens": d})
+    table = pd.DataFrame({"params": n, "tokens": d, "loss": loss})
+    table = pd.concat([table] * repeats, ignore_index=True)
+    return table.assign(loss=table["loss"] * np.exp(noise * rng.normal(size=len(table))))
+
+
+def penalty(r, objective):
+    size = np.minimum(np.abs(r), objective.delta)
+    side = np.where(r > 0, objective.above, 1.0)
+    return side * size * (np.abs(r) - size / 2)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_no_general_optimizer_finds_a_lower_value(name):
+    table, objective = study(), OBJECTIVES[name]
+    fit = laws.fit(table, objective=name, bootstrap=0)
+    values = {c: table[c].to_numpy() for c in ("params", "tokens")}
+    measured = table["loss"].to_numpy()
+
+    def value(theta):
+        predicted = CHINCHILLA.loss([*np.exp(theta[:3]), *theta[3:]], values)
+        logs = objective.space == "log"
+        r = np.log(predicted / measured) if logs else predicted - measured
+        return penalty(r, objective).sum()
+
+    best = np.array(
+        [*np.log(list(fit.params.values())[:3]), fit.params["alpha"], fit.params["beta"]]
+    )
+    assert value(best) == pytest.approx(fit.objective["value"], rel=1e-9)
+    scale = 1 / fit.objective["value"]
+    for start in (best, best + 0.01):
+        found = minimize(
+            lambda t: scale * value(t), start, method="Nelder-Mead", options={"maxfev": 4000}
+        )
+        assert found.fun >= 1 - 1e-7
+
+
+def test_the_lower_envelope_lies_below_the_middle():
+    table = study(noise=0.01)
+    middle, low = (laws.fit(table, objective=o, bootstrap=0) for o in ("huber", "lower-envelope"))
+    at = dict(params=1e8, tokens=2e9)
+    assert low.predict(**at).loss < middle.predict(**at).loss
+
+
+def test_a_held_floor_stays_and_the_rest_fits_around_it():
+    table = study()
+    free = laws.fit(table, bootstrap=0)
+    held = laws.fit(table, bootstrap=50, fixed={"E": 1.0})
+    assert held.params["E"] == pytest.approx(1.0)
+    assert held.intervals["E"] == pytest.approx((1.0, 1.0))
+    assert held.objective["value"] > free.objective["value"]
+    assert held.intervals["alpha"][0] < held.intervals["alpha"][1]
+    again = laws.fit(table, bootstrap=0, fixed={"E": free.params["E"], "beta": free.params["beta"]})
+    assert again.objective["value"] == pytest.approx(free.objective["value"], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "words"),
+    [
+        ({"A": 3.0}, "held"),
+        ({"gamma": 1.0}, "no 'gamma'"),
+        ({"E": 9.0}, "floor"),
+        ({"E": 0}, "E 0"),
+    ],
+)
+def test_what_cannot_be_held_is_refused(fixed, words):
+    with pytest.raises(InputError, match=words):
+        laws.fit(study(), fixed=fixed)
+
+
+def test_a_weight_counts_a_row_as_often():
+    table = study()
+    weight = 1.0 + (np.arange(len(table)) % 3 == 0)
+    weighted = laws.fit(table.assign(weight=weight), bootstrap=0)
+    written_out = pd.concat([table, table[weight == 2]], ignore_index=True)
+    assert weighted.params == pytest.approx(laws.fit(written_out, bootstrap=0).params, rel=1e-5)
+    with pytest.raises(InputError, match="weight"):
+        laws.fit(table.assign(weight=-1.0))
+
+
+def test_several_rows_of_a_run_widen_the_intervals():
+    table = study()
+    # Four rows a run that share its deviation carry the information of one.
+    copies = pd.concat([table.assign(run_id=table.index.astype(str))] * 4, ignore_index=True)
+    rows = laws.fit(copies, bootstrap=100).exponent_intervals["a"]
+    runs = laws.fit(copies, bootstrap=100, resampling="runs").exponent_intervals["a"]
+    assert runs[1] - runs[0] > 1.5 * (rows[1] - rows[0])
+    with pytest.raises(InputError, match="run_id"):
+        laws.fit(table, resampling="runs")
