@@ -198,3 +198,12 @@ def descend_resamples(
 def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
     """Objective of every start."""
     return jax.vmap(lambda theta: value_of(problem, theta, data))(theta_SxP)
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def examined(
+    problem: Problem, theta_P: jax.Array, data: Data
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Gradient, exact Hessian and the model's values at a point, compiled as one program."""
+    gradient_P, exact_PxP, _ = derivatives(problem, theta_P, data)
+    return gradient_P, exact_PxP, problem.model.log_loss(theta_P, data.inputs)
