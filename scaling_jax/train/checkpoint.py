@@ -14,6 +14,7 @@ class Checkpoints:
 
     def __init__(self, checkpointer: Any) -> None:
         self._checkpointer = checkpointer
+        self._newest = self.latest_step()
 
     def latest_step(self) -> int | None:
         """Step of the newest complete checkpoint, or None."""
@@ -21,8 +22,11 @@ class Checkpoints:
         return None if latest is None else latest.step
 
     def save(self, step: int, state: Any) -> None:
-        """Copy `state` off the device and write it in the background."""
-        self._checkpointer.save_async(step, state)
+        """Copy `state` off the device and write it in the background, once for each step."""
+        if step != self._newest:
+            # Unforced, Orbax leaves a checkpoint out while the one before is being written.
+            self._checkpointer.save_async(step, state, force=True)
+            self._newest = step
 
     def load(self, step: int, abstract_state: Any) -> Any:
         """Read the state back with the shardings of `abstract_state`."""

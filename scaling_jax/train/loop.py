@@ -87,7 +87,7 @@ class Loop:
                 self._save_or_stop()
         if pending:
             self._read(*pending)
-        if self.healthy and self._tools.checkpoints.latest_step() != self.step:
+        if self.healthy:
             self.save()
 
     def save(self) -> None:
