@@ -13,7 +13,7 @@ GRANULARITY = Form(
     ),
     exponents=("gamma", "alpha", "beta"),
     formula="L = c + (g / G^gamma + a) / N^alpha + b / D^beta",
-    source="Krajewski et al. 2024 (arXiv 2402.07871), equation 8 and Table 1",
+    source="Krajewski et al. 2024 (arXiv 2402.07871)",
     units={
         "granularity": "feed-forward width over an expert's width",
         **UNITS,

@@ -34,7 +34,7 @@ def _single(
 KAPLAN_PARAMS = _single(
     "params",
     "N",
-    "equation 1.1: trained to near convergence on ample data",
+    "section 1.2: trained to near convergence on ample data",
     "parameters without embeddings",
     {
         "kaplan-2020": _scaled(8.8e13, 0.076),
@@ -46,7 +46,7 @@ KAPLAN_PARAMS = _single(
 KAPLAN_TOKENS = _single(
     "tokens",
     "D",
-    "equation 1.2: a large model, stopped early",
+    "section 1.2: a large model, stopped early",
     "tokens",
     {"kaplan-2020": _scaled(5.4e13, 0.095)},
 )
@@ -54,7 +54,7 @@ KAPLAN_TOKENS = _single(
 KAPLAN_FLOPS = _single(
     "flops",
     "C",
-    "equation 1.3 for compute at batches far below critical; the trend of runs at a fixed batch",
+    "section 1.2: compute at batches far below critical, or the trend of runs at a fixed batch",
     "FLOPs without embeddings (the paper: PF-days)",
     {
         "kaplan-2020": _scaled(3.1e8 * PF_DAY, 0.050),
@@ -85,7 +85,7 @@ KAPLAN_CRITICAL_BATCH = Form(
     terms=(Term("B_star", {"loss": {"inverse_alpha_B": -1}}),),
     exponents=("inverse_alpha_B",),
     formula="B_crit = B_star / L^(1 / alpha_B)",
-    source=f"{_PAPER}, equations 1.4 and 5.3",
+    source=f"{_PAPER}, equation 5.3",
     response="batch_tokens",
     units={"loss": "nats per token", "batch_tokens": "tokens"},
     published={

@@ -14,7 +14,7 @@ LEARNING_RATE = Form(
     terms=(Term("eta", {"params": {"n": 1}, "tokens": {"d": 1}}),),
     exponents=("n", "d"),
     formula="peak LR = eta N^n D^d",
-    source=f"{_STEP_LAW}, equation 1",
+    source=_STEP_LAW,
     response="peak_lr",
     units={"params": "parameters", "tokens": "tokens", "peak_lr": "step size of Adam"},
     published={
@@ -30,7 +30,7 @@ BATCH_SIZE = Form(
     terms=(Term("b", {"params": {"n": 1}, "tokens": {"d": 1}}),),
     exponents=("n", "d"),
     formula="batch = b N^n D^d",
-    source=f"{_STEP_LAW}, equation 1",
+    source=_STEP_LAW,
     response="batch_tokens",
     units={"params": "parameters", "tokens": "tokens", "batch_tokens": "tokens"},
     published={
@@ -77,7 +77,7 @@ LEARNING_RATE_FLOPS = power_law(
     "learning-rate-flops",
     "flops",
     "peak_lr",
-    source=f"{_DEEPSEEK}, equation 1",
+    source=_DEEPSEEK,
     units={"flops": "FLOPs, attention included", "peak_lr": "step size of Adam"},
     published={"deepseek-2024": {"c": 0.3118, "p": -0.1250}},
 )
@@ -86,7 +86,7 @@ BATCH_SIZE_FLOPS = power_law(
     "batch-size-flops",
     "flops",
     "batch_tokens",
-    source=f"{_DEEPSEEK}, equation 1; {_KAPLAN}",
+    source=f"{_DEEPSEEK}; {_KAPLAN}",
     units={"flops": "FLOPs", "batch_tokens": "tokens"},
     published={
         "deepseek-2024": {"c": 0.2920, "p": 0.3271},

@@ -76,7 +76,7 @@ OVERTRAINING = Form(
     ),
     exponents=("eta",),
     formula="L = E + (a M^eta + b / M^eta) / C^eta, M = D / N",
-    source="Gadre et al. 2024 (arXiv 2403.08540), equation 4: alpha = beta = 2 eta, C = 6 N D",
+    source="Gadre et al. 2024 (arXiv 2403.08540): alpha = beta = 2 eta, C = 6 N D",
     units={"tokens_per_param": "tokens per parameter", "flops": "FLOPs", "loss": "nats per token"},
     # Of the loss on C4's evaluation split, by training corpus.
     published={
@@ -108,7 +108,7 @@ def saturating(variable: str, *, response: str = "loss", unit: str = "") -> Form
         terms=(FLOOR, Term("A", {variable: {"alpha": -1}})),
         exponents=("alpha",),
         formula=f"{response} = E + A / {variable}^alpha",
-        source="Henighan et al. 2020 (arXiv 2010.14701), equation 1.1, with A = x_0^alpha",
+        source="Henighan et al. 2020 (arXiv 2010.14701), with A = x_0^alpha",
         response=response,
         units={variable: unit, response: UNITS.get(response, "")},
         scales={"x_0": ("A", "alpha")},

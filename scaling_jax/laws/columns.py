@@ -1,0 +1,124 @@
+"""The columns of a table that a law reads, whatever the law."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.custom import CustomForm
+from scaling_jax.laws.forms import Form
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Table = Union["pd.DataFrame", Mapping[str, ArrayLike], os.PathLike, str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a law is fitted to, as float64.
+
+    Attributes:
+        values: variable -> column.
+        response_N: what the law predicts.
+        weights_N: how often each row counts.
+        n_dropped: runs left out because they are not over or only verify.
+    """
+
+    values: dict[str, np.ndarray]
+    response_N: np.ndarray
+    weights_N: np.ndarray
+    n_dropped: int
+
+
+def columns_of(form: Form | CustomForm, table: Table) -> Columns:
+    """The columns of `table` that `form` reads, checked.
+
+    Where the table lacks them, `flops` are 6 params tokens, `tokens_per_param` tokens over
+    params, and `batch_tokens` batch_size seq_len. Rows whose `status` is not `finished` and
+    those of the role `verification` are left out.
+
+    Raises:
+        InputError: no such file or column, columns of unequal length, no rows, or a cell that is
+            not a finite number, or not positive where it must be.
+    """
+    frame = _with_derived(_frame(table))
+    kept = _finished(frame)
+    if kept.empty:
+        raise InputError(f"none of the table's {len(frame)} rows can be fitted: give finished runs")
+    signed = form.signed if isinstance(form, CustomForm) else ()
+    values = {name: _numbers(kept, name, form.name, name in signed) for name in form.variables}
+    return Columns(
+        values=values,
+        response_N=_numbers(kept, form.response, form.name, form.response in signed),
+        weights_N=_numbers(kept, "weight", form.name) if "weight" in kept else np.ones(len(kept)),
+        n_dropped=len(frame) - len(kept),
+    )
+
+
+def _frame(table: Table) -> "pd.DataFrame":
+    import pandas as pd
+
+    if isinstance(table, pd.DataFrame):
+        return table
+    if isinstance(table, Mapping):
+        try:
+            return pd.DataFrame({name: np.atleast_1d(column) for name, column in table.items()})
+        except ValueError as error:
+            raise InputError(f"the columns do not make a table: {error}") from error
+    path = Path(table)
+    if not path.is_file() or path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{path} is not a .csv or .parquet file")
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a table: {error}") from error
+
+
+def _with_derived(frame: "pd.DataFrame") -> "pd.DataFrame":
+    made = {
+        "flops": ("params", "tokens", lambda n, d: 6.0 * n * d),
+        "tokens_per_param": ("params", "tokens", lambda n, d: d / n),
+        "batch_tokens": ("batch_size", "seq_len", lambda b, s: b * s),
+    }
+    new = {
+        name: of(frame[first], frame[second])
+        for name, (first, second, of) in made.items()
+        if name not in frame and {first, second}.issubset(frame.columns)
+    }
+    return frame.assign(**new)
+
+
+def _finished(frame: "pd.DataFrame") -> "pd.DataFrame":
+    keep = np.ones(len(frame), bool)
+    if "status" in frame:
+        keep &= frame["status"].to_numpy(str) == "finished"
+    if "role" in frame:
+        keep &= frame["role"].to_numpy(str) != "verification"
+    return frame[keep]
+
+
+def _numbers(
+    frame: "pd.DataFrame", column: str, law: str, may_be_signed: bool = False
+) -> np.ndarray:
+    import pandas as pd
+
+    if column not in frame:
+        raise InputError(
+            f"the law {law!r} needs the column {column!r}{suggestion(column, [*frame.columns])}"
+        )
+    numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
+    wrong = ~np.isfinite(numbers) | (numbers <= 0 if not may_be_signed else False)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"row {frame.index[row]}, column {column!r}: {frame[column].iloc[row]!r} is not a "
+            f"{'' if may_be_signed else 'positive '}finite number; correct the cell or remove "
+            "the row"
+        )
+    return numbers
