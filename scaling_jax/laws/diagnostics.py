@@ -97,7 +97,7 @@ def _floor(form: Form, rows: Rows, point: PointFit) -> str:
     values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
     for k, name in enumerate(form.coefficients):
         alone = np.array(
-            [theta[n] if n == name or n in form.exponents else 0.0 for n in form.names]
+            [0.0 if n in form.coefficients and n != name else theta[n] for n in form.names]
         )
         share = float(form.loss(alone, values)) / float(rows.loss.mean())
         if share < _FLOOR_SHARE:

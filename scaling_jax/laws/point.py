@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.precision import in_float64
 from scaling_jax.laws.search import global_optimum, padded
 
+if TYPE_CHECKING:
+    from scaling_jax.laws import solve
+
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
 _MOST_STARTS = 1600
+_OUTER_POWERS = (0.02, 2.0)
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,10 @@ def fit_point(
     import jax.numpy as jnp
 
     from scaling_jax.laws import solve
-    from scaling_jax.laws.sums import TermSum, closed_form_starts
+    from scaling_jax.laws.sums import closed_form_starts
 
-    problem = solve.Problem(TermSum(), objective or objective_named("huber"))
-    held = _held(form, fixed or {})
+    problem = _problem(form, objective)
+    held = _held(form, {**form.held, **(fixed or {})})
     logs = {name: np.log(np.asarray(values[name], np.float64)) for name in form.variables}
     centre = {name: float(log.mean()) for name, log in logs.items()}
     u_NxKxP = form.design({name: log - centre[name] for name, log in logs.items()})
@@ -76,8 +81,9 @@ def fit_point(
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     free_P = np.isnan(held).astype(np.float64)
     data = solve.Data(*map(jnp.asarray, (*padded(u_NxKxP, y_N, w_N), free_P)))
-    grid_SxQ = _exponent_grid(held[len(form.terms) :])
-    starts_SxP = np.asarray(closed_form_starts(grid_SxQ, data, n_terms=len(form.terms)))
+    grid_SxQ, outer = _start_grid(form, held), form.outer is not None
+    starts = closed_form_starts(grid_SxQ, data, n_terms=len(form.terms), outer=outer)
+    starts_SxP = np.asarray(starts)
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
     found = global_optimum(problem, starts_SxP, data)
     return PointFit(
@@ -107,15 +113,22 @@ def refit_resamples(
     import jax.numpy as jnp
 
     from scaling_jax.laws import solve
-    from scaling_jax.laws.sums import TermSum
 
-    problem = solve.Problem(TermSum(), objective or objective_named("huber"))
+    problem = _problem(form, objective)
     logs = {name: np.log(values[name]) - fitted.centre[name] for name in form.variables}
     u_NxKxP, y_NxB, w_NxB = padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
     y_BxN, w_BxN = y_NxB.T, w_NxB.T
     data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
     ends = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
     return form.constants(np.asarray(ends.theta_P), fitted.centre)
+
+
+def _problem(form: Form, objective: Objective | None) -> "solve.Problem":
+    from scaling_jax.laws import solve
+    from scaling_jax.laws.sums import PowerOfSum, TermSum
+
+    model = PowerOfSum() if form.outer else TermSum()
+    return solve.Problem(model, objective or objective_named("huber"))
 
 
 def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
@@ -130,14 +143,20 @@ def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
                 f"{name} multiplies powers of the variables and cannot be held: hold an exponent "
                 "or the floor"
             )
-        if k < len(form.terms) and not value > 0:
+        in_logs = k < len(form.terms) or name == form.outer
+        if in_logs and not value > 0:
             raise InputError(f"{name} {value} must be positive to be held")
-        held[k] = np.log(value) if k < len(form.terms) else value
+        held[k] = np.log(value) if in_logs else value
     return held
 
 
-def _exponent_grid(held_Q: np.ndarray) -> np.ndarray:
+def _start_grid(form: Form, held_P: np.ndarray) -> np.ndarray:
     """Combinations of exponents to start from; those held stand at their values."""
+    held_Q = held_P[len(form.terms) :]
     n_free = max(1, int(np.isnan(held_Q).sum()))
-    axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, max(2, int(_MOST_STARTS ** (1 / n_free))))
-    return np.array(list(itertools.product(*(axis if np.isnan(q) else [q] for q in held_Q))))
+    n_each = max(2, int(_MOST_STARTS ** (1 / n_free)))
+    axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, n_each)
+    axes = [axis if np.isnan(q) else np.array([q]) for q in held_Q]
+    if form.outer and np.isnan(held_Q[-1]):
+        axes[-1] = np.log(np.geomspace(*_OUTER_POWERS, n_each))
+    return np.array(list(itertools.product(*axes)))

@@ -32,17 +32,44 @@ class TermSum:
         return second_PxP - (slope_NxP * weight_N[:, None]).T @ slope_NxP
 
 
-@partial(jax.jit, static_argnames=("n_terms",))
-def closed_form_starts(grid_SxQ: jax.Array, data: Data, *, n_terms: int) -> jax.Array:
+@dataclass(frozen=True)
+class PowerOfSum:
+    """A `TermSum` raised to a power, whose logarithm is the last of `theta`.
+
+    Inputs are those of the sum, with a last column of zeros for the power.
+    """
+
+    def log_loss(self, theta_P: jax.Array, u_NxKxP: jax.Array) -> jax.Array:
+        """Log loss of every row: the power times the sum's logarithm."""
+        return jnp.exp(theta_P[-1]) * TermSum().log_loss(theta_P, u_NxKxP)
+
+    def slopes(self, theta_P: jax.Array, u_NxKxP: jax.Array) -> jax.Array:
+        """The sum's gradient times the power; in the power's logarithm, the log loss itself."""
+        slope_NxP = TermSum().slopes(theta_P, u_NxKxP)
+        return jnp.exp(theta_P[-1]) * slope_NxP.at[:, -1].set(TermSum().log_loss(theta_P, u_NxKxP))
+
+    def bend(self, theta_P: jax.Array, u_NxKxP: jax.Array, weight_N: jax.Array) -> jax.Array:
+        """Hessian: the sum's, bordered by the gradient in the power's logarithm."""
+        border_P = weight_N @ self.slopes(theta_P, u_NxKxP)
+        inner_PxP = jnp.exp(theta_P[-1]) * TermSum().bend(theta_P, u_NxKxP, weight_N)
+        return inner_PxP.at[-1, :].set(border_P).at[:, -1].set(border_P)
+
+
+@partial(jax.jit, static_argnames=("n_terms", "outer"))
+def closed_form_starts(
+    grid_SxQ: jax.Array, data: Data, *, n_terms: int, outer: bool = False
+) -> jax.Array:
     """Starts `theta_SxP` from exponents: the coefficients solve least squares of relative errors.
 
     Every subset of terms is solved for, and the best one whose coefficients are all positive is
-    kept; terms left out start at a thousandth of the mean loss.
+    kept; terms left out start at a thousandth of the mean loss. With an outer power, the last of
+    each row of the grid is its logarithm, and the sum is fitted to the loss without it.
     """
-    u_NxKxP, loss_N = data.inputs, jnp.exp(data.y_N)
+    u_NxKxP = data.inputs
     subsets_MxK = jnp.asarray(_subsets(n_terms))
 
     def start(exponents_Q: jax.Array) -> jax.Array:
+        loss_N = jnp.exp(data.y_N / jnp.exp(exponents_Q[-1]) if outer else data.y_N)
         zeros_K = jnp.zeros(n_terms)
         log_terms_NxK = u_NxKxP @ jnp.concatenate([zeros_K, exponents_Q])
         # Columns are brought to unit size, or exponents far from zero would overflow the solve.

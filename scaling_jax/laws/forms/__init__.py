@@ -1,10 +1,11 @@
-"""The laws of the literature that are sums of power-law terms, by name."""
+"""The laws of the literature that are sums of power-law terms, or powers of such sums, by name."""
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.forms.experts import GRANULARITY as GRANULARITY
 from scaling_jax.laws.forms.experts import SPARSITY as SPARSITY
 from scaling_jax.laws.forms.form import Form as Form
 from scaling_jax.laws.forms.form import Term as Term
+from scaling_jax.laws.forms.kaplan import KAPLAN as KAPLAN
 from scaling_jax.laws.forms.kaplan import KAPLAN_CRITICAL_BATCH as KAPLAN_CRITICAL_BATCH
 from scaling_jax.laws.forms.kaplan import KAPLAN_FLOPS as KAPLAN_FLOPS
 from scaling_jax.laws.forms.kaplan import KAPLAN_PARAMS as KAPLAN_PARAMS
@@ -32,6 +33,7 @@ _ALL = (
     saturating("params", unit="parameters"),
     saturating("tokens", unit="tokens"),
     saturating("flops", unit="FLOPs"),
+    KAPLAN,
     KAPLAN_PARAMS,
     KAPLAN_TOKENS,
     KAPLAN_FLOPS,

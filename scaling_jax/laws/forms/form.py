@@ -3,7 +3,8 @@
 A law is `response = sum_k coefficient_k * prod_j variable_j ** power_kj`, where each power is a
 signed sum of the law's exponents. In logarithms every term is linear in
 `theta = (log coefficients, exponents)`, so the logarithm of the response is a log-sum-exp of
-linear functions: its gradient and Hessian are closed forms, the same for every law.
+linear functions: its gradient and Hessian are closed forms, the same for every law. The sum
+may be raised to an outer power besides, which multiplies the log-sum-exp.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,9 @@ class Form:
         response: the column that the law predicts.
         units: column -> its unit, the response among them.
         published: where constants were published -> their names and values.
+        outer: name of the power that the whole sum is raised to; None for 1. Its logarithm is the
+            last of `theta`.
+        held: constants that the form itself fixes.
         scales: constant of the paper -> (coefficient A, exponent alpha) of this form, where the
             paper writes `(X_c / X)^alpha` for `A / X^alpha`.
     """
@@ -55,6 +59,8 @@ class Form:
     units: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    outer: str | None = None
+    held: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def coefficients(self) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ class Form:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all constants in the order of `theta`."""
-        return (*self.coefficients, *self.exponents)
+        return (*self.coefficients, *self.exponents, *((self.outer,) if self.outer else ()))
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -113,6 +119,8 @@ class Form:
         exponents = theta_P[..., n_terms:]
         logs = theta_P[..., :n_terms] - exponents @ shift_KxP[:, n_terms:].T
         with np.errstate(over="ignore"):
+            if self.outer:
+                exponents = np.concatenate([exponents[..., :-1], np.exp(exponents[..., -1:])], -1)
             return np.concatenate([np.exp(logs), exponents], axis=-1)
 
     def loss(self, constants_P: np.ndarray, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
@@ -138,4 +146,4 @@ class Form:
                 )
                 log_term = log_term + power * np.log(values[variable])
             total = total + np.exp(log_term)
-        return total
+        return total ** constants_P[..., -1] if self.outer else total

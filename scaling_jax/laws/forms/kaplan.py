@@ -80,6 +80,27 @@ KAPLAN_PARAMS_STEPS = Form(
     scales={"N_c": ("A", "alpha_N"), "S_c": ("B", "alpha_S")},
 )
 
+KAPLAN = Form(
+    name="kaplan",
+    terms=(
+        Term("A", {"params": {"rho": -1}}),
+        Term("B", {"tokens": {"beta": -1}}),
+    ),
+    exponents=("rho", "beta"),
+    outer="alpha_D",
+    held={"beta": 1.0},
+    formula="L = [(N_c / N)^(alpha_N / alpha_D) + D_c / D]^alpha_D = (A / N^rho + B / D)^alpha_D",
+    source=f"{_PAPER}, equation 1.5 and Table 2; alpha_N = rho alpha_D",
+    frontier=("rho", "beta", "A", "B"),
+    units=UNITS,
+    published={
+        "kaplan-2020": dict(
+            A=6.4e13 ** (0.076 / 0.103), B=1.8e13, rho=0.076 / 0.103, beta=1.0, alpha_D=0.103
+        ),
+    },
+    scales={"N_c": ("A", "rho"), "D_c": ("B", "beta")},
+)
+
 KAPLAN_CRITICAL_BATCH = Form(
     name="kaplan-critical-batch",
     terms=(Term("B_star", {"loss": {"inverse_alpha_B": -1}}),),
