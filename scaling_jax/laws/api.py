@@ -37,7 +37,8 @@ def fit(
         table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
             known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
-        law: the law of approach 3.
+        law: the law of approach 3; `auto` takes the one that best predicts larger runs from
+            smaller ones.
         bootstrap: resamples behind the intervals; 0 fits the point alone.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.

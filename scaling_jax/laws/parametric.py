@@ -12,7 +12,10 @@ from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.selection import choose_law
 from scaling_jax.laws.table import Rows
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,13 @@ class _Resampled:
 def fit_law(rows: Rows, law: str, options: Options) -> Fit:
     """The global optimum of the objective and constants refitted to its resamples.
 
+    `auto` takes the law that best predicts larger runs from smaller ones.
+
     Raises:
         InputError: an unknown law or objective, a constant that cannot be held, or rows that
             cannot determine the law.
     """
+    law, chosen = choose_law(rows, options) if law == AUTO else (law, "")
     form, objective = form_named(law), objective_named(options.objective)
     _require_identifiable(rows, form)
     _require_above_floor(rows, options)
@@ -54,7 +60,10 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         },
         n_points=len(rows),
         n_dropped=rows.dropped,
-        diagnostics=diagnostics.of_law(form, rows, point, resampled.draws_BxP),
+        diagnostics=(
+            *((chosen,) if chosen else ()),
+            *diagnostics.of_law(form, rows, point, resampled.draws_BxP),
+        ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=float(rows.flops.max()),
         provenance=options.provenance(rows),

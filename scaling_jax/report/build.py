@@ -19,12 +19,17 @@ BEYOND = 10.0
 
 
 def build_report(
-    store: Store, *, target_flops: float | None = None, bootstrap: int = 1000, seed: int = 0
+    store: Store,
+    *,
+    target_flops: float | None = None,
+    law: str = "chinchilla",
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> ReportData:
     """Everything a report shows of `store`, with whichever of the three approaches its runs allow.
 
     The budget asked about is `target_flops`; by default that of the verification run, or else
-    ten times the largest budget.
+    ten times the largest budget. `law` is that of approach 3.
 
     Raises:
         InputError: a store without runs, or a target that is not positive and finite.
@@ -32,7 +37,7 @@ def build_report(
     records, loss_curves = collect(store), curves(store)
     if records.empty:
         raise InputError(f"{store.directory} holds no runs: nothing to report")
-    fits, refused = fit_all(records, loss_curves, bootstrap=bootstrap, seed=seed)
+    fits, refused = fit_all(records, loss_curves, law=law, bootstrap=bootstrap, seed=seed)
     verification = verify(records, fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
@@ -55,7 +60,12 @@ def build_report(
 
 
 def fit_all(
-    records: "pd.DataFrame", loss_curves: "pd.DataFrame", *, bootstrap: int = 1000, seed: int = 0
+    records: "pd.DataFrame",
+    loss_curves: "pd.DataFrame",
+    *,
+    law: str = "chinchilla",
+    bootstrap: int = 1000,
+    seed: int = 0,
 ) -> "tuple[dict[int, Fit], dict[int, str]]":
     """Fits by approach, and why the others were refused."""
     from scaling_jax import laws
@@ -67,6 +77,7 @@ def fit_all(
             fits[approach] = laws.fit(
                 records,
                 approach=approach,
+                law=law,
                 bootstrap=bootstrap,
                 seed=seed,
                 curves=loss_curves if approach == 1 else None,
