@@ -21,6 +21,11 @@ _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
 _MOST_STARTS = 1600
 _OUTER_POWERS = (0.02, 2.0)
 
+# With more exponents than this a grid is too coarse in each: a low-discrepancy sequence, of a
+# power of two points, tells them apart better.
+_MOST_AXES = 3
+_SCATTERED = 2048
+
 
 @dataclass(frozen=True)
 class PointFit:
@@ -154,9 +159,21 @@ def _start_grid(form: Form, held_P: np.ndarray) -> np.ndarray:
     """Combinations of exponents to start from; those held stand at their values."""
     held_Q = held_P[len(form.terms) :]
     n_free = max(1, int(np.isnan(held_Q).sum()))
+    if n_free > _MOST_AXES and not form.outer:
+        return _scattered_grid(held_Q)
     n_each = max(2, int(_MOST_STARTS ** (1 / n_free)))
     axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, n_each)
     axes = [axis if np.isnan(q) else np.array([q]) for q in held_Q]
     if form.outer and np.isnan(held_Q[-1]):
         axes[-1] = np.log(np.geomspace(*_OUTER_POWERS, n_each))
     return np.array(list(itertools.product(*axes)))
+
+
+def _scattered_grid(held_Q: np.ndarray) -> np.ndarray:
+    from scipy.stats import qmc
+
+    free_Q = np.isnan(held_Q)
+    unit_SxF = qmc.Sobol(int(free_Q.sum()), rng=0).random(_SCATTERED)
+    grid_SxQ = np.tile(held_Q, (_SCATTERED, 1))
+    grid_SxQ[:, free_Q] = _LEAST_EXPONENT * (_MOST_EXPONENT / _LEAST_EXPONENT) ** unit_SxF
+    return grid_SxQ
