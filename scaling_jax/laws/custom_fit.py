@@ -197,7 +197,8 @@ def _law_named(name: str) -> Form | CustomForm:
 
 def _require_enough(form: Form | CustomForm, columns: Columns, fixed: Mapping[str, float]) -> None:
     distinct = len(np.unique(np.stack(list(columns.values.values())), axis=1).T)
-    n_free = len(set(form.names) - set(fixed))
+    held = {*fixed, *(form.held if isinstance(form, Form) else ())}
+    n_free = len(set(form.names) - held)
     if distinct <= n_free:
         raise InputError(
             f"{distinct} distinct rows cannot determine {n_free} constants of {form.name!r}: give "

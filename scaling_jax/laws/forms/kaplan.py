@@ -97,6 +97,9 @@ KAPLAN = Form(
         "kaplan-2020": dict(
             A=6.4e13 ** (0.076 / 0.103), B=1.8e13, rho=0.076 / 0.103, beta=1.0, alpha_D=0.103
         ),
+        "shehper": dict(
+            A=1.32e14 ** (0.076 / 0.122), B=1.22e12, rho=0.076 / 0.122, beta=1.0, alpha_D=0.122
+        ),
     },
     scales={"N_c": ("A", "rho"), "D_c": ("B", "beta")},
 )

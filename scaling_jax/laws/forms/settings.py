@@ -115,6 +115,7 @@ OPTIMAL_TOKENS = power_law(
     units={"flops": "FLOPs", "tokens": "tokens"},
     published={
         "kaplan-2020": _of_pf_days(2e10, 0.27),
+        # So rounded that 3.8e25 FLOPs come to 10e12 tokens, where the paper has 16.55e12.
         "llama-3": {"c": 0.29, "p": 0.53},
         "deepseek-2024": {"c": 5.8316, "p": 0.4757},
     },

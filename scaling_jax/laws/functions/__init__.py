@@ -8,11 +8,9 @@ from scaling_jax.laws.functions.experts import ROUTED as ROUTED
 from scaling_jax.laws.functions.experts import effective_params as effective_params
 from scaling_jax.laws.functions.experts import saturated_experts as saturated_experts
 from scaling_jax.laws.functions.size_and_data import DATA_CONSTRAINED as DATA_CONSTRAINED
-from scaling_jax.laws.functions.size_and_data import KAPLAN_PARAMS_TOKENS as KAPLAN_PARAMS_TOKENS
 from scaling_jax.laws.functions.size_and_data import broken as broken
 
 _ALL = (
-    KAPLAN_PARAMS_TOKENS,
     DATA_CONSTRAINED,
     ROUTED,
     JOINT_EXPERTS,

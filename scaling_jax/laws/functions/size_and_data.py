@@ -13,33 +13,6 @@ Values = Mapping[str, jax.Array]
 _LOSS = {"loss": "nats per token"}
 
 
-def _kaplan(p: Values, v: Values) -> jax.Array:
-    size = p["alpha_N"] / p["alpha_D"] * jnp.log(p["N_c"] / v["params"])
-    data = jnp.log(p["D_c"] / v["tokens"])
-    return jnp.exp(p["alpha_D"] * jnp.logaddexp(size, data))
-
-
-KAPLAN_PARAMS_TOKENS = CustomForm(
-    name="kaplan-params-tokens",
-    function=_kaplan,
-    parameters=(
-        Parameter("alpha_N", 0.02, 0.5),
-        Parameter("alpha_D", 0.02, 0.5),
-        Parameter("N_c", 1e8, 1e17),
-        Parameter("D_c", 1e8, 1e17),
-    ),
-    variables=("params", "tokens"),
-    formula="L = ((N_c / N)^(alpha_N / alpha_D) + D_c / D)^alpha_D",
-    source="Kaplan et al. 2020 (arXiv 2001.08361), equation 1.5 and Table 2",
-    units={"params": "parameters without embeddings", "tokens": "unique tokens", **_LOSS},
-    published={
-        "kaplan-2020": dict(alpha_N=0.076, alpha_D=0.103, N_c=6.4e13, D_c=1.8e13),
-        # github.com/shehper/scaling_laws, models up to 6.3 million parameters.
-        "shehper": dict(alpha_N=0.076, alpha_D=0.122, N_c=1.32e14, D_c=1.22e12),
-    },
-)
-
-
 def _worth(surplus: jax.Array, decay: jax.Array) -> jax.Array:
     """What `surplus` repeats are worth in fresh ones: at most `decay`."""
     return -decay * jnp.expm1(-surplus / decay)
