@@ -1,6 +1,5 @@
-"""`fit` and `predict`: laws from a table of losses, and what they say."""
+"""`fit`: laws from a table of losses."""
 
-import dataclasses
 import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,19 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from scaling_jax.cli.arguments import Count, Json, check_output, optional, replacing
-from scaling_jax.cli.fit_text import describe_fit, describe_optimum, describe_prediction
+from scaling_jax.cli.fit_text import describe_fit
 from scaling_jax.cli.output import print_json, remark
-from scaling_jax.errors import InputError
+from scaling_jax.cli.predicting import load_fit
+from scaling_jax.cli.predicting import predict as predict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import Fit
 
+_load = load_fit
 Level = Annotated[
     float, tyro.conf.arg(metavar="P", help="share of the bootstrap that an interval holds")
 ]
-Flops = Annotated[float | None, optional("a compute budget: what to train with it", "C")]
 
 
 def fit(
@@ -81,33 +81,6 @@ def fit(
         print(describe_fit(fitted))
 
 
-def predict(
-    fit: Annotated[
-        Path, tyro.conf.Positional, tyro.conf.arg(metavar="fit.json", help="what fit --out wrote")
-    ],
-    /,
-    *,
-    flops: Flops = None,
-    params: Annotated[float | None, optional("a model's parameters, with --tokens", "N")] = None,
-    tokens: Annotated[float | None, optional("its training tokens, with --params", "D")] = None,
-    json: Json = False,
-) -> None:
-    """Predict the optimum at a budget (--flops), or a model's loss (--params and --tokens)."""
-    fitted = _load(fit)
-    if flops is not None and params is None and tokens is None:
-        optimum = fitted.optimal(flops)
-        answer, text = dataclasses.asdict(optimum), describe_optimum(fitted, optimum)
-    elif flops is None and params is not None and tokens is not None:
-        prediction = fitted.predict(params=params, tokens=tokens)
-        answer, text = dataclasses.asdict(prediction), describe_prediction(fitted, prediction)
-    else:
-        raise InputError("give either --flops C, or --params N and --tokens D")
-    if json:
-        print_json({**answer, "level": fitted.level, "count": fitted.count})
-    else:
-        print(text)
-
-
 def _read(path: Path, approach: int) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
     """Records, and for approach 1 the curves, of a store; a file is left for the laws to read."""
     if not path.is_dir():
@@ -116,20 +89,6 @@ def _read(path: Path, approach: int) -> "tuple[pd.DataFrame | Path, pd.DataFrame
 
     store = study.Store.open(path)
     return study.collect(store), study.curves(store) if approach == 1 else None
-
-
-def _load(path: Path) -> "Fit":
-    from scaling_jax import laws
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"cannot read {path}: {reason}; write one with fit --out") from error
-    try:
-        return laws.Fit.from_json(text)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _without_draws(fitted: "Fit") -> dict[str, Any]:

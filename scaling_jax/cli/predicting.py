@@ -1,0 +1,209 @@
+"""`predict`: what a fitted law recommends for a budget, and the loss it expects of a run."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from scaling_jax.cli import predict_text
+from scaling_jax.cli.arguments import Json, optional
+from scaling_jax.cli.fit_text import describe_optimum, describe_prediction
+from scaling_jax.cli.output import print_json
+from scaling_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Demand, Fit, SizeRange
+
+# Shares of the optimum's compute for which the range of sizes is shown.
+EXTRA_COMPUTE = (0.05, 0.1, 0.2)
+
+Number = float | None
+
+
+def predict(
+    fit: Annotated[
+        Path, tyro.conf.Positional, tyro.conf.arg(metavar="fit.json", help="what fit --out wrote")
+    ],
+    /,
+    *,
+    flops: Annotated[Number, optional("a compute budget: what to train with it", "C")] = None,
+    params: Annotated[Number, optional("a model's parameters, with --tokens", "N")] = None,
+    tokens: Annotated[Number, optional("its training tokens, with --params", "D")] = None,
+    inference_tokens: Annotated[
+        Number, optional("tokens served in the model's lifetime, of prompts and generated", "T")
+    ] = None,
+    prefill_tokens: Annotated[
+        Number, optional("instead of --inference-tokens: those of prompts", "T")
+    ] = None,
+    decode_tokens: Annotated[Number, optional("and those generated", "T")] = None,
+    prefill_utilization: Annotated[
+        Number, optional("share of the peak when reading prompts (default: as in training)", "U")
+    ] = None,
+    decode_utilization: Annotated[
+        Number, optional("share of the peak when generating (default: as in training)", "U")
+    ] = None,
+    unique_tokens: Annotated[
+        Number, optional("how many different tokens there are: more are repeats", "U")
+    ] = None,
+    hardware: Annotated[
+        str | None, optional("chip whose hours are told: h100, v5p, cpu, ...", "NAME")
+    ] = None,
+    chips: Annotated[int | None, optional("how many train together (default: 1)", "K")] = None,
+    utilization: Annotated[
+        Number, optional("share of the peak in training (default: 0.4)", "U")
+    ] = None,
+    price: Annotated[Number, optional("of a chip-hour, in any currency", "P")] = None,
+    json: Json = False,
+) -> None:
+    """Predict the optimum at a budget (--flops), or a model's loss (--params and --tokens).
+
+    With a budget: which sizes cost little more, what changes when the model is served or unique
+    tokens run out, and what training takes in time and money.
+    """
+    fitted = load_fit(fit)
+    demand = _demand(
+        inference_tokens,
+        prefill_tokens,
+        decode_tokens,
+        utilizations=(utilization, prefill_utilization, decode_utilization),
+    )
+    if hardware is None:
+        _refuse_without("--hardware NAME", {"--chips": chips, "--price": price})
+        if prefill_utilization is None and decode_utilization is None:
+            _refuse_without("--hardware NAME", {"--utilization": utilization})
+    if flops is not None and params is None and tokens is None:
+        answers = _at_budget(fitted, flops, demand, unique_tokens)
+    elif flops is None and params is not None and tokens is not None:
+        extras = {"--unique-tokens": unique_tokens, "served tokens": demand}
+        _refuse_without("--flops C, the budget they are weighed at,", extras)
+        prediction = fitted.predict(params=params, tokens=tokens)
+        text = describe_prediction(fitted, prediction)
+        answers = [(dataclasses.asdict(prediction), text)]
+        flops = 6 * params * tokens
+    else:
+        raise InputError("give either --flops C, or --params N and --tokens D")
+    if hardware is not None:
+        answers.append(_cost(flops, hardware, chips, utilization, price))
+    if json:
+        merged = {key: value for answer, _ in answers for key, value in answer.items()}
+        print_json({**merged, "level": fitted.level, "count": fitted.count})
+    else:
+        print("\n\n".join(text for _, text in answers))
+
+
+Answer = tuple[dict[str, Any], str]
+
+
+def _at_budget(
+    fitted: "Fit", flops: float, demand: "Demand | None", unique_tokens: Number
+) -> list[Answer]:
+    """The optimum and what else was asked about it, each as plain data and in words."""
+    from scaling_jax import laws
+
+    optimum = fitted.optimal(flops)
+    answers = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum))]
+    ranges = _size_ranges(fitted)
+    if ranges:
+        told = {"sizes": [dataclasses.asdict(entry) for entry in ranges]}
+        answers.append((told, predict_text.describe_sizes(optimum, ranges)))
+    if demand is not None:
+        same_loss = laws.cheapest_served(fitted, demand, training_flops=flops)
+        budget = flops * demand.training.per_flop
+        same_budget = laws.best_served(fitted, demand, budget=budget)
+        told_served = {
+            "same_loss": dataclasses.asdict(same_loss),
+            "same_budget": dataclasses.asdict(same_budget),
+        }
+        text = predict_text.describe_served(fitted.level, demand, same_loss, same_budget)
+        answers.append(({"served": told_served}, text))
+    if unique_tokens is not None:
+        best = laws.repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
+        text = predict_text.describe_repeated(fitted.level, best)
+        answers.append(({"repeated": dataclasses.asdict(best)}, text))
+    return answers
+
+
+def _size_ranges(fitted: "Fit") -> "list[SizeRange]":
+    """Sizes near the optimum; none for a law that does not say what they cost."""
+    from scaling_jax import laws
+    from scaling_jax.laws.surface import surface_of
+
+    try:
+        surface = surface_of(fitted)
+    except InputError:
+        return []
+    return [laws.size_range(surface, extra) for extra in EXTRA_COMPUTE]
+
+
+def _demand(
+    both: Number,
+    prefill: Number,
+    decode: Number,
+    *,
+    utilizations: tuple[Number, Number, Number],
+) -> "Demand | None":
+    """What is served, if anything was said of it; costs are FLOPs unless utilizations differ."""
+    from scaling_jax import hardware
+    from scaling_jax.laws import Demand, Rate
+
+    training, *phases = utilizations
+    if both is None and prefill is None and decode is None:
+        options = dict(zip(("--prefill-utilization", "--decode-utilization"), phases, strict=True))
+        _refuse_without("--inference-tokens T, or --prefill-tokens and --decode-tokens,", options)
+        return None
+    if both is not None and (prefill is not None or decode is not None):
+        raise InputError(
+            f"--inference-tokens {both:g} already counts prompts and generated tokens: give "
+            "either it or --prefill-tokens and --decode-tokens"
+        )
+    if both is not None and phases != [None, None]:
+        raise InputError(
+            f"--inference-tokens {both:g} does not tell prompts from generated tokens, which "
+            "utilizations are of: give --prefill-tokens and --decode-tokens"
+        )
+    served = (both or prefill or 0.0, decode or 0.0)
+    if phases == [None, None]:
+        return Demand(*served)
+    usual = hardware.TYPICAL_UTILIZATION if training is None else training
+    return Demand(*served, Rate(usual), *(Rate(usual if u is None else u) for u in phases))
+
+
+def _cost(flops: float, name: str, chips: int | None, utilization: Number, price: Number) -> Answer:
+    from scaling_jax import hardware, laws
+
+    chip = hardware.chip(name)
+    cost = laws.training_cost(
+        flops,
+        peak_flops=chip.peak_flops("bfloat16"),
+        utilization=hardware.TYPICAL_UTILIZATION if utilization is None else utilization,
+        chips=1 if chips is None else chips,
+        price_per_chip_hour=price,
+    )
+    told = {"hardware": chip.name, **dataclasses.asdict(cost)}
+    return {"cost": told}, predict_text.describe_cost(chip.name, cost)
+
+
+def _refuse_without(needed: str, options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name} needs {needed} too")
+
+
+def load_fit(path: Path) -> "Fit":
+    """The fit in a file.
+
+    Raises:
+        InputError: a file that cannot be read, or holds no fit.
+    """
+    from scaling_jax import laws
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"cannot read {path}: {reason}; write one with fit --out") from error
+    try:
+        return laws.Fit.from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

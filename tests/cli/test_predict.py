@@ -1,0 +1,157 @@
+"""What `predict` says of a budget beyond its optimum."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling_jax import laws
+
+BUDGET = 1.6e14
+
+
+@pytest.fixture
+def fit(cli: Callable, table: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "fit.json"
+    assert cli("fit", table, "--bootstrap", 20, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture
+def fitted(fit: Path) -> laws.Fit:
+    return laws.Fit.from_json(fit.read_text())
+
+
+@pytest.fixture
+def minima(cli: Callable, table: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "minima.json"
+    assert cli("fit", table, "--approach", 2, "--bootstrap", 0, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture
+def predict(cli: Callable, fit: Path) -> Callable:
+    def ask(*options: object) -> tuple[dict, str]:
+        words = cli("predict", fit, "--flops", BUDGET, *options)
+        assert (words.code, words.err) == (0, "")
+        return cli("predict", fit, "--flops", BUDGET, *options, "--json").json, words.out
+
+    return ask
+
+
+def test_sizes_that_cost_little_more(predict: Callable, fitted: laws.Fit) -> None:
+    told, words = predict()
+    assert [entry["extra"] for entry in told["sizes"]] == [0.05, 0.1, 0.2]
+    for entry in told["sizes"]:
+        expected = laws.size_range(fitted, entry["extra"])
+        assert entry["smallest"]["value"] == expected.smallest.value
+        assert entry["largest"]["interval"] == list(expected.largest.interval)
+    assert told["params"] == fitted.optimal(BUDGET).params
+    for share in ("5 %", "10 %", "20 %"):
+        assert f"{share} more compute: N" in words
+    assert not {"served", "repeated", "cost"} & set(told)
+
+
+def test_a_fit_without_losses_has_its_optimum_alone(cli: Callable, minima: Path) -> None:
+    told = cli("predict", minima, "--flops", BUDGET, "--json").json
+    assert told["params"] > 0
+    assert "sizes" not in told
+    for options in (("--inference-tokens", 1e9), ("--unique-tokens", 1e6)):
+        code, out, err = cli("predict", minima, "--flops", BUDGET, *options)
+        assert (code, out) == (2, "")
+        assert "approach 3" in err
+
+
+def test_serving(predict: Callable, fitted: laws.Fit) -> None:
+    told, words = predict("--inference-tokens", 1e9)
+    expected = laws.cheapest_served(fitted, laws.Demand(1e9), training_flops=BUDGET)
+    assert told["served"]["same_loss"]["params"]["value"] == expected.params.value
+    assert told["served"]["same_loss"]["loss"]["value"] == pytest.approx(told["loss"])
+    budget = told["served"]["same_budget"]
+    assert budget["cost"]["value"] == pytest.approx(BUDGET)
+    assert budget["loss"]["value"] > told["loss"]
+    assert "To serve 1 B tokens, at the same loss:" in words
+    assert f"saves {100 * expected.saving.value:.3g} %" in words
+
+
+def test_serving_in_phases(predict: Callable, fitted: laws.Fit) -> None:
+    tokens = ("--prefill-tokens", 2e8, "--decode-tokens", 8e8)
+    alike, _ = predict(*tokens)
+    together, _ = predict("--inference-tokens", 1e9)
+    # Adding two counts up may round differently.
+    assert alike["served"]["same_loss"]["params"]["value"] == pytest.approx(
+        together["served"]["same_loss"]["params"]["value"], rel=1e-9
+    )
+    shares = ("--utilization", 0.5, "--prefill-utilization", 0.4, "--decode-utilization", 0.01)
+    told, words = predict(*tokens, *shares)
+    rates = [laws.Rate(share) for share in (0.5, 0.4, 0.01)]
+    expected = laws.cheapest_served(fitted, laws.Demand(2e8, 8e8, *rates), training_flops=BUDGET)
+    assert told["served"]["same_loss"]["params"]["value"] == expected.params.value
+    assert told["served"]["same_budget"]["cost"]["value"] == pytest.approx(BUDGET / 0.5)
+    assert "training 50 %, prompts 40 %, generating 1 %" in words
+    # A phase of which nothing is said runs as training does.
+    told, words = predict(*tokens, "--decode-utilization", 0.01)
+    assert "training 40 %, prompts 40 %, generating 1 %" in words
+
+
+def test_unique_tokens(predict: Callable, fitted: laws.Fit) -> None:
+    optimum = fitted.optimal(BUDGET)
+    told, words = predict("--unique-tokens", optimum.tokens / 20)
+    expected = laws.repeated_optimum(fitted, flops=BUDGET, unique_tokens=optimum.tokens / 20)
+    assert told["repeated"]["epochs"]["value"] == expected.epochs.value > 1
+    assert "epochs" in words
+    assert "from below, not from above" in words
+    told, words = predict("--unique-tokens", optimum.tokens * 2)
+    assert told["repeated"]["epochs"]["value"] == pytest.approx(0.5)
+    assert "none has to be repeated: the optimum reads 50 % of them" in words
+
+
+def test_time_and_money(predict: Callable, cli: Callable, fit: Path) -> None:
+    told, words = predict("--hardware", "h100", "--chips", 8, "--utilization", 0.5, "--price", 2.5)
+    chip_hours = BUDGET / (989e12 * 0.5) / 3600
+    assert told["cost"]["hardware"] == "h100"
+    assert told["cost"]["chip_hours"] == pytest.approx(chip_hours)
+    assert told["cost"]["hours"] == pytest.approx(chip_hours / 8)
+    assert told["cost"]["price"] == pytest.approx(2.5 * chip_hours)
+    for part in ("8 chips of h100", "9.89e+14 FLOP/s", "50 % of it assumed", "2.5 per chip-hour"):
+        assert part in words
+    plain, words = predict("--hardware", "h100")
+    assert plain["cost"]["utilization"] == 0.4
+    assert plain["cost"]["price"] is None
+    assert "price" not in words
+    run = cli("predict", fit, "--params", 1e6, "--tokens", 2e7, "--hardware", "h100", "--json").json
+    assert run["cost"]["flops"] == 6 * 1e6 * 2e7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--price", 2), "--hardware"),
+        (("--chips", 2), "--hardware"),
+        (("--utilization", 0.5), "--hardware"),
+        (("--inference-tokens", 1e9, "--utilization", 0.5), "--hardware"),
+        (("--hardware", "h10"), "h100"),
+        (("--hardware", "h100", "--utilization", 40), "0.4"),
+        (("--hardware", "h100", "--chips", 0), "at least 1"),
+        (("--hardware", "h100", "--price", -1), "negative"),
+        (("--decode-utilization", 0.1), "--decode-tokens"),
+        (("--inference-tokens", 1e9, "--decode-tokens", 1e9), "either it or"),
+        (("--inference-tokens", 1e9, "--decode-utilization", 0.1), "--prefill-tokens"),
+        (("--inference-tokens", -5), "-5"),
+        (("--unique-tokens", 0), "unique_tokens 0"),
+    ],
+)
+def test_options_that_do_not_fit_together(
+    cli: Callable, fit: Path, options: tuple, words: str
+) -> None:
+    code, out, err = cli("predict", fit, "--flops", BUDGET, *options)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+@pytest.mark.parametrize("option", ["--unique-tokens", "--inference-tokens"])
+def test_what_is_weighed_at_a_budget_needs_one(cli: Callable, fit: Path, option: str) -> None:
+    code, out, err = cli("predict", fit, "--params", 1e6, "--tokens", 2e7, option, 1e8)
+    assert (code, out) == (2, "")
+    assert "--flops" in err
