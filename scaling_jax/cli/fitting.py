@@ -11,6 +11,7 @@ from scaling_jax.cli.fit_text import describe_fit
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.cli.predicting import load_fit
 from scaling_jax.cli.predicting import predict as predict
+from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Fit
 
 _load = load_fit
+Curve = Literal["parabola", "window", "akima"]
+Resampling = Literal["rows", "residuals", "runs"]
 Level = Annotated[
     float, tyro.conf.arg(metavar="P", help="share of the bootstrap that an interval holds")
 ]
@@ -42,8 +45,39 @@ def fit(
         ),
     ] = 3,
     law: Annotated[
-        str, tyro.conf.arg(metavar="NAME", help="the formula that approach 3 fits")
+        str,
+        tyro.conf.arg(
+            metavar="NAME",
+            help="the formula that approach 3 fits, such as chinchilla, chinchilla-tied or kaplan; "
+            "auto takes the one that best predicts larger runs from smaller ones",
+        ),
     ] = "chinchilla",
+    objective: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME",
+            help="what approach 3 minimizes: huber (delta 1e-3 on log loss, summed), log-squares, "
+            "squares, or lower-envelope",
+        ),
+    ] = "huber",
+    hold: Annotated[
+        tuple[str, ...],
+        optional("constants of the law to hold rather than fit, such as E=1.69", "NAME=VALUE"),
+    ] = (),
+    curve: Annotated[
+        Curve, tyro.conf.arg(help="what approach 2 puts through the runs of each budget")
+    ] = "parabola",
+    corrected: Annotated[
+        bool,
+        optional("take out of approach 2 the bias its curves have on the fitted law"),
+    ] = False,
+    resampling: Annotated[
+        Resampling,
+        tyro.conf.arg(
+            help="what the bootstrap of approach 3 draws: rows, residuals of the fit, or whole "
+            "runs, for tables with several rows of one run"
+        ),
+    ] = "rows",
     bootstrap: Annotated[
         int, tyro.conf.arg(metavar="K", help="refits for the intervals; 0 fits the point alone")
     ] = 1000,
@@ -70,6 +104,11 @@ def fit(
         count=count,
         seed=seed,
         curves=curves,
+        objective=objective,
+        fixed=_held(hold),
+        curve=curve,
+        corrected=corrected,
+        resampling=resampling,
     )
     if out is not None:
         with replacing(out) as temporary:
@@ -79,6 +118,17 @@ def fit(
         print_json(_without_draws(fitted))
     else:
         print(describe_fit(fitted))
+
+
+def _held(pairs: tuple[str, ...]) -> dict[str, float]:
+    held = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            held[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"--hold {pair}: write NAME=NUMBER, such as E=1.69") from error
+    return held
 
 
 def _read(path: Path, approach: int) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":

@@ -44,6 +44,9 @@ def report(
         float | None,
         optional("the budget asked about (default: 10 times the largest)", "C"),
     ] = None,
+    law: Annotated[
+        str, tyro.conf.arg(metavar="NAME", help="the formula that approach 3 fits, as for fit")
+    ] = "chinchilla",
 ) -> None:
     """Write one self-contained page: the answer, the figures and every run."""
     from scaling_jax.report import write_report
@@ -51,7 +54,7 @@ def report(
     from scaling_jax.study import Store
 
     check_output(out, (".html",))
-    data = build_report(Store.open(directory), target_flops=flops)
+    data = build_report(Store.open(directory), target_flops=flops, law=law)
     try:
         write_report(data, out)
     except OSError as error:

@@ -44,7 +44,7 @@ def of_biases(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
     if np.abs(percent).max() < _SMALL_BIAS:
         return ()
     drift = percent.max() - percent.min()
-    done = "which was taken out" if corrected else "which `corrected` would take out"
+    done = "which was taken out" if corrected else "which the correction would take out"
     drifting = f", drifting by {drift:.1f} points across budgets" if drift > _SMALL_BIAS else ""
     return (
         f"On the law fitted to these runs, this estimate of N_opt is off by {percent.mean():+.1f} %"

@@ -12,7 +12,9 @@ from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import fit_point
 from scaling_jax.laws.table import Rows
 
-CANDIDATES = ("chinchilla", "chinchilla-tied", "kaplan")
+# None is a special case of another: choosing the narrower of two nested laws by a hair would
+# hide what the wider one does not know.
+CANDIDATES = ("chinchilla", "kaplan")
 
 # Cutoffs leave at least this many rows beyond the constants below, and one budget above.
 _SPARE_ROWS = 3

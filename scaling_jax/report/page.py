@@ -68,6 +68,7 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         approaches=tables.approach_rows(data),
         law=tables.law_rows(data.parametric),
         law_name=data.parametric.law if data.parametric else "",
+        law_formula=tables.law_formula(data.parametric),
         runs=tables.run_rows(data),
         run_columns=tables.RUN_COLUMNS,
         diagnostics=tables.diagnostics(data),

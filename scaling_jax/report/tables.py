@@ -79,6 +79,16 @@ def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
     )
 
 
+def law_formula(fit: "Fit | None") -> str:
+    """The fitted law written out, and where it comes from."""
+    from scaling_jax.laws import FORMS
+
+    if fit is None or fit.law not in FORMS:
+        return ""
+    form = FORMS[fit.law]
+    return f"{form.formula}. {form.source}."
+
+
 def time_rows(seconds: Mapping[str, float]) -> tuple[tuple[str, str, float], ...]:
     """What took how long, longest first, with its share of the total in percent."""
     total = sum(seconds.values()) or 1.0
