@@ -85,7 +85,8 @@ class Loop:
                 self._read(*pending)
                 pending = None
                 self._save_or_stop()
-        if pending:
+        # After a non-finite loss the dispatch still pending trained on a ruined state.
+        if pending and self.healthy:
             self._read(*pending)
         if self.healthy:
             self.save()

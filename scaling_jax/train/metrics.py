@@ -38,7 +38,7 @@ class MetricsLog:
         """Record one row per step; the last one also goes to TensorBoard."""
         self._unwritten += [json.dumps(_finite(row)) for row in rows]
         for name, value in rows[-1].items():
-            if name != "step" and value is not None:
+            if name != "step" and value is not None and math.isfinite(value):
                 self._writer.add_scalar(name, value, rows[-1]["step"])
 
     def flush(self) -> None:

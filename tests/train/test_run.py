@@ -29,7 +29,11 @@ def one_device():
 def start(config, directory, cache):
     path = directory.parent / f"{directory.name}.json"
     path.write_text(config.to_json())
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "XLA_FLAGS": "",
+        "JAX_PLATFORMS": "cpu",
+        "SCALING_JAX_CACHE": str(cache),
+    }
     command = [sys.executable, str(SCRIPT), str(path), str(directory), str(cache)]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -46,36 +50,47 @@ def curve(directory):
     return [(row["step"], row["loss"]) for row in read_metrics(epath.Path(directory))]
 
 
+def saved(directory):
+    """The newest step with a whole checkpoint, 0 for none."""
+    names = [path.name for path in (directory / "checkpoints").glob("*")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def wait_for_another_save(directory, process):
+    """Return when a checkpoint beyond those there is begun, or the process has ended."""
+    before = set((directory / "checkpoints").glob("*"))
+    while set((directory / "checkpoints").glob("*")) <= before and process.poll() is None:
+        time.sleep(0.01)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_killed_at_random_moments_a_run_ends_as_if_never_stopped(text, cache, tmp_path):
-    config = small_run(text, steps=600)
+    config = small_run(text, steps=1200)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    began = time.monotonic()
     process = start(config, whole, cache)
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    duration = time.monotonic() - began
 
-    rng, kills, resumed_from = random.Random(0), 0, set()
+    rng, resumed_from = random.Random(0), []
     while read_result(epath.Path(killed)) is None:
+        resumed_from.append(saved(killed))
         process = start(config, killed, cache)
-        try:
-            # Kills fall anywhere: before the first step, mid-save, after the last step.
-            delay = rng.uniform(0.2, 1.0) * duration if kills < 6 else None
-            output, _ = process.communicate(timeout=delay)
-            assert process.returncode == 0, output
-        except subprocess.TimeoutExpired:
+        if len(resumed_from) <= 4:
+            # Kills fall anywhere: before the first step, between saves, amid one, after the last.
+            wait_for_another_save(killed, process)
+            time.sleep(rng.uniform(0, 0.2))
             process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            resumed_from.add(len(curve(killed)))
-    assert kills >= 1
+        output, _ = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), output
+    assert len(resumed_from) > 1
+    assert resumed_from == sorted(resumed_from)
+    assert max(resumed_from) > 0
     assert curve(killed) == curve(whole)
-    assert [step for step, _ in curve(killed)] == list(range(1, 601))
+    assert [step for step, _ in curve(killed)] == list(range(1, 1201))
     a, b = read_result(epath.Path(killed)), read_result(epath.Path(whole))
     assert (a.loss, a.loss_stderr, a.train_loss) == (b.loss, b.loss_stderr, b.train_loss)
     (step_a, params_a), (step_b, params_b) = final_params(killed), final_params(whole)
-    assert step_a == step_b == 600
+    assert step_a == step_b == 1200
     jax.tree.map(np.testing.assert_array_equal, params_a, params_b)
 
 

@@ -10,7 +10,9 @@ from scaling_jax.errors import InputError
 from scaling_jax.train.mesh import batch_sharding, check_batch, make_mesh
 from scaling_jax.train.programs import programs
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_loss, make_step
+from scaling_jax.train.step import ModelSpec, make_loss, make_step
+
+ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
 
 VARIANTS = {
     "default": {},
@@ -38,11 +40,14 @@ def losses_on(mesh, config, n_dispatches=3):
     return np.array(curve)
 
 
-@pytest.mark.parametrize("fsdp", [1, 4, 8])
-@pytest.mark.parametrize("variant", VARIANTS)
+# Replicated, split over both axes and split over one; each compiles for a while.
+@pytest.mark.parametrize(
+    ("variant", "fsdp"),
+    [("default", 1), ("default", 8), ("everything_else", 4), ("everything_else", 8)],
+)
 def test_eight_devices_give_the_losses_of_one(text, variant, fsdp):
     config = small_run(text, shape=VARIANTS[variant])
-    alone = losses_on(make_mesh(devices=jax.devices()[:1]), config)
+    alone = losses_on(ONE_DEVICE, config)
     together = losses_on(make_mesh(fsdp=fsdp), config)
     # Sums are taken in another order: a few float32 ulps a step, amplified by 48 updates.
     np.testing.assert_allclose(together, alone, rtol=2e-4)
@@ -58,11 +63,11 @@ def test_fsdp_splits_the_parameters_over_the_devices(text):
 def test_one_update_is_clipped_adamw(text):
     config = small_run(text, optimizer={"clip_norm": 0.5, "weight_decay": 0.2, "peak_lr": 1e-2})
     spec = ModelSpec(config.shape, config.optimizer, "float32", scan_layers=False)
-    state = init_state(spec, jax.random.key(0))
+    state = programs(small_run(text), ONE_DEVICE, 1).init(jax.random.key(0))
     tokens = np.random.default_rng(0).integers(0, 256, (8, 33), np.int32)
     loss_B = make_loss(spec)
-    grads = jax.grad(lambda p: loss_B(p, tokens).mean())(state["params"])
-    new, metrics = make_step(spec)(state, jnp.asarray(tokens), Horizon.of(config))
+    grads = jax.jit(jax.grad(lambda p: loss_B(p, tokens).mean()))(state["params"])
+    new, metrics = jax.jit(make_step(spec))(state, jnp.asarray(tokens), Horizon.of(config))
 
     norm = np.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(grads)))
     assert float(metrics.grad_norm) == pytest.approx(norm, rel=1e-4)
@@ -79,8 +84,7 @@ def test_one_update_is_clipped_adamw(text):
 
 def test_a_dispatch_takes_only_the_steps_it_is_told_to(text):
     config = small_run(text)
-    mesh = make_mesh(devices=jax.devices()[:1])
-    compiled = programs(config, mesh, 1)
+    compiled = programs(config, ONE_DEVICE, 1)
     k = compiled.steps_per_dispatch
     tokens = np.random.default_rng(0).integers(0, 256, (k, 8, 33), np.int32)
     state = compiled.init(jax.random.key(0))
@@ -91,9 +95,8 @@ def test_a_dispatch_takes_only_the_steps_it_is_told_to(text):
 
 
 def test_runs_that_differ_in_the_horizon_share_programs(text):
-    mesh = make_mesh(devices=jax.devices()[:1])
     short, long = small_run(text, steps=30), small_run(text, steps=60, optimizer={"peak_lr": 1e-3})
-    assert programs(short, mesh, 1) is programs(long, mesh, 1)
+    assert programs(short, ONE_DEVICE, 1) is programs(long, ONE_DEVICE, 1)
 
 
 def test_a_mesh_or_batch_that_does_not_divide_is_refused():

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from scaling_jax.config import RunConfig
-from scaling_jax.train import Preempted, train_run
+from scaling_jax.train import Preempted, train_run, use_compilation_cache
 
 if __name__ == "__main__":
+    use_compilation_cache()
     config = RunConfig.from_json(Path(sys.argv[1]).read_text())
     try:
         train_run(config, sys.argv[2], cache_dir=sys.argv[3], checkpoint_seconds=0.1)
