@@ -110,6 +110,11 @@ def _require_above_floor(rows: Rows, options: Options) -> None:
 
 def _require_identifiable(rows: Rows, form: Form) -> None:
     """Refuse what no optimizer can answer: fewer rows than constants, a variable held fixed."""
+    if form.response != "loss" or not set(form.variables) <= set(rows.variables):
+        raise InputError(
+            f"the law {form.name!r} gives {form.response} from {', '.join(form.variables)}, and "
+            "this fit is of losses by params and tokens: use laws.fit_custom"
+        )
     distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
     if distinct <= len(form.names):
         raise InputError(
