@@ -15,12 +15,11 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
 from scaling_jax.study.design import PlannedRun
+from scaling_jax.study.lock import hold, is_held
 from scaling_jax.study.study import Study
 from scaling_jax.train import Result, read_result
 
 FORMAT = 1
-
-_GLANCE_SECONDS = 1.0
 
 State = Literal["planned", "running", "finished", "diverged", "failed"]
 
@@ -54,26 +53,15 @@ class StoredRun:
         result = self.result
         if result is not None:
             return result.status
-        if _is_locked(self.directory):
+        if is_held(self.directory):
             return "running"
         return "failed" if self.failure is not None else "planned"
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
         """Hold the run, so that no other process trains it; False if another one does."""
-        import filelock
-
-        lock = filelock.FileLock(os.fspath(self.directory / ".lock"))
-        try:
-            # Whoever looks at the run's state holds the lock for a moment.
-            lock.acquire(timeout=_GLANCE_SECONDS)
-        except filelock.Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with hold(self.directory) as mine:
+            yield mine
 
     def fail(self, reason: str | None) -> None:
         """Record why an attempt failed; None clears it."""
@@ -218,18 +206,3 @@ def refuse_unwritable(root: epath.Path) -> None:
         raise InputError(f"cannot write to {root}: {above} is a file; choose another root")
     if not os.access(above, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {root}: {above} is not writable; choose another root")
-
-
-def _is_locked(directory: epath.Path) -> bool:
-    import filelock
-
-    path = Path(os.fspath(directory / ".lock"))
-    if not path.exists():
-        return False
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return True
-    lock.release()
-    return False
