@@ -62,6 +62,10 @@ def train_runs(
     is one worker to a core on a CPU, which is the fastest for models that fit, and one in all
     on an accelerator.
 
+    A run's losses depend on the CPU threads that train it, in about the sixth digit, because
+    sums are taken in another order; for the same threads they are the same, bit for bit,
+    whatever the number of workers.
+
     Raises:
         InputError: bad input, or several workers on an accelerator.
         Preempted: asked to stop; the runs under way are saved.
