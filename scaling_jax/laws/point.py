@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
 _MOST_STARTS = 1600
 _OUTER_POWERS = (0.02, 2.0)
+# Shares of the least loss, for the floor of a law whose floor stands outside a power.
+_FLOORS = (0.01, 0.3, 0.6, 0.9)
 
 # With more exponents than this a grid is too coarse in each: a low-discrepancy sequence, of a
 # power of two points, tells them apart better.
@@ -86,8 +88,15 @@ def fit_point(
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     free_P = np.isnan(held).astype(np.float64)
     data = solve.Data(*map(jnp.asarray, (*padded(u_NxKxP, y_N, w_N), free_P)))
-    grid_SxQ, outer = _start_grid(form, held), form.outer is not None
-    starts = closed_form_starts(grid_SxQ, data, n_terms=len(form.terms), outer=outer)
+    grid_SxQ, floor_S = _with_floors(form, _start_grid(form, held), np.exp(y_N.min()))
+    starts = closed_form_starts(
+        grid_SxQ,
+        data,
+        n_terms=len(form.terms),
+        outer=form.outer is not None,
+        outside=form.outside,
+        floor_S=floor_S,
+    )
     starts_SxP = np.asarray(starts)
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
     found = global_optimum(problem, starts_SxP, data)
@@ -128,12 +137,17 @@ def refit_resamples(
     return form.constants(np.asarray(ends.theta_P), fitted.centre)
 
 
-def _problem(form: Form, objective: Objective | None) -> "solve.Problem":
-    from scaling_jax.laws import solve
+def model_of(form: Form) -> "solve.Model":
+    """The solver's model of a form: a sum of terms, or a power of one."""
     from scaling_jax.laws.sums import PowerOfSum, TermSum
 
-    model = PowerOfSum() if form.outer else TermSum()
-    return solve.Problem(model, objective or objective_named("huber"))
+    return PowerOfSum(form.outside) if form.outer else TermSum()
+
+
+def _problem(form: Form, objective: Objective | None) -> "solve.Problem":
+    from scaling_jax.laws import solve
+
+    return solve.Problem(model_of(form), objective or objective_named("huber"))
 
 
 def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
@@ -153,6 +167,16 @@ def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
             raise InputError(f"{name} {value} must be positive to be held")
         held[k] = np.log(value) if in_logs else value
     return held
+
+
+def _with_floors(
+    form: Form, grid_SxQ: np.ndarray, least_loss: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The grid once for each floor to start from, where a form has terms outside a power."""
+    if not form.outside:
+        return grid_SxQ, np.zeros(len(grid_SxQ))
+    repeated = np.repeat(grid_SxQ, len(_FLOORS), axis=0)
+    return repeated, np.tile(np.array(_FLOORS) * least_loss, len(grid_SxQ))
 
 
 def _start_grid(form: Form, held_P: np.ndarray) -> np.ndarray:

@@ -14,10 +14,10 @@ from scaling_jax.laws.table import Rows
 
 # None is a special case of another: choosing the narrower of two nested laws by a hair would
 # hide what the wider one does not know.
-CANDIDATES = ("chinchilla", "kaplan")
+CANDIDATES = ("chinchilla", "kaplan-floor")
 
-# Cutoffs leave at least this many rows beyond the constants below, and one budget above.
-_SPARE_ROWS = 3
+# Below a cutoff stand at least this many rows to a constant, above it at least one budget.
+_ROWS_PER_CONSTANT = 2
 _MOST_CUTOFFS = 4
 
 
@@ -56,7 +56,7 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
         InputError: an unknown law, or too few runs below or above every cutoff.
     """
     forms = [form_named(name) for name in laws]
-    need = max(len(form.names) for form in forms) + _SPARE_ROWS
+    need = _ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
     cutoffs = _cutoffs(rows, need)
     if not cutoffs:
         raise InputError(

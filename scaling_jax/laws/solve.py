@@ -195,6 +195,19 @@ def descend_resamples(
 
 
 @partial(jax.jit, static_argnames=("problem",))
+def descend_to_targets(
+    problem: Problem, theta_P: jax.Array, data: Data, target_S: jax.Array, weight: float
+) -> Optimum:
+    """Descend from one start with the last row pulled to each target by `weight`."""
+
+    def one(target: jax.Array) -> Optimum:
+        y_N, w_N = data.y_N.at[-1].set(target), data.w_N.at[-1].set(weight)
+        return _descend(problem, theta_P, data._replace(y_N=y_N, w_N=w_N), jnp.int32(MAX_STEPS))
+
+    return jax.vmap(one)(target_S)
+
+
+@partial(jax.jit, static_argnames=("problem",))
 def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
     """Objective of every start."""
     return jax.vmap(lambda theta: value_of(problem, theta, data))(theta_SxP)

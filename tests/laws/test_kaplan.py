@@ -1,5 +1,7 @@
 """Kaplan's joint law: a power of a sum, fitted like the sums themselves."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,9 @@ from scipy.optimize import minimize
 
 from scaling_jax import laws
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.forms import KAPLAN
+from scaling_jax.laws.forms import KAPLAN, KAPLAN_FLOOR
 from scaling_jax.laws.point import fit_point
+from scaling_jax.laws.sums import PowerOfSum
 
 PUBLISHED = KAPLAN.ordered(KAPLAN.published["kaplan-2020"])
 
@@ -80,3 +83,38 @@ def test_predictions_have_intervals_and_survive_storage():
     assert made.law_interval[0] < truth < made.law_interval[1]
     assert laws.Fit.from_json(fit.to_json()).predict(params=1e10, tokens=1e11) == made
     assert fit.intervals["beta"] == (1.0, 1.0)
+
+
+FLOORED = np.array([0.9, *PUBLISHED])
+
+
+def test_a_floor_stands_outside_the_power():
+    values = {"params": 1e8, "tokens": 1e10}
+    assert KAPLAN_FLOOR.loss(FLOORED, values) == pytest.approx(0.9 + KAPLAN.loss(PUBLISHED, values))
+
+
+def test_noise_free_losses_with_a_floor_give_back_the_law():
+    table = study()
+    fit = laws.fit(table.assign(loss=table["loss"] + 0.9), law="kaplan-floor", bootstrap=0)
+    np.testing.assert_allclose(list(fit.params.values()), FLOORED, rtol=1e-3)
+    without = laws.fit(table, law="kaplan-floor", bootstrap=0)
+    at = dict(params=1e11, tokens=1e12)
+    assert without.predict(**at).loss == pytest.approx(
+        laws.fit(table, law="kaplan", bootstrap=0).predict(**at).loss, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("outside", [0, 1])
+def test_derivatives_of_the_model_are_those_of_its_value(outside):
+    rng = np.random.default_rng(0)
+    n_terms = 2 + outside
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        u = rng.normal(size=(7, n_terms, n_terms + 3))
+        u[..., -1] = 0
+        u[:, :outside, n_terms:] = 0
+        theta, weight = jnp.asarray(rng.normal(size=n_terms + 3)), jnp.asarray(rng.normal(size=7))
+        model, u = PowerOfSum(outside), jnp.asarray(u)
+        slopes = jax.jacfwd(model.log_loss)(theta, u)
+        np.testing.assert_allclose(model.slopes(theta, u), slopes, rtol=1e-9, atol=1e-12)
+        bend = jax.hessian(lambda t: weight @ model.log_loss(t, u))(theta)
+        np.testing.assert_allclose(model.bend(theta, u, weight), bend, rtol=1e-8, atol=1e-10)

@@ -13,7 +13,7 @@ from scaling_jax.laws.table import checked, usable_rows
 
 TRUTHS = {
     "chinchilla": (CHINCHILLA, np.array([1.8, 480.0, 2100.0, 0.5, 0.37])),
-    "kaplan": (KAPLAN, KAPLAN.ordered(KAPLAN.published["kaplan-2020"])),
+    "kaplan-floor": (KAPLAN, KAPLAN.ordered(KAPLAN.published["kaplan-2020"])),
 }
 OPTIONS = Options(bootstrap=0, level=0.9, count="total", seed=0, resampling="rows")
 
@@ -55,13 +55,13 @@ def test_held_out_runs_have_no_say_in_their_own_prediction():
 
 
 def test_errors_are_signed_and_ranked():
-    tests = backtest(usable_rows(checked(study("kaplan"))), CANDIDATES, OPTIONS)
+    tests = backtest(usable_rows(checked(study("kaplan-floor"))), CANDIDATES, OPTIONS)
     assert [t.rms for t in tests] == sorted(t.rms for t in tests)
-    assert tests[0].law == "kaplan"
+    assert tests[0].law == "kaplan-floor"
     # A floor where there is none makes every larger run better than predicted.
     assert {t.law: t.bias for t in tests}["chinchilla"] < 0
 
 
 def test_too_few_budgets_to_hold_any_out_is_refused():
     with pytest.raises(InputError, match="name a law"):
-        laws.fit(study("kaplan", budgets=2), law="auto")
+        laws.fit(study("kaplan-floor", budgets=2), law="auto")

@@ -7,6 +7,7 @@ from scaling_jax.laws.forms.form import Form as Form
 from scaling_jax.laws.forms.form import Term as Term
 from scaling_jax.laws.forms.kaplan import KAPLAN as KAPLAN
 from scaling_jax.laws.forms.kaplan import KAPLAN_CRITICAL_BATCH as KAPLAN_CRITICAL_BATCH
+from scaling_jax.laws.forms.kaplan import KAPLAN_FLOOR as KAPLAN_FLOOR
 from scaling_jax.laws.forms.kaplan import KAPLAN_FLOPS as KAPLAN_FLOPS
 from scaling_jax.laws.forms.kaplan import KAPLAN_PARAMS as KAPLAN_PARAMS
 from scaling_jax.laws.forms.kaplan import KAPLAN_PARAMS_STEPS as KAPLAN_PARAMS_STEPS
@@ -34,6 +35,7 @@ _ALL = (
     saturating("tokens", unit="tokens"),
     saturating("flops", unit="FLOPs"),
     KAPLAN,
+    KAPLAN_FLOOR,
     KAPLAN_PARAMS,
     KAPLAN_TOKENS,
     KAPLAN_FLOPS,

@@ -42,8 +42,9 @@ class Form:
         response: the column that the law predicts.
         units: column -> its unit, the response among them.
         published: where constants were published -> their names and values.
-        outer: name of the power that the whole sum is raised to; None for 1. Its logarithm is the
-            last of `theta`.
+        outer: name of the power that the sum is raised to; None for 1. Its logarithm is the last
+            of `theta`.
+        outside: how many of the first terms are added after that power rather than before.
         held: constants that the form itself fixes.
         scales: constant of the paper -> (coefficient A, exponent alpha) of this form, where the
             paper writes `(X_c / X)^alpha` for `A / X^alpha`.
@@ -60,6 +61,7 @@ class Form:
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     outer: str | None = None
+    outside: int = 0
     held: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -135,7 +137,7 @@ class Form:
                     f"the law {self.name!r} needs {name!r}{suggestion(name, [*values])}"
                 )
         constants_P = np.asarray(constants_P, np.float64)
-        total = np.zeros(())
+        added, total = np.zeros(()), np.zeros(())
         for k, term in enumerate(self.terms):
             with np.errstate(divide="ignore"):
                 log_term = np.log(constants_P[..., k])
@@ -145,5 +147,8 @@ class Form:
                     for name, sign in exponents.items()
                 )
                 log_term = log_term + power * np.log(values[variable])
-            total = total + np.exp(log_term)
-        return total ** constants_P[..., -1] if self.outer else total
+            if k < self.outside:
+                added = added + np.exp(log_term)
+            else:
+                total = total + np.exp(log_term)
+        return added + (total ** constants_P[..., -1] if self.outer else total)

@@ -6,7 +6,7 @@ PF-days; here it is in FLOPs.
 """
 
 from scaling_jax.laws.forms.form import Form, Term
-from scaling_jax.laws.forms.size_and_data import UNITS
+from scaling_jax.laws.forms.size_and_data import FLOOR, UNITS
 
 PF_DAY = 1e15 * 24 * 3600
 _PAPER = "Kaplan et al. 2020 (arXiv 2001.08361)"
@@ -102,6 +102,20 @@ KAPLAN = Form(
         ),
     },
     scales={"N_c": ("A", "rho"), "D_c": ("B", "beta")},
+)
+
+KAPLAN_FLOOR = Form(
+    name="kaplan-floor",
+    terms=(FLOOR, *KAPLAN.terms),
+    exponents=KAPLAN.exponents,
+    outer=KAPLAN.outer,
+    outside=1,
+    held=KAPLAN.held,
+    formula=f"L = E + {KAPLAN.formula.removeprefix('L = ')}",
+    source=f"{KAPLAN.source}; with the irreducible loss of Henighan et al. 2020 (arXiv 2010.14701)",
+    frontier=KAPLAN.frontier,
+    units=UNITS,
+    scales=KAPLAN.scales,
 )
 
 KAPLAN_CRITICAL_BATCH = Form(
