@@ -29,10 +29,14 @@ from scaling_jax.laws.inference import best_served as best_served
 from scaling_jax.laws.inference import cheapest_served as cheapest_served
 from scaling_jax.laws.multiplier import ComputeMultiplier as ComputeMultiplier
 from scaling_jax.laws.multiplier import compute_multiplier as compute_multiplier
+from scaling_jax.laws.profile import Profile as Profile
+from scaling_jax.laws.profile import profile as profile
 from scaling_jax.laws.repeats import Decay as Decay
 from scaling_jax.laws.repeats import RepeatedOptimum as RepeatedOptimum
 from scaling_jax.laws.repeats import repeated_loss as repeated_loss
 from scaling_jax.laws.repeats import repeated_optimum as repeated_optimum
+from scaling_jax.laws.selection import Backtest as Backtest
+from scaling_jax.laws.selection import backtest as backtest
 from scaling_jax.laws.surface import Estimate as Estimate
 from scaling_jax.laws.surface import Surface as Surface
 from scaling_jax.laws.table import read_table as read_table
