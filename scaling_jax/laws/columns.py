@@ -1,7 +1,7 @@
 """The columns of a table that a law reads, whatever the law."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Table = Union["pd.DataFrame", Mapping[str, ArrayLike], os.PathLike, str]
+
+# Columns that follow from two others.
+_DERIVED: dict[str, tuple[str, str, Callable[[np.ndarray, np.ndarray], np.ndarray]]] = {
+    "flops": ("params", "tokens", lambda n, d: 6 * n * d),
+    "tokens_per_param": ("params", "tokens", lambda n, d: d / n),
+    "batch_tokens": ("batch_size", "seq_len", lambda b, s: b * s),
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ def columns_of(form: Form | CustomForm, table: Table) -> Columns:
         InputError: no such file or column, columns of unequal length, no rows, or a cell that is
             not a finite number, or not positive where it must be.
     """
-    frame = _with_derived(_frame(table))
+    frame = _frame(table)
     kept = _finished(frame)
     if kept.empty:
         raise InputError(f"none of the table's {len(frame)} rows can be fitted: give finished runs")
@@ -80,20 +87,6 @@ def _frame(table: Table) -> "pd.DataFrame":
         raise InputError(f"{path} is not a table: {error}") from error
 
 
-def _with_derived(frame: "pd.DataFrame") -> "pd.DataFrame":
-    made = {
-        "flops": ("params", "tokens", lambda n, d: 6.0 * n * d),
-        "tokens_per_param": ("params", "tokens", lambda n, d: d / n),
-        "batch_tokens": ("batch_size", "seq_len", lambda b, s: b * s),
-    }
-    new = {
-        name: of(frame[first], frame[second])
-        for name, (first, second, of) in made.items()
-        if name not in frame and {first, second}.issubset(frame.columns)
-    }
-    return frame.assign(**new)
-
-
 def _finished(frame: "pd.DataFrame") -> "pd.DataFrame":
     keep = np.ones(len(frame), bool)
     if "status" in frame:
@@ -106,14 +99,21 @@ def _finished(frame: "pd.DataFrame") -> "pd.DataFrame":
 def _numbers(
     frame: "pd.DataFrame", column: str, law: str, may_be_signed: bool = False
 ) -> np.ndarray:
+    if column in frame:
+        return _checked(frame, column, may_be_signed)
+    if column in _DERIVED and set(_DERIVED[column][:2]).issubset(frame.columns):
+        first, second, of = _DERIVED[column]
+        return of(_checked(frame, first), _checked(frame, second))
+    raise InputError(
+        f"the law {law!r} needs the column {column!r}{suggestion(column, [*frame.columns])}"
+    )
+
+
+def _checked(frame: "pd.DataFrame", column: str, may_be_signed: bool = False) -> np.ndarray:
     import pandas as pd
 
-    if column not in frame:
-        raise InputError(
-            f"the law {law!r} needs the column {column!r}{suggestion(column, [*frame.columns])}"
-        )
     numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
-    wrong = ~np.isfinite(numbers) | (numbers <= 0 if not may_be_signed else False)
+    wrong = ~np.isfinite(numbers) | ((numbers <= 0) & (not may_be_signed))
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(

@@ -50,7 +50,13 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
 
     from scaling_jax.laws import solve
 
-    tried_SxP = _lowest(starts_SxP, solve.values_at(problem, starts_SxP, data), _TRIED)
+    start_values_S = np.asarray(solve.values_at(problem, starts_SxP, data))
+    if not np.isfinite(start_values_S).any():
+        raise InputError(
+            "the law has no finite value on these rows from any start: check the ranges of its "
+            "constants and the units of the columns"
+        )
+    tried_SxP = _lowest(starts_SxP, start_values_S, _TRIED)
     # In groups of the size that is finished, so that both stages are one compiled program.
     trials = [
         solve.descend_from(problem, group, data, jnp.int32(_TRIAL_STEPS))
@@ -60,11 +66,6 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
     finished_SxP = _lowest(reached[0], reached[1], _FINISHED)
     ends = solve.descend_from(problem, finished_SxP, data, jnp.int32(solve.MAX_STEPS))
     values_S = np.asarray(ends.value)
-    if not np.isfinite(values_S).any():
-        raise InputError(
-            "the law has no finite value on these rows from any start: check the ranges of its "
-            "constants and the units of the columns"
-        )
     theta_P = np.asarray(ends.theta_P)[int(np.nanargmin(values_S))]
     gradient_P, exact_PxP, predicted_N = solve.examined(problem, theta_P, data)
     return Found(
