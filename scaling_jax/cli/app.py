@@ -16,11 +16,13 @@ from scaling_jax.cli.fitting import fit, predict
 from scaling_jax.cli.plan import plan
 from scaling_jax.cli.reading import collect, report
 from scaling_jax.cli.running import demo, run, train
+from scaling_jax.cli.simulating import simulate
 from scaling_jax.cli.status import status
 from scaling_jax.errors import InputError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan,
+    "simulate": simulate,
     "run": run,
     "train": train,
     "status": status,

@@ -1,0 +1,160 @@
+"""How often the intervals of a fit hold the truth: designs x noises x ways of resampling.
+
+    python benchmarks/coverage.py --studies 500
+
+Every study draws losses of its design from the law of Besiroglu et al. 2024, fits them and
+resamples the fit. Printed for 90 % intervals: the share of studies whose interval holds the
+truth, and the intervals' width: mean width for exponents and losses (nats), the median ratio of
+upper to lower end for the optimum. Optimum and losses are those at 10 times the largest budget.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.known import KnownLaw, published_law
+from scaling_jax.laws.lanes import Resample
+from scaling_jax.laws.noise import Noise
+from scaling_jax.laws.simulate import Simulation, simulate_study
+
+LAW = published_law("chinchilla-besiroglu")
+LEVEL = 0.9
+
+
+def isoflop(law: KnownLaw, budgets: np.ndarray, n_sizes: int, width: float) -> pd.DataFrame:
+    """Sizes within a factor `width` of the law's optimum at each budget."""
+    rows = []
+    for budget in budgets:
+        optimum = law.optimal(budget)[0]
+        for params in np.geomspace(optimum / width, optimum * width, n_sizes):
+            rows.append((params, budget / (6 * params), budget))
+    return pd.DataFrame(rows, columns=["params", "tokens", "budget"])
+
+
+def horizons(params: np.ndarray, tokens_per_param: np.ndarray) -> pd.DataFrame:
+    """Every model at every horizon."""
+    rows = [(n, n * ratio) for n in params for ratio in tokens_per_param]
+    return pd.DataFrame(rows, columns=["params", "tokens"])
+
+
+DESIGNS = {
+    "IsoFLOP 4 x 6, within 2.5": isoflop(LAW, np.geomspace(1e18, 1e20, 4), 6, 2.5),
+    "IsoFLOP 9 x 10, within 8": isoflop(LAW, np.geomspace(6e18, 3e21, 9), 10, 8.0),
+    "6 models x 5 horizons": horizons(np.geomspace(5e7, 2e9, 6), np.geomspace(5, 80, 5)),
+}
+NOISES = {
+    "normal 0.3 %": Noise(0.003),
+    "t(3) 0.5 %": Noise(0.005, freedom=3.0),
+    "normal + outliers": Noise(0.003, outliers=0.05, outlier_size=0.05),
+}
+
+
+def leverages(cells: pd.DataFrame, law: KnownLaw) -> np.ndarray:
+    """Share of each row's log loss that least squares at the law would fit to the row itself."""
+    values = {name: cells[name].to_numpy(float) for name in ("params", "tokens")}
+    u_NxKxP = CHINCHILLA.design({name: np.log(column) for name, column in values.items()})
+    n_terms = len(CHINCHILLA.terms)
+    theta_P = np.concatenate([np.log(law.constants_P[:n_terms]), law.constants_P[n_terms:]])
+    terms_NxK = np.exp(u_NxKxP @ theta_P)
+    slopes_NxP = np.einsum("nk,nkp->np", terms_NxK / terms_NxK.sum(1, keepdims=True), u_NxKxP)
+    return np.sum(np.linalg.qr(slopes_NxP)[0] ** 2, axis=1)
+
+
+def by_leverage(cells: pd.DataFrame, law: KnownLaw, bootstrap: int) -> Resample:
+    """Residuals resampled after each is scaled up by its own row's leverage, 1 / sqrt(1 - h)."""
+    spread_N = 1 / np.sqrt(1 - np.minimum(leverages(cells, law), 0.99))
+
+    def resample(
+        loss_N: np.ndarray, residual_N: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rng, n = np.random.default_rng(seed), len(loss_N)
+        scaled_N = residual_N * spread_N
+        noise_N = scaled_N - scaled_N.mean()
+        drawn_BxN = noise_N[rng.integers(n, size=(bootstrap, n))]
+        return loss_N * np.exp(drawn_BxN - residual_N), np.ones((bootstrap, n))
+
+    return resample
+
+
+def without_hit_rows(bootstrap: int) -> Resample:
+    """Residuals resampled without the P smallest: near a fit of absolute values, that many are
+    0 because the law goes through their rows, not because their noise was."""
+    n_constants = len(CHINCHILLA.names)
+
+    def resample(
+        loss_N: np.ndarray, residual_N: np.ndarray, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rng, n = np.random.default_rng(seed), len(loss_N)
+        noise = residual_N[np.argsort(np.abs(residual_N))[n_constants:]]
+        drawn_BxN = rng.choice(noise - noise.mean(), size=(bootstrap, n))
+        return loss_N * np.exp(drawn_BxN - residual_N), np.ones((bootstrap, n))
+
+    return resample
+
+
+def studies_of(
+    cells: pd.DataFrame, noise: Noise, kind: str, n_studies: int, bootstrap: int
+) -> Simulation:
+    """Simulate one line of the table."""
+    own = {
+        "leverage": by_leverage(cells, LAW, bootstrap),
+        "without hit rows": without_hit_rows(bootstrap),
+    }
+    return simulate_study(
+        cells,
+        LAW,
+        noise=noise,
+        n_studies=n_studies,
+        bootstrap=bootstrap,
+        level=LEVEL,
+        resampling="rows" if kind == "rows" else "residuals",
+        resample=own.get(kind),
+    )
+
+
+KINDS = ["rows", "residuals", "leverage", "without hit rows"]
+COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "a": ("a", "{:.3f}".format),
+    "N_opt": ("params", lambda log_ratio: f"x{np.exp(log_ratio):.2f}"),
+    "law's loss": ("loss", "{:.4f}".format),
+    "measured loss": ("measured", "{:.4f}".format),
+}
+
+
+def line(design: str, noise: str, kind: str, simulation: Simulation, seconds: float) -> str:
+    """One row of the table: coverage and width of every quantity."""
+    summary = simulation.summary()
+    cells = [
+        f"{100 * summary.loc[name, 'coverage']:.0f} % ({width(summary.loc[name, 'width'])})"
+        for name, width in COLUMNS.values()
+    ]
+    return f"| {' | '.join((design, noise, kind, *cells, f'{seconds:.0f}'))} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=500)
+    parser.add_argument("--bootstrap", type=int, default=200)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--noises", nargs="+", default=list(NOISES), choices=NOISES)
+    options = parser.parse_args()
+    print(f"{options.studies} studies a line, {options.bootstrap} resamples each\n")
+    header = ("design", "noise", "resampling", *COLUMNS, "seconds")
+    print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    for noise_name in options.noises:
+        for design, cells in DESIGNS.items():
+            for kind in options.kinds:
+                start = time.perf_counter()
+                done = studies_of(
+                    cells, NOISES[noise_name], kind, options.studies, options.bootstrap
+                )
+                seconds = time.perf_counter() - start
+                print(line(design, noise_name, kind, done, seconds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Tables 3 and A3 of Hoffmann et al. 2022 (arXiv 2203.15556): what follows from what is printed.
+
+    python experiments/reproductions/hoffmann_tables.py
+
+Approaches 2 and 3 are also fitted to the points read off the paper's figures. Approach 1 cannot
+be: it needs the training curves, which were not published.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scaling_jax import laws
+from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.known import PUBLISHED as LAWS
+from scaling_jax.laws.known import KnownLaw
+
+DATA = Path(__file__).parents[2] / "tests" / "laws" / "data"
+GOPHER = 5.76e23
+
+# Rows of both tables: N, then FLOPs and tokens of approaches 1 (table 3), 2 and 3 (table A3).
+# fmt: off
+TABLE = np.array([
+    (400e6, 1.92e19, 8.0e9,    1.84e19, 7.7e9,    2.21e19, 9.2e9),
+    (1e9,   1.21e20, 20.2e9,   1.20e20, 20.0e9,   1.62e20, 27.1e9),
+    (10e9,  1.23e22, 205.1e9,  1.32e22, 219.5e9,  2.46e22, 410.1e9),
+    (67e9,  5.76e23, 1.5e12,   6.88e23, 1.7e12,   1.71e24, 4.1e12),
+    (175e9, 3.85e24, 3.7e12,   4.54e24, 4.3e12,   1.26e24, 12.0e12),
+    (280e9, 9.90e24, 5.9e12,   1.18e25, 7.1e12,   3.52e25, 20.1e12),
+    (520e9, 3.43e25, 11.0e12,  4.19e25, 13.4e12,  1.36e26, 43.5e12),
+    (1e12,  1.27e26, 21.2e12,  1.59e26, 26.5e12,  5.65e26, 94.1e12),
+    (10e12, 1.30e28, 216.2e12, 1.75e28, 292.0e12, 8.55e28, 1425.5e12),
+])
+# fmt: on
+PUBLISHED_EXPONENTS = {1: 0.50, 2: 0.49, 3: 0.46}  # table 2
+
+ROUNDED = KnownLaw(
+    CHINCHILLA, dict(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28), "equation 10, as printed"
+)
+LAWS_OF_APPROACH_3 = {"TeX source": LAWS["chinchilla-hoffmann"], "as printed": ROUNDED}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One approach's columns: FLOPs and tokens at every N."""
+
+    approach: int
+
+    @property
+    def params(self) -> np.ndarray:
+        """N of every row."""
+        return TABLE[:, 0]
+
+    @property
+    def flops(self) -> np.ndarray:
+        """FLOPs as printed."""
+        return TABLE[:, 2 * self.approach - 1]
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Tokens as printed."""
+        return TABLE[:, 2 * self.approach]
+
+    def relation(self) -> np.ndarray:
+        """Printed FLOPs over 6 N D of the printed N and D; 1 where the row agrees with itself."""
+        return self.flops / (6 * self.params * self.tokens)
+
+    def exponent(self) -> float:
+        """Exponent a of N in FLOPs, with rows that contradict 6 N D by half or more left out."""
+        good = np.abs(self.relation() - 1) < 0.5
+        return float(np.polyfit(np.log(self.flops[good]), np.log(self.params[good]), 1)[0])
+
+
+def flops_of_optimum(law: KnownLaw, params: np.ndarray) -> np.ndarray:
+    """The budget whose optimum has so many parameters."""
+    at_one, exponent = law.optimal(1.0)[0], law.exponents["a"]
+    return (params / at_one) ** (1 / exponent)
+
+
+def digitised() -> dict[str, laws.Fit]:
+    """Approaches 2 and 3 on the points that were read off the paper's figures."""
+    isoflop, scatter = DATA / "chinchilla_isoflop_124.csv", DATA / "chinchilla_240.csv"
+    return {
+        "approach 2, 124 IsoFLOP points": laws.fit(isoflop, approach=2, bootstrap=0),
+        "approach 3, 124 IsoFLOP points": laws.fit(isoflop, approach=3, bootstrap=0),
+        "approach 3, 240 points": laws.fit(scatter, approach=3, bootstrap=0),
+    }
+
+
+def _print_columns() -> None:
+    print("Exponent a of N_opt in C, and printed FLOPs over 6 N D row by row")
+    for approach, published in PUBLISHED_EXPONENTS.items():
+        column = Column(approach)
+        ratios = " ".join(f"{ratio:.2f}" for ratio in column.relation())
+        print(f"approach {approach}: from the rows {column.exponent():.3f}, ", end="")
+        print(f"table 2 {published:.2f}; {ratios}")
+    print("The 0.10 is 175B under approach 3: 1.26e24 FLOPs must read 1.26e25.\n")
+
+
+def _print_approach_3() -> None:
+    column = Column(3)
+    print("FLOPs of the optimum under the printed fit of approach 3, over table A3's")
+    for name, law in LAWS_OF_APPROACH_3.items():
+        ratios = flops_of_optimum(law, column.params) / column.flops
+        print(f"{name:<12}{' '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    print("Neither gives the table: it was not made from the fit as printed.\n")
+
+
+def main() -> None:
+    """Print the tables' exponents and contradictions, and fits of the published points."""
+    _print_columns()
+    _print_approach_3()
+    print(f"N_opt at the budget of Gopher, {GOPHER:.2e} FLOPs (published: 67B, 63B, 40B)")
+    for name, law in (*LAWS_OF_APPROACH_3.items(), ("refit", LAWS["chinchilla-besiroglu"])):
+        print(f"approach 3, {name}: {law.optimal(GOPHER)[0] / 1e9:.1f}B")
+    for name, fit in digitised().items():
+        best = fit.optimal(GOPHER)
+        print(f"{name}: {best.params / 1e9:.1f}B, a {fit.exponents['a']:.3f}")
+    print(
+        "\nThe text under table 3 gives 175B 4.41e24 FLOPs and 4.2T tokens, and 280B 6.8T tokens;"
+    )
+    print("table 3 itself has 3.85e24 and 3.7T, and 5.9T.")
+
+
+if __name__ == "__main__":
+    main()
