@@ -109,6 +109,8 @@ def demo(
         return
     low, high = outcome["interval"]
     where = "inside" if outcome["inside_interval"] else "outside"
+    print(f"law             {outcome['fit']['law']}, which predicted the larger budgets best")
+    print(f"tested on       {outcome['params']:,} parameters, {outcome['tokens']:,} tokens")
     print(f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})")
     print(f"measured loss   {outcome['measured']:.4f}, {where} the interval")
     print(f"error           {outcome['error_percent']:+.2f} %")
