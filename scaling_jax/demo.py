@@ -118,10 +118,14 @@ def run_demo(
     test = _predict(study, fit)
     _write_down(store, test)
     train_runs([store.add(test.run)], workers=1, progress=progress)
-    page = write_report(
-        build_report(store, target_flops=VERIFICATION_BUDGET, law=LAW, seed=seed),
-        store.directory / REPORT_FILE,
+    content = build_report(
+        store,
+        target_flops=VERIFICATION_BUDGET,
+        law=LAW,
+        seed=seed,
+        commands=(f"scaling-jax demo --root {os.fspath(root)} --seed {seed}",),
     )
+    page = write_report(content, store.directory / REPORT_FILE)
     seconds = time.monotonic() - began
     return _outcome(store, fit, test) | {"report": os.fspath(page), "seconds": round(seconds, 1)}
 

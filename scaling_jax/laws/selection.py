@@ -73,8 +73,9 @@ def choose_law(rows: Rows, options: Options) -> tuple[str, str]:
     scores = ", ".join(f"{test.law} {100 * test.rms:.2f} %" for test in tests)
     best = tests[0]
     return best.law, (
-        f"The law was chosen by prediction: fitted below {len(best.cutoffs)} cutoffs in compute, "
-        f"the laws missed the {len(best.errors)} losses above them by (root mean square) {scores}; "
+        f"The law was chosen by prediction: fitted at or below "
+        f"{', '.join(f'{cutoff:.3g}' for cutoff in best.cutoffs)} FLOPs, the laws missed the "
+        f"{len(best.errors)} losses above by (root mean square) {scores}; "
         f"{best.law}'s mean error was {100 * best.bias:+.2f} %."
     )
 

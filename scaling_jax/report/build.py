@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
@@ -25,11 +25,13 @@ def build_report(
     law: str = "chinchilla",
     bootstrap: int = 1000,
     seed: int = 0,
+    commands: Sequence[str] | None = None,
 ) -> ReportData:
     """Everything a report shows of `store`, with whichever of the three approaches its runs allow.
 
     The budget asked about is `target_flops`; by default that of the verification run, or else
-    ten times the largest budget. `law` is that of approach 3.
+    ten times the largest budget. `law` is that of approach 3;
+    `commands` are what made the store, where they were not `run`, `fit` and `report`.
 
     Raises:
         InputError: a store without runs, or a target that is not positive and finite.
@@ -52,7 +54,7 @@ def build_report(
         target_flops=target,
         verification=verification,
         recipe=flat(store.study["recipe"]),
-        commands=_commands(store),
+        commands=tuple(commands) if commands is not None else _commands(store),
         provenance=_provenance(known),
         seconds=_seconds(known),
         refused=refused,
