@@ -149,7 +149,7 @@ def fit_custom(
 
     Args:
         form: a sum of power-law terms, a function, or the name of a published law of either kind
-            (`laws.FORMS`, `scaling_jax.laws.functions.FUNCTIONS`).
+            (`laws.FORMS`, `laws.FUNCTIONS`).
         table: a frame, columns by name, or a .csv or .parquet file; the law's variables and
             response are read from it, and `weight` where there is one.
         objective: a name or an `Objective`; by default `huber` on logs, and `squares` for a
