@@ -136,10 +136,11 @@ def sentences(simulation: "Simulation") -> list[str]:
             f"The law's loss there would be known within {error['loss']:.4f} nats per token, "
             f"a measured one predicted within {error['measured']:.4f}."
         )
-    held = summary["coverage"].drop("measured", errors="ignore")
+    held = 100 * summary["coverage"].drop("measured", errors="ignore")
+    shares = dict.fromkeys(f"{share:.0f}" for share in (held.min(), held.max()))
     lines.append(
         f"Their {formatting.level(level)} intervals would hold the truth in "
-        f"{100 * held.min():.0f} to {100 * held.max():.0f} % of studies."
+        f"{' to '.join(shares)} % of studies."
     )
     return [plain(line) for line in lines]
 
