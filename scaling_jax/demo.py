@@ -7,6 +7,7 @@ the largest budget is predicted, written down, trained, and compared with what w
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +100,38 @@ def run_demo(
 ) -> dict[str, Any]:
     """Run the demo under `root`, continuing what an earlier call left, and return its outcome.
 
-    The outcome holds `predicted`, `measured` (nats per token), `error_percent`, `interval`,
-    `inside_interval`, `budgets`, `optima`, `fit`, `report` (the page's path) and `seconds`.
+    Raises:
+        InputError: a root that cannot be used, or too many runs diverged to fit a law.
+        Preempted: asked to stop; the same call continues.
+    """
+    command = f"scaling-jax demo --root {os.fspath(root)} --seed {seed}"
+    return put_to_the_test(
+        demo_study(seed),
+        root,
+        VERIFICATION_BUDGET,
+        commands=(command,),
+        seed=seed,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def put_to_the_test(
+    study: Study,
+    root: os.PathLike | str,
+    target_flops: float,
+    *,
+    commands: Sequence[str] | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train and fit `study`, predict the optimum of `target_flops`, train that run, compare.
+
+    What is finished is not done again. The prediction is on disk before its run is trained. The
+    outcome holds `predicted`, `measured` (nats per token), `error_percent`, `interval`,
+    `inside_interval`, the run's `params`, `tokens` and `flops`, `budgets`, `optima`, `fit`,
+    `report` (the page's path) and `seconds`. `seed` is that of the bootstrap.
 
     Raises:
         InputError: a root that cannot be used, or too many runs diverged to fit a law.
@@ -111,31 +142,30 @@ def run_demo(
     from scaling_jax.report.build import build_report
 
     began = time.monotonic()
-    study = demo_study(seed)
     store = run_study(study, root, workers=workers, progress=progress)
     fit = laws.fit(collect(store), law=LAW, seed=seed)
     write_text_atomically(store.directory / FIT_FILE, fit.to_json())
-    test = _predict(study, fit)
+    test = _predict(study, fit, target_flops)
     _write_down(store, test)
     train_runs([store.add(test.run)], workers=1, progress=progress)
     content = build_report(
         store,
-        target_flops=VERIFICATION_BUDGET,
+        target_flops=target_flops,
         law=LAW,
         seed=seed,
-        commands=(f"scaling-jax demo --root {os.fspath(root)} --seed {seed}",),
+        commands=commands,
     )
     page = write_report(content, store.directory / REPORT_FILE)
     seconds = time.monotonic() - began
     return _outcome(store, fit, test) | {"report": os.fspath(page), "seconds": round(seconds, 1)}
 
 
-def _predict(study: Study, fit: "Fit") -> _Predicted:
-    """The shape nearest the fitted optimum at the verification budget, and its predicted loss."""
+def _predict(study: Study, fit: "Fit", target_flops: float) -> _Predicted:
+    """The shape nearest the fitted optimum at the target budget, and its predicted loss."""
     recipe = study.recipe
-    shape = recipe.family.nearest(fit.optimal(VERIFICATION_BUDGET).params)
-    config = recipe.for_budget(shape, VERIFICATION_BUDGET)
-    run = PlannedRun(config, VERIFICATION_BUDGET, "verification", recipe.convention)
+    shape = recipe.family.nearest(fit.optimal(target_flops).params)
+    config = recipe.for_budget(shape, target_flops)
+    run = PlannedRun(config, target_flops, "verification", recipe.convention)
     params = run.flops / config.tokens / 6
     return _Predicted(run, fit.predict(params=params, tokens=config.tokens))
 

@@ -12,6 +12,9 @@ OUTCOME = {
     "error_percent": 0.8,
     "interval": [1.49, 1.52],
     "inside_interval": True,
+    "params": 115_008,
+    "tokens": 6_956_032,
+    "fit": {"law": "kaplan-floor"},
     "report": "results/report.html",
     "seconds": 240.0,
 }
@@ -35,7 +38,14 @@ def test_demo_in_words(cli: Callable, asked: list[tuple]) -> None:
     code, out, err = cli("demo")
     assert (code, err) == (0, "")
     assert asked == [(Path("results/demo").absolute(), 0)]
-    for part in ("1.5000", "1.5120, inside", "+0.80 %", "results/report.html"):
+    for part in (
+        "kaplan-floor",
+        "115,008",
+        "1.5000",
+        "1.5120, inside",
+        "+0.80 %",
+        "results/report.html",
+    ):
         assert part in out
 
 

@@ -1,0 +1,101 @@
+"""The whole job from a trained grid on: predicted before it is trained, done once."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaling_jax import flops
+from scaling_jax.config import DataConfig
+from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
+from scaling_jax.laws.forms import KAPLAN
+from scaling_jax.shapes import Family
+from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, Study, around
+from scaling_jax.train.result import Result, write_result
+
+# A law of made-up losses whose optimum at 2e9 FLOPs has some 10,000 parameters.
+LAW = np.array([8e3**0.8, 2e4, 0.8, 1.0, 0.15])
+TARGET = 2e9
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    recipe = Recipe(
+        data=DataConfig("embedded", "bytes"),
+        family=Family(vocab_size=256, seq_len=32),
+        peak_lr=ComputeLR(1e-2, 1e9),
+        batch_size=ConstantBatch(8),
+        eval_tokens=4096,
+    )
+    budgets = (3e9, 6e9, 1.2e10, 2.4e10)
+    sizes = around(budgets, params=13e3, at=3e9, exponent=0.55, width=2.5, n=5)
+    return Study("tiny", recipe, IsoFlop(budgets, sizes))
+
+
+def finish_grid(study: Study, root: Path) -> None:
+    """Results for every planned run, as if it had been trained."""
+    rng = np.random.default_rng(0)
+    for run in Store.create(root, study).runs():
+        config = run.planned.config
+        values = {"params": flops.count_params(config.shape).total, "tokens": config.tokens}
+        loss = float(KAPLAN.loss(LAW, values)) * np.exp(0.002 * rng.normal())
+        result = Result(
+            status="finished",
+            steps=config.steps,
+            tokens=config.tokens,
+            unique_tokens=config.tokens,
+            loss=loss,
+            loss_stderr=0.01,
+            bits_per_byte=loss / np.log(2),
+            train_loss=loss,
+            tokens_per_second=1e5,
+            data_fingerprint="made up",
+            device="none",
+        )
+        write_result(run.directory, result)
+
+
+def times(root: Path) -> dict[Path, int]:
+    return {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file() and "runs" in p.parts}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_prediction_is_made_before_its_run_and_nothing_is_trained_twice(study, tmp_path):
+    finish_grid(study, tmp_path)
+    outcome = put_to_the_test(study, tmp_path, TARGET, workers=1, progress=False)
+    directory = tmp_path / "tiny"
+    written = json.loads((directory / "prediction.json").read_text())
+    assert written["predicted"] == outcome["predicted"]
+    run = directory / "runs" / written["run_id"]
+    predicted_at = (directory / "prediction.json").stat().st_mtime_ns
+    assert predicted_at <= (run / "config.json").stat().st_mtime_ns
+    assert outcome["error_percent"] == pytest.approx(
+        100 * (outcome["measured"] / outcome["predicted"] - 1)
+    )
+    low, high = outcome["interval"]
+    assert outcome["inside_interval"] == (low <= outcome["measured"] <= high)
+    assert len(outcome["budgets"]) == 4
+    assert all(o["smallest"] < o["params"] < o["largest"] for o in outcome["optima"])
+    assert Path(outcome["report"]).is_file()
+
+    before = times(tmp_path)
+    again = put_to_the_test(study, tmp_path, TARGET, workers=1, progress=False)
+    assert times(tmp_path) == before
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in outcome.items() if k != "seconds"
+    }
+
+
+def test_the_demo_asks_for_what_it_says():
+    planned = demo_study(3).plan()
+    budgets = sorted({run.budget for run in planned})
+    assert len(budgets) == N_BUDGETS
+    assert budgets[-1] / budgets[0] == pytest.approx(16)
+    assert REACH >= 4
+    for budget in budgets:
+        sizes = {run.config.shape for run in planned if run.budget == budget}
+        assert len(sizes) == SIZES_PER_BUDGET >= 5
+    assert all(abs(run.flops / run.budget - 1) < 0.005 for run in planned)
+    assert {run.config.seed for run in planned} == {3}
+    assert not any(run.config.data.repeat for run in planned)
