@@ -120,8 +120,8 @@ def refit_function(
     inputs_N, y_NxB, w_NxB = _on_device(rows)
     data = solve.Data(inputs_N, y_NxB[:, 0], w_NxB[:, 0], jnp.asarray(fitted.free_P))
     theta_P = jnp.asarray(fitted.theta_P)
-    ends = solve.descend_resamples(problem, theta_P, data, y_NxB.T, w_NxB.T)
-    return form.constants(np.asarray(ends.theta_P))
+    theta_BxP = solve.descend_resamples(problem, theta_P, data, y_NxB.T, w_NxB.T)
+    return form.constants(theta_BxP)
 
 
 def _problem(form: CustomForm, objective: Objective) -> "Problem":

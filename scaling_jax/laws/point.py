@@ -133,8 +133,8 @@ def refit_resamples(
     u_NxKxP, y_NxB, w_NxB = padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
     y_BxN, w_BxN = y_NxB.T, w_NxB.T
     data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
-    ends = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
-    return form.constants(np.asarray(ends.theta_P), fitted.centre)
+    theta_BxP = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
+    return form.constants(theta_BxP, fitted.centre)
 
 
 def model_of(form: Form) -> "solve.Model":

@@ -13,10 +13,15 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
 
 from scaling_jax.laws.objectives import Objective
 
 MAX_STEPS = 200
+# Lanes of a program of resamples, and the steps they take before they are grouped anew.
+_LANES = 128
+_STAGES = (8, 16, 32, MAX_STEPS)
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
 _MOST_DAMPING = 1e12
@@ -147,6 +152,11 @@ def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
 
 
 def _descend(problem: Problem, theta_P: jax.Array, data: Data, max_steps: jax.Array) -> Optimum:
+    end = _descend_lane(problem, theta_P, data, max_steps)
+    return Optimum(end.theta_P, end.value, end.decrement)
+
+
+def _descend_lane(problem: Problem, theta_P: jax.Array, data: Data, max_steps: jax.Array) -> _Lane:
     def go_on(lane: _Lane) -> jax.Array:
         moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
         far = lane.decrement > 1e-16 * lane.value
@@ -160,8 +170,7 @@ def _descend(problem: Problem, theta_P: jax.Array, data: Data, max_steps: jax.Ar
         stalled=jnp.int32(0),
         steps=jnp.int32(0),
     )
-    end = jax.lax.while_loop(go_on, lambda lane: _step(problem, lane, data), start)
-    return Optimum(end.theta_P, end.value, end.decrement)
+    return jax.lax.while_loop(go_on, lambda lane: _step(problem, lane, data), start)
 
 
 @partial(jax.jit, static_argnames=("problem",))
@@ -172,26 +181,50 @@ def descend_from(
     return jax.vmap(lambda theta: _descend(problem, theta, data, max_steps))(theta_SxP)
 
 
-@partial(jax.jit, static_argnames=("problem", "batch_size"))
-def descend_resamples(
+@partial(jax.jit, static_argnames=("problem",))
+def _descend_lanes(
     problem: Problem,
-    theta_P: jax.Array,
+    theta_SxP: jax.Array,
     data: Data,
-    y_BxN: jax.Array,
-    w_BxN: jax.Array,
-    *,
-    batch_size: int = 256,
-) -> Optimum:
-    """Descend from one start on B resamples, each with log losses and weights of its own.
+    y_SxN: jax.Array,
+    w_SxN: jax.Array,
+    max_steps: jax.Array,
+) -> tuple[Optimum, jax.Array]:
+    """Descend in lanes with starts and rows of their own; also whether each came to its end."""
 
-    In batches, so that a slow resample holds up only its own batch.
+    def one(theta_P: jax.Array, y_N: jax.Array, w_N: jax.Array) -> tuple[Optimum, jax.Array]:
+        end = _descend_lane(problem, theta_P, data._replace(y_N=y_N, w_N=w_N), max_steps)
+        return Optimum(end.theta_P, end.value, end.decrement), end.steps < max_steps
+
+    return jax.vmap(one)(theta_SxP, y_SxN, w_SxN)
+
+
+def descend_resamples(
+    problem: Problem, theta_P: ArrayLike, data: Data, y_BxN: np.ndarray, w_BxN: np.ndarray
+) -> np.ndarray:
+    """Where B resamples, each with log losses and weights of its own, descend to, `theta_BxP`.
+
+    All lanes of a program run until its slowest is done, and most need far fewer steps than the
+    slowest. So lanes take a few steps at a time, and those that are not done are gathered into
+    new groups for more.
     """
-
-    def one(row: tuple[jax.Array, jax.Array]) -> Optimum:
-        resample = data._replace(y_N=row[0], w_N=row[1])
-        return _descend(problem, theta_P, resample, jnp.int32(MAX_STEPS))
-
-    return jax.lax.map(one, (y_BxN, w_BxN), batch_size=batch_size)
+    theta_BxP = np.tile(np.asarray(theta_P, np.float64), (len(y_BxN), 1))
+    waiting = np.arange(len(y_BxN))
+    for steps in _STAGES:
+        left = []
+        for at in range(0, len(waiting), _LANES):
+            group = waiting[at : at + _LANES]
+            # The last group is filled up with its own first lane: one size, one program.
+            lanes = np.resize(group, _LANES) if len(group) < _LANES else group
+            ends, done = _descend_lanes(
+                problem, theta_BxP[lanes], data, y_BxN[lanes], w_BxN[lanes], jnp.int32(steps)
+            )
+            theta_BxP[group] = np.asarray(ends.theta_P)[: len(group)]
+            left.append(group[~np.asarray(done)[: len(group)]])
+        waiting = np.concatenate(left)
+        if not len(waiting):
+            break
+    return theta_BxP
 
 
 @partial(jax.jit, static_argnames=("problem",))
