@@ -12,8 +12,9 @@ import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
 from scaling_jax.cli.doctor import doctor
-from scaling_jax.cli.fitting import fit, predict
+from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.plan import plan
+from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate

@@ -9,8 +9,6 @@ import tyro
 from scaling_jax.cli.arguments import Count, Json, check_output, optional, replacing
 from scaling_jax.cli.fit_text import describe_fit
 from scaling_jax.cli.output import print_json, remark
-from scaling_jax.cli.predicting import load_fit
-from scaling_jax.cli.predicting import predict as predict
 from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from scaling_jax.laws import Fit
 
-_load = load_fit
 Curve = Literal["parabola", "window", "akima"]
 Resampling = Literal["rows", "residuals", "runs"]
 Level = Annotated[
