@@ -86,17 +86,7 @@ def fit_function(
     data = solve.Data(*_on_device((*rows, free_P)))
     starts_SxP = np.where(free_P > 0, form.starts(), np.nan_to_num(held_P))
     found = global_optimum(problem, starts_SxP, data)
-    return PointFit(
-        theta_P=found.theta_P,
-        centre={},
-        constants_P=form.constants(found.theta_P),
-        free_P=free_P,
-        value=found.value,
-        gradient_norm=found.gradient_norm,
-        condition=found.condition,
-        n_optima=found.n_optima,
-        residuals_N=y_N - found.predicted_N[: len(y_N)],
-    )
+    return PointFit.of(found, form.constants(found.theta_P), free_P, y_N, {})
 
 
 @in_float64

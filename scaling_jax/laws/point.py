@@ -11,7 +11,7 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.precision import in_float64
-from scaling_jax.laws.search import global_optimum, padded
+from scaling_jax.laws.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
     from scaling_jax.laws import solve
@@ -54,6 +54,28 @@ class PointFit:
     condition: float
     n_optima: int
     residuals_N: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        found: Found,
+        constants_P: np.ndarray,
+        free_P: np.ndarray,
+        y_N: np.ndarray,
+        centre: dict[str, float],
+    ) -> "PointFit":
+        """The optimum that a search found for the measured `y_N`, which it may have padded."""
+        return cls(
+            theta_P=found.theta_P,
+            centre=centre,
+            constants_P=constants_P,
+            free_P=free_P,
+            value=found.value,
+            gradient_norm=found.gradient_norm,
+            condition=found.condition,
+            n_optima=found.n_optima,
+            residuals_N=y_N - found.predicted_N[: len(y_N)],
+        )
 
 
 @in_float64
@@ -100,17 +122,7 @@ def fit_point(
     starts_SxP = np.asarray(starts)
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
     found = global_optimum(problem, starts_SxP, data)
-    return PointFit(
-        theta_P=found.theta_P,
-        centre=centre,
-        constants_P=form.constants(found.theta_P, centre),
-        free_P=free_P,
-        value=found.value,
-        gradient_norm=found.gradient_norm,
-        condition=found.condition,
-        n_optima=found.n_optima,
-        residuals_N=y_N - found.predicted_N[: len(y_N)],
-    )
+    return PointFit.of(found, form.constants(found.theta_P, centre), free_P, y_N, centre)
 
 
 @in_float64
