@@ -65,9 +65,9 @@ class Shape:
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
-            _require_positive(name, getattr(self, name))
-        _require_one_of("positions", self.positions, Positions)
-        _require_one_of("activation", self.activation, Activation)
+            require_positive(name, getattr(self, name))
+        require_one_of("positions", self.positions, Positions)
+        require_one_of("activation", self.activation, Activation)
         _fill(self, "head_dim", self._default_head_dim())
         _fill(self, "n_kv_heads", self.n_heads)
         if self.n_heads % self.kv_heads:
@@ -206,8 +206,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "steps", "eval_tokens"):
-            _require_positive(name, getattr(self, name))
-        _require_one_of("precision", self.precision, Precision)
+            require_positive(name, getattr(self, name))
+        require_one_of("precision", self.precision, Precision)
         if self.optimizer.warmup_steps >= self.steps:
             raise InputError(
                 f"warmup_steps {self.optimizer.warmup_steps} must be below steps {self.steps}: "
@@ -282,7 +282,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, path)  # type: ignore[arg-type]
     if typing.get_origin(hint) is Literal:
-        _require_one_of(path, value, hint)
+        require_one_of(path, value, hint)
         return value
     if isinstance(hint, types.UnionType):
         if value is None:
@@ -301,12 +301,14 @@ def _suggestion(key: Any, allowed: list[str]) -> str:
     return f" (it has {', '.join(map(str, allowed))}){hint}"
 
 
-def _require_positive(name: str, value: int) -> None:
+def require_positive(name: str, value: int) -> None:
+    """Refuse a count below 1 (`InputError`)."""
     if value < 1:
         raise InputError(f"{name} {value} must be at least 1")
 
 
-def _require_one_of(name: str, value: Any, literal: Any) -> None:
+def require_one_of(name: str, value: Any, literal: Any) -> None:
+    """Refuse what is not one of a `Literal`'s values (`InputError`), with the nearest of them."""
     allowed = typing.get_args(literal)
     if value not in allowed:
         raise InputError(f"{name} is {value!r}{_suggestion(value, list(allowed))}")
@@ -315,7 +317,7 @@ def _require_one_of(name: str, value: Any, literal: Any) -> None:
 def _fill(shape: Shape, name: str, default: int) -> None:
     if getattr(shape, name) is None:
         object.__setattr__(shape, name, default)
-    _require_positive(name, getattr(shape, name))
+    require_positive(name, getattr(shape, name))
 
 
 def _divisors(n: int) -> list[int]:

@@ -16,6 +16,12 @@ from scaling_jax.model.layers import FeedForward, RMSNorm
 # stays at unit scale.
 POSITION_SCALE = 0.1
 
+# What the forward pass keeps of each layer for the backward one; "none" keeps everything.
+REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
 
 class Block(nnx.Module):
     """One layer: attention, then feed-forward, each normalized before and added after."""
@@ -37,7 +43,8 @@ class Transformer(nnx.Module):
 
     Parameters are float32; `dtype` is what the matrix products run in. The layers' parameters
     are stacked along a leading axis, so that the same parameters run unrolled (faster on a
-    CPU, where it is the default) or scanned (compiles faster when deep): `scan_layers`.
+    CPU, where it is the default) or scanned (compiles faster when deep): `scan_layers`. The
+    backward pass recomputes of a layer what the policy `remat` does not keep (`REMAT_POLICIES`).
     """
 
     def __init__(
@@ -47,8 +54,10 @@ class Transformer(nnx.Module):
         rngs: nnx.Rngs,
         dtype: Any = jnp.float32,
         scan_layers: bool = False,
+        remat: str = "none",
     ) -> None:
-        self.shape, self.dtype, self.scan_layers = shape, dtype, scan_layers
+        self.shape, self.dtype = shape, dtype
+        self.scan_layers, self.remat = scan_layers, remat
         d, v = shape.d_model, shape.vocab_size
         self.embedding = nnx.Param(init.normal(rngs.params(), (v, d), fan_in=d))
         if shape.positions == "learned":
@@ -88,12 +97,18 @@ class Transformer(nnx.Module):
 
     def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
         graph, stacked = nnx.split(self.blocks)
+
+        def run(x_NxD: jax.Array, layer: Any) -> jax.Array:
+            return nnx.merge(graph, layer)(x_NxD, seq_len)
+
+        if self.remat != "none":
+            # A loop keeps the recomputation apart by itself.
+            policy = REMAT_POLICIES[self.remat]
+            run = jax.checkpoint(run, policy=policy, prevent_cse=not self.scan_layers)
         if self.scan_layers:
-            return jax.lax.scan(
-                lambda x, layer: (nnx.merge(graph, layer)(x, seq_len), None), x_NxD, stacked
-            )[0]
+            return jax.lax.scan(lambda x, layer: (run(x, layer), None), x_NxD, stacked)[0]
         for layer in unstack(stacked, self.shape.n_layers):
-            x_NxD = nnx.merge(graph, layer)(x_NxD, seq_len)
+            x_NxD = run(x_NxD, layer)
         return x_NxD
 
 

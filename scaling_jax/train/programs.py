@@ -9,20 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from scaling_jax.config import OptimizerConfig, RunConfig, Shape
+from scaling_jax.config import OptimizerConfig, RunConfig
 from scaling_jax.train import mesh as layout
+from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_steps
-
-# Several steps go out in one dispatch where a step is short: the host's work per step is
-# about a millisecond, and up to a second of device time may pass before a signal is heeded.
-MAX_STEPS_PER_DISPATCH = 16
-_NOMINAL_FLOPS_PER_SECOND = {"cpu": 1e11}
-_ACCELERATOR_FLOPS_PER_SECOND = 1e14
-
-# Above this many layers a CPU too compiles scanned layers, to keep compilation in bounds.
-MAX_UNROLLED_LAYERS = 16
-
 
 # The random numbers of the initialization are long straight-line code, on which LLVM's default
 # effort takes longer than on everything else together (8 s against 1.3 s), for the same bits.
@@ -47,16 +38,17 @@ class _Key:
     spec: ModelSpec
     batch_size: int
     eval_batches: int
-    steps_per_dispatch: int
 
 
-def programs(config: RunConfig, mesh: Mesh, eval_batches: int) -> Programs:
+def programs(
+    config: RunConfig, mesh: Mesh, eval_batches: int, execution: Execution = DEFAULT
+) -> Programs:
     """The compiled programs of `config` on `mesh`, compiled once per process."""
-    return _compile(_key(config, eval_batches, mesh.devices.flat[0].platform), mesh)
+    resolved = execution.resolved(config, mesh.devices.flat[0].platform)
+    return _compile(_key(config, eval_batches, resolved), mesh)
 
 
-def _key(config: RunConfig, eval_batches: int, platform: str) -> _Key:
-    scan = platform != "cpu" or config.shape.n_layers > MAX_UNROLLED_LAYERS
+def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
     # The horizon is an argument of the program, so blank it: runs that differ only in it share.
     optimizer = OptimizerConfig(
         peak_lr=1.0,
@@ -67,20 +59,8 @@ def _key(config: RunConfig, eval_batches: int, platform: str) -> _Key:
         weight_decay=config.optimizer.weight_decay,
         clip_norm=config.optimizer.clip_norm,
     )
-    spec = ModelSpec(config.shape, optimizer, config.precision, scan)
-    return _Key(spec, config.batch_size, eval_batches, _steps_per_dispatch(config, platform))
-
-
-def _steps_per_dispatch(config: RunConfig, platform: str) -> int:
-    rate = _NOMINAL_FLOPS_PER_SECOND.get(platform, _ACCELERATOR_FLOPS_PER_SECOND)
-    step_flops = 6 * _matrix_params(config.shape) * config.tokens_per_step
-    affordable = max(1, int(rate / step_flops))
-    return min(MAX_STEPS_PER_DISPATCH, 1 << (affordable.bit_length() - 1))
-
-
-def _matrix_params(shape: Shape) -> int:
-    """Rough parameter count, enough to tell a short step from a long one."""
-    return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + shape.d_ff))
+    spec = ModelSpec(config.shape, optimizer, config.precision, execution)
+    return _Key(spec, config.batch_size, eval_batches)
 
 
 @cache
@@ -92,6 +72,8 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
     )
     whole, by_sequence = layout.replicated(mesh), layout.batch_sharding(mesh)
     t1 = key.spec.shape.seq_len + 1
+    n_steps = key.spec.execution.steps_per_dispatch
+    assert n_steps is not None
 
     def tokens(n_batches: int) -> jax.ShapeDtypeStruct:
         dims = (n_batches, key.batch_size, t1)
@@ -108,7 +90,7 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
     horizon = Horizon(*[number] * len(Horizon._fields))
     lowered = [
         init.lower(init_key),
-        train.lower(state, tokens(key.steps_per_dispatch), scalar(jnp.int32), horizon),
+        train.lower(state, tokens(n_steps), scalar(jnp.int32), horizon),
         evaluate.lower(state["params"], tokens(key.eval_batches)),
     ]
     # XLA compiles outside Python's lock, so the three programs compile side by side.
@@ -120,4 +102,4 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
             [quickly, None, None],
         )
         init_program, train_program, evaluate_program = compiled
-    return Programs(init_program, train_program, evaluate_program, state, key.steps_per_dispatch)
+    return Programs(init_program, train_program, evaluate_program, state, n_steps)

@@ -17,6 +17,7 @@ from scaling_jax.config import RunConfig
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import open_checkpoints
 from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.loop import Loop, Tools
 from scaling_jax.train.metrics import open_metrics, read_metrics
@@ -37,6 +38,7 @@ def train_run(
     *,
     cache_dir: os.PathLike | str | None = None,
     mesh: Mesh | None = None,
+    execution: Execution = DEFAULT,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: bool = True,
     report: Report | None = None,
@@ -44,8 +46,8 @@ def train_run(
     """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
 
     A finished or diverged run is returned as it is. Killed at any moment and started again,
-    a run ends as if it had never stopped, bit for bit on a CPU. `report`, if given, is called
-    now and then with (step, training loss, tokens/s).
+    a run ends as if it had never stopped, bit for bit on a CPU. `execution` says how it is
+    computed. `report`, if given, is called now and then with (step, training loss, tokens/s).
 
     Raises:
         InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
@@ -65,7 +67,7 @@ def train_run(
     path.mkdir(parents=True, exist_ok=True)
     check_same_text(path, inputs.fingerprint)
     with watch.part("compile"):
-        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1))
+        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1), execution)
     result = _train(config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display)
     write_result(path, result)
     return result

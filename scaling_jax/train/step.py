@@ -11,6 +11,7 @@ from flax import nnx
 
 from scaling_jax.config import OptimizerConfig, Precision, Shape
 from scaling_jax.model import Transformer, token_losses
+from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.optimizer import make_optimizer
 from scaling_jax.train.schedule import Horizon, learning_rate
 
@@ -32,7 +33,7 @@ class ModelSpec:
     shape: Shape
     optimizer: OptimizerConfig
     precision: Precision
-    scan_layers: bool
+    execution: Execution = DEFAULT
 
     def transformer(self, key: jax.Array) -> Transformer:
         """A freshly initialized model."""
@@ -40,7 +41,8 @@ class ModelSpec:
             self.shape,
             rngs=nnx.Rngs(params=key),
             dtype=jnp.dtype(self.precision),
-            scan_layers=self.scan_layers,
+            scan_layers=bool(self.execution.scan_layers),
+            remat=self.execution.remat,
         )
 
 

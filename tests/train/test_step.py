@@ -62,7 +62,7 @@ def test_fsdp_splits_the_parameters_over_the_devices(text):
 
 def test_one_update_is_clipped_adamw(text):
     config = small_run(text, optimizer={"clip_norm": 0.5, "weight_decay": 0.2, "peak_lr": 1e-2})
-    spec = ModelSpec(config.shape, config.optimizer, "float32", scan_layers=False)
+    spec = ModelSpec(config.shape, config.optimizer, "float32")
     state = programs(small_run(text), ONE_DEVICE, 1).init(jax.random.key(0))
     tokens = np.random.default_rng(0).integers(0, 256, (8, 33), np.int32)
     loss_B = make_loss(spec)
