@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.curves import Method
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.plausible import questions
 from scaling_jax.laws.resample import Resampling
-from scaling_jax.laws.table import Count, checked, read_table, usable_rows
+from scaling_jax.laws.table import Count, Rows, checked, read_table, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,21 @@ def fit(
     options = Options(bootstrap, level, count, seed, resampling, objective, dict(fixed or {}))
     frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
     rows = usable_rows(frame, count)
+    fitted = _fitted(
+        rows, frame if curves is None else curves, approach, law, curve, corrected, options
+    )
+    return replace(fitted, diagnostics=(*questions(rows), *fitted.diagnostics))
+
+
+def _fitted(
+    rows: Rows,
+    curves: "pd.DataFrame",
+    approach: int,
+    law: str,
+    curve: Method,
+    corrected: bool,
+    options: Options,
+) -> Fit:
     if approach == 3:
         from scaling_jax.laws.parametric import fit_law
 
@@ -72,5 +89,5 @@ def fit(
     if approach == 1:
         from scaling_jax.laws.envelope import fit_envelope
 
-        return fit_envelope(rows, frame if curves is None else curves, options)
+        return fit_envelope(rows, curves, options)
     raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws import cells
 from scaling_jax.laws.custom import CustomForm
 from scaling_jax.laws.forms import Form
 
@@ -52,7 +53,7 @@ def columns_of(form: Form | CustomForm, table: Table) -> Columns:
 
     Raises:
         InputError: no such file or column, columns of unequal length, no rows, or a cell that is
-            not a finite number, or not positive where it must be.
+            not a finite number, or not positive where it must be (a weight may be zero).
     """
     frame = _frame(table)
     kept = _finished(frame)
@@ -63,7 +64,7 @@ def columns_of(form: Form | CustomForm, table: Table) -> Columns:
     return Columns(
         values=values,
         response_N=_numbers(kept, form.response, form.name, form.response in signed),
-        weights_N=_numbers(kept, "weight", form.name) if "weight" in kept else np.ones(len(kept)),
+        weights_N=_weights(kept),
         n_dropped=len(frame) - len(kept),
     )
 
@@ -82,7 +83,9 @@ def _frame(table: Table) -> "pd.DataFrame":
     if not path.is_file() or path.suffix not in (".csv", ".parquet"):
         raise InputError(f"{path} is not a .csv or .parquet file")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return pd.read_parquet(path) if path.suffix == ".parquet" else cells.read_csv(path)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is not a table: {error}") from error
 
@@ -94,6 +97,12 @@ def _finished(frame: "pd.DataFrame") -> "pd.DataFrame":
     if "role" in frame:
         keep &= frame["role"].to_numpy(str) != "verification"
     return frame[keep]
+
+
+def _weights(frame: "pd.DataFrame") -> np.ndarray:
+    if "weight" not in frame:
+        return np.ones(len(frame))
+    return _checked(frame, "weight", may_be_zero=True)
 
 
 def _numbers(
@@ -109,16 +118,13 @@ def _numbers(
     )
 
 
-def _checked(frame: "pd.DataFrame", column: str, may_be_signed: bool = False) -> np.ndarray:
-    import pandas as pd
-
-    numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
-    wrong = ~np.isfinite(numbers) | ((numbers <= 0) & (not may_be_signed))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(
-            f"row {frame.index[row]}, column {column!r}: {frame[column].iloc[row]!r} is not a "
-            f"{'' if may_be_signed else 'positive '}finite number; correct the cell or remove "
-            "the row"
-        )
-    return numbers
+def _checked(
+    frame: "pd.DataFrame", column: str, may_be_signed: bool = False, may_be_zero: bool = False
+) -> np.ndarray:
+    return cells.numbers(
+        frame,
+        column,
+        may_be_blank_N=np.zeros(len(frame), bool),
+        may_be_signed=may_be_signed,
+        may_be_zero=may_be_zero,
+    )

@@ -13,7 +13,7 @@ from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
 from scaling_jax.laws.selection import choose_law
-from scaling_jax.laws.table import Rows
+from scaling_jax.laws.table import Rows, clusters
 
 AUTO = "auto"
 
@@ -84,7 +84,7 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
         noise_N,
         options.bootstrap,
         options.seed,
-        rows.run_id,
+        clusters(rows) if options.resampling == "runs" else None,
     )
     draws_BxP = refit_resamples(
         form,
@@ -102,9 +102,8 @@ def _require_above_floor(rows: Rows, options: Options) -> None:
     if floor is not None and floor >= rows.loss.min():
         worst = int(rows.loss.argmin())
         raise InputError(
-            f"the floor E is held at {floor}, but the loss {rows.loss[worst]:.4g} at "
-            f"{rows.params[worst]:.3g} params and {rows.tokens[worst]:.3g} tokens is not above "
-            "it: hold it lower, or fit it"
+            f"the floor E is held at {floor}, but {rows.label[worst]}, column 'loss': "
+            f"{rows.loss[worst]:.4g} is not above it: hold it lower, or fit it"
         )
 
 

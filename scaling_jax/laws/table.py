@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws import cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,10 @@ class Rows:
         params: N in the wanted count.
         tokens, loss, flops: as in the table; flops are 6 N D where it has none.
         budget: planned FLOPs of each row's IsoFLOP group; None where there are no groups.
-        run_id: which run a row belongs to; None where the table does not say.
+        run_id: which run a row belongs to, empty where a row does not say; None where the table
+            does not.
         weight: how often each row counts; ones where the table does not say.
+        label: where each row stands in the table, such as `line 4`.
         dropped: reason -> number of rows.
         fingerprint: hash of the numbers.
     """
@@ -52,6 +54,7 @@ class Rows:
     budget: np.ndarray | None
     run_id: np.ndarray | None
     weight: np.ndarray
+    label: np.ndarray
     dropped: dict[str, int]
     fingerprint: str
 
@@ -70,8 +73,9 @@ def read_table(path: os.PathLike | str) -> "pd.DataFrame":
     Needs the columns `params`, `tokens`, `loss`; every other column rides along.
 
     Raises:
-        InputError: no such file, another kind of file, a missing column, or a cell that is not
-            a positive finite number, named by line and column.
+        InputError: no such file, another kind of file, a missing or doubled column, two finished
+            rows that agree in every column, or a cell that is not a positive finite number (a
+            weight may be zero), named by line and column.
     """
     import pandas as pd
 
@@ -86,7 +90,7 @@ def read_table(path: os.PathLike | str) -> "pd.DataFrame":
         return checked(frame, str(path))
     if path.suffix != ".csv":
         raise InputError(f"{path} ends in {path.suffix!r}: give a .csv or .parquet table")
-    return checked(_read_csv(path), str(path))
+    return checked(cells.read_csv(path), str(path))
 
 
 def checked(frame: "pd.DataFrame", name: str = "the table") -> "pd.DataFrame":
@@ -97,6 +101,7 @@ def checked(frame: "pd.DataFrame", name: str = "the table") -> "pd.DataFrame":
     """
     if frame.empty:
         raise InputError(f"{name} has no rows: give at least one per run")
+    cells.require_distinct_columns(frame, name)
     missing = [column for column in _REQUIRED if column not in frame]
     if missing:
         raise InputError(
@@ -107,7 +112,9 @@ def checked(frame: "pd.DataFrame", name: str = "the table") -> "pd.DataFrame":
     numbers = {
         column: _numbers(frame, column, over, name) for column in _NUMERIC if column in frame
     }
-    return frame.assign(**numbers)
+    frame = frame.assign(**numbers)
+    cells.require_distinct_rows(frame[over], name)
+    return frame
 
 
 def usable_rows(frame: "pd.DataFrame", count: Count = "total") -> Rows:
@@ -131,22 +138,49 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total") -> Rows:
             f"none of the table's {len(frame)} rows can be fitted: {_tally(reasons)}; finish some "
             "runs first"
         )
+    if kept[column].isna().any():
+        row = int(kept[column].isna().to_numpy().argmax())
+        raise InputError(
+            f"{cells.where(kept, row)}, column {column!r} is blank, but count {count!r} needs it: "
+            "fill it in, or remove the row"
+        )
     params, tokens, loss = (kept[c].to_numpy(np.float64) for c in (column, "tokens", "loss"))
-    flops = kept["flops"].to_numpy(np.float64) if "flops" in kept else 6 * params * tokens
-    budget = kept["budget"].to_numpy(np.float64) if "budget" in kept else infer_budgets(flops)
+    flops = _filled(kept, "flops", 6 * params * tokens)
     return Rows(
         params=params,
         tokens=tokens,
         loss=loss,
         flops=flops,
-        budget=budget,
-        run_id=kept["run_id"].to_numpy(str) if "run_id" in kept else None,
-        weight=kept["weight"].fillna(1.0).to_numpy(np.float64)
-        if "weight" in kept
-        else np.ones(len(kept)),
+        # A row without a budget among others that have one belongs to none but its own.
+        budget=_filled(kept, "budget", flops) if _has(kept, "budget") else infer_budgets(flops),
+        run_id=_names(kept, "run_id"),
+        weight=_filled(kept, "weight", np.ones(len(kept))),
+        label=np.array([cells.where(kept, row) for row in range(len(kept))]),
         dropped=_tally(reasons),
         fingerprint=hashlib.sha256(np.stack([params, tokens, loss, flops]).tobytes()).hexdigest(),
     )
+
+
+def clusters(rows: Rows) -> np.ndarray:
+    """The run of every row, for resampling whole runs.
+
+    Raises:
+        InputError: no column `run_id`, a row that names no run, or rows of one run only.
+    """
+    if rows.run_id is None:
+        raise InputError("resampling runs needs a column 'run_id': add it, or resample rows")
+    if (rows.run_id == "").any():
+        row = int((rows.run_id == "").argmax())
+        raise InputError(
+            f"{rows.label[row]}, column 'run_id' is blank, so that it belongs to no run: fill it "
+            "in, or resample rows"
+        )
+    if len(np.unique(rows.run_id)) < 2:
+        raise InputError(
+            f"column 'run_id': every row is of the run {rows.run_id[0]!r}, so that resamples of "
+            "whole runs would all be alike: resample rows"
+        )
+    return rows.run_id
 
 
 def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
@@ -167,20 +201,6 @@ def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
     return budgets
 
 
-def _read_csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    try:
-        # Cells are read as text first, so that a wrong one can be named by line and column.
-        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: save it as UTF-8 CSV ({error})") from error
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"{path} is empty: give a header and one line per run") from error
-    except pd.errors.ParserError as error:
-        raise InputError(f"{path} is not a CSV table: {error}") from error
-
-
 def _is_over(frame: "pd.DataFrame") -> np.ndarray:
     """Rows that must have a loss: all, unless a status says that a run did not finish."""
     if "status" not in frame:
@@ -189,29 +209,15 @@ def _is_over(frame: "pd.DataFrame") -> np.ndarray:
 
 
 def _numbers(frame: "pd.DataFrame", column: str, over: np.ndarray, name: str) -> np.ndarray:
-    import pandas as pd
-
-    cells = frame[column]
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    blank = cells.isna().to_numpy() | (cells.astype(str).str.strip() == "").to_numpy()
     # Only the loss of a run that is not over may be blank; an optional column may be anywhere.
-    may_be_blank = ~over if column == "loss" else np.full(len(frame), column not in _REQUIRED)
-    good = np.isfinite(numbers) & (numbers > 0)
-    wrong = ~good & ~(blank & may_be_blank)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise InputError(
-            f"{name}, {_where(frame, row, name)}, column {column!r}: {cells.iloc[row]!r} is not a "
-            "positive finite number; correct the cell or remove the row"
-        )
-    return numbers
-
-
-def _where(frame: "pd.DataFrame", row: int, name: str) -> str:
-    if name.endswith(".csv"):
-        return f"line {row + 2}"
-    label: Hashable = frame.index[row]
-    return f"row {label}"
+    may_be_blank_N = ~over if column == "loss" else np.full(len(frame), column not in _REQUIRED)
+    return cells.numbers(
+        frame,
+        column,
+        may_be_blank_N=may_be_blank_N,
+        may_be_zero=column == "weight",
+        name=name,
+    )
 
 
 def _reasons(frame: "pd.DataFrame") -> np.ndarray:
@@ -223,7 +229,27 @@ def _reasons(frame: "pd.DataFrame") -> np.ndarray:
         status = frame["status"].to_numpy(str)
         open_ = status != "finished"
         reasons[open_] = status[open_]
+    if "weight" in frame:
+        reasons[(frame["weight"] == 0).to_numpy() & (reasons == "")] = "of weight 0"
     return reasons
+
+
+def _has(frame: "pd.DataFrame", column: str) -> bool:
+    return column in frame and bool(frame[column].notna().any())
+
+
+def _filled(frame: "pd.DataFrame", column: str, default_N: np.ndarray) -> np.ndarray:
+    """The column, and the default where there is none or a cell is blank."""
+    if column not in frame:
+        return default_N
+    values_N = frame[column].to_numpy(np.float64)
+    return np.where(np.isnan(values_N), default_N, values_N)
+
+
+def _names(frame: "pd.DataFrame", column: str) -> np.ndarray | None:
+    if column not in frame:
+        return None
+    return np.where(cells.is_blank(frame[column]), "", frame[column].to_numpy(str))
 
 
 def _tally(reasons: np.ndarray) -> dict[str, int]:

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.table import checked, infer_budgets, read_table, usable_rows
+from scaling_jax.laws.columns import columns_of
+from scaling_jax.laws.forms import form_named
+from scaling_jax.laws.table import checked, clusters, infer_budgets, read_table, usable_rows
 
 GOOD = "params,tokens,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"
 
@@ -29,7 +31,18 @@ def write(tmp_path, text, name="losses.csv"):
         ("params,tokens,loss\n1e6,inf,3\n", ["line 2", "tokens", "inf"]),
         ("params,tokens,loss\n1e6,2e7,\n", ["line 2", "loss"]),
         ("params,tokens,loss,flops\n1e6,2e7,3,x\n", ["line 2", "flops", "x"]),
-        ("params,tokens,loss\n1,2,3,4\n5,6,7,8,9\n", ["CSV"]),
+        ("params,tokens,loss\n1,2,3,4\n5,6,7,8,9\n", ["CSV", "line 2", "4 cells"]),
+        ("params,tokens,loss\n1e6,2e7,3,4\n2e6,4e7,3,4\n", ["CSV", "line 2"]),
+        ("params,tokens,loss\n\n1e6,2e7,3\n\n1e6,2e7,x\n", ["line 5", "loss"]),
+        ("params,tokens,loss,loss\n1e6,2e7,3,3\n", ["'loss'", "more than once"]),
+        (
+            "params,tokens,loss,weight\n1e6,2e7,3,1\n2e6,2e7,3,-1\n",
+            ["line 3", "weight", "at least 0"],
+        ),
+        ("params,tokens,loss,weight\n1e6,2e7,3,nan\n", ["line 2", "weight"]),
+        ("params,tokens,loss\n1e6,2e7,3\n2e6,2e7,3\n1e6,2e7,3\n", ["line 2 and line 4", "seed"]),
+        ("params,tokens,loss\n1e6,2e7,3\n\n1e6,2e7,3.00\n", ["line 2 and line 4"]),
+        (",params,tokens,loss\n0,1e6,2e7,3\n1,1e6,2e7,3\n", ["line 2 and line 3"]),
         (b"params,tokens,loss\n1e6,2e7,3\xff\n", ["UTF-8"]),
     ],
 )
@@ -58,6 +71,74 @@ def test_csv_and_parquet_hold_the_same(tmp_path):
 def test_other_columns_ride_along(tmp_path):
     table = read_table(write(tmp_path, "name,params,tokens,loss\nfirst,1,2,3\n"))
     assert table["name"].tolist() == ["first"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffparams,tokens,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n",
+        "\n\n params , tokens, loss \n\n1e6, 2e7, 3.5\n2e6,4e7,3.25,,\n ,\n",
+        '"params","tokens","loss"\r\n1e6,2e7,"3.5"\r\n2e6,4e7,3.25\r\n',
+    ],
+)
+def test_spreadsheets_habits_change_nothing(tmp_path, text):
+    rows = usable_rows(read_table(write(tmp_path, text)))
+    assert rows.params.tolist() == [1e6, 2e6]
+    assert rows.loss.tolist() == [3.5, 3.25]
+
+
+def test_rows_know_where_they_stand(tmp_path):
+    read = read_table(write(tmp_path, "params,tokens,loss\n1,2,3\n\n4,5,6\n"))
+    assert usable_rows(read).label.tolist() == ["line 2", "line 4"]
+    frame = pd.DataFrame({"params": [1.0], "tokens": [2.0], "loss": [3.0]}, index=["small"])
+    assert usable_rows(checked(frame)).label.tolist() == ["row small"]
+
+
+def test_seeds_of_one_run_are_no_duplicates():
+    frame = pd.DataFrame({"params": 1e6, "tokens": 1e8, "loss": 3.0, "seed": [0, 1]})
+    assert len(usable_rows(checked(frame))) == 2
+    with pytest.raises(InputError, match="row 0 and row 1"):
+        checked(frame.drop(columns="seed"))
+    # What did not finish has no loss to be counted twice.
+    planned = frame.drop(columns="seed").assign(status=["planned", "planned"])
+    assert len(checked(planned)) == 2
+
+
+def test_rows_of_weight_zero_do_not_count(tmp_path):
+    text = "params,tokens,loss,weight\n1e6,2e7,3.5,0\n2e6,4e7,3.25,\n3e6,4e7,3.1,2\n"
+    rows = usable_rows(read_table(write(tmp_path, text)))
+    assert rows.weight.tolist() == [1, 2]
+    assert rows.dropped == {"of weight 0": 1}
+    with pytest.raises(InputError, match="weight 0"):
+        usable_rows(read_table(write(tmp_path, text)).assign(weight=0.0))
+
+
+def test_blank_cells_of_optional_columns_are_filled_in():
+    frame = pd.DataFrame(
+        {
+            "params": [1e6, 2e6],
+            "tokens": 1e8,
+            "loss": 3.0,
+            "flops": [None, 1.3e15],
+            "budget": [None, 1e15],
+            "params_non_embedding": [None, 1e6],
+        }
+    )
+    rows = usable_rows(checked(frame))
+    assert rows.flops.tolist() == [6e14, 1.3e15]
+    assert rows.budget.tolist() == [6e14, 1e15]
+    with pytest.raises(InputError, match="row 0, column 'params_non_embedding' is blank"):
+        usable_rows(checked(frame), "non_embedding")
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [(["a", ""], "row 1, column 'run_id'"), (["a", None], "row 1"), (["a", "a"], "every row")],
+)
+def test_ragged_clusters_are_refused_by_name(runs, words):
+    frame = pd.DataFrame({"params": [1e6, 2e6], "tokens": 1e8, "loss": 3.0, "run_id": runs})
+    with pytest.raises(InputError, match=words):
+        clusters(usable_rows(checked(frame)))
 
 
 def test_flops_default_to_six_n_d(tmp_path):
@@ -114,3 +195,11 @@ def test_budgets_are_inferred_where_flops_fall_into_groups():
 
 def test_no_budgets_are_invented_where_flops_are_spread():
     assert infer_budgets(np.geomspace(1e18, 1e21, 60)) is None
+
+
+def test_tables_of_any_law_are_checked_alike(tmp_path):
+    named = write(tmp_path, "flops,loss,weight\n1e18,3.1,1\n\n1e19,2.8,-1\n")
+    with pytest.raises(InputError, match="line 4, column 'weight'.*at least 0"):
+        columns_of(form_named("saturating-flops"), named)
+    counts = {"flops": [1e18, 1e19], "loss": [3.1, 2.8], "weight": [1, 0]}
+    assert columns_of(form_named("saturating-flops"), counts).weights_N.tolist() == [1, 0]
