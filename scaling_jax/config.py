@@ -4,25 +4,35 @@ Nothing here imports JAX: a configuration can be read, checked and hashed anywhe
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 from scaling_jax.errors import InputError
+from scaling_jax.parameterization import STANDARD, Parameterization
+from scaling_jax.strict import from_dict as from_dict
+from scaling_jax.strict import require_one_of as require_one_of
+from scaling_jax.strict import require_positive as require_positive
 
 Positions = Literal["rotary", "learned"]
 Activation = Literal["gelu", "swiglu"]
 Precision = Literal["float32", "bfloat16"]
+OptimizerName = Literal["adamw", "adam", "adafactor", "muon"]
+ScheduleName = Literal["cosine", "linear", "constant", "wsd"]
+
+# Learning rate of the last step over the peak, where none is given: a tenth for the cosine
+# (Hoffmann et al. 2022, appendix B), nothing for the others that decay (Hägele et al. 2024).
+_FINAL_LR_FRACTION: dict[ScheduleName, float] = {
+    "cosine": 0.1,
+    "linear": 0.0,
+    "constant": 1.0,
+    "wsd": 0.0,
+}
+_COOLDOWN_SHARE = 0.2
 
 RUN_ID_LENGTH = 16
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -130,24 +140,39 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW under a linear warm-up and a cosine to the run's last step.
+    """An optimizer and the learning rate of each step.
+
+    `adamw`, `adam`, `muon` and `adafactor` are said in full in `scaling_jax.train.optimizer`,
+    the schedules in `scaling_jax.train.schedule`. Fields that a schedule has no use for must be
+    left at their defaults.
 
     Attributes:
         peak_lr: learning rate at the end of the warm-up.
         warmup_steps: steps of linear warm-up.
-        final_lr_fraction: learning rate of the last step over `peak_lr` (Hoffmann et al. 2022
-            decay tenfold).
+        name: the optimizer.
+        schedule: what follows the warm-up: a cosine or a line to the last step, nothing
+            (`constant`), or a hold and then a cooldown (`wsd`).
+        final_lr_fraction: learning rate of the last step over `peak_lr`: by default 0.1 for the
+            cosine, 0 for `linear` and `wsd`, 1 for `constant`, which has no other.
+        cycle: length of the cosine's or the line's descent, warm-up included, over the run's.
+            Above 1 the run ends before the descent does.
+        cooldown_share: share of the steps that `wsd` cools down over, by default 0.2.
         beta1, beta2, eps: Adam's moments and its denominator's floor.
         weight_decay: decoupled decay of matrices, per unit of learning rate.
         clip_norm: ceiling of the gradient's global norm.
 
     Raises:
-        InputError: a value outside its range; the message says which.
+        InputError: a value outside its range, or one that the optimizer or schedule has no use
+            for; the message says which.
     """
 
     peak_lr: float
     warmup_steps: int
-    final_lr_fraction: float = 0.1
+    name: OptimizerName = "adamw"
+    schedule: ScheduleName = "cosine"
+    final_lr_fraction: float | None = None
+    cycle: float = 1.0
+    cooldown_share: float | None = None
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -155,10 +180,14 @@ class OptimizerConfig:
     clip_norm: float = 1.0
 
     def __post_init__(self) -> None:
+        require_one_of("optimizer", self.name, OptimizerName)
+        require_one_of("schedule", self.schedule, ScheduleName)
+        self._fill_schedule()
         for f in dataclasses.fields(self):
-            if f.type is float:
+            value = getattr(self, f.name)
+            if f.type in (float, float | None) and value is not None:
                 # Equal numbers must have equal JSON, or the same run has two names.
-                object.__setattr__(self, f.name, float(getattr(self, f.name)))
+                object.__setattr__(self, f.name, float(value))
         for name in ("peak_lr", "eps", "clip_norm"):
             value = getattr(self, name)
             if not 0 < value < math.inf:
@@ -167,12 +196,44 @@ class OptimizerConfig:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise InputError(f"{name} {value} must be at least 0 and below 1")
-        if not 0 <= self.final_lr_fraction <= 1:
-            raise InputError(f"final_lr_fraction {self.final_lr_fraction} must lie in [0, 1]")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay {self.weight_decay} must be finite and not negative")
+        if self.name == "adam" and self.weight_decay:
+            raise InputError(
+                f"weight_decay {self.weight_decay} with optimizer adam, which has none: set it to "
+                "0, or choose adamw"
+            )
         if self.warmup_steps < 0:
             raise InputError(f"warmup_steps {self.warmup_steps} must not be negative")
+
+    def _fill_schedule(self) -> None:
+        if self.final_lr_fraction is None:
+            object.__setattr__(self, "final_lr_fraction", _FINAL_LR_FRACTION[self.schedule])
+        if self.cooldown_share is None and self.schedule == "wsd":
+            object.__setattr__(self, "cooldown_share", _COOLDOWN_SHARE)
+        if not 0 <= self.final_fraction <= 1:
+            raise InputError(f"final_lr_fraction {self.final_lr_fraction} must lie in [0, 1]")
+        if not 1 <= self.cycle < math.inf:
+            raise InputError(f"cycle {self.cycle} must be at least 1 and finite")
+        if self.cooldown_share is not None and not 0 < self.cooldown_share <= 1:
+            raise InputError(f"cooldown_share {self.cooldown_share} must lie in (0, 1]")
+        useless = {
+            "final_lr_fraction": self.schedule == "constant" and self.final_fraction != 1,
+            "cycle": self.schedule in ("constant", "wsd") and self.cycle != 1,
+            "cooldown_share": self.schedule != "wsd" and self.cooldown_share is not None,
+        }
+        for name, refused in useless.items():
+            if refused:
+                raise InputError(
+                    f"{name} {getattr(self, name)} means nothing under the {self.schedule} "
+                    "schedule: leave it out, or choose another schedule"
+                )
+
+    @property
+    def final_fraction(self) -> float:
+        """Last learning rate over the peak (`final_lr_fraction`, known after construction)."""
+        assert self.final_lr_fraction is not None
+        return self.final_lr_fraction
 
 
 @dataclass(frozen=True)
@@ -182,11 +243,12 @@ class RunConfig:
     Attributes:
         shape: the transformer.
         data: corpus and tokenizer.
-        optimizer: AdamW and its schedule.
+        optimizer: the optimizer and its schedule.
         batch_size: sequences of `shape.seq_len` tokens per step.
         steps: optimizer steps; the schedule ends at exactly this step.
         eval_tokens: held-out tokens the final loss is measured on.
         precision: compute precision; parameters and reductions stay float32.
+        parameterization: how initialization and learning rates follow the model's size.
         seed: of initialization and data order.
 
     Raises:
@@ -201,6 +263,7 @@ class RunConfig:
     steps: int
     eval_tokens: int
     precision: Precision = "float32"
+    parameterization: Parameterization = STANDARD
     seed: int = 0
     version: int = field(default=1)
 
@@ -252,66 +315,6 @@ class RunConfig:
         except json.JSONDecodeError as error:
             raise InputError(f"not JSON: {error}") from error
         return from_dict(cls, data)
-
-
-def from_dict(cls: type[T], data: Any, path: str = "") -> T:
-    """Build the dataclass `cls` from nested mappings, strictly.
-
-    Raises:
-        InputError: naming the field's path, and the nearest field name for an unknown one.
-    """
-    where = path or cls.__name__
-    if not isinstance(data, Mapping):
-        raise InputError(f"{where} must be an object, not {data!r}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
-    for key in data:
-        if key not in fields:
-            raise InputError(f"{where} has no field {key!r}{_suggestion(key, list(fields))}")
-    values = {}
-    for name, f in fields.items():
-        if name in data:
-            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
-        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where} lacks the field {name!r}: add it")
-    return cls(**values)
-
-
-def _convert(hint: Any, value: Any, path: str) -> Any:
-    """Check `value` against a field's type and build nested dataclasses."""
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, path)  # type: ignore[arg-type]
-    if typing.get_origin(hint) is Literal:
-        require_one_of(path, value, hint)
-        return value
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = next(t for t in typing.get_args(hint) if t is not types.NoneType)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{path} must be {hint.__name__}, not {value!r}")
-    return value
-
-
-def _suggestion(key: Any, allowed: list[str]) -> str:
-    near = difflib.get_close_matches(str(key), [str(name) for name in allowed], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f" (it has {', '.join(map(str, allowed))}){hint}"
-
-
-def require_positive(name: str, value: int) -> None:
-    """Refuse a count below 1 (`InputError`)."""
-    if value < 1:
-        raise InputError(f"{name} {value} must be at least 1")
-
-
-def require_one_of(name: str, value: Any, literal: Any) -> None:
-    """Refuse what is not one of a `Literal`'s values (`InputError`), with the nearest of them."""
-    allowed = typing.get_args(literal)
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}{_suggestion(value, list(allowed))}")
 
 
 def _fill(shape: Shape, name: str, default: int) -> None:

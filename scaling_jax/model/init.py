@@ -3,7 +3,8 @@
 Every matrix is normal with variance `gain² / fan_in`, so that a unit-scale input gives a
 unit-scale output; the two matrices that write into the residual stream are divided by
 `sqrt(2 n_layers)` besides, so that all `2 n_layers` branches together add at most unit
-variance to it, however deep the model.
+variance to it, however deep the model. That is at any size under the standard parameterization,
+and at the base size under the others (`scaling_jax.scales`).
 """
 
 import math
@@ -11,7 +12,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from scaling_jax.config import Activation, Shape
+from scaling_jax.config import Activation
+from scaling_jax.scales import Scales
 
 # 1 / sqrt(E[f(x)^2]) for x ~ N(0, 1): what a matrix after the non-linearity must make up for.
 # Both are one-dimensional Gaussian integrals; a test recomputes them.
@@ -26,9 +28,9 @@ def activation_gain(activation: Activation) -> float:
     return _ACTIVATION_GAIN[activation]
 
 
-def residual_scale(shape: Shape) -> float:
+def residual_scale(scales: Scales) -> float:
     """Scale of each of the `2 n_layers` branches that write into the residual stream."""
-    return 1 / math.sqrt(2 * shape.n_layers)
+    return 1 / math.sqrt(2 * scales.init_layers)
 
 
 def normal(key: jax.Array, dims: tuple[int, ...], fan_in: int, gain: float = 1.0) -> jax.Array:

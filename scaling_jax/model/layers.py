@@ -6,6 +6,7 @@ from flax import nnx
 
 from scaling_jax.config import Shape
 from scaling_jax.model import init
+from scaling_jax.scales import Scales
 
 NORM_EPS = 1e-6
 
@@ -32,11 +33,11 @@ class RMSNorm(nnx.Module):
 class FeedForward(nnx.Module):
     """Two matrices around a GELU, or SwiGLU's three (Shazeer 2020)."""
 
-    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
         d, f = shape.d_model, shape.d_ff
         self.activation = shape.activation
         n_inputs = 2 if shape.activation == "swiglu" else 1
-        out_gain = init.activation_gain(shape.activation) * init.residual_scale(shape)
+        out_gain = init.activation_gain(shape.activation) * init.residual_scale(scales)
         self.up = nnx.Param(init.normal(rngs.params(), (d, n_inputs, f), fan_in=d))
         self.down = nnx.Param(init.normal(rngs.params(), (f, d), fan_in=f, gain=out_gain))
 

@@ -11,6 +11,8 @@ from scaling_jax.config import Shape
 from scaling_jax.model import init
 from scaling_jax.model.attention import Attention
 from scaling_jax.model.layers import FeedForward, RMSNorm
+from scaling_jax.parameterization import STANDARD, Parameterization
+from scaling_jax.scales import Scales, scales_of
 
 # Learned positions start small beside the unit-scale token embedding, so that their sum
 # stays at unit scale.
@@ -26,16 +28,18 @@ REMAT_POLICIES = {
 class Block(nnx.Module):
     """One layer: attention, then feed-forward, each normalized before and added after."""
 
-    def __init__(self, shape: Shape, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
+        self.branch_scale = scales.branch
         self.attention_norm = RMSNorm(shape.d_model)
-        self.attention = Attention(shape, rngs=rngs)
+        self.attention = Attention(shape, scales, rngs=rngs)
         self.feed_forward_norm = RMSNorm(shape.d_model)
-        self.feed_forward = FeedForward(shape, rngs=rngs)
+        self.feed_forward = FeedForward(shape, scales, rngs=rngs)
 
     def __call__(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
         """Add both branches to the residual stream."""
-        x_NxD = x_NxD + self.attention(self.attention_norm(x_NxD), seq_len)
-        return x_NxD + self.feed_forward(self.feed_forward_norm(x_NxD))
+        scale = self.branch_scale
+        x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len)
+        return x_NxD + scale * self.feed_forward(self.feed_forward_norm(x_NxD))
 
 
 class Transformer(nnx.Module):
@@ -52,29 +56,31 @@ class Transformer(nnx.Module):
         shape: Shape,
         *,
         rngs: nnx.Rngs,
+        parameterization: Parameterization = STANDARD,
         dtype: Any = jnp.float32,
         scan_layers: bool = False,
         remat: str = "none",
     ) -> None:
         self.shape, self.dtype = shape, dtype
         self.scan_layers, self.remat = scan_layers, remat
-        d, v = shape.d_model, shape.vocab_size
-        self.embedding = nnx.Param(init.normal(rngs.params(), (v, d), fan_in=d))
+        self.scales = scales_of(parameterization, shape)
+        d, v, table_fan_in = shape.d_model, shape.vocab_size, self.scales.table_fan_in
+        self.embedding = nnx.Param(init.normal(rngs.params(), (v, d), fan_in=table_fan_in))
         if shape.positions == "learned":
             positions = init.normal(
                 rngs.params(), (shape.seq_len, d), fan_in=1, gain=POSITION_SCALE
             )
             self.positions = nnx.Param(positions)
-        self.blocks = _stacked_blocks(shape, rngs)
+        self.blocks = _stacked_blocks(shape, self.scales, rngs)
         self.final_norm = RMSNorm(d)
         if not shape.tied_embedding:
-            self.output = nnx.Param(init.normal(rngs.params(), (d, v), fan_in=d))
+            self.output = nnx.Param(init.normal(rngs.params(), (d, v), fan_in=table_fan_in))
 
     def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
         """Float32 logits `BxTxV` for the token after each position; T may be below `seq_len`."""
         b, t = tokens_BxT.shape
         x_NxD = self._run_blocks(self.embed(tokens_BxT), t)
-        x_NxD = self.final_norm(x_NxD)
+        x_NxD = self.final_norm(x_NxD) * self.scales.logits
         output_DxV = self.embedding[...].T if self.shape.tied_embedding else self.output[...]
         logits_NxV = jnp.matmul(
             x_NxD, output_DxV.astype(self.dtype), preferred_element_type=jnp.float32
@@ -87,13 +93,12 @@ class Transformer(nnx.Module):
         Rows are kept two-dimensional from here on: matrix products of flat operands are the
         fast ones on a CPU and cost nothing elsewhere.
         """
-        d = self.shape.d_model
         # The table has variance 1 / d_model, right for a tied output; undo it on the way in.
-        x_BxTxD = self.embedding[...][tokens_BxT] * np.float32(d**0.5)
+        x_BxTxD = self.embedding[...][tokens_BxT] * np.float32(self.scales.table_fan_in**0.5)
         if self.shape.positions == "learned":
             positions_TxD = self.positions[...][: tokens_BxT.shape[1]]
             x_BxTxD = x_BxTxD + jnp.broadcast_to(positions_TxD, x_BxTxD.shape)
-        return x_BxTxD.astype(self.dtype).reshape(-1, d)
+        return x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model)
 
     def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
         graph, stacked = nnx.split(self.blocks)
@@ -125,10 +130,10 @@ def unstack(stacked: Any, n_layers: int) -> list[Any]:
     ]
 
 
-def _stacked_blocks(shape: Shape, rngs: nnx.Rngs) -> Block:
+def _stacked_blocks(shape: Shape, scales: Scales, rngs: nnx.Rngs) -> Block:
     @nnx.split_rngs(splits=shape.n_layers)
     @nnx.vmap(in_axes=(0,), out_axes=0)
     def make(rngs: nnx.Rngs) -> Block:
-        return Block(shape, rngs=rngs)
+        return Block(shape, scales, rngs=rngs)
 
     return make(rngs)

@@ -1,27 +1,120 @@
-"""AdamW with global-norm clipping, from Optax."""
+"""Optimizers by name, from Optax, without their learning rate, which the step multiplies in.
 
+Leaving the learning rate out keeps runs of different horizons in one compiled program. Each
+clips the gradient's global norm first and, except `adam`, ends with decoupled weight decay of
+matrices, not of normalization gains.
+
+- `adamw`: Loshchilov & Hutter 2019 (1711.05101). `adam` is the same without decay.
+- `adafactor`: Shazeer & Stern 2018 (1804.04235) as Zhai et al. 2022 (2106.04560) use it, so that
+  Adam's learning rates suit it: no scaling by the parameters' size, `beta1` as momentum (0 keeps
+  none), `beta2` as the ceiling of the second moment's decay. Axes of 128 and more are factored.
+- `muon`: Jordan 2024; momentum orthogonalized by five Newton–Schulz steps for hidden matrices,
+  Adam for tables and gains. Updates have the root mean square of Adam's, 0.2 (Liu et al. 2025,
+  2502.16982), so that Adam's learning rates suit it.
+"""
+
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
-from scaling_jax.config import OptimizerConfig
+from scaling_jax.config import OptimizerConfig, Shape
+from scaling_jax.parameterization import STANDARD, Parameterization
+from scaling_jax.scales import scales_of
+
+MUON_MOMENTUM = 0.95
+MUON_RMS = 0.2
+
+# Axes of a hidden matrix that it sums over and that it gives, counted from the end; the others,
+# such as layers, query/key/value and gate/value, hold separate matrices. Adam takes the rest.
+_MATRICES = {
+    "qkv": MuonDimensionNumbers((-4,), (-3, -1)),
+    "out": MuonDimensionNumbers((-4, -3, -2), (-1,)),
+    "up": MuonDimensionNumbers((-3,), (-1,)),
+    "down": MuonDimensionNumbers((-2,), (-1,)),
+}
 
 
-def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Clipped AdamW without its learning rate, which the step multiplies in.
+def make_optimizer(
+    config: OptimizerConfig, shape: Shape, parameterization: Parameterization = STANDARD
+) -> optax.GradientTransformation:
+    """The optimizer of a run, whose updates are to be multiplied by the learning rate."""
+    scales = scales_of(parameterization, shape)
+    steps = [optax.clip_by_global_norm(config.clip_norm), _DIRECTIONS[config.name](config)]
+    if parameterization != STANDARD:
+        # Adam of c times the gradient is Adam with epsilon / c.
+        hidden, others = (1 / scales.epsilon(hidden=hidden) for hidden in (True, False))
+        steps.insert(1, _scale(hidden, others))
+        steps.append(_scale(scales.hidden_lr(config.name), 1.0))
+    return optax.chain(*steps, optax.add_decayed_weights(config.weight_decay, mask=_decayed))
 
-    Leaving the learning rate out keeps runs of different horizons in one compiled program.
-    Weight decay acts on matrices, not on the normalization gains.
-    """
-    return optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.eps),
-        optax.add_decayed_weights(config.weight_decay, mask=_decayed),
-    )
+
+def _adam(config: OptimizerConfig) -> optax.GradientTransformation:
+    return optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.eps)
 
 
-def _decayed(params: Any) -> Any:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: not str(path[-1].key).endswith("gain"), params
-    )
+def _adafactor(config: OptimizerConfig) -> optax.GradientTransformation:
+    def decay(step: Any, exponent: float) -> jax.Array:
+        return jnp.minimum(config.beta2, 1 - (step + 1.0) ** -exponent)
+
+    second = optax.scale_by_factored_rms(epsilon=config.eps**2, decay_rate_fn=decay)
+    momentum = optax.ema(config.beta1, debias=False) if config.beta1 else optax.identity()
+    return optax.chain(second, optax.clip_by_block_rms(1.0), momentum)
+
+
+def _muon(config: OptimizerConfig) -> optax.GradientTransformation:
+    direction = scale_by_muon(beta=MUON_MOMENTUM, weight_dimension_numbers=_dimensions)
+    matrices = optax.chain(direction, _scale_each(_rms_of_adam))
+    return optax.partition({True: matrices, False: _adam(config)}, _by_name(_MATRICES.__contains__))
+
+
+_DIRECTIONS: dict[str, Callable[[OptimizerConfig], optax.GradientTransformation]] = {
+    "adamw": _adam,
+    "adam": _adam,
+    "adafactor": _adafactor,
+    "muon": _muon,
+}
+
+
+def _rms_of_adam(path: Any, update: jax.Array) -> float:
+    """Factor that gives an orthogonal matrix the root mean square `MUON_RMS`."""
+    sums_over, gives = _MATRICES[_name(path)]
+    fans = [math.prod(update.shape[axis] for axis in axes) for axes in (sums_over, gives)]
+    return MUON_RMS * math.sqrt(max(fans))
+
+
+def _scale(hidden: float, others: float) -> optax.GradientTransformation:
+    """Multiply updates of the blocks' matrices by one number and all others by another."""
+
+    def factor(path: Any, _: jax.Array) -> float:
+        return hidden if path[0].key == "blocks" and not _is_gain(_name(path)) else others
+
+    return _scale_each(factor)
+
+
+def _scale_each(factor: Callable[[Any, jax.Array], float]) -> optax.GradientTransformation:
+    def scaled(updates: Any, _: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, u: factor(path, u) * u, updates)
+
+    return optax.stateless(scaled)
+
+
+def _by_name(choose: Callable[[str], Any]) -> Callable[[Any], Any]:
+    """Function from a tree of parameters to what `choose` makes of their names."""
+    return lambda tree: jax.tree_util.tree_map_with_path(lambda path, _: choose(_name(path)), tree)
+
+
+def _name(path: Any) -> str:
+    return str(path[-1].key)
+
+
+def _is_gain(name: str) -> bool:
+    return name.endswith("gain")
+
+
+_dimensions = _by_name(_MATRICES.__getitem__)
+_decayed = _by_name(lambda name: not _is_gain(name))

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from scaling_jax.config import OptimizerConfig, RunConfig
+from scaling_jax.config import RunConfig
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.execution import DEFAULT, Execution
-from scaling_jax.train.schedule import Horizon
+from scaling_jax.train.schedule import Horizon, without_horizon
 from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_steps
 
 # The random numbers of the initialization are long straight-line code, on which LLVM's default
@@ -50,16 +50,8 @@ def programs(
 
 def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
     # The horizon is an argument of the program, so blank it: runs that differ only in it share.
-    optimizer = OptimizerConfig(
-        peak_lr=1.0,
-        warmup_steps=0,
-        beta1=config.optimizer.beta1,
-        beta2=config.optimizer.beta2,
-        eps=config.optimizer.eps,
-        weight_decay=config.optimizer.weight_decay,
-        clip_norm=config.optimizer.clip_norm,
-    )
-    spec = ModelSpec(config.shape, optimizer, config.precision, execution)
+    optimizer = without_horizon(config.optimizer)
+    spec = ModelSpec(config.shape, optimizer, config.precision, config.parameterization, execution)
     return _Key(spec, config.batch_size, eval_batches)
 
 

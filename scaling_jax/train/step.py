@@ -11,6 +11,7 @@ from flax import nnx
 
 from scaling_jax.config import OptimizerConfig, Precision, Shape
 from scaling_jax.model import Transformer, token_losses
+from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.optimizer import make_optimizer
 from scaling_jax.train.schedule import Horizon, learning_rate
@@ -33,13 +34,19 @@ class ModelSpec:
     shape: Shape
     optimizer: OptimizerConfig
     precision: Precision
+    parameterization: Parameterization = STANDARD
     execution: Execution = DEFAULT
+
+    def gradient_transformation(self) -> optax.GradientTransformation:
+        """The optimizer without its learning rate."""
+        return make_optimizer(self.optimizer, self.shape, self.parameterization)
 
     def transformer(self, key: jax.Array) -> Transformer:
         """A freshly initialized model."""
         return Transformer(
             self.shape,
             rngs=nnx.Rngs(params=key),
+            parameterization=self.parameterization,
             dtype=jnp.dtype(self.precision),
             scan_layers=bool(self.execution.scan_layers),
             remat=self.execution.remat,
@@ -49,7 +56,7 @@ class ModelSpec:
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
     """Parameters, optimizer moments and the step counter of a new run."""
     params = nnx.to_pure_dict(nnx.split(spec.transformer(key))[1])
-    moments = make_optimizer(spec.optimizer).init(params)
+    moments = spec.gradient_transformation().init(params)
     return {"params": params, "opt": moments, "step": jnp.int32(0)}
 
 
@@ -65,15 +72,15 @@ def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
 
 
 def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[State, StepMetrics]]:
-    """One AdamW update on the batch `tokens_BxT1`."""
-    loss_B, optimizer = make_loss(spec), make_optimizer(spec.optimizer)
+    """One update on the batch `tokens_BxT1`."""
+    loss_B, optimizer = make_loss(spec), spec.gradient_transformation()
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
         loss, grads = jax.value_and_grad(lambda p: loss_B(p, tokens_BxT1).mean())(state["params"])
         # Optax mixes its integer step count into float32 arithmetic.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(grads, state["opt"], state["params"])
-        lr = learning_rate(state["step"], horizon)
+        lr = learning_rate(state["step"], horizon, spec.optimizer.schedule)
         params = jax.tree.map(lambda p, u: p - lr * u, state["params"], updates)
         new_state = {"params": params, "opt": moments, "step": state["step"] + 1}
         return new_state, StepMetrics(loss, lr, optax.tree.norm(grads))
