@@ -1,5 +1,6 @@
 """A fit and its predictions in words."""
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +67,15 @@ def _constants(fit: "Fit") -> list[str]:
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     values = {**fit.params, **fit.exponents}
     at = f"at {formatting.flops(fit.reference_flops)} FLOPs"
-    meaning = {
-        "a": "N_opt grows as C^a",
-        "b": "D_opt grows as C^b",
-        "N_ref": f"N_opt {at}",
-        "D_ref": f"D_opt {at}",
-    }
+    meaning = {"a": "N_opt grows as C^a", "b": "D_opt grows as C^b"}
+    if fit.approach != 3:
+        meaning |= {
+            "N_ref": f"N_opt {at}",
+            "D_ref": f"D_opt {at}",
+            "E": "L_opt as C grows without end",
+            "K_ref": f"L_opt - E {at}",
+            "gamma": "L_opt - E falls as C^-gamma",
+        }
     width = max(map(len, values))
     lines = []
     for name, value in values.items():
@@ -122,3 +126,9 @@ def _how_far(extrapolation: float) -> str:
 
 def _four_digits(value: float) -> str:
     return f"{value:.4g}"
+
+
+def without_draws(fit: "Fit") -> dict[str, Any]:
+    """The fit as plain data, less the bootstrap's thousands of numbers."""
+    data = json.loads(fit.to_json())
+    return {key: value for key, value in data.items() if key not in ("draws_BxP", "noise_N")}

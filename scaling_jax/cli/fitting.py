@@ -1,20 +1,20 @@
 """`fit`: laws from a table of losses."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from scaling_jax.cli.arguments import Count, Json, check_output, optional, replacing
-from scaling_jax.cli.fit_text import describe_fit
+from scaling_jax.cli.comparison import comparison_as_json, print_comparison
+from scaling_jax.cli.fit_text import describe_fit, without_draws
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws import Fit
+    from scaling_jax.laws import Comparison
 
 Curve = Literal["parabola", "window", "akima"]
 Resampling = Literal["rows", "residuals", "runs"]
@@ -36,9 +36,10 @@ def fit(
     /,
     *,
     approach: Annotated[
-        Literal[1, 2, 3],
+        Literal[1, 2, 3, "all"],
         tyro.conf.arg(
-            help="1: envelope of training curves, 2: IsoFLOP minima, 3: a formula for L(N, D)"
+            help="1: envelope of training curves, 2: IsoFLOP minima, 3: a formula for L(N, D); "
+            "all: those that the runs allow, side by side"
         ),
     ] = 3,
     law: Annotated[
@@ -91,10 +92,10 @@ def fit(
 
     if out is not None:
         check_output(out, (".json",))
+        if approach == "all":
+            raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
     table, curves = _read(records, approach)
-    fitted = laws.fit(
-        table,
-        approach=approach,
+    options: dict[str, Any] = dict(
         law=law,
         bootstrap=bootstrap,
         level=level,
@@ -107,14 +108,29 @@ def fit(
         corrected=corrected,
         resampling=resampling,
     )
+    if approach == "all":
+        compared = laws.compare(table, **options)
+        if not compared.fits:
+            raise InputError(_no_approach(compared))
+        if json:
+            print_json(comparison_as_json(compared))
+        else:
+            print_comparison(compared)
+        return
+    fitted = laws.fit(table, approach=approach, **options)
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(fitted.to_json(), encoding="utf-8")
         remark(f"wrote {out}")
     if json:
-        print_json(_without_draws(fitted))
+        print_json(without_draws(fitted))
     else:
         print(describe_fit(fitted))
+
+
+def _no_approach(compared: "Comparison") -> str:
+    reasons = "; ".join(f"approach {number}: {why}" for number, why in compared.refused.items())
+    return f"no approach can be fitted to these runs: {reasons}"
 
 
 def _held(pairs: tuple[str, ...]) -> dict[str, float]:
@@ -128,17 +144,11 @@ def _held(pairs: tuple[str, ...]) -> dict[str, float]:
     return held
 
 
-def _read(path: Path, approach: int) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
+def _read(path: Path, approach: int | str) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
     """Records, and for approach 1 the curves, of a store; a file is left for the laws to read."""
     if not path.is_dir():
         return path, None
     from scaling_jax import study
 
     store = study.Store.open(path)
-    return study.collect(store), study.curves(store) if approach == 1 else None
-
-
-def _without_draws(fitted: "Fit") -> dict[str, Any]:
-    """The fit as plain data, less the bootstrap's thousands of numbers."""
-    data = jsonlib.loads(fitted.to_json())
-    return {key: value for key, value in data.items() if key not in ("draws_BxP", "noise_N")}
+    return study.collect(store), study.curves(store) if approach in (1, "all") else None

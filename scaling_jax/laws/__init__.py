@@ -1,9 +1,13 @@
 """Scaling laws: fit a table of losses, with the optimum, intervals and what the data can say."""
 
+from scaling_jax.laws.allocation import Allocation as Allocation
+from scaling_jax.laws.allocation import Estimate as Estimate
 from scaling_jax.laws.allocation import Optimum as Optimum
 from scaling_jax.laws.allocation import Prediction as Prediction
 from scaling_jax.laws.api import fit as fit
 from scaling_jax.laws.chain import Chain as Chain
+from scaling_jax.laws.comparison import Comparison as Comparison
+from scaling_jax.laws.comparison import compare as compare
 from scaling_jax.laws.cost import TrainingCost as TrainingCost
 from scaling_jax.laws.cost import training_cost as training_cost
 from scaling_jax.laws.custom import CustomForm as CustomForm
@@ -37,6 +41,5 @@ from scaling_jax.laws.repeats import repeated_loss as repeated_loss
 from scaling_jax.laws.repeats import repeated_optimum as repeated_optimum
 from scaling_jax.laws.selection import Backtest as Backtest
 from scaling_jax.laws.selection import backtest as backtest
-from scaling_jax.laws.surface import Estimate as Estimate
 from scaling_jax.laws.surface import Surface as Surface
 from scaling_jax.laws.table import read_table as read_table

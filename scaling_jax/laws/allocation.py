@@ -1,16 +1,29 @@
 """What a fit answers with: the optimum of a budget, the loss of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.forms import Form
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Interval = tuple[float, float]
 
 # The relation between compute, size and tokens on every frontier: C = 6 N D.
 FLOPS_PER_PARAM_TOKEN = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its bootstrap interval, None where nothing was resampled."""
+
+    value: float
+    interval: Interval | None
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Optimum:
     Attributes:
         flops: the budget C.
         params, tokens: N_opt and D_opt.
-        loss: nats per token; None where the approach predicts no loss.
+        loss: nats per token; None where an approach read too few minima to say.
         params_interval, tokens_interval, loss_interval: bootstrap intervals, without the noise
             of a single run.
         extrapolation: C over the largest fitted FLOPs.
@@ -34,6 +47,45 @@ class Optimum:
     tokens_interval: Interval | None
     loss_interval: Interval | None
     extrapolation: float
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """N_opt(C), D_opt(C) and L_opt(C) by one approach, the same for all of them.
+
+    Attributes:
+        approach: 1, 2 or 3 of Hoffmann et al. 2022.
+        method: in words, such as `IsoFLOP minima by parabola`.
+        count: which parameters N counts.
+        level: of every interval.
+        exponents: `a` of N_opt and `b` of D_opt in C.
+        optima: one per budget asked about.
+    """
+
+    approach: int
+    method: str
+    count: str
+    level: float
+    exponents: Mapping[str, Estimate]
+    optima: tuple[Optimum, ...]
+
+    def table(self) -> "pd.DataFrame":
+        """One row per budget: `flops`, `extrapolation`, and `x`, `x_low`, `x_high` of each x.
+
+        x is `params`, `tokens` or `loss` (nats per token); what is not known is NaN.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_row(optimum) for optimum in self.optima])
+
+
+def _row(optimum: Optimum) -> dict[str, float]:
+    row = {"flops": optimum.flops, "extrapolation": optimum.extrapolation}
+    for name in ("params", "tokens", "loss"):
+        value, bounds = getattr(optimum, name), getattr(optimum, f"{name}_interval")
+        row[name] = np.nan if value is None else value
+        row[f"{name}_low"], row[f"{name}_high"] = (np.nan, np.nan) if bounds is None else bounds
+    return row
 
 
 @dataclass(frozen=True)
@@ -97,13 +149,30 @@ def _frontier_constants(form: Form, constants_P: np.ndarray) -> list[np.ndarray]
 
 
 POWER_LAW_NAMES = ("N_ref", "D_ref", "a", "b")
+FRONTIER_LOSS_NAMES = ("E", "K_ref", "gamma")
 
 
 def power_law_frontier(constants_P: np.ndarray, reference: float, flops: float) -> Frontier:
-    """`N_opt = N_ref (C / C_ref)^a` and `D_opt = D_ref (C / C_ref)^b`, without a loss."""
-    n_ref, d_ref, a, b = np.moveaxis(np.asarray(constants_P, np.float64), -1, 0)
-    ratio = flops / reference
-    return Frontier(n_ref * ratio**a, d_ref * ratio**b, None)
+    """`N_opt = N_ref (C / C_ref)^a`, `D_opt = D_ref (C / C_ref)^b` and, where known, the loss.
+
+    The loss is `L_opt = E + K_ref (C / C_ref)^-gamma`, of constants that follow the other four.
+    """
+    n_ref, d_ref, a, b, *of_loss = np.moveaxis(np.asarray(constants_P, np.float64), -1, 0)
+    ratio, loss = flops / reference, None
+    if of_loss:
+        floor, k_ref, gamma = of_loss
+        loss = floor + k_ref * ratio**-gamma
+    return Frontier(n_ref * ratio**a, d_ref * ratio**b, loss)
+
+
+def power_law_constants(
+    constants_BxP: np.ndarray, loss_BxP: np.ndarray | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and values of a frontier's constants, with those of its loss where it has them."""
+    if loss_BxP is None:
+        return POWER_LAW_NAMES, constants_BxP
+    names = (*POWER_LAW_NAMES, *FRONTIER_LOSS_NAMES)
+    return names, np.concatenate([constants_BxP, loss_BxP], axis=1)
 
 
 def interval(draws_B: np.ndarray, level: float) -> Interval:

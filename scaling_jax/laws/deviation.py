@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.allocation import Estimate
 from scaling_jax.laws.surface import (
-    Estimate,
     Law,
     increasing_root,
     require_positive,

@@ -9,8 +9,9 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import diagnostics
-from scaling_jax.laws.allocation import POWER_LAW_NAMES
+from scaling_jax.laws.allocation import power_law_constants
 from scaling_jax.laws.fit import Fit, FrontierPoints
+from scaling_jax.laws.frontier_loss import frontier_loss
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.precision import in_float64
 from scaling_jax.laws.table import PARAMS_COLUMN, Rows
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GRID_POINTS = 1500
+# Neighbours on the envelope are points of one smooth curve, so a few say as much of its loss.
+LOSS_POINTS = 16
 SMOOTHING_STEPS = 10.0
 LEAST_RUNS = 4
 _LEAST_CURVE = 5
@@ -39,33 +42,32 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
     smooth = _smoothed_runs(curves)
     flops_G, loss_RxG, tokens_RxG, params_R = _on_grid(smooth, options.count)
     reference = float(np.exp(np.log(flops_G).mean()))
-    weights_BxR = _run_weights(len(params_R), options)
     arguments = (np.log(flops_G / reference), loss_RxG, np.log(tokens_RxG), np.log(params_R))
-    point_P, lowest_G = _fit_envelope(np.ones((1, len(params_R))), *arguments)
+    constants_BxP, lowest_BxG = _fit_envelope(_run_weights(len(params_R), options), *arguments)
+    lowest_G = lowest_BxG[0]
     if len(np.unique(lowest_G)) < 2:
         raise InputError(
             "one run has the lowest loss at every FLOP value, so the envelope shows no trade-off: "
             "train smaller and larger models"
         )
-    drawn = None if weights_BxR is None else _fit_envelope(weights_BxR, *arguments)[0]
-    at = (lowest_G[0], np.arange(len(flops_G)))
+    of_loss_BxP = _losses(flops_G, loss_RxG, lowest_BxG, reference)
+    names, constants_BxP = power_law_constants(constants_BxP, of_loss_BxP)
+    at = (lowest_G, np.arange(len(flops_G)))
     return Fit(
         approach=1,
         law="power-laws",
-        params=dict(zip(POWER_LAW_NAMES, point_P[0].tolist(), strict=True)),
+        params=dict(zip(names, constants_BxP[0].tolist(), strict=True)),
         level=options.level,
         count=options.count,
         objective={"name": "least squares on log params and log tokens", "reduction": "sum"},
         n_points=len(flops_G),
         n_dropped=rows.dropped,
-        diagnostics=(diagnostics.span(flops_G), _runs_on_envelope(lowest_G[0], len(params_R))),
+        diagnostics=(diagnostics.span(flops_G), _runs_on_envelope(lowest_G, len(params_R))),
         flops_range=(float(flops_G[0]), float(flops_G[-1])),
         reference_flops=reference,
         provenance=options.provenance(rows),
-        draws_BxP=drawn,
-        frontier_points=FrontierPoints(
-            flops_G, params_R[lowest_G[0]], tokens_RxG[at], loss_RxG[at]
-        ),
+        draws_BxP=constants_BxP[1:] if options.bootstrap else None,
+        frontier_points=FrontierPoints(flops_G, params_R[lowest_G], tokens_RxG[at], loss_RxG[at]),
     )
 
 
@@ -117,11 +119,22 @@ def _on_grid(
     return flops_G, np.array(loss), np.array(tokens), params_R
 
 
-def _run_weights(n_runs: int, options: Options) -> np.ndarray | None:
-    if options.bootstrap == 0:
-        return None
+def _run_weights(n_runs: int, options: Options) -> np.ndarray:
+    """How often each run counts: once, then in every resample."""
     rng = np.random.default_rng(options.seed)
-    return rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=options.bootstrap)
+    drawn_BxR = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=options.bootstrap)
+    return np.concatenate([np.ones((1, n_runs)), drawn_BxR])
+
+
+def _losses(
+    flops_G: np.ndarray, loss_RxG: np.ndarray, lowest_BxG: np.ndarray, reference: float
+) -> np.ndarray | None:
+    """Constants of the loss along the envelope of every resample, at some of its points."""
+    some = np.linspace(0, len(flops_G) - 1, LOSS_POINTS).round().astype(int)
+    loss_BxS = loss_RxG[lowest_BxG[:, some], some]
+    return frontier_loss(
+        flops_G[some], np.where(np.isfinite(loss_BxS), loss_BxS, np.nan), reference
+    )
 
 
 @in_float64
@@ -133,9 +146,7 @@ def _fit_envelope(
     log_params_R: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Constants `BxP` and the lowest run at every FLOP value `BxG`, for each resample."""
-    constants, lowest = _fit_envelopes(
-        weights_BxR.astype(np.float64), x_G, loss_RxG, log_tokens_RxG, log_params_R
-    )
+    constants, lowest = _fit_envelopes(weights_BxR, x_G, loss_RxG, log_tokens_RxG, log_params_R)
     return np.asarray(constants), np.asarray(lowest)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,15 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
-from scaling_jax.laws.allocation import Frontier, Interval, Optimum, Prediction, interval
+from scaling_jax.laws.allocation import (
+    Allocation,
+    Estimate,
+    Frontier,
+    Interval,
+    Optimum,
+    Prediction,
+    interval,
+)
 from scaling_jax.laws.forms import form_named
 
 FORMAT = 1
@@ -55,7 +63,8 @@ class Fit:
     Attributes:
         approach: 1, 2 or 3 of Hoffmann et al. 2022.
         law: name of the form; `power-laws` for approaches 1 and 2.
-        params: its constants. For `power-laws`, N_ref and D_ref at `reference_flops`, a and b.
+        params: its constants. For `power-laws`, N_ref and D_ref at `reference_flops`, a and b,
+            and, with minima enough, E, K_ref, gamma of `L_opt = E + K_ref (C / C_ref)^-gamma`.
         level: of every interval.
         count: which parameters N counts.
         objective: name, delta, reduction and value of what was minimized.
@@ -107,6 +116,33 @@ class Fit:
             return None
         drawn = self._exponents(self.draws_BxP)
         return {name: interval(draws, self.level) for name, draws in drawn.items()}
+
+    @property
+    def method(self) -> str:
+        """How the frontier was found, in words."""
+        if self.approach == 3:
+            return f"parametric law {self.law}"
+        if self.approach == 2:
+            done = ", corrected" if self.objective["corrected"] else ""
+            return f"IsoFLOP minima by {self.objective['curve']}{done}"
+        return "envelope of training curves"
+
+    def allocation(self, budgets: Sequence[float]) -> Allocation:
+        """Exponents, and N_opt, D_opt and L_opt at `budgets` (FLOPs), as every approach has them.
+
+        Raises:
+            InputError: a budget that is not positive and finite, or a law without a frontier.
+        """
+        optima = tuple(self.optimal(flops) for flops in budgets)
+        intervals = self.exponent_intervals or {}
+        return Allocation(
+            approach=self.approach,
+            method=self.method,
+            count=self.count,
+            level=self.level,
+            exponents={n: Estimate(v, intervals.get(n)) for n, v in self.exponents.items()},
+            optima=optima,
+        )
 
     def optimal(self, flops: float) -> Optimum:
         """The compute-optimal run of a budget of `flops`.
@@ -193,7 +229,8 @@ class Fit:
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
         if self.approach == 3:
             return allocation.form_exponents(form_named(self.law), constants_P)
-        return {"a": constants_P[..., 2], "b": constants_P[..., 3]}
+        names = list(self.params)
+        return {name: constants_P[..., names.index(name)] for name in ("a", "b")}
 
     def _interval(self, draws_B: np.ndarray | None) -> Interval | None:
         return None if draws_B is None else interval(draws_B, self.level)

@@ -6,10 +6,11 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import diagnostics
-from scaling_jax.laws.allocation import POWER_LAW_NAMES, interval
+from scaling_jax.laws.allocation import interval, power_law_constants
 from scaling_jax.laws.bias import grid_biases
 from scaling_jax.laws.curves import METHODS, Lowest, Method, lowest
 from scaling_jax.laws.fit import Fit, Minimum
+from scaling_jax.laws.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.resample import scaled_noise
 from scaling_jax.laws.table import Rows
@@ -42,7 +43,8 @@ def fit_isoflop(
 ) -> Fit:
     """N_opt and D_opt of every budget and their power laws in C (Hoffmann et al. 2022, 3.2).
 
-    N_opt is where the curve is lowest in log N, D_opt where it is in log D. A budget without a
+    N_opt is where the curve is lowest in log N, D_opt where it is in log D; through the losses
+    there goes a power law above a floor, where there are 4 or more. A budget without a
     minimum between its smallest and largest model is left out, by name. The bootstrap resamples
     residuals of the curves, since a curve of five or six runs cannot lose any. `corrected`
     takes out the bias that the method has on a fitted law's own curves.
@@ -67,20 +69,26 @@ def fit_isoflop(
     biases = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
     reference = float(np.exp(np.mean([np.log(curve.budget) for curve in kept])))
     shifts_G = np.array(biases) if corrected else np.zeros(len(kept))
-    constants_BxP = _power_laws(kept, shifts_G, reference)
+    names, constants_BxP = power_law_constants(
+        _power_laws(kept, shifts_G, reference), _losses(kept, reference)
+    )
     return Fit(
         approach=2,
         law="power-laws",
-        params=dict(zip(POWER_LAW_NAMES, constants_BxP[0].tolist(), strict=True)),
+        params=dict(zip(names, constants_BxP[0].tolist(), strict=True)),
         level=options.level,
         count=options.count,
-        objective={"name": f"{method} of loss in log size", "corrected": corrected},
+        objective={
+            "name": f"{method} of loss in log size",
+            "curve": method,
+            "corrected": corrected,
+        },
         n_points=len(kept),
         n_dropped=rows.dropped | dropped,
         diagnostics=(
             diagnostics.span(rows.flops),
             *notes,
-            *_few_budgets(len(kept)),
+            *_few_minima(len(kept)),
             *diagnostics.of_biases(biases, corrected),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
@@ -158,6 +166,12 @@ def _power_laws(curves: list[_Curve], shifts_G: np.ndarray, reference: float) ->
     return np.stack([np.exp(n_ref), np.exp(d_ref), a, b], axis=1)
 
 
+def _losses(curves: list[_Curve], reference: float) -> np.ndarray | None:
+    """Constants of the loss at the minima of every draw; None for too few of them."""
+    flops_G = np.array([curve.budget for curve in curves])
+    return frontier_loss(flops_G, np.stack([c.in_params.loss_B for c in curves], 1), reference)
+
+
 def _lines(x_G: np.ndarray, y_BxG: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Intercept and slope of each draw's points, over those of its curves that have a minimum."""
     there = np.isfinite(y_BxG)
@@ -194,7 +208,13 @@ def _no_minimum(curve: _Curve) -> str:
     )
 
 
-def _few_budgets(count: int) -> tuple[str, ...]:
-    if count >= 3:
-        return ()
-    return (f"{count} minima leave no way to see whether the frontier is straight.",)
+def _few_minima(count: int) -> tuple[str, ...]:
+    said = []
+    if count < 3:
+        said.append(f"{count} minima leave no way to see whether the frontier is straight.")
+    if count < LEAST_POINTS:
+        said.append(
+            f"{count} minima are too few to say how the loss of the optimum falls with compute: "
+            f"{LEAST_POINTS} are needed."
+        )
+    return tuple(said)

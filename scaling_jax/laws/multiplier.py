@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Estimate
 from scaling_jax.laws.fit import Fit
-from scaling_jax.laws.surface import Estimate, Surface, require_positive, surface_of
+from scaling_jax.laws.surface import Surface, require_positive, surface_of
 
 
 @dataclass(frozen=True)

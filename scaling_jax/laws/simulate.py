@@ -225,7 +225,7 @@ def _reports(
         row = _exponents(fitted)
         row["params"] = (best.params, best.params_interval)
         row["tokens"] = (best.tokens, best.tokens_interval)
-        if best.loss is not None:
+        if fitted.approach == 3:
             prediction = fitted.predict(params=params, tokens=tokens)
             row["loss"] = (prediction.loss, prediction.law_interval)
             row["measured"] = (loss * math.exp(log_ratio), prediction.interval)

@@ -8,20 +8,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
-from scaling_jax.laws.allocation import Interval, interval
+from scaling_jax.laws.allocation import Estimate, interval
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import Form, form_named
 
 # Enough to narrow any bracket of logarithms down to what float64 can tell apart.
 _HALVINGS = 64
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its bootstrap interval, None where nothing was resampled."""
-
-    value: float
-    interval: Interval | None
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,13 @@ def build_report(
     Raises:
         InputError: a store without runs, or a target that is not positive and finite.
     """
+    from scaling_jax import laws
+
     records, loss_curves = collect(store), curves(store)
     if records.empty:
         raise InputError(f"{store.directory} holds no runs: nothing to report")
-    fits, refused = fit_all(records, loss_curves, law=law, bootstrap=bootstrap, seed=seed)
-    verification = verify(records, fits.get(3))
+    compared = laws.compare(records, curves=loss_curves, law=law, bootstrap=bootstrap, seed=seed)
+    verification = verify(records, compared.fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
         raise InputError(f"{target} FLOPs to report on must be positive and finite")
@@ -50,43 +52,15 @@ def build_report(
         title=str(store.study["name"]),
         records=records,
         curves=loss_curves,
-        fits=fits,
+        fits=compared.fits,
         target_flops=target,
         verification=verification,
         recipe=flat(store.study["recipe"]),
         commands=tuple(commands) if commands is not None else _commands(store),
         provenance=_provenance(known),
         seconds=_seconds(known),
-        refused=refused,
+        refused=compared.refused,
     )
-
-
-def fit_all(
-    records: "pd.DataFrame",
-    loss_curves: "pd.DataFrame",
-    *,
-    law: str = "chinchilla",
-    bootstrap: int = 1000,
-    seed: int = 0,
-) -> "tuple[dict[int, Fit], dict[int, str]]":
-    """Fits by approach, and why the others were refused."""
-    from scaling_jax import laws
-
-    fits: dict[int, Fit] = {}
-    refused: dict[int, str] = {}
-    for approach in (1, 2, 3):
-        try:
-            fits[approach] = laws.fit(
-                records,
-                approach=approach,
-                law=law,
-                bootstrap=bootstrap,
-                seed=seed,
-                curves=loss_curves if approach == 1 else None,
-            )
-        except InputError as error:
-            refused[approach] = str(error)
-    return fits, refused
 
 
 def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:

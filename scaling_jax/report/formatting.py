@@ -69,11 +69,20 @@ def seconds(value: object) -> str:
 
 
 def interval(bounds: object, formatter: object = count) -> str:
-    """Two bounds as "a to b"; empty when there is no interval."""
-    if not isinstance(bounds, tuple | list) or len(bounds) != 2 or not all(map(known, bounds)):
+    """Two bounds as "a to b"; a side without one is said to be unbounded; empty without any."""
+    if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         return ""
     assert callable(formatter)
-    return f"{formatter(bounds[0])}{SPACE}to{SPACE}{formatter(bounds[1])}"
+    low, high = bounds
+    if known(low) and known(high):
+        return f"{formatter(low)}{SPACE}to{SPACE}{formatter(high)}"
+    if (low, high) == (-math.inf, math.inf):
+        return "unbounded"
+    if known(low) and high == math.inf:
+        return f"above{SPACE}{formatter(low)}, unbounded"
+    if known(high) and low == -math.inf:
+        return f"below{SPACE}{formatter(high)}, unbounded"
+    return ""
 
 
 def level(value: float) -> str:

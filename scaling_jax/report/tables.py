@@ -9,7 +9,7 @@ from scaling_jax.report.content import ReportData
 from scaling_jax.report.summary import ratio_interval
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Fit
+    from scaling_jax.laws import Allocation, Fit
 
 APPROACHES = {
     1: "envelope of training curves",
@@ -64,8 +64,8 @@ def run_rows(data: ReportData) -> tuple[RunRow, ...]:
 
 def approach_rows(data: ReportData) -> tuple[tuple[Cell, ...], ...]:
     """Exponents and the optimum at the target budget, one row per approach."""
-    fits = sorted(data.fits.items())
-    return tuple(_approach_row(key, fit, data.target_flops) for key, fit in fits)
+    fits = [fit for _, fit in sorted(data.fits.items())]
+    return tuple(_approach_row(fit.allocation([data.target_flops])) for fit in fits)
 
 
 def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
@@ -125,16 +125,15 @@ def _run_row(row: Mapping[Any, Any]) -> RunRow:
     return RunRow((str(row["run_id"]), *cells), status, lost, beyond)
 
 
-def _approach_row(approach: int, fit: "Fit", flops: float) -> tuple[Cell, ...]:
-    optimum = fit.optimal(flops)
-    intervals = fit.exponent_intervals or {}
+def _approach_row(allocation: "Allocation") -> tuple[Cell, ...]:
+    (optimum,) = allocation.optima
     exponents = (
-        Cell(f"{fit.exponents[n]:.3f}", formatting.interval(intervals.get(n), _three_decimals))
-        for n in ("a", "b")
+        Cell(f"{estimate.value:.3f}", formatting.interval(estimate.interval, _three_decimals))
+        for estimate in allocation.exponents.values()
     )
     ratio = formatting.significant(optimum.tokens / optimum.params)
     return (
-        Cell(_name(approach)),
+        Cell(f"{allocation.approach}: {allocation.method}"),
         *exponents,
         Cell(formatting.count(optimum.params), formatting.interval(optimum.params_interval)),
         Cell(formatting.count(optimum.tokens), formatting.interval(optimum.tokens_interval)),

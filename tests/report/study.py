@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scaling_jax.laws import Allocation, Estimate
 from scaling_jax.report import ReportData, Verification
 
 BUDGETS = (6.25e10, 1.25e11, 2.5e11, 5e11, 1e12)
@@ -66,6 +67,15 @@ class FakeFit:
             tokens_interval=around(tokens, width),
             loss_interval=around(loss, 0.01) if loss else None,
         )
+
+    def allocation(self, budgets: list[float]) -> Allocation:
+        exponents = {
+            name: Estimate(value, self.exponent_intervals[name])
+            for name, value in self.exponents.items()
+        }
+        optima: Any = tuple(self.optimal(flops) for flops in budgets)
+        method = f"method {self.approach}"
+        return Allocation(self.approach, method, self.count, self.level, exponents, optima)
 
     def predict(self, *, params: float, tokens: float) -> SimpleNamespace:
         loss = float(law(params, tokens))

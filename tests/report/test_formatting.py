@@ -50,3 +50,11 @@ def test_interval_without_bounds_is_empty() -> None:
     assert formatting.interval(None) == ""
     assert formatting.interval((float("nan"), 1.0)) == ""
     assert formatting.interval((1e3, 2e3)) == "1 k to 2 k".replace(" ", formatting.SPACE)
+
+
+def test_an_interval_without_an_end_says_so() -> None:
+    inf = float("inf")
+    assert formatting.interval((1e3, inf)).replace(formatting.SPACE, " ") == "above 1 k, unbounded"
+    assert formatting.interval((-inf, 2e3)).replace(formatting.SPACE, " ") == "below 2 k, unbounded"
+    assert formatting.interval((-inf, inf)) == "unbounded"
+    assert formatting.interval((float("nan"), inf)) == ""
