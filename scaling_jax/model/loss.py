@@ -1,4 +1,8 @@
-"""Next-token cross-entropy in nats, in float32."""
+"""Next-token cross-entropy in nats, in float32, without the logits of a whole batch."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,3 +14,91 @@ def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
     log_normalizer_BxT = jax.nn.logsumexp(logits_BxTxV, axis=-1)
     target_BxTx1 = jnp.take_along_axis(logits_BxTxV, targets_BxT[..., None], axis=-1)
     return log_normalizer_BxT - target_BxTx1[..., 0]
+
+
+def chunked_losses(
+    x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
+) -> jax.Array:
+    """`loss_BxT` of features times an output matrix, for `1 / n_chunks` of the logits at a time."""
+
+    def losses(x_BxCxD: jax.Array, targets_BxC: jax.Array) -> jax.Array:
+        return token_losses(_logits(x_BxCxD, output_DxV), targets_BxC)
+
+    chunks = _chunks(x_BxTxD, n_chunks), _chunks(targets_BxT, n_chunks)
+    return _joined(jax.lax.map(lambda chunk: losses(*chunk), chunks))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def mean_loss(
+    x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
+) -> jax.Array:
+    """Mean of `chunked_losses`, whose gradient is taken along with it, chunk by chunk.
+
+    So no logits are kept or computed twice. Chunks are cut from every sequence, so that a batch
+    spread over devices stays where it is. Products run in the dtype of `x_BxTxD`, everything
+    else in float32.
+    """
+    return chunked_losses(x_BxTxD, output_DxV, targets_BxT, n_chunks).mean()
+
+
+def _mean_loss_forward(
+    x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def add(sums: Any, chunk: Any) -> Any:
+        loss, x_grad_BxCxD, output_grad_DxV = _loss_and_grads(chunk[0], chunk[1], output_DxV)
+        return (sums[0] + loss, sums[1] + output_grad_DxV), x_grad_BxCxD
+
+    chunks = _chunks(x_BxTxD, n_chunks), _chunks(targets_BxT, n_chunks)
+    if n_chunks == 1:
+        (loss, output_grad), x_grad = add((0.0, 0.0), jax.tree.map(lambda x: x[0], chunks))
+    else:
+        zeros = jnp.float32(0), jnp.zeros_like(output_DxV)
+        (loss, output_grad), x_grads = jax.lax.scan(add, zeros, chunks)
+        x_grad = _joined(x_grads)
+    n_tokens = targets_BxT.size
+    return loss / n_tokens, (x_grad / n_tokens, output_grad / n_tokens)
+
+
+def _mean_loss_backward(
+    n_chunks: int, grads: tuple[jax.Array, jax.Array], loss_grad: jax.Array
+) -> tuple[jax.Array, jax.Array, None]:
+    x_grad_BxTxD, output_grad_DxV = grads
+    return x_grad_BxTxD * loss_grad.astype(x_grad_BxTxD.dtype), output_grad_DxV * loss_grad, None
+
+
+mean_loss.defvjp(_mean_loss_forward, _mean_loss_backward)
+
+
+def _loss_and_grads(
+    x_BxCxD: jax.Array, targets_BxC: jax.Array, output_DxV: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The sum of a chunk's losses and its gradients in features and output matrix."""
+    dtype, targets_N = x_BxCxD.dtype, targets_BxC.ravel()
+    x_NxD, weights_DxV = x_BxCxD.reshape(targets_N.size, -1), output_DxV.astype(x_BxCxD.dtype)
+    logits_NxV = _logits(x_NxD, output_DxV)
+    log_normalizer_N = jax.nn.logsumexp(logits_NxV, axis=-1)
+    is_target_NxV = jnp.arange(logits_NxV.shape[-1])[None] == targets_N[:, None]
+    target_N = jnp.where(is_target_NxV, logits_NxV, 0.0).sum(-1)
+    probability_NxV = jnp.exp(logits_NxV - log_normalizer_N[:, None])
+    grad_NxV = jnp.where(is_target_NxV, probability_NxV - 1, probability_NxV).astype(dtype)
+    x_grad_NxD = _product(grad_NxV, weights_DxV.T).astype(dtype)
+    loss = (log_normalizer_N - target_N).sum()
+    return loss, x_grad_NxD.reshape(x_BxCxD.shape), _product(x_NxD.T, grad_NxV)
+
+
+def _logits(x: jax.Array, output_DxV: jax.Array) -> jax.Array:
+    return _product(x, output_DxV.astype(x.dtype))
+
+
+_product: Callable[..., jax.Array] = partial(jnp.matmul, preferred_element_type=jnp.float32)
+
+
+def _chunks(x_BxTx: jax.Array, n_chunks: int) -> jax.Array:
+    """Equal parts of every sequence, along a new leading axis."""
+    b, t = x_BxTx.shape[:2]
+    return x_BxTx.reshape(b, n_chunks, t // n_chunks, *x_BxTx.shape[2:]).swapaxes(0, 1)
+
+
+def _joined(x_NxBxCx: jax.Array) -> jax.Array:
+    n, b, c = x_NxBxCx.shape[:3]
+    return x_NxBxCx.swapaxes(0, 1).reshape(b, n * c, *x_NxBxCx.shape[3:])

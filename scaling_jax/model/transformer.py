@@ -10,6 +10,7 @@ from flax import nnx
 from scaling_jax.config import Shape
 from scaling_jax.model import init
 from scaling_jax.model.attention import Attention
+from scaling_jax.model.kernels import Kernel, causal_attention
 from scaling_jax.model.layers import FeedForward, RMSNorm
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import Scales, scales_of
@@ -35,10 +36,10 @@ class Block(nnx.Module):
         self.feed_forward_norm = RMSNorm(shape.d_model)
         self.feed_forward = FeedForward(shape, scales, rngs=rngs)
 
-    def __call__(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
+    def __call__(self, x_NxD: jax.Array, seq_len: int, attend: Kernel) -> jax.Array:
         """Add both branches to the residual stream."""
         scale = self.branch_scale
-        x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len)
+        x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len, attend)
         return x_NxD + scale * self.feed_forward(self.feed_forward_norm(x_NxD))
 
 
@@ -49,6 +50,7 @@ class Transformer(nnx.Module):
     are stacked along a leading axis, so that the same parameters run unrolled (faster on a
     CPU, where it is the default) or scanned (compiles faster when deep): `scan_layers`. The
     backward pass recomputes of a layer what the policy `remat` does not keep (`REMAT_POLICIES`).
+    `attend` is one of the attention kernels of `kernels.py`.
     """
 
     def __init__(
@@ -60,9 +62,10 @@ class Transformer(nnx.Module):
         dtype: Any = jnp.float32,
         scan_layers: bool = False,
         remat: str = "none",
+        attend: Kernel = causal_attention,
     ) -> None:
         self.shape, self.dtype = shape, dtype
-        self.scan_layers, self.remat = scan_layers, remat
+        self.scan_layers, self.remat, self.attend = scan_layers, remat, attend
         self.scales = scales_of(parameterization, shape)
         d, v, table_fan_in = shape.d_model, shape.vocab_size, self.scales.table_fan_in
         self.embedding = nnx.Param(init.normal(rngs.params(), (v, d), fan_in=table_fan_in))
@@ -78,14 +81,20 @@ class Transformer(nnx.Module):
 
     def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
         """Float32 logits `BxTxV` for the token after each position; T may be below `seq_len`."""
-        b, t = tokens_BxT.shape
-        x_NxD = self._run_blocks(self.embed(tokens_BxT), t)
-        x_NxD = self.final_norm(x_NxD) * self.scales.logits
-        output_DxV = self.embedding[...].T if self.shape.tied_embedding else self.output[...]
-        logits_NxV = jnp.matmul(
-            x_NxD, output_DxV.astype(self.dtype), preferred_element_type=jnp.float32
-        )
-        return logits_NxV.reshape(b, t, -1)
+        x_NxD = self.features(tokens_BxT)
+        output_DxV = self.output_matrix.astype(self.dtype)
+        logits_NxV = jnp.matmul(x_NxD, output_DxV, preferred_element_type=jnp.float32)
+        return logits_NxV.reshape(*tokens_BxT.shape, -1)
+
+    @property
+    def output_matrix(self) -> jax.Array:
+        """Float32 `output_DxV` that turns features into logits."""
+        return self.embedding[...].T if self.shape.tied_embedding else self.output[...]
+
+    def features(self, tokens_BxT: jax.Array) -> jax.Array:
+        """Normalized rows `x_NxD` of the residual stream after the last block, to be projected."""
+        x_NxD = self._run_blocks(self.embed(tokens_BxT), tokens_BxT.shape[1])
+        return self.final_norm(x_NxD) * self.scales.logits
 
     def embed(self, tokens_BxT: jax.Array) -> jax.Array:
         """Rows `x_NxD` of the residual stream before the first block, at unit scale.
@@ -104,7 +113,7 @@ class Transformer(nnx.Module):
         graph, stacked = nnx.split(self.blocks)
 
         def run(x_NxD: jax.Array, layer: Any) -> jax.Array:
-            return nnx.merge(graph, layer)(x_NxD, seq_len)
+            return nnx.merge(graph, layer)(x_NxD, seq_len, self.attend)
 
         if self.remat != "none":
             # A loop keeps the recomputation apart by itself.

@@ -3,11 +3,14 @@
 Nothing here imports JAX, so that the command line can offer the choices without loading it.
 """
 
+import importlib.util
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling_jax.config import RunConfig, Shape, require_one_of, require_positive
+from scaling_jax.errors import InputError
 
+Attention = Literal["xla", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]
 
 # Several steps go out in one dispatch where a step is short: the host's work per step is
@@ -19,6 +22,16 @@ _ACCELERATOR_FLOPS_PER_SECOND = 1e14
 # Above this many layers a CPU too compiles scanned layers, to keep compilation in bounds.
 MAX_UNROLLED_LAYERS = 16
 
+# Float32 logits that a device may hold at once: about its cache on a CPU, and on an accelerator
+# enough to keep it busy.
+_LOGITS_BYTES = {"cpu": 2**23}
+_ACCELERATOR_LOGITS_BYTES = 2**28
+
+_GPU_PLATFORMS = ("gpu", "cuda")
+_SPLASH_MULTIPLE = 128
+# cuDNN takes heads up to the first on any GPU, and up to the second from Hopper on.
+_CUDNN_HEAD_SIZES = (128, 256)
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -28,35 +41,117 @@ class Execution:
     order.
 
     Attributes:
+        attention: kernel: plain products (xla), cuDNN's on NVIDIA in bfloat16, JAX's splash
+            attention on a TPU, or what the package tokamax has for the device.
         remat: what the backward pass recomputes of each layer: nothing, all but the matrix
             products of weights (dots), or everything (full).
         scan_layers: run the layers in a loop, which compiles faster, instead of unrolled.
+        loss_chunks: pieces of every sequence whose logits are computed one after the other.
+        accumulate: microbatches of a batch, whose gradients are averaged into one update.
         steps_per_dispatch: steps that go to the device at once.
 
     Raises:
-        InputError: a policy that does not exist, or a count below 1.
+        InputError: a kernel or policy that does not exist, or a count below 1.
     """
 
+    attention: Attention | None = None
     remat: Remat = "none"
     scan_layers: bool | None = None
+    loss_chunks: int | None = None
+    accumulate: int = 1
     steps_per_dispatch: int | None = None
 
     def __post_init__(self) -> None:
+        if self.attention is not None:
+            require_one_of("attention", self.attention, Attention)
         require_one_of("remat", self.remat, Remat)
-        if self.steps_per_dispatch is not None:
-            require_positive("steps_per_dispatch", self.steps_per_dispatch)
+        for name in ("loss_chunks", "accumulate", "steps_per_dispatch"):
+            if getattr(self, name) is not None:
+                require_positive(name, getattr(self, name))
 
-    def resolved(self, config: RunConfig, platform: str) -> "Execution":
-        """The same choices with every None decided for `config` on `platform`."""
-        scan_layers, steps = self.scan_layers, self.steps_per_dispatch
-        if scan_layers is None:
-            scan_layers = platform != "cpu" or config.shape.n_layers > MAX_UNROLLED_LAYERS
-        if steps is None:
-            steps = _steps_per_dispatch(config, platform)
-        return replace(self, scan_layers=scan_layers, steps_per_dispatch=steps)
+    def resolved(self, config: RunConfig, platform: str, n_devices: int = 1) -> "Execution":
+        """The same choices with every None decided for `config` on `n_devices` of `platform`.
+
+        Raises:
+            InputError: a kernel that cannot run there, or pieces of unequal size.
+        """
+        _check_attention(self.attention, config, platform)
+        _check_divides("accumulate", self.accumulate, "batch_size", config.batch_size)
+        _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
+        scan_layers = platform != "cpu" or config.shape.n_layers > MAX_UNROLLED_LAYERS
+        microbatch = config.batch_size // self.accumulate
+        return replace(
+            self,
+            attention=self.attention or _attention(config, platform),
+            scan_layers=scan_layers if self.scan_layers is None else self.scan_layers,
+            loss_chunks=self.loss_chunks
+            or _loss_chunks(config.shape, microbatch, platform, n_devices),
+            steps_per_dispatch=self.steps_per_dispatch or _steps_per_dispatch(config, platform),
+        )
 
 
 DEFAULT = Execution()
+
+
+def _attention(config: RunConfig, platform: str) -> Attention:
+    if platform == "tpu" and not _refusal("splash", config, platform):
+        return "splash"
+    small = config.shape.head_size <= _CUDNN_HEAD_SIZES[0]
+    if platform in _GPU_PLATFORMS and small and not _refusal("cudnn", config, platform):
+        return "cudnn"
+    return "xla"
+
+
+def _check_attention(attention: Attention | None, config: RunConfig, platform: str) -> None:
+    refusal = _refusal(attention, config, platform)
+    if refusal:
+        raise InputError(
+            f"attention {attention!r} {refusal}: use {_attention(config, platform)!r}, which is "
+            "chosen when none is given"
+        )
+
+
+def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> str | None:
+    """Why a kernel cannot run, if it cannot."""
+    shape = config.shape
+    if attention == "cudnn":
+        if platform not in _GPU_PLATFORMS:
+            return f"runs on NVIDIA GPUs, not on {platform!r}"
+        if config.precision != "bfloat16":
+            return f"computes in bfloat16, not in {config.precision}"
+        if shape.head_size % 8 or shape.head_size > _CUDNN_HEAD_SIZES[1]:
+            return f"needs a head size that is a multiple of 8 up to 256, not {shape.head_size}"
+    if attention == "splash":
+        if platform != "tpu":
+            return f"runs on TPUs, not on {platform!r}"
+        if shape.seq_len % _SPLASH_MULTIPLE:
+            return f"needs a seq_len that is a multiple of 128, not {shape.seq_len}"
+    if attention == "tokamax":
+        if platform == "cpu":
+            return "has kernels for accelerators, not for 'cpu'"
+        if importlib.util.find_spec("tokamax") is None:
+            return "needs the package tokamax, which is not installed"
+    return None
+
+
+def _check_divides(name: str, n: int, of: str, size: int) -> None:
+    if size % n:
+        choices = [k for k in range(1, size + 1) if size % k == 0]
+        raise InputError(f"{name} {n} does not divide {of} {size}: choose one of {choices}")
+
+
+def _loss_chunks(shape: Shape, batch_size: int, platform: str, n_devices: int) -> int:
+    """The fewest equal pieces of a sequence whose logits are small enough on each device."""
+    limit = _LOGITS_BYTES.get(platform, _ACCELERATOR_LOGITS_BYTES) * n_devices
+    position = 4 * batch_size * shape.vocab_size
+    return next(
+        (
+            n
+            for n in range(1, shape.seq_len)
+            if shape.seq_len % n == 0 and shape.seq_len // n * position <= limit
+        ),
+        shape.seq_len,
+    )
 
 
 def _steps_per_dispatch(config: RunConfig, platform: str) -> int:

@@ -43,8 +43,12 @@ class _Key:
 def programs(
     config: RunConfig, mesh: Mesh, eval_batches: int, execution: Execution = DEFAULT
 ) -> Programs:
-    """The compiled programs of `config` on `mesh`, compiled once per process."""
-    resolved = execution.resolved(config, mesh.devices.flat[0].platform)
+    """The compiled programs of `config` on `mesh`, compiled once per process.
+
+    Raises:
+        InputError: `execution` does not suit the run or the devices.
+    """
+    resolved = execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
     return _compile(_key(config, eval_batches, resolved), mesh)
 
 

@@ -1,7 +1,7 @@
 """The training step, the held-out evaluation and the initial state, as pure functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,8 @@ import optax
 from flax import nnx
 
 from scaling_jax.config import OptimizerConfig, Precision, Shape
-from scaling_jax.model import Transformer, token_losses
+from scaling_jax.model import Transformer, chunked_losses, mean_loss
+from scaling_jax.model.kernels import KERNELS
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.optimizer import make_optimizer
@@ -50,6 +51,7 @@ class ModelSpec:
             dtype=jnp.dtype(self.precision),
             scan_layers=bool(self.execution.scan_layers),
             remat=self.execution.remat,
+            attend=KERNELS[self.execution.attention or "xla"],
         )
 
 
@@ -62,21 +64,56 @@ def init_state(spec: ModelSpec, key: jax.Array) -> State:
 
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """Function from (params, `tokens_BxT1`) to per-sequence mean losses `loss_B`."""
+    loss_BxT = _make_head(spec, chunked_losses)
+    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1).mean(axis=-1)
+
+
+def _make_head(spec: ModelSpec, head: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Function from (params, `tokens_BxT1`) to what `head` makes of features and targets."""
     graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
+    n_chunks = spec.execution.loss_chunks or 1
 
-    def loss(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
-        logits_BxTxV = nnx.merge(graph, params)(tokens_BxT1[:, :-1])
-        return token_losses(logits_BxTxV, tokens_BxT1[:, 1:]).mean(axis=-1)
+    def apply(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
+        model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
+        x_BxTxD = model.features(tokens_BxT1[:, :-1]).reshape(*targets_BxT.shape, -1)
+        return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks)
 
-    return loss
+    return apply
+
+
+def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
+    """Function from (params, `tokens_BxT1`) to the mean loss and its gradient.
+
+    Microbatches, `accumulate` of them, follow one another and their gradients are averaged.
+    """
+    of_microbatch = jax.value_and_grad(_make_head(spec, mean_loss))
+    n = spec.execution.accumulate
+
+    def gradient(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, Any]:
+        if n == 1:
+            return of_microbatch(params, tokens_BxT1)
+
+        def add(sums: Any, tokens_MxT1: jax.Array) -> Any:
+            return jax.tree.map(jnp.add, sums, of_microbatch(params, tokens_MxT1)), None
+
+        zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, params)
+        sums, _ = jax.lax.scan(add, zeros, _microbatches(tokens_BxT1, n))
+        return jax.tree.map(lambda total: total / n, sums)
+
+    return gradient
+
+
+def _microbatches(tokens_BxT1: jax.Array, n: int) -> jax.Array:
+    """`n` microbatches; each takes every n-th sequence, so that every device has its share."""
+    return tokens_BxT1.reshape(-1, n, tokens_BxT1.shape[1]).swapaxes(0, 1)
 
 
 def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[State, StepMetrics]]:
     """One update on the batch `tokens_BxT1`."""
-    loss_B, optimizer = make_loss(spec), spec.gradient_transformation()
+    gradient, optimizer = make_gradient(spec), spec.gradient_transformation()
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
-        loss, grads = jax.value_and_grad(lambda p: loss_B(p, tokens_BxT1).mean())(state["params"])
+        loss, grads = gradient(state["params"], tokens_BxT1)
         # Optax mixes its integer step count into float32 arithmetic.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(grads, state["opt"], state["params"])
@@ -121,10 +158,21 @@ def make_steps(
 
 
 def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """Mean loss of every sequence of `tokens_KxBxT1`, as `loss_KxB` in float32."""
-    loss_B = make_loss(spec)
+    """Mean loss of every sequence of `tokens_KxBxT1`, as `loss_KxB`, all of it in float32.
+
+    It takes as many sequences at a time as training does.
+    """
+    execution = spec.execution
+    if execution.attention == "cudnn":  # It has no float32.
+        execution = replace(execution, attention="xla")
+    loss_B = make_loss(replace(spec, precision="float32", execution=execution))
+
+    def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
+        microbatches = _microbatches(tokens_BxT1, execution.accumulate)
+        return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
 
     def evaluate(params: Any, tokens_KxBxT1: jax.Array) -> jax.Array:
-        return jax.lax.map(lambda tokens_BxT1: loss_B(params, tokens_BxT1), tokens_KxBxT1)
+        with jax.default_matmul_precision("float32"):
+            return jax.lax.map(lambda tokens_BxT1: of_batch(params, tokens_BxT1), tokens_KxBxT1)
 
     return evaluate

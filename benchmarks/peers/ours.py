@@ -1,0 +1,73 @@
+"""Training steps of this package: `python ours.py SIZE`, or `python ours.py compile LAYERS`."""
+
+import json
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from serving import serve
+from sizes import SIZES, Size
+
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.train import Execution, make_mesh
+from scaling_jax.train.mesh import batch_sharding
+from scaling_jax.train.programs import Programs, programs
+from scaling_jax.train.schedule import Horizon
+
+
+def config_of(size: Size) -> RunConfig:
+    shape = Shape(
+        n_layers=size.n_layers,
+        d_model=size.d_model,
+        n_heads=size.n_heads,
+        d_ff=4 * size.d_model,
+        vocab_size=size.vocab_size,
+        seq_len=size.seq_len,
+        positions="learned",
+    )
+    optimizer = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
+    return RunConfig(shape, DataConfig(), optimizer, size.batch_size, 1_000_000, 4096)
+
+
+class Trainer:
+    """Steps on random tokens."""
+
+    def __init__(self, size: Size) -> None:
+        self.config, self.mesh = config_of(size), make_mesh()
+        self.compiled: Programs = programs(self.config, self.mesh, 1)
+        self.horizon = Horizon.of(self.config)
+        self.state = self.compiled.init(jax.random.key(0))
+        dims = (self.compiled.steps_per_dispatch, size.batch_size, size.seq_len + 1)
+        self.tokens = np.random.default_rng(0).integers(0, size.vocab_size, dims, np.int32)
+
+    def dispatch(self, count: int) -> int:
+        tokens = jax.device_put(self.tokens, batch_sharding(self.mesh))
+        self.state, metrics = self.compiled.train(
+            self.state, tokens, jnp.int32(count), self.horizon
+        )
+        np.asarray(metrics.loss)
+        return count
+
+    def advance(self) -> int:
+        return self.dispatch(self.compiled.steps_per_dispatch)
+
+
+def compile_seconds(n_layers: int) -> float:
+    """Seconds to trace and compile a scanned model of a few million parameters."""
+    config = config_of(SIZES["3M"]._replace(n_layers=n_layers))
+    start = time.perf_counter()
+    programs(config, make_mesh(), 1, Execution(scan_layers=True))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    if sys.argv[1] == "compile":
+        print(json.dumps(compile_seconds(int(sys.argv[2]))))
+    else:
+        serve(Trainer(SIZES[sys.argv[1]]).advance)
+
+
+if __name__ == "__main__":
+    main()

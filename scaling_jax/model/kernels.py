@@ -1,0 +1,129 @@
+"""Causal attention kernels, all with the signature and the result of the plain one.
+
+`(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK) -> y_BxTxHxK`: softmax attention of each position over itself
+and those before it, scores scaled by `1 / sqrt(K)`, `H / G` query heads to a key and a value.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.core.spmd import get_logical_axis_rules
+from jax.sharding import PartitionSpec
+
+Kernel = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+# Rows and columns of scores that a core of a TPU works on at a time: the largest of these that
+# divides the sequence.
+_SPLASH_BLOCKS = (512, 384, 256, 128)
+
+
+def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
+    """Softmax attention over each position and those before it, softmax in float32.
+
+    Returns `y_BxTxHxK` in the dtype of the values.
+    """
+    b, t, h, k = q_BxTxHxK.shape
+    g = k_BxTxGxK.shape[2]
+    # The query heads of one group stack as rows, so that each group is one matrix product.
+    q_GxMxK = _group_rows(q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype), g)
+    k_GxKxT = k_BxTxGxK.transpose(0, 2, 3, 1).reshape(b * g, k, t)
+    v_GxTxK = v_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k)
+    scores_GxMxT = jnp.matmul(q_GxMxK, k_GxKxT, preferred_element_type=jnp.float32)
+    weights_GxMxT, total_GxMx1 = _causal_weights(scores_GxMxT)
+    y_GxMxK = jnp.matmul(
+        weights_GxMxT.astype(v_GxTxK.dtype), v_GxTxK, preferred_element_type=jnp.float32
+    )
+    # Dividing after the product is one pass over K columns instead of one over T.
+    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxTxK.dtype)
+    return y_GxMxK.reshape(b, h, t, k).transpose(0, 2, 1, 3)
+
+
+def _group_rows(q_BxTxHxK: jax.Array, n_groups: int) -> jax.Array:
+    b, t, h, k = q_BxTxHxK.shape
+    return q_BxTxHxK.transpose(0, 2, 1, 3).reshape(b * n_groups, h // n_groups * t, k)
+
+
+def _causal_weights(scores_GxMxT: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Unnormalized softmax weights and their row sums, rows cycling through the positions."""
+    n_rows, t = scores_GxMxT.shape[1:]
+    visible_MxT = np.tile(np.tri(t, dtype=bool), (n_rows // t, 1))
+    hidden_1xMxT = np.where(visible_MxT, np.float32(0), np.float32(-1e30))[None]
+    masked = scores_GxMxT + jnp.broadcast_to(hidden_1xMxT, scores_GxMxT.shape)
+    # The maximum only guards against overflow and cancels out, so no gradient flows through it.
+    weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
+    return weights, weights.sum(-1, keepdims=True)
+
+
+def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
+    """Flash attention of NVIDIA's cuDNN; bfloat16."""
+    return jax.nn.dot_product_attention(
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, is_causal=True, implementation="cudnn"
+    )
+
+
+def splash_attention(
+    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array, *, interpret: bool = False
+) -> jax.Array:
+    """JAX's splash attention for the TPU; T must be a multiple of 128.
+
+    `interpret` runs it, slowly, anywhere.
+    """
+    from jax.experimental.pallas.ops.tpu import splash_attention as splash
+
+    t, h, k = q_BxTxHxK.shape[1:]
+    block = next(size for size in _SPLASH_BLOCKS if t % size == 0)
+    attend = splash.make_splash_mha(
+        splash.MultiHeadMask([splash.CausalMask((t, t))] * h),
+        block_sizes=splash.BlockSizes(
+            block_q=block,
+            block_kv=block,
+            block_kv_compute=block,
+            block_q_dkv=block,
+            block_kv_dkv=block,
+            block_kv_dkv_compute=block,
+            block_q_dq=block,
+            block_kv_dq=block,
+        ),
+        head_shards=1,
+        q_seq_shards=1,
+        interpret=interpret,
+    )
+    q_BxHxTxK = (q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype)).swapaxes(1, 2)
+    y_BxHxTxK = jax.vmap(attend)(q_BxHxTxK, k_BxTxGxK.swapaxes(1, 2), v_BxTxGxK.swapaxes(1, 2))
+    return y_BxHxTxK.swapaxes(1, 2)
+
+
+def tokamax_attention(
+    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
+) -> jax.Array:
+    """The kernel that the tokamax package, if installed, has for this device."""
+    import tokamax
+
+    return tokamax.dot_product_attention(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, is_causal=True)
+
+
+def on_shards(kernel: Kernel) -> Kernel:
+    """`kernel` on each device's own sequences and heads, where layout rules are in force.
+
+    For kernels that XLA cannot split by itself.
+    """
+
+    def attend(*qkv: jax.Array) -> jax.Array:
+        rules = dict(get_logical_axis_rules())
+        if not rules:
+            return kernel(*qkv)
+        split = PartitionSpec(rules.get("batch"), None, rules.get("heads"))
+        on_each = jax.shard_map(kernel, in_specs=(split,) * 3, out_specs=split, check_vma=False)
+        return on_each(*qkv)
+
+    return attend
+
+
+KERNELS: dict[str, Kernel] = {
+    "xla": causal_attention,
+    "cudnn": cudnn_attention,
+    "splash": on_shards(splash_attention),
+    "tokamax": on_shards(tokamax_attention),
+}

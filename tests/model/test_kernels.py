@@ -1,0 +1,84 @@
+"""Every attention kernel gives what the plain one does, and so do its gradients."""
+
+import functools
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scaling_jax.model.kernels import (
+    causal_attention,
+    cudnn_attention,
+    splash_attention,
+    tokamax_attention,
+)
+
+
+def heads(n_heads=4, n_kv_heads=2, batch=2, seq_len=128, head_size=32):
+    rng = np.random.default_rng(0)
+    dims = [(batch, seq_len, n, head_size) for n in (n_heads, n_kv_heads, n_kv_heads)]
+    return [jnp.asarray(rng.normal(size=size), jnp.float32) for size in dims]
+
+
+def value_and_gradients(kernel, qkv):
+    """The output and, for one weighting of it, the gradients in queries, keys and values."""
+    weights = jnp.asarray(np.random.default_rng(1).normal(size=qkv[0].shape), jnp.float32)
+
+    def weighed(*qkv):
+        y = kernel(*qkv)
+        return (y * weights).sum(), y
+
+    gradients = jax.value_and_grad(weighed, (0, 1, 2), has_aux=True)
+    # A program that runs once costs more to compile than to run.
+    (_, y), grads = jax.jit(gradients, compiler_options={"xla_backend_optimization_level": 0})(*qkv)
+    return y, *grads
+
+
+def assert_same(kernel, qkv):
+    ours, plain = value_and_gradients(kernel, qkv), value_and_gradients(causal_attention, qkv)
+    for a, b in zip(ours, plain, strict=True):
+        # Sums over up to T terms of order one, in another order.
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def by_hand(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK):
+    t, h, k = q_BxTxHxK.shape[1:]
+    repeat = h // k_BxTxGxK.shape[2]
+    k_BxTxHxK, v_BxTxHxK = (jnp.repeat(x, repeat, axis=2) for x in (k_BxTxGxK, v_BxTxGxK))
+    scores = jnp.einsum("bqhk,bthk->bhqt", q_BxTxHxK, k_BxTxHxK) / np.float32(k**0.5)
+    visible_1x1xTxT = np.tri(t, dtype=bool)[None, None]
+    weights = jax.nn.softmax(jnp.where(visible_1x1xTxT, scores, -jnp.inf), axis=-1)
+    return jnp.einsum("bhqt,bthk->bqhk", weights, v_BxTxHxK)
+
+
+@pytest.mark.parametrize("n_kv_heads", [1, 2, 4])
+def test_the_plain_kernel_is_softmax_attention(n_kv_heads):
+    qkv = heads(n_kv_heads=n_kv_heads, seq_len=12)
+    ours, reference = (value_and_gradients(kernel, qkv) for kernel in (causal_attention, by_hand))
+    for a, b in zip(ours, reference, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_splash_attention_in_its_interpreter():
+    assert_same(functools.partial(splash_attention, interpret=True), heads(batch=1, seq_len=256))
+
+
+def test_cudnn_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
+    attend, asked = jax.nn.dot_product_attention, []
+
+    def stand_in(*qkv, implementation, **options):
+        asked.append(implementation)
+        return attend(*qkv, implementation="xla", **options)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
+    assert_same(cudnn_attention, heads())
+    assert set(asked) == {"cudnn"}
+
+
+def test_tokamax_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
+    stand_in = types.SimpleNamespace(dot_product_attention=jax.nn.dot_product_attention)
+    monkeypatch.setitem(sys.modules, "tokamax", stand_in)
+    assert_same(tokamax_attention, heads())
