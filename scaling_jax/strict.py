@@ -42,10 +42,11 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if typing.get_origin(hint) is Literal:
         require_one_of(path, value, hint)
         return value
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
         hint = next(t for t in typing.get_args(hint) if t is not types.NoneType)
+        return _convert(hint, value, path)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

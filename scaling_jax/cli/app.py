@@ -19,6 +19,7 @@ from scaling_jax.cli.reading import collect, report
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
 from scaling_jax.cli.status import status
+from scaling_jax.environment import restart_tuned
 from scaling_jax.errors import InputError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "demo": demo,
 }
+TRAINING_COMMANDS = ("run", "train", "demo")
 DESCRIPTION = (
     "Scaling laws for language models, end to end: plan a study, train it, fit its laws and "
     "predict what a larger budget buys. Results go to standard output, everything else to "
@@ -50,6 +52,8 @@ def main(args: Sequence[str] | None = None) -> int:
         # A terminal that lacks a character shows a substitute instead of ending the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if args is None and sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS:
+        restart_tuned()
     try:
         _dispatch(list(sys.argv[1:] if args is None else args))
         sys.stdout.flush()

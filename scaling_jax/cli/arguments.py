@@ -10,6 +10,7 @@ import tyro
 from etils import epath
 
 from scaling_jax.errors import InputError
+from scaling_jax.train.execution import Execution
 
 if TYPE_CHECKING:
     from scaling_jax.study import Study
@@ -43,6 +44,8 @@ StoreDirectory = Annotated[
 Root = Annotated[
     str, tyro.conf.arg(metavar="DIR", help="where the results go: a directory or a bucket")
 ]
+
+ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
 
 
 def load_study(path: Path, scale: Scale) -> "Study":

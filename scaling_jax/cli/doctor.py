@@ -9,6 +9,7 @@ from typing import Any
 from scaling_jax import hardware
 from scaling_jax.cli.arguments import Json
 from scaling_jax.cli.output import print_json
+from scaling_jax.environment import VARIABLE, training_environment
 
 PACKAGES = (
     "scaling_jax",
@@ -35,6 +36,7 @@ def doctor(*, json: Json = False) -> None:
         "cores": usable_cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         **_devices(),
+        "allocator": training_environment().get(VARIABLE),
         "cache": _cache(),
     }
     if json:
@@ -104,6 +106,11 @@ def _print(found: dict[str, Any]) -> None:
         speeds = found["measured_cpu_flops"].items()
         measured = ", ".join(f"{speed / 1e9:.0f} GFLOP/s in {name}" for name, speed in speeds)
         print(f"CPU speed  {measured}, measured")
+    if found["allocator"]:
+        print(f"allocator  run, train and demo set {VARIABLE}={found['allocator']};")
+        print("           a program of your own trains faster when started with it")
+    else:
+        print("allocator  not glibc's: left as it is")
     cache = found["cache"]
     state = "writable" if cache["writable"] else "NOT writable: set SCALING_JAX_CACHE"
     print(f"cache      {cache['directory']} ({state})")

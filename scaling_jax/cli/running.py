@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from scaling_jax.cli.arguments import (
+    ExecutionOptions,
     Experiment,
     Json,
     Root,
@@ -20,6 +21,7 @@ from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
+from scaling_jax.train.execution import DEFAULT
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -35,6 +37,7 @@ def run(
     workers: Annotated[
         int | None, optional("processes that train side by side (default: chosen)", "N")
     ] = None,
+    execution: ExecutionOptions = DEFAULT,
     json: Json = False,
 ) -> None:
     """Train every run of a study that is not finished yet.
@@ -48,7 +51,7 @@ def run(
     use_compilation_cache()
     study = load_study(experiment, scale)
     with resumable():
-        store = run_study(study, located(root), workers=workers)
+        store = run_study(study, located(root), workers=workers, execution=execution)
     _tell(store, json)
 
 
@@ -61,6 +64,7 @@ def train(
     /,
     *,
     root: Root,
+    execution: ExecutionOptions = DEFAULT,
     json: Json = False,
 ) -> None:
     """Train one run in DIR/RUN_ID, or continue it from its last checkpoint."""
@@ -75,7 +79,7 @@ def train(
     except OSError as error:
         raise InputError(f"cannot write {directory}: {error.strerror}") from error
     with resumable():
-        result = train_run(specified, directory)
+        result = train_run(specified, directory, execution=execution)
     if json:
         print_json({"run_id": specified.run_id, **dataclasses.asdict(result)})
     elif result.loss is None:

@@ -48,10 +48,23 @@ class Batches:
 
     def batch(self, step: int, rows: slice = slice(None)) -> np.ndarray:
         """One step's `tokens_BxT1` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        positions = np.arange(self._batch_size)[rows] + within * self._batch_size
-        windows = permute(positions, self._n_windows, (self._seed, epoch))
-        offsets = windows[:, None] * self._seq_len + np.arange(self._seq_len + 1)
+        return self.batches(step, 1, rows)[0]
+
+    def batches(self, first: int, count: int, rows: slice = slice(None)) -> np.ndarray:
+        """The batches `tokens_KxBxT1` of `count` steps; faster than one after the other."""
+        epochs, withins = np.divmod(np.arange(first, first + count), self.steps_per_epoch)
+        row_B = np.arange(self._batch_size)[rows]
+        windows_KxB = np.concatenate(
+            [
+                permute(
+                    row_B + withins[epochs == epoch, None] * self._batch_size,
+                    self._n_windows,
+                    (self._seed, int(epoch)),
+                )
+                for epoch in np.unique(epochs)
+            ]
+        )
+        offsets = windows_KxB[..., None] * self._seq_len + np.arange(self._seq_len + 1)
         return self._tokens[offsets].astype(np.int32)
 
 

@@ -5,12 +5,17 @@ import os
 from scaling_jax.errors import InputError
 from scaling_jax.study.store import StoredRun
 from scaling_jax.train import Preempted, Report, Result, train_run
+from scaling_jax.train.execution import DEFAULT, Execution
 
 ELSEWHERE = "another process is training it"
 
 
 def attempt(
-    run: StoredRun, *, cache_dir: os.PathLike | str | None = None, report: Report | None = None
+    run: StoredRun,
+    *,
+    execution: Execution = DEFAULT,
+    cache_dir: os.PathLike | str | None = None,
+    report: Report | None = None,
 ) -> str:
     """Train `run` unless it is over or another process has it; say in a few words how it went.
 
@@ -26,6 +31,7 @@ def attempt(
                 train_run(
                     run.planned.config,
                     run.directory,
+                    execution=execution,
                     cache_dir=cache_dir,
                     progress=False,
                     report=report,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+import jax
 from etils import epath
 
 from scaling_jax.config import DataConfig, RunConfig
@@ -10,12 +11,14 @@ from scaling_jax.errors import InputError
 from scaling_jax.study.store import Store, StoredRun, refuse_another_study, refuse_unwritable
 from scaling_jax.study.study import Study
 from scaling_jax.train import check_batch, check_same_text, load_inputs, make_mesh
+from scaling_jax.train.execution import DEFAULT, Execution
 
 
 def check_study(
     study: Study,
     root: os.PathLike | str,
     *,
+    execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
@@ -31,16 +34,18 @@ def check_study(
     refuse_another_study(base, study)
     refuse_unwritable(base)
     store = Store(base / study.name)
-    check_runs([store.place(run) for run in planned], cache_dir=cache_dir, progress=progress)
+    runs = [store.place(run) for run in planned]
+    check_runs(runs, execution=execution, cache_dir=cache_dir, progress=progress)
 
 
 def check_runs(
     runs: Sequence[StoredRun],
     *,
+    execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
-    """Refuse runs whose batch, vocabulary, training text or held-out text does not do.
+    """Refuse runs whose batch, vocabulary, texts or way of execution does not do.
 
     Runs that are over need nothing any more, but the others must read the same text.
 
@@ -49,6 +54,8 @@ def check_runs(
     """
     waiting = [run for run in runs if run.result is None]
     texts = {}
+    for run in waiting:
+        execution.resolved(run.planned.config, jax.default_backend())
     for config in _most_demanding([run.planned.config for run in waiting]):
         check_batch(config.batch_size, make_mesh())
         texts[_text(config)] = load_inputs(config, cache_dir, progress).fingerprint

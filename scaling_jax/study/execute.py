@@ -15,6 +15,7 @@ from scaling_jax.study.study import Study
 from scaling_jax.study.workers import train_in_workers
 from scaling_jax.train import StopRequest, stop_request
 from scaling_jax.train.cores import usable_cores
+from scaling_jax.train.execution import DEFAULT, Execution
 
 
 def run_study(
@@ -22,6 +23,7 @@ def run_study(
     root: os.PathLike | str,
     *,
     workers: int | None = None,
+    execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> Store:
@@ -35,6 +37,7 @@ def run_study(
         study: what to train.
         root: directory that holds the study's own.
         workers: see `train_runs`.
+        execution: how every run is computed.
         cache_dir: of tokens.
         progress: whether to show it on standard error.
 
@@ -42,9 +45,11 @@ def run_study(
         InputError: bad input, found before anything is trained.
         Preempted: asked to stop; the runs under way are saved.
     """
-    check_study(study, root, cache_dir=cache_dir, progress=progress)
+    check_study(study, root, execution=execution, cache_dir=cache_dir, progress=progress)
     store = Store.create(root, study)
-    train_runs(store.runs(), workers=workers, cache_dir=cache_dir, progress=progress)
+    train_runs(
+        store.runs(), workers=workers, execution=execution, cache_dir=cache_dir, progress=progress
+    )
     return store
 
 
@@ -52,6 +57,7 @@ def train_runs(
     runs: Iterable[StoredRun],
     *,
     workers: int | None = None,
+    execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
@@ -76,12 +82,12 @@ def train_runs(
         return
     n_workers = min(len(waiting), _n_workers(workers))
     # This also tokenizes, once, what all workers read.
-    check_runs(listed, cache_dir=cache_dir, progress=progress)
+    check_runs(listed, execution=execution, cache_dir=cache_dir, progress=progress)
     with stop_request() as stop, study_progress(waiting, progress) as display:
         if n_workers > 1:
-            train_in_workers(waiting, n_workers, cache_dir, display, stop)
+            train_in_workers(waiting, n_workers, execution, cache_dir, display, stop)
         else:
-            _train_here(waiting, cache_dir, display, stop)
+            _train_here(waiting, execution, cache_dir, display, stop)
 
 
 def _n_workers(wanted: int | None) -> int:
@@ -100,6 +106,7 @@ def _n_workers(wanted: int | None) -> int:
 
 def _train_here(
     runs: Sequence[StoredRun],
+    execution: Execution,
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
@@ -108,6 +115,7 @@ def _train_here(
         stop.heed()
         outcome = attempt(
             run,
+            execution=execution,
             cache_dir=cache_dir,
             report=partial(_advanced, display, run),
         )

@@ -17,9 +17,16 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.errors import InputError
+from scaling_jax.strict import from_dict
 from scaling_jax.study.attempt import attempt
 from scaling_jax.study.store import read_run
-from scaling_jax.train import Preempted, StopRequest, stop_request, use_compilation_cache
+from scaling_jax.train import (
+    Execution,
+    Preempted,
+    StopRequest,
+    stop_request,
+    use_compilation_cache,
+)
 
 REPORT_SECONDS = 0.5
 
@@ -70,8 +77,10 @@ def _work(assignment: dict[str, Any], send: Send) -> dict[str, Any]:
             send({"step": step})
 
     run = read_run(epath.Path(assignment["directory"]))
+    execution = from_dict(Execution, assignment["execution"])
+    cache_dir = assignment["cache_dir"]
     try:
-        return {"over": attempt(run, cache_dir=assignment["cache_dir"], report=report)}
+        return {"over": attempt(run, execution=execution, cache_dir=cache_dir, report=report)}
     except InputError as error:
         return {"refused": str(error)}
     except Preempted as stop:

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from scaling_jax.config import RunConfig
+from scaling_jax.environment import worker_environment
 from scaling_jax.errors import InputError
-from scaling_jax.study.environment import worker_environment
 from scaling_jax.study.progress import StudyProgress
 from scaling_jax.study.store import StoredRun
-from scaling_jax.train import StopRequest
+from scaling_jax.train import Execution, StopRequest
 from scaling_jax.train.cores import pinned, shares
 
 ATTEMPTS = 2
@@ -27,6 +28,7 @@ _POLL_SECONDS = 0.2
 def train_in_workers(
     runs: Sequence[StoredRun],
     n_workers: int,
+    execution: Execution,
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
@@ -39,7 +41,11 @@ def train_in_workers(
         InputError: a run cannot be trained as it stands.
         Preempted: asked to stop; the runs under way are saved.
     """
-    pool = _Pool(runs, shares(n_workers), cache_dir, display)
+    task = {
+        "execution": asdict(execution),
+        "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
+    }
+    pool = _Pool(runs, shares(n_workers), task, display)
     try:
         while pool.workers:
             pool.handle_next_message()
@@ -82,13 +88,10 @@ class _Worker:
             inbox.put((self, json.loads(line)))
         inbox.put((self, {"dead": True}))
 
-    def assign(self, run: StoredRun, cache_dir: os.PathLike | str | None) -> None:
+    def assign(self, run: StoredRun, task: dict[str, Any]) -> None:
         self.run = run
         self.compiled.add(program(run.planned.config))
-        assignment = {
-            "directory": os.fspath(run.directory),
-            "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
-        }
+        assignment = {"directory": os.fspath(run.directory), **task}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(assignment) + "\n")
@@ -116,10 +119,10 @@ class _Pool:
         self,
         runs: Sequence[StoredRun],
         shares: Sequence[set[int]],
-        cache_dir: os.PathLike | str | None,
+        task: dict[str, Any],
         display: StudyProgress,
     ) -> None:
-        self._waiting, self._cache_dir, self._display = list(runs), cache_dir, display
+        self._waiting, self._task, self._display = list(runs), task, display
         self._tried: dict[str, int] = {}
         self._inbox: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
         self.workers: list[_Worker] = []
@@ -164,7 +167,7 @@ class _Pool:
         run = next_run(self._waiting, worker.compiled, len(self.workers))
         self._waiting.remove(run)
         self._tried[run.run_id] = self._tried.get(run.run_id, 0) + 1
-        worker.assign(run, self._cache_dir)
+        worker.assign(run, self._task)
 
     def _bury(self, worker: _Worker) -> None:
         self.workers.remove(worker)

@@ -7,8 +7,9 @@ import importlib.util
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scaling_jax.config import RunConfig, Shape, require_one_of, require_positive
+from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.strict import require_one_of, require_positive
 
 Attention = Literal["xla", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]

@@ -51,7 +51,7 @@ def train_run(
 
     Raises:
         InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
-            does not divide over the devices; all before any training.
+            does not divide over the devices, `execution` is not possible; all before training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
     path = epath.Path(directory)
@@ -60,6 +60,8 @@ def train_run(
         return done
     mesh = mesh or layout.make_mesh()
     layout.check_batch(config.batch_size, mesh)
+    # Programs resolve it again; this refuses what cannot run before the text is read.
+    execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
     watch = Stopwatch()
     display = partial(progress_bar, config.run_id, config.steps, progress, report)
     with watch.part("data"):

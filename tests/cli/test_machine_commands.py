@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,8 @@ def test_doctor_says_whether_the_cache_can_be_written(
         assert found["cache"] == {"directory": str(place), "writable": writable}
     assert found["packages"]["jax"]
     assert found["measured_cpu_flops"]["float32"] > 0
+    if platform.libc_ver()[0] == "glibc":
+        assert "trim_threshold" in found["allocator"]
     assert "NOT writable" in cli("doctor").out
 
 
@@ -79,3 +82,37 @@ def test_train_ends_in_a_result_that_is_not_trained_again(config: Path, tmp_path
     assert first.stdout.startswith(f"{run_id}: loss ")
     assert second.stdout == first.stdout
     assert (tmp_path / "relative" / run_id / "result.json").exists()
+
+
+TOLD = """
+import os, sys
+from scaling_jax.cli import app
+app.COMMANDS["train"] = lambda: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"))
+print(os.getpid(), sys.flags.utf8_mode, flush=True)
+sys.exit(app.main())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+def test_training_runs_with_the_allocators_settings_in_the_same_process() -> None:
+    environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}
+    command = [sys.executable, "-X", "utf8", "-c", TOLD, "train"]
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    *starts, (pid, tunables) = (line.split() for line in told.stdout.splitlines())
+    assert starts == [[pid, "1"]] * 2
+    # What the user set stays.
+    assert tunables.startswith("glibc.malloc.hugetlb=2:")
+    assert "trim_threshold" in tunables
+
+
+def test_a_kernel_that_cannot_run_here_is_refused_before_training(
+    cli: Callable, config: Path, tmp_path: Path
+) -> None:
+    command = ("train", config, "--root", tmp_path / "out")
+    for flags, message in (
+        (("--attention", "splash"), "attention 'splash' runs on TPUs, not on 'cpu': use 'xla'"),
+        (("--accumulate", 3), "accumulate 3 does not divide batch_size 8: choose one of [1, 2, 4"),
+    ):
+        code, _, error = cli(*command, *flags)
+        assert code == 2
+        assert message in error

@@ -50,6 +50,15 @@ def test_the_processes_rows_together_are_the_batch(step: int, n_processes: int) 
     np.testing.assert_array_equal(np.concatenate(pieces), batches.batch(step))
 
 
+@given(st.integers(0, 30), st.integers(1, 20))
+@settings(deadline=None)
+def test_several_steps_at_once_are_those_steps(first: int, count: int) -> None:
+    batches = Batches(counting(23), SEQ_LEN, 4, seed=1)  # five steps to an epoch
+    rows = slice(1, 3)
+    one_by_one = np.stack([batches.batch(step, rows) for step in range(first, first + count)])
+    np.testing.assert_array_equal(batches.batches(first, count, rows), one_by_one)
+
+
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 5), st.integers(0, 3))
 @settings(deadline=None)
 def test_no_window_comes_twice_in_an_epoch(

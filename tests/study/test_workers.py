@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from small_studies import RECIPE
 
+from scaling_jax.environment import ALLOCATOR_TUNABLES, merge_tunables
 from scaling_jax.study import IsoFlop, Store, Study
-from scaling_jax.study.environment import ALLOCATOR_TUNABLES, merge_tunables
 from scaling_jax.study.workers import next_run, program
 from scaling_jax.train import cores
 from scaling_jax.train.cores import affinity, pinned, shares, usable_cores

@@ -1,7 +1,8 @@
-"""The environment variables of a worker process."""
+"""The environment variables of a process that trains."""
 
 import os
 import platform
+import sys
 
 # The CPU backend allocates and frees large temporaries at every dispatch, and glibc's allocator
 # by default gives them back to the kernel each time; these settings keep them. Measured on one
@@ -13,13 +14,30 @@ ALLOCATOR_TUNABLES = {
     "glibc.malloc.top_pad": "67108864",
 }
 
+VARIABLE = "GLIBC_TUNABLES"
+
+
+def training_environment() -> dict[str, str]:
+    """This process's environment with a patient allocator, where it is glibc's."""
+    environment = dict(os.environ)
+    if platform.libc_ver()[0] == "glibc":
+        environment[VARIABLE] = merge_tunables(environment.get(VARIABLE, ""))
+    return environment
+
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment, on the CPU backend and with a patient allocator."""
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    if platform.libc_ver()[0] == "glibc":
-        environment["GLIBC_TUNABLES"] = merge_tunables(environment.get("GLIBC_TUNABLES", ""))
-    return environment
+    """The same on the CPU backend."""
+    return training_environment() | {"JAX_PLATFORMS": "cpu"}
+
+
+def restart_tuned() -> None:
+    """Start this program again, in its place, with the allocator's settings if it lacks them.
+
+    They are read when a process starts, so they cannot be set in a running one.
+    """
+    environment = training_environment()
+    if os.environ != environment:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def merge_tunables(theirs: str) -> str:
