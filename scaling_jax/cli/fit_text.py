@@ -46,7 +46,10 @@ def describe_optimum(fit: "Fit", optimum: Any) -> str:
 
 def describe_prediction(fit: "Fit", prediction: Any) -> str:
     """A loss, with where a measured one and where the law itself should lie."""
-    lines = [f"loss  {prediction.loss:.4f} nats per token  ({COUNTS.get(fit.count, fit.count)})"]
+    lines = [
+        f"loss  {prediction.loss:.4f} nats per token  ({_how_far(prediction.extrapolation)}; "
+        f"{COUNTS.get(fit.count, fit.count)})"
+    ]
     level = formatting.level(fit.level)
     for bounds, meaning in (
         (prediction.interval, "of a measured run"),

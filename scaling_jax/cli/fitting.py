@@ -54,8 +54,8 @@ def fit(
         str,
         tyro.conf.arg(
             metavar="NAME",
-            help="what approach 3 minimizes: huber (delta 1e-3 on log loss, summed), log-squares, "
-            "squares, or lower-envelope",
+            help="what approach 3 minimizes: huber (delta 1e-3 on log loss, summed), gaussian "
+            "(maximum likelihood), log-squares, squares, or lower-envelope",
         ),
     ] = "huber",
     hold: Annotated[
