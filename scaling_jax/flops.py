@@ -4,8 +4,8 @@ A multiply-accumulate counts as two FLOPs. Four conventions are in use, and the 
 a scaling law depend on which one is meant:
 
 - `exact`: the matrix multiplications this package executes. Attention scores are full
-  `seq_len x seq_len` squares, an embedding lookup multiplies nothing, and element-wise work
-  is left out.
+  `seq_len x seq_len` squares, also where a kernel skips what the causal mask hides (`causal`
+  counts what is left); an embedding lookup multiplies nothing, and element-wise work is left out.
 - `chinchilla`: Hoffmann et al. 2022 (arXiv 2203.15556), Appendix F as written: the lookup
   counted as a product with one-hot rows, and 3 FLOPs per attention weight for the softmax.
 - `kaplan`: 6 N D with N without embeddings (Kaplan et al. 2020, arXiv 2001.08361, Section 2.1).
@@ -98,18 +98,21 @@ def count_params(shape: Shape) -> ParamCount:
     )
 
 
-def forward_ops(shape: Shape, convention: Convention = "exact") -> OpFlops:
+def forward_ops(shape: Shape, convention: Convention = "exact", *, causal: bool = False) -> OpFlops:
     """FLOPs of the forward pass over one sequence of `shape.seq_len` tokens.
+
+    With `causal`, only the scores on and below the diagonal count, where scores do.
 
     Raises:
         InputError: an unknown convention.
     """
+    pairs = shape.seq_len * (shape.seq_len + 1) // 2 if causal else shape.seq_len**2
     if convention == "exact":
-        return _product_ops(shape, embedding=0, softmax=0)
+        return _product_ops(shape, pairs, embedding=0, softmax=0)
     if convention == "chinchilla":
         lookup = 2 * shape.seq_len * shape.vocab_size * shape.d_model
-        softmax = 3 * shape.n_layers * shape.n_heads * shape.seq_len**2
-        return _product_ops(shape, embedding=lookup, softmax=softmax)
+        softmax = 3 * shape.n_layers * shape.n_heads * pairs
+        return _product_ops(shape, pairs, embedding=lookup, softmax=softmax)
     if convention == "kaplan":
         return _parameter_ops(shape, with_embeddings=False)
     if convention == "6nd":
@@ -119,19 +122,23 @@ def forward_ops(shape: Shape, convention: Convention = "exact") -> OpFlops:
     )
 
 
-def backward_ops(shape: Shape, convention: Convention = "exact") -> OpFlops:
+def backward_ops(
+    shape: Shape, convention: Convention = "exact", *, causal: bool = False
+) -> OpFlops:
     """FLOPs of the backward pass over one sequence of `shape.seq_len` tokens.
 
     Raises:
         InputError: an unknown convention.
     """
-    forward = forward_ops(shape, convention)
+    forward = forward_ops(shape, convention, causal=causal)
     return OpFlops(
         **{f.name: BACKWARD_PER_FORWARD * getattr(forward, f.name) for f in fields(OpFlops)}
     )
 
 
-def training_flops(shape: Shape, tokens: int, convention: Convention = "exact") -> int:
+def training_flops(
+    shape: Shape, tokens: int, convention: Convention = "exact", *, causal: bool = False
+) -> int:
     """FLOPs of training on `tokens` tokens, forward and backward, optimizer left out.
 
     Raises:
@@ -139,9 +146,8 @@ def training_flops(shape: Shape, tokens: int, convention: Convention = "exact") 
     """
     if tokens < 1:
         raise InputError(f"tokens {tokens} must be at least 1")
-    # Every operation's count is a multiple of the sequence length, so this division is exact.
-    per_token = forward_ops(shape, convention).total // shape.seq_len
-    return (1 + BACKWARD_PER_FORWARD) * per_token * tokens
+    sequence = forward_ops(shape, convention, causal=causal).total
+    return (1 + BACKWARD_PER_FORWARD) * sequence * tokens // shape.seq_len
 
 
 def chinchilla_params(shape: Shape) -> int:
@@ -176,10 +182,13 @@ def table_a4_ratio(shape: Shape) -> float:
     return blocks / (2 * chinchilla_params(shape) * shape.seq_len)
 
 
-def _product_ops(shape: Shape, *, embedding: int, softmax: int) -> OpFlops:
-    """Two FLOPs per multiply-accumulate of every matrix product, lookup and softmax as given."""
+def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> OpFlops:
+    """Two FLOPs per multiply-accumulate of every matrix product, lookup and softmax as given.
+
+    `pairs` are those of positions that attend to each other.
+    """
     s, layers = shape.seq_len, shape.n_layers
-    square = 2 * layers * s * s * shape.d_attn
+    square = 2 * layers * pairs * shape.d_attn
     return OpFlops(
         embedding=embedding,
         qkv=2 * layers * s * _qkv_params(shape),

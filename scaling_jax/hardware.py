@@ -2,9 +2,14 @@
 
 Peaks are dense (no structured sparsity) and per chip, from the vendors' published figures:
 
-- TPU v4, v5e, v5p, v6e, TPU7x: the chip pages of the Cloud TPU documentation.
+- TPU v4, v5e, v5p, v6e, TPU7x: the chip pages of the Cloud TPU documentation; v4's interconnect
+  (six links of 50 GB/s each way) Jouppi et al. 2023 (arXiv 2304.01433).
 - A100: NVIDIA A100 datasheet. H100: H100 SXM datasheet. H200: H200 SXM datasheet.
   B200: HGX B200 figures of the Blackwell architecture brief (1,000 W).
+
+What a program may use of the memory is, on a TPU, what its compiler says when it refuses one
+(libtpu 0.0.42); on a GPU, the three quarters that JAX takes unless
+`XLA_PYTHON_CLIENT_MEM_FRACTION` says otherwise.
 
 `float32` is what JAX runs at its default matrix-product precision: one bfloat16 pass on a
 TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable form; it is
@@ -39,8 +44,11 @@ class Chip:
     Attributes:
         name: as `chip` takes it.
         bfloat16_flops, float32_flops: peak dense FLOP/s of the whole chip.
-        memory_bytes: memory of the whole chip; a few per cent are not free to a program.
+        memory_bytes: memory of the whole chip.
+        usable_bytes: what of it a program can have.
         bandwidth: memory bytes/s, None for a CPU.
+        interconnect: bytes/s between the chips of a slice or node, over all links of one chip and
+            both directions together; None for a CPU.
         device_kinds: beginnings of JAX's `device_kind` for this chip.
         jax_devices: devices that JAX sees on one chip.
     """
@@ -49,7 +57,9 @@ class Chip:
     bfloat16_flops: float
     float32_flops: float
     memory_bytes: int
+    usable_bytes: int
     bandwidth: float | None
+    interconnect: float | None
     device_kinds: tuple[str, ...] = ()
     jax_devices: int = 1
 
@@ -58,30 +68,44 @@ class Chip:
         return self.bfloat16_flops if precision == "bfloat16" else self.float32_flops
 
 
+_GPU_SHARE = 0.75
+
+
 def _tpu(
-    name: str, tflops: float, gib: int, gbps: float, kinds: tuple[str, ...], cores: int = 1
+    name: str,
+    tflops: float,
+    gib: int,
+    usable_gib: float,
+    gbps: float,
+    links_gbps: float,
+    *kinds: str,
+    cores: int = 1,
 ) -> Chip:
-    return Chip(name, tflops * TERA, tflops * TERA, gib * GIB, gbps * GIGA, kinds, cores)
+    memory = (gib * GIB, int(usable_gib * GIB), gbps * GIGA, links_gbps * GIGA)
+    return Chip(name, tflops * TERA, tflops * TERA, *memory, kinds, cores)
 
 
-def _gpu(name: str, tflops: float, tf32: float, gib: int, gbps: float, kind: str) -> Chip:
-    return Chip(name, tflops * TERA, tf32 * TERA, gib * GIB, gbps * GIGA, (kind,))
+def _gpu(
+    name: str, tflops: float, tf32: float, gib: int, gbps: float, links_gbps: float, kind: str
+) -> Chip:
+    memory = (gib * GIB, int(_GPU_SHARE * gib * GIB), gbps * GIGA, links_gbps * GIGA)
+    return Chip(name, tflops * TERA, tf32 * TERA, *memory, (kind,))
 
 
 # Of two kinds that begin alike the longer must be listed first ("TPU v5 lite", "TPU v5").
 CHIPS: dict[str, Chip] = {
     chip.name: chip
     for chip in (
-        _tpu("v4", 275, 32, 1228, ("TPU v4",)),
-        _tpu("v5e", 197, 16, 819, ("TPU v5 lite", "TPU v5e")),
-        _tpu("v5p", 459, 95, 2765, ("TPU v5",)),
-        _tpu("v6e", 918, 32, 1638, ("TPU v6 lite", "TPU v6e")),
-        _tpu("tpu7x", 2307, 192, 7380, ("TPU7x", "TPU v7x"), 2),
-        _gpu("a100-40gb", 312, 156, 40, 1555, "NVIDIA A100-SXM4-40GB"),
-        _gpu("a100", 312, 156, 80, 2039, "NVIDIA A100"),
-        _gpu("h100", 989, 494, 80, 3350, "NVIDIA H100"),
-        _gpu("h200", 989, 494, 141, 4800, "NVIDIA H200"),
-        _gpu("b200", 2250, 1100, 180, 8000, "NVIDIA B200"),
+        _tpu("v4", 275, 32, 30.75, 1228, 600, "TPU v4"),
+        _tpu("v5e", 197, 16, 15.75, 819, 400, "TPU v5 lite", "TPU v5e"),
+        _tpu("v5p", 459, 95, 95.74, 2765, 1200, "TPU v5"),
+        _tpu("v6e", 918, 32, 31.25, 1638, 800, "TPU v6 lite", "TPU v6e"),
+        _tpu("tpu7x", 2307, 192, 189.5, 7380, 1200, "TPU7x", "TPU v7x", cores=2),
+        _gpu("a100-40gb", 312, 156, 40, 1555, 600, "NVIDIA A100-SXM4-40GB"),
+        _gpu("a100", 312, 156, 80, 2039, 600, "NVIDIA A100"),
+        _gpu("h100", 989, 494, 80, 3350, 900, "NVIDIA H100"),
+        _gpu("h200", 989, 494, 141, 4800, 900, "NVIDIA H200"),
+        _gpu("b200", 2250, 1100, 180, 8000, 1800, "NVIDIA B200"),
     )
 }
 _ALIASES = {"trillium": "v6e", "ironwood": "tpu7x", "v7x": "tpu7x", "a100-80gb": "a100"}
@@ -222,4 +246,4 @@ def measured_cpu_flops(precision: Precision) -> float:
 def _measured_cpu() -> Chip:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     bfloat16, float32 = measured_cpu_flops("bfloat16"), measured_cpu_flops("float32")
-    return Chip("cpu", bfloat16, float32, memory, bandwidth=None)
+    return Chip("cpu", bfloat16, float32, memory, memory, bandwidth=None, interconnect=None)

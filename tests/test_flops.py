@@ -1,12 +1,15 @@
 import dataclasses
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling_jax.config import Shape
+from scaling_jax.aot.products import Products, product_flops
+from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.flops import (
     CONVENTIONS,
@@ -22,6 +25,8 @@ from scaling_jax.flops import (
 )
 from scaling_jax.model import Transformer
 from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
+from scaling_jax.train.execution import Execution
+from scaling_jax.train.step import ModelSpec, init_state, make_gradient
 
 SMALL = Shape(n_layers=3, d_model=8, n_heads=2, d_ff=20, vocab_size=11, seq_len=5)
 SWITCHED = dataclasses.replace(
@@ -140,6 +145,72 @@ def test_training_on_one_sequence_is_its_forward_and_backward(
 def test_kaplan_operations_leave_out_what_embeds(shape: Shape) -> None:
     kaplan, total = forward_ops(shape, "kaplan"), forward_ops(shape, "6nd")
     assert kaplan == dataclasses.replace(total, embedding=0, logits=0)
+
+
+@given(shapes())
+@settings(max_examples=30)
+def test_causal_scores_are_those_on_and_below_the_diagonal(shape: Shape) -> None:
+    full, causal = forward_ops(shape), forward_ops(shape, causal=True)
+    pairs = sum(1 + position for position in range(shape.seq_len))
+    each = 2 * shape.n_layers * pairs * shape.d_attn
+    assert causal == dataclasses.replace(full, scores=each, values=each)
+    tokens = 7 * shape.seq_len
+    assert training_flops(shape, tokens, causal=True) == 7 * 3 * causal.total
+    for convention in ("kaplan", "6nd"):
+        assert forward_ops(shape, convention, causal=True) == forward_ops(shape, convention)
+
+
+WIDE = Shape(n_layers=2, d_model=128, n_heads=4, d_ff=384, vocab_size=512, seq_len=64)
+VARIANTS = {
+    "plain": {},
+    "grouped heads": {"n_kv_heads": 2},
+    "one key and value": {"n_kv_heads": 1},
+    "wide heads": {"head_dim": 48},
+    "SwiGLU": {"activation": "swiglu"},
+    "untied": {"tied_embedding": False},
+    "learned positions": {"positions": "learned"},
+    "normalized heads": {"qk_norm": True},
+}
+SEQUENCES = 4
+
+
+def gradient_program(shape: Shape, execution: Execution) -> Any:
+    """The gradient of a batch of `SEQUENCES`, traced."""
+    spec = ModelSpec(shape, OptimizerConfig(1e-3, 0), "float32", execution=execution)
+    params = jax.eval_shape(lambda key: init_state(spec, key)["params"], jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct((SEQUENCES, shape.seq_len + 1), jnp.int32)
+    return jax.jit(make_gradient(spec)).trace(params, tokens)
+
+
+with_each_variant = pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+
+
+@with_each_variant
+def test_exact_is_what_the_traced_program_multiplies(changes: dict) -> None:
+    shape = dataclasses.replace(WIDE, **{"n_kv_heads": None, "head_dim": None, **changes})
+    exact = training_flops(shape, SEQUENCES * shape.seq_len)
+    for execution in (
+        Execution(scan_layers=False),
+        Execution(scan_layers=True, loss_chunks=4),
+        Execution(scan_layers=True, accumulate=2),
+    ):
+        products = product_flops(gradient_program(shape, execution).jaxpr.jaxpr)
+        assert products == Products(plain=exact)
+    # Recomputing a layer is its forward pass again, less the last product, which nothing needs.
+    whole = product_flops(gradient_program(shape, Execution(remat="full")).jaxpr.jaxpr).plain
+    forward = forward_ops(shape)
+    last = forward.feed_forward // (3 if shape.activation == "swiglu" else 2)
+    assert whole == exact + SEQUENCES * (forward.total - forward.logits - last)
+
+
+@with_each_variant
+def test_exact_is_what_xla_counts_less_the_element_wise_work(changes: dict) -> None:
+    shape = dataclasses.replace(WIDE, **{"n_kv_heads": None, "head_dim": None, **changes})
+    program = gradient_program(shape, Execution(scan_layers=False)).lower()
+    analysed = [program, program.compile()] if not changes else [program]
+    for form in analysed:
+        counted = form.cost_analysis()["flops"]
+        assert 1 < counted / training_flops(shape, SEQUENCES * shape.seq_len) < 1.05
 
 
 @pytest.mark.parametrize("tokens", [0, -5])

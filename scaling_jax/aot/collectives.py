@@ -1,0 +1,169 @@
+"""What a compiled program sends between chips, read from its text."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
+_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s64": 8, "u64": 8}
+_BYTES |= {"f64": 8, "c64": 8, "f32": 4, "s32": 4, "u32": 4}
+
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
+_CALLS = re.compile(
+    r"(?:calls|body|to_apply|branch_computations|called_computations)=\{?%?([^,}]+)"
+)
+_ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+_INSTRUCTION = re.compile(r"^(?:ROOT )?%?([\w.-]+) = (.*?) ([a-z][\w-]*)\(")
+_CONSTANT = re.compile(r"%?([\w.-]+) = s32\[\]\S* constant\((\d+)\)")
+_COMPARE = re.compile(r"compare\(%?([\w.-]+), %?([\w.-]+)\), direction=LT")
+_CONDITION = re.compile(r"condition=%?([\w.-]+)")
+_BODY = re.compile(r"body=%?([\w.-]+)")
+_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One kind of exchange among groups of one size, over a whole step.
+
+    Attributes:
+        kind: `all-gather`, `reduce-scatter`, `all-reduce`, `all-to-all`, `collective-permute`.
+        group_size: devices that exchange with each other.
+        count: how often it is executed.
+        bytes: of the whole arrays that come out (of those that go in, for reduce-scatter), on
+            each device.
+        sent_bytes: the least that each device must send.
+    """
+
+    kind: str
+    group_size: int
+    count: int
+    bytes: int
+    sent_bytes: int
+
+
+def collectives(text: str, n_devices: int) -> list[Collective]:
+    """Everything that the optimized program `text` exchanges, most bytes first.
+
+    A loop's body counts as often as it runs, where the bound is a constant; the loop over the
+    steps of a dispatch has none and counts once, so what is counted is one step.
+    """
+    computations = _computations(text)
+    times = _executions(computations)
+    totals: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for name, lines in computations.items():
+        for line in lines:
+            found = _exchange(name, line, n_devices)
+            if found is None or not times[name]:
+                continue
+            kind, group_size, n_bytes = found
+            total = totals[kind, group_size]
+            total[0] += times[name]
+            total[1] += times[name] * n_bytes
+            total[2] += times[name] * _least_sent(kind, group_size, n_bytes)
+    found_all = [Collective(*key, *values) for key, values in totals.items()]
+    return sorted(found_all, key=lambda one: -one.sent_bytes)
+
+
+def _computations(text: str) -> dict[str, list[str]]:
+    """Lines of every computation, the entry under the name `ENTRY`."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        head = _COMPUTATION.match(line)
+        if head:
+            lines = found.setdefault("ENTRY" if line.startswith("ENTRY") else head[1], [])
+        elif line.startswith("  "):
+            lines.append(line.strip())
+    return found
+
+
+def _executions(computations: dict[str, list[str]]) -> dict[str, int]:
+    """How often each computation is executed in one step."""
+    times: dict[str, int] = defaultdict(int)
+
+    def visit(name: str, factor: int) -> None:
+        times[name] += factor
+        for called, trips in _called(computations, name):
+            visit(called, factor * trips)
+
+    visit("ENTRY", 1)
+    return times
+
+
+def _called(computations: dict[str, list[str]], name: str) -> Iterator[tuple[str, int]]:
+    for line in computations.get(name, ()):
+        body = _BODY.search(line)
+        if body:
+            yield body[1], _trip_count(line, computations)
+            continue
+        for group in _CALLS.findall(line):
+            for called in group.split(","):
+                yield called.strip().lstrip("%"), 1
+
+
+def _trip_count(line: str, computations: dict[str, list[str]]) -> int:
+    known = _TRIPS.search(line)
+    if known:
+        return int(known[1])
+    condition = _CONDITION.search(line)
+    lines = computations.get(condition[1], []) if condition else []
+    constants = {m[1]: int(m[2]) for m in map(_CONSTANT.search, lines) if m}
+    for compared in filter(None, map(_COMPARE.search, lines)):
+        if compared[2] in constants:
+            return constants[compared[2]]
+    return 1
+
+
+def _exchange(computation: str, line: str, n_devices: int) -> tuple[str, int, int] | None:
+    """Kind, group size and bytes of the exchange on a line, if it is one."""
+    instruction = _INSTRUCTION.match(line)
+    if instruction is None:
+        return None
+    kind = instruction[3].removesuffix("-start")
+    if kind not in _KINDS:
+        return None
+    operand_bytes, result_bytes = 0, _array_bytes(instruction[2])
+    if instruction[3].endswith("-start") and instruction[2].startswith("("):
+        # The pair of what goes in and what comes out; the larger is the whole array.
+        halves = _ARRAY.findall(instruction[2])
+        result_bytes = max(_size(*half) for half in halves)
+    # A TPU fuses a reduce-scatter as an all-reduce of which each chip keeps its part.
+    if kind == "all-reduce" and "all-reduce-scatter" in computation:
+        kind = "reduce-scatter"
+    elif kind == "reduce-scatter":
+        operand_bytes = result_bytes * _group_size(line, n_devices)
+    return kind, _group_size(line, n_devices), operand_bytes or result_bytes
+
+
+def _group_size(line: str, n_devices: int) -> int:
+    """Devices in one group, in any of the notations of XLA."""
+    named = re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", line)
+    if named:
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", named[1]))
+        return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", named[2]))
+    iota = re.search(r"replica_groups=\[(\d+),(\d+)\]<=", line)
+    if iota:
+        return int(iota[2])
+    listed = re.search(r"replica_groups=\{\{([\d,]+)\}", line)
+    if listed:
+        return listed[1].count(",") + 1
+    return n_devices
+
+
+def _least_sent(kind: str, group_size: int, n_bytes: int) -> int:
+    """Bytes that a device must send, whatever the algorithm: a ring reaches it."""
+    if kind == "collective-permute":
+        return n_bytes
+    share = n_bytes * (group_size - 1) // group_size
+    return 2 * share if kind == "all-reduce" else share
+
+
+def _array_bytes(shape: str) -> int:
+    return sum(_size(*array) for array in _ARRAY.findall(shape))
+
+
+def _size(dtype: str, dims: str) -> int:
+    # Anything else is a token or an eight-bit float.
+    return _BYTES.get(dtype, 1) * math.prod(int(n) for n in dims.split(",") if n)

@@ -1,0 +1,104 @@
+"""Compiling a training step for chips that are not here; for a process of its own."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+
+from scaling_jax import flops
+from scaling_jax.aot.collectives import collectives
+from scaling_jax.aot.products import product_flops
+from scaling_jax.aot.refusal import needed_bytes
+from scaling_jax.aot.report import ChipMemory, Report, StepFlops, lower_bounds
+from scaling_jax.aot.targets import devices_of
+from scaling_jax.aot.topology import Topology
+from scaling_jax.config import RunConfig
+from scaling_jax.train.execution import Execution
+from scaling_jax.train.mesh import layout_rules, mesh_for
+from scaling_jax.train.programs import traced_training
+
+
+def compile_here(config: RunConfig, execution: Execution, topology: Topology) -> Report:
+    """The training step of `config`, compiled for `topology` by this process.
+
+    The process must have the environment of `launch.environment`, before JAX is imported.
+
+    Raises:
+        InputError: the run does not divide over the chips, or the compiler is not installed.
+    """
+    devices = devices_of(topology)
+    mesh = mesh_for(config.shape, config.batch_size, execution.mesh, devices)
+    # What is reported is one step, however many would go out together.
+    resolved = dataclasses.replace(execution, steps_per_dispatch=1).resolved(
+        config, topology.platform, mesh.size
+    )
+    traced = traced_training(config, mesh, resolved)
+    with layout_rules(mesh):
+        lowered = traced.lower()
+    start = time.perf_counter()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        memory = _refused(str(error), topology)
+        if memory is None:
+            raise
+        compiled = None
+    else:
+        memory = _planned(compiled.memory_analysis(), topology)
+    seconds = time.perf_counter() - start
+    counts = _counts(config, traced.jaxpr.jaxpr, compiled, len(devices))
+    exchanged = collectives(compiled.as_text(), len(devices)) if compiled else []
+    bounds = None
+    if compiled:
+        written = topology.chip.jax_devices * compiled.memory_analysis().output_size_in_bytes
+        bounds = lower_bounds(topology, config.precision, counts, memory, written, exchanged)
+    return Report(
+        topology=topology.name,
+        n_chips=topology.n_chips,
+        run_id=config.run_id,
+        params=flops.count_params(config.shape).total,
+        batch_size=config.batch_size,
+        tokens_per_step=config.tokens_per_step,
+        precision=config.precision,
+        mesh=dict(mesh.shape),
+        execution=dataclasses.asdict(resolved),
+        compile_seconds=seconds,
+        memory=memory,
+        flops=counts,
+        collectives=exchanged,
+        bounds=bounds,
+    )
+
+
+def _planned(plan: Any, topology: Topology) -> ChipMemory:
+    per_chip = topology.chip.jax_devices
+    # Outputs take the place of the donated arguments, save those that could not.
+    extra = plan.output_size_in_bytes - plan.alias_size_in_bytes
+    parts = {
+        "arguments": per_chip * plan.argument_size_in_bytes,
+        "temporaries": per_chip * (plan.temp_size_in_bytes + extra),
+        "code": per_chip * plan.generated_code_size_in_bytes,
+    }
+    return ChipMemory(sum(parts.values()), topology.chip.usable_bytes, **parts)
+
+
+def _refused(message: str, topology: Topology) -> ChipMemory | None:
+    needed = needed_bytes(message)
+    if needed is None:
+        return None
+    per_chip = topology.chip.jax_devices
+    return ChipMemory(per_chip * needed, topology.chip.usable_bytes, parts_known=False)
+
+
+def _counts(config: RunConfig, jaxpr: Any, compiled: Any, n_devices: int) -> StepFlops:
+    analysis = (compiled.cost_analysis() if compiled else None) or {}
+    per_device = analysis.get("flops")
+    products = product_flops(jaxpr)
+    return StepFlops(
+        exact=flops.training_flops(config.shape, config.tokens_per_step),
+        program=products.total,
+        kernels=products.kernels,
+        once=product_flops(jaxpr, loops_once=True).plain,
+        xla=per_device * n_devices if per_device else None,
+    )

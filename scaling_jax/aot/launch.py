@@ -1,0 +1,77 @@
+"""Compiling in a process of its own, which sees no accelerator whatever this one sees."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scaling_jax.aot.report import Report
+from scaling_jax.aot.targets import check_installed
+from scaling_jax.aot.topology import Topology
+from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.train.execution import Execution
+
+_LAST_LINES = 5
+
+
+class CompilerFailed(RuntimeError):  # noqa: N818 - an outcome, which it names
+    """The compiler ended without a program and without saying that it is too large."""
+
+
+def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> Report:
+    """The training step of `config` as the compiler of `topology` makes it, in minutes if large.
+
+    Raises:
+        InputError: the run does not divide over the chips, or the compiler is not installed.
+        CompilerFailed: the compiler gave up or was ended.
+    """
+    check_installed(topology)
+    with tempfile.TemporaryDirectory() as directory:
+        answer, errors = Path(directory, "answer"), Path(directory, "errors")
+        request = pickle.dumps((config, execution, topology))
+        with errors.open("wb") as stream:
+            code = subprocess.run(
+                [sys.executable, "-m", "scaling_jax.aot.child", answer],
+                input=request,
+                env=environment(),
+                stdout=stream,
+                stderr=stream,
+            ).returncode
+        if not answer.exists():
+            raise CompilerFailed(_reason(code, errors.read_text(errors="replace"), topology))
+        found: Any = pickle.loads(answer.read_bytes())
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, but with the CPU as the only place for arrays.
+
+    The variables of TPUs keep libtpu from asking the network what machine this is and from
+    writing its logs; what it compiles for does not depend on them.
+    """
+    kept = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    return kept | {
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_LOG_DIR": "disabled",
+    }
+
+
+def _reason(code: int, errors: str, topology: Topology) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            f"the compiler for {topology.name} was killed, most likely because this machine's "
+            "memory ran out: compile on a larger one, or for fewer chips"
+        )
+    how = f"by signal {-code}" if code < 0 else f"with code {code}"
+    last = "\n".join(errors.strip().splitlines()[-_LAST_LINES:])
+    return f"the compiler for {topology.name} ended {how}:\n{last}"

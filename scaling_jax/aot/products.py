@@ -1,0 +1,89 @@
+"""FLOPs of the matrix products in a traced program, loops multiplied out."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from jax.extend import core
+
+# Products of flash attention over the squares of scores: forward two, backward five, of which one
+# is the scores again.
+_CUDNN_PRODUCTS = {"dot_product_attention_fwd": 2, "dot_product_attention_bwd": 5}
+
+
+@dataclass(frozen=True)
+class Products:
+    """FLOPs by where they are done.
+
+    Attributes:
+        plain: in products that the compiler sees.
+        kernels: in hand-written kernels, every block of theirs counted. Causal ones skip those
+            above the diagonal, which is a little under half.
+    """
+
+    plain: int = 0
+    kernels: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.plain + self.kernels
+
+    def __add__(self, other: "Products") -> "Products":
+        return Products(self.plain + other.plain, self.kernels + other.kernels)
+
+    def times(self, n: int) -> "Products":
+        """The same, n times over."""
+        return Products(n * self.plain, n * self.kernels)
+
+
+def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
+    """FLOPs of every matrix product that `jaxpr` asks for, over all devices together.
+
+    A scan counts as often as it runs (once with `loops_once`, as XLA's own analysis has it); a
+    loop without a fixed bound counts once; of several branches the costliest counts.
+    """
+    total = Products()
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        inner = [product_flops(sub, loops_once=loops_once) for sub in _inner(equation)]
+        if name == "dot_general":
+            total += Products(plain=_dot_flops(equation))
+        elif name in _CUDNN_PRODUCTS:
+            total += Products(kernels=_attention_flops(equation, _CUDNN_PRODUCTS[name]))
+        elif name == "cond":
+            total += max(inner, key=lambda branch: branch.total)
+        elif name == "pallas_call":
+            n_blocks = math.prod(params["grid_mapping"].grid)
+            total += Products(kernels=n_blocks * sum(body.total for body in inner))
+        else:
+            n_times = 1
+            if name == "scan" and not loops_once:
+                n_times = params["length"]
+            elif name == "shard_map":
+                n_times = params["mesh"].size
+            total += sum(inner, Products()).times(n_times)
+    return total
+
+
+def _dot_flops(equation: Any) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return 2 * math.prod(left[axis] for axis in contracted) * equation.outvars[0].aval.size
+
+
+def _attention_flops(equation: Any, n_products: int) -> int:
+    b, t, h, k = equation.invars[0].aval.shape
+    return 2 * n_products * b * h * t * t * k
+
+
+def _inner(equation: Any) -> list[Any]:
+    """Jaxprs that an equation carries, closed ones opened."""
+    found = []
+    for value in equation.params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(item, core.ClosedJaxpr):
+                found.append(item.jaxpr)
+            elif isinstance(item, core.Jaxpr):
+                found.append(item)
+    return found

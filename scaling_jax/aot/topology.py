@@ -1,0 +1,95 @@
+"""Slices and nodes that programs can be compiled for, by name, without having one."""
+
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scaling_jax.errors import InputError
+from scaling_jax.hardware import CHIPS, Chip
+
+# Slices that Cloud TPU offers, from the pages of each version in its documentation.
+_SQUARE = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
+_CUBIC = (
+    *("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16"),
+    *("8x16x16", "16x16x16"),
+)
+_SLICES = {"v4": _CUBIC, "v5e": _SQUARE, "v5p": (*_CUBIC, "16x16x24"), "v6e": _SQUARE}
+_SLICES["tpu7x"] = _CUBIC
+_NODES = {"h100": ("1", "2", "4", "8"), "h200": ("1", "2", "4", "8")}
+
+# Prefix of the accelerator types that gcloud takes, and what their number counts on a chip.
+_ACCELERATOR_TYPES = {
+    "v4": ("v4", 2),
+    "v5e": ("v5litepod", 1),
+    "v5p": ("v5p", 2),
+    "v6e": ("v6e", 1),
+}
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Chips that are connected in a known way.
+
+    Attributes:
+        chip: which chip.
+        dims: chips along each axis of a TPU slice; a GPU node has one axis.
+    """
+
+    chip: Chip
+    dims: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """As `parse` takes it."""
+        return f"{self.chip.name}:{'x'.join(map(str, self.dims))}"
+
+    @property
+    def n_chips(self) -> int:
+        """Chips in all."""
+        return math.prod(self.dims)
+
+    @property
+    def platform(self) -> str:
+        """What JAX calls this kind of device."""
+        return "gpu" if self.chip.name in _NODES else "tpu"
+
+    @classmethod
+    def parse(cls, text: str) -> "Topology":
+        """The topology called `CHIP:DIMS`, such as `v5e:4x4`, or by gcloud's accelerator type.
+
+        Raises:
+            InputError: no such topology, with the names that exist.
+        """
+        known = dict(_named())
+        key = text.strip().lower()
+        if key in known:
+            return known[key]
+        chip, _, _ = key.partition(":")
+        if chip in {**_SLICES, **_NODES}:
+            names = [name for name in known if name.startswith(f"{chip}:")]
+            raise InputError(f"topology {text!r} does not exist: {chip} has {', '.join(names)}")
+        families = "; ".join(
+            f"{chip}:{{{', '.join(all_dims)}}}" for chip, all_dims in {**_SLICES, **_NODES}.items()
+        )
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise InputError(
+            f"topology {text!r} does not exist{hint}: there are {families}; slices also go by "
+            "gcloud's names, such as v5litepod-16"
+        )
+
+    def larger(self) -> "Iterator[Topology]":
+        """The same chip in greater numbers, fewest first."""
+        alike = (found for found in dict(_named()).values() if found.chip == self.chip)
+        return iter(sorted({t for t in alike if t.n_chips > self.n_chips}, key=lambda t: t.n_chips))
+
+
+def _named() -> Iterator[tuple[str, Topology]]:
+    for chip, all_dims in {**_SLICES, **_NODES}.items():
+        for text in all_dims:
+            topology = Topology(CHIPS[chip], tuple(map(int, text.split("x"))))
+            yield topology.name, topology
+            if chip in _ACCELERATOR_TYPES:
+                prefix, per_chip = _ACCELERATOR_TYPES[chip]
+                yield f"{prefix}-{topology.n_chips * per_chip}", topology
