@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.centring import drifting_grid
 from scaling_jax.laws.curves import Method
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.plausible import questions
 from scaling_jax.laws.resample import Resampling
-from scaling_jax.laws.table import Count, Rows, checked, read_table, usable_rows
+from scaling_jax.laws.table import Count, Rows, checked, read_table, repeated, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,8 @@ def fit(
             parabola through the sizes within a factor of 4 of the best) or `akima`.
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
         objective: what approach 3 minimizes: `huber` (delta 1e-3, on log loss, summed),
-            `log-squares`, `squares`, or `lower-envelope`.
+            `gaussian` (maximum likelihood, noise on log loss), `log-squares`, `squares`, or
+            `lower-envelope`.
         fixed: constants of the law to hold, such as `{"E": 1.69}`.
 
     Raises:
@@ -66,7 +68,13 @@ def fit(
     fitted = _fitted(
         rows, frame if curves is None else curves, approach, law, curve, corrected, options
     )
-    return replace(fitted, diagnostics=(*questions(rows), *fitted.diagnostics))
+    said = (*_repeats(frame), *questions(rows), *fitted.diagnostics, *drifting_grid(rows, fitted))
+    return replace(fitted, diagnostics=said)
+
+
+def _repeats(frame: "pd.DataFrame") -> tuple[str, ...]:
+    said = repeated(frame)
+    return (f"Are rows there twice? In the table, {said}, and each counts.",) if said else ()
 
 
 def _fitted(

@@ -108,29 +108,23 @@ def require_distinct_columns(frame: "pd.DataFrame", name: str) -> None:
         )
 
 
-def require_distinct_rows(frame: "pd.DataFrame", name: str) -> None:
-    """Refuse rows that equal another in every column, as pasting a line twice makes them.
+def repeated_rows(frame: "pd.DataFrame") -> str:
+    """Which rows equal another in every column, as pasting a line twice makes them; or nothing.
 
-    Several runs of one size and length are fine: they differ in their loss, or in a column that
+    Several runs of one size and length are none: they differ in their loss, or in a column that
     tells them apart.
-
-    Raises:
-        InputError: names the first two.
     """
     # Row numbers that were written out with the table are no property of a run.
     named = frame[[c for c in frame.columns if not str(c).startswith(_UNNAMED)]]
     group_N = named.astype({c: str for c in named if named[c].dtype == object}).pipe(_groups)
     again = _repeats(group_N)
     if not again.any():
-        return
+        return ""
     second = int(again.argmax())
     first = int((group_N == group_N[second]).argmax())
-    more = f" ({int(again.sum())} such rows in all)" if again.sum() > 1 else ""
-    raise InputError(
-        f"{name}, {where(frame, first)} and {where(frame, second)} are the same in every "
-        f"column{more}: remove one, or, if they are two runs, tell them apart in a column such as "
-        "'seed'"
-    )
+    others = int(again.sum()) - 1
+    more = f" (and {others} more repeat others)" if others else ""
+    return f"{where(frame, first)} and {where(frame, second)} are the same in every column{more}"
 
 
 def _groups(frame: "pd.DataFrame") -> np.ndarray:

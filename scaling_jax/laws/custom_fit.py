@@ -15,6 +15,7 @@ from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.summary import summary
 
 _SCATTERS_PER_DRAW = 16
 
@@ -46,7 +47,7 @@ class CustomFit:
         level: of every interval.
         objective: name, space, delta, above, reduction and value of what was minimized, with the
             norm of its gradient, the condition number of its Hessian and the number of distinct
-            optima that the descents ended in.
+            optima that the descents ended in, and the noise it leaves (as `laws.summary` has it).
         n_points, n_dropped: rows fitted and left out.
         ranges: variable -> least and most value fitted.
         draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
@@ -176,7 +177,7 @@ def fit_custom(
         form=form,
         params=dict(zip(form.names, point.constants_P.tolist(), strict=True)),
         level=level,
-        objective=_summary(objective, point),
+        objective=summary(objective, point, columns.weights_N),
         n_points=len(columns.response_N),
         n_dropped=columns.n_dropped,
         ranges={n: (float(v.min()), float(v.max())) for n, v in columns.values.items()},
@@ -238,17 +239,3 @@ def _draws(
     from scaling_jax.laws.function_point import refit_function
 
     return refit_function(form, *rows, objective=objective)
-
-
-def _summary(objective: Objective, point: PointFit) -> dict[str, Any]:
-    return {
-        "name": objective.name,
-        "space": objective.space,
-        "delta": objective.delta,
-        "above": objective.above,
-        "reduction": "sum",
-        "value": point.value,
-        "gradient_norm": point.gradient_norm,
-        "condition": point.condition,
-        "n_optima": point.n_optima,
-    }

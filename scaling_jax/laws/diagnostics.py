@@ -1,34 +1,44 @@
 """What a fit has to say about itself, each a sentence with the number behind it."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from scaling_jax.laws.forms import Form
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.plausible import is_far
 from scaling_jax.laws.point import PointFit
+from scaling_jax.laws.summary import gaussian, noise_of
 from scaling_jax.laws.table import Rows
+from scaling_jax.laws.trends import trends
 
 _COLLINEAR = 0.9
 _ILL_CONDITIONED = 1e5
 _OUTLIER_SPREADS = 6.0
-_TREND_T = 3.0
 _FLOOR_SHARE = 1e-3
 _UNBOUNDED = 1e3
+_FEW_RUNS = 20
 _SMALL_BIAS = 1.0
 
 
 def of_law(
-    form: Form, rows: Rows, point: PointFit, draws_BxP: np.ndarray | None
+    form: Form,
+    rows: Rows,
+    point: PointFit,
+    draws_BxP: np.ndarray | None,
+    objective: Objective,
 ) -> tuple[str, ...]:
     """Sentences about a parametric fit."""
     sentences = [
-        _spread(rows),
+        span(rows.flops),
         _collinearity(rows),
         _optimum(point),
+        _noise(rows, point, objective),
         _floor(form, rows, point),
         _flops_relation(rows),
-        _outliers(rows, point),
-        _trend(rows, point),
+        _outliers(rows, point, objective),
+        *trends(rows, point.residuals_N),
         _unbounded(form, draws_BxP),
     ]
     return tuple(sentence for sentence in sentences if sentence)
@@ -61,8 +71,19 @@ def span(flops: np.ndarray) -> str:
     )
 
 
-def _spread(rows: Rows) -> str:
-    return span(rows.flops)
+def of_runs(rows: Rows) -> tuple[str, ...]:
+    """Whether there are enough runs, of like numbers of rows, to resample whole ones."""
+    if rows.run_id is None:
+        return ()
+    sizes = np.unique(rows.run_id, return_counts=True)[1]
+    text = (
+        f"Intervals come from resampling {len(sizes)} runs of {sizes.min()} to {sizes.max()} rows"
+    )
+    if len(sizes) < _FEW_RUNS:
+        return (f"{text}: with fewer than {_FEW_RUNS} they tend to be too narrow.",)
+    if sizes.max() > len(rows) / 2:
+        return (f"{text}, one of which holds most rows: they rest on how often it was drawn.",)
+    return ()
 
 
 def _collinearity(rows: Rows) -> str:
@@ -91,6 +112,19 @@ def _optimum(point: PointFit) -> str:
     )
 
 
+def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
+    scatter = 100 * noise_of(point)
+    text = f"Single rows scatter about the law by {scatter:.2g} % of their loss"
+    if not objective.likelihood:
+        return f"{text} (robust standard deviation)."
+    fitted = gaussian(point.residuals_N, rows.weight)
+    return (
+        f"{text} (robust standard deviation); as Gaussian noise its scale is "
+        f"{100 * fitted['sigma']:.3g} % by maximum likelihood, and the log-likelihood "
+        f"{fitted['log_likelihood']:.2f}."
+    )
+
+
 def _floor(form: Form, rows: Rows, point: PointFit) -> str:
     """Whether some term has vanished, as the floor E does where the data show no bend."""
     theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
@@ -111,7 +145,7 @@ def _floor(form: Form, rows: Rows, point: PointFit) -> str:
 
 def _flops_relation(rows: Rows) -> str:
     ratio = rows.flops / (6 * rows.params * rows.tokens)
-    if np.abs(ratio - 1).max() < 0.02:
+    if np.abs(ratio - 1).max() < 0.02 or is_far(float(np.median(ratio))):
         return ""
     return (
         f"The table's FLOPs are {ratio.min():.2f} to {ratio.max():.2f} times 6 N D, but optima "
@@ -119,8 +153,8 @@ def _flops_relation(rows: Rows) -> str:
     )
 
 
-def _outliers(rows: Rows, point: PointFit) -> str:
-    spread = 1.4826 * np.median(np.abs(point.residuals_N - np.median(point.residuals_N)))
+def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
+    spread = noise_of(point)
     if spread == 0:
         return ""
     score = np.abs(point.residuals_N) / spread
@@ -128,27 +162,15 @@ def _outliers(rows: Rows, point: PointFit) -> str:
     if not count:
         return ""
     rows_are = "row lies" if count == 1 else "rows lie"
+    pull = (
+        "squared error lets them pull the law to themselves, which huber would not"
+        if math.isinf(objective.delta)
+        else "Huber's loss bounds their pull"
+    )
     return (
         f"{count} {rows_are} more than {_OUTLIER_SPREADS:g} spreads off the law, the farthest "
-        f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.params[worst]:.3g} params and "
-        f"{rows.tokens[worst]:.3g} tokens; Huber's loss bounds their pull."
-    )
-
-
-def _trend(rows: Rows, point: PointFit) -> str:
-    """A slope of the residuals in compute would carry over into every extrapolation."""
-    x = np.log10(rows.flops)
-    if len(x) < 8 or np.ptp(x) == 0:
-        return ""
-    x = x - x.mean()
-    slope = x @ point.residuals_N / (x @ x)
-    rest = point.residuals_N - point.residuals_N.mean() - slope * x
-    error = np.sqrt(rest @ rest / (len(x) - 2) / (x @ x))
-    if abs(slope) < _TREND_T * error:
-        return ""
-    return (
-        f"Residuals trend by {100 * slope:+.2f} % of the loss per decade of compute "
-        f"({abs(slope) / error:.1f} standard errors): the law bends away from the data."
+        f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.label[worst]} "
+        f"({rows.params[worst]:.3g} params, {rows.tokens[worst]:.3g} tokens); {pull}."
     )
 
 

@@ -1,7 +1,7 @@
 """What a fit minimizes: a penalty of each row's residual, summed with the rows' weights."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import jax
@@ -23,12 +23,17 @@ class Objective:
         above: weight of residuals where the prediction lies above the measurement, relative
             to those where it lies below. Above 1, the fit moves down towards the lower envelope
             of the losses, which suits runs that can only have gone worse than they should.
+        likelihood: whether the sum of squares is read as the likelihood of Gaussian noise, whose
+            scale is fitted too. The constants are those of least squares.
     """
 
-    name: str
+    # The name and how the sum is read change nothing of what is computed, so that objectives that
+    # differ in these alone share compiled programs.
+    name: str = field(compare=False)
     space: Space = "log"
     delta: float = math.inf
     above: float = 1.0
+    likelihood: bool = field(default=False, compare=False)
 
     def penalty(self, r: jax.Array) -> jax.Array:
         """Penalty of each residual: `r^2 / 2` up to `delta`, then linear."""
@@ -59,6 +64,7 @@ OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective("huber", delta=HUBER_DELTA),
+        Objective("gaussian", likelihood=True),
         Objective("log-squares"),
         Objective("squares", space="loss"),
         Objective("lower-envelope", delta=HUBER_DELTA, above=4.0),
@@ -69,8 +75,9 @@ OBJECTIVES: dict[str, Objective] = {
 def objective_named(name: str) -> Objective:
     """The objective called `name`.
 
-    `huber` is Hoffmann et al. 2022's (delta 1e-3 on log loss, summed). `log-squares` is also the
-    maximum likelihood of Gaussian noise on log loss, whose scale is then its residuals' spread.
+    `huber` is Hoffmann et al. 2022's (delta 1e-3 on log loss, summed). `gaussian` is the maximum
+    likelihood of Gaussian noise on log loss: the constants of `log-squares`, with the noise's
+    scale and the likelihood reported.
 
     Raises:
         InputError: an unknown name, with the nearest known one.

@@ -8,11 +8,13 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws import diagnostics
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import Form, form_named
+from scaling_jax.laws.influence import influential
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
 from scaling_jax.laws.selection import choose_law
+from scaling_jax.laws.summary import summary
 from scaling_jax.laws.table import Rows, clusters
 
 AUTO = "auto"
@@ -47,22 +49,13 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         params=dict(zip(form.names, point.constants_P.tolist(), strict=True)),
         level=options.level,
         count=options.count,
-        objective={
-            "name": objective.name,
-            "space": objective.space,
-            "delta": objective.delta,
-            "above": objective.above,
-            "reduction": "sum",
-            "value": point.value,
-            "gradient_norm": point.gradient_norm,
-            "condition": point.condition,
-            "n_optima": point.n_optima,
-        },
+        objective=summary(objective, point, rows.weight),
         n_points=len(rows),
         n_dropped=rows.dropped,
         diagnostics=(
             *((chosen,) if chosen else ()),
-            *diagnostics.of_law(form, rows, point, resampled.draws_BxP),
+            *diagnostics.of_law(form, rows, point, resampled.draws_BxP, objective),
+            *_hangs_on(rows, form, point, resampled, options),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=float(rows.flops.max()),
@@ -95,6 +88,23 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
         objective=objective_named(options.objective),
     )
     return _Resampled(draws_BxP, noise_N)
+
+
+def _hangs_on(
+    rows: Rows, form: Form, point: PointFit, resampled: _Resampled, options: Options
+) -> tuple[str, ...]:
+    """Runs or rows that the answer hangs on, and whether there are enough runs to resample."""
+    by_run = options.resampling == "runs"
+    said = influential(
+        form,
+        rows,
+        point,
+        resampled.draws_BxP,
+        objective_named(options.objective),
+        level=options.level,
+        by_run=by_run,
+    )
+    return (*((said,) if said else ()), *(diagnostics.of_runs(rows) if by_run else ()))
 
 
 def _require_above_floor(rows: Rows, options: Options) -> None:

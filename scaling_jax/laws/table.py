@@ -87,17 +87,17 @@ def read_table(path: os.PathLike | str) -> "pd.DataFrame":
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is not a Parquet table: {error}") from error
-        return checked(frame, str(path))
+        return _without_repeats(checked(frame, str(path)), path)
     if path.suffix != ".csv":
         raise InputError(f"{path} ends in {path.suffix!r}: give a .csv or .parquet table")
-    return checked(cells.read_csv(path), str(path))
+    return _without_repeats(checked(cells.read_csv(path), str(path)), path)
 
 
 def checked(frame: "pd.DataFrame", name: str = "the table") -> "pd.DataFrame":
     """The table with its known columns as numbers.
 
     Raises:
-        InputError: as `read_table`.
+        InputError: as `read_table`, but for rows that repeat another.
     """
     if frame.empty:
         raise InputError(f"{name} has no rows: give at least one per run")
@@ -112,8 +112,22 @@ def checked(frame: "pd.DataFrame", name: str = "the table") -> "pd.DataFrame":
     numbers = {
         column: _numbers(frame, column, over, name) for column in _NUMERIC if column in frame
     }
-    frame = frame.assign(**numbers)
-    cells.require_distinct_rows(frame[over], name)
+    return frame.assign(**numbers)
+
+
+def repeated(frame: "pd.DataFrame") -> str:
+    """Which finished rows of a checked table repeat an earlier one in every column, in words."""
+    return cells.repeated_rows(frame[_is_over(frame)])
+
+
+def _without_repeats(frame: "pd.DataFrame", path: Path) -> "pd.DataFrame":
+    """Refuse a file in which a line was pasted twice; frames may repeat rows on purpose."""
+    said = repeated(frame)
+    if said:
+        raise InputError(
+            f"{path}, {said}: remove one, or, if they are two runs, tell them apart in a column "
+            "such as 'seed'"
+        )
     return frame
 
 

@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.columns import columns_of
 from scaling_jax.laws.forms import form_named
-from scaling_jax.laws.table import checked, clusters, infer_budgets, read_table, usable_rows
+from scaling_jax.laws.table import (
+    checked,
+    clusters,
+    infer_budgets,
+    read_table,
+    repeated,
+    usable_rows,
+)
 
 GOOD = "params,tokens,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"
 
@@ -94,14 +102,29 @@ def test_rows_know_where_they_stand(tmp_path):
     assert usable_rows(checked(frame)).label.tolist() == ["row small"]
 
 
-def test_seeds_of_one_run_are_no_duplicates():
+def test_seeds_of_one_run_are_no_repeats(tmp_path):
     frame = pd.DataFrame({"params": 1e6, "tokens": 1e8, "loss": 3.0, "seed": [0, 1]})
-    assert len(usable_rows(checked(frame))) == 2
-    with pytest.raises(InputError, match="row 0 and row 1"):
-        checked(frame.drop(columns="seed"))
+    assert repeated(checked(frame)) == ""
     # What did not finish has no loss to be counted twice.
     planned = frame.drop(columns="seed").assign(status=["planned", "planned"])
-    assert len(checked(planned)) == 2
+    assert repeated(checked(planned)) == ""
+
+
+def test_rows_that_repeat_others_are_questioned_in_frames_and_refused_in_files(tmp_path):
+    rng = np.random.default_rng(0)
+    params, tokens = np.exp(rng.uniform(np.log([1e7, 1e9]), np.log([1e9, 1e11]), (12, 2))).T
+    loss = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
+    once = pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    twice = pd.concat([once, once.head(3)], ignore_index=True)
+    fit = laws.fit(twice, bootstrap=0)
+    assert (
+        "row 0 and row 12 are the same in every column (and 2 more repeat others)"
+        in fit.diagnostics[0]
+    )
+    assert "row 0" not in laws.fit(once, bootstrap=0).diagnostics[0]
+    twice.to_parquet(tmp_path / "twice.parquet")
+    with pytest.raises(InputError, match="row 0 and row 12"):
+        read_table(tmp_path / "twice.parquet")
 
 
 def test_rows_of_weight_zero_do_not_count(tmp_path):
@@ -199,7 +222,7 @@ def test_no_budgets_are_invented_where_flops_are_spread():
 
 def test_tables_of_any_law_are_checked_alike(tmp_path):
     named = write(tmp_path, "flops,loss,weight\n1e18,3.1,1\n\n1e19,2.8,-1\n")
-    with pytest.raises(InputError, match="line 4, column 'weight'.*at least 0"):
+    with pytest.raises(InputError, match=r"line 4, column 'weight'.*at least 0"):
         columns_of(form_named("saturating-flops"), named)
     counts = {"flops": [1e18, 1e19], "loss": [3.1, 2.8], "weight": [1, 0]}
     assert columns_of(form_named("saturating-flops"), counts).weights_N.tolist() == [1, 0]
