@@ -29,7 +29,7 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
     slope, level, t = _line(x_G, off_G)
     first, last = np.exp(level + slope * (x_G[[0, -1]] - x_G.mean()))
     drift = max(first / last, last / first)
-    if not np.isfinite(drift) or drift < _MUCH or t < _T:
+    if not np.isfinite(drift) or drift < _MUCH or t < _T or not _is_certain(fit, slope):
         return ()
     consequence = (
         "parabolas then miss the minimum by a share that changes with the budget, which bends a"
@@ -41,6 +41,14 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
         f"optimum at {budgets_G[0]:.3g} FLOPs to {last:.2g} times at {budgets_G[-1]:.3g}, by a "
         f"factor of {drift:.1f}; {consequence}. Centre each budget's sizes on its optimum.",
     )
+
+
+def _is_certain(fit: Fit, slope: float) -> bool:
+    """Whether the centres drift one way for every exponent in the interval of a."""
+    if fit.exponent_intervals is None:
+        return True
+    low, high = np.subtract(fit.exponent_intervals["a"], fit.exponents["a"])
+    return bool((slope - low) * (slope - high) > 0)
 
 
 def _sizes(rows: Rows, budget: float) -> int:

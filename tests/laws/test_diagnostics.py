@@ -101,6 +101,12 @@ def test_a_grid_that_drifts_off_centre_is_told_with_its_factor(approach):
     assert ("bends a" in drifts) == (approach == 2)
 
 
+def test_a_drift_within_what_is_known_of_the_exponent_is_not_told():
+    noisy = isoflop(1.0, noise=0.03)
+    assert any("drifts off" in said for said in laws.fit(noisy, bootstrap=0).diagnostics)
+    assert not any("drifts off" in said for said in laws.fit(noisy, bootstrap=50).diagnostics)
+
+
 @pytest.mark.parametrize("offset", [0.0, 0.7])
 @pytest.mark.parametrize("approach", [2, 3])
 def test_a_grid_that_is_off_by_one_factor_throughout_does_not_drift(approach, offset):
