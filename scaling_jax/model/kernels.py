@@ -107,7 +107,7 @@ def tokamax_attention(
 def on_shards(kernel: Kernel) -> Kernel:
     """`kernel` on each device's own sequences and heads, where layout rules are in force.
 
-    For kernels that XLA cannot split by itself.
+    For kernels that XLA cannot split by itself, or would gather the heads for.
     """
 
     def attend(*qkv: jax.Array) -> jax.Array:
@@ -122,7 +122,7 @@ def on_shards(kernel: Kernel) -> Kernel:
 
 
 KERNELS: dict[str, Kernel] = {
-    "xla": causal_attention,
+    "xla": on_shards(causal_attention),
     "cudnn": cudnn_attention,
     "splash": on_shards(splash_attention),
     "tokamax": on_shards(tokamax_attention),

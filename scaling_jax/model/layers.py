@@ -43,11 +43,12 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         """Map rows `x_NxD` to rows of the same shape."""
-        up_DxIF = self.up[...].astype(x_NxD.dtype).reshape(x_NxD.shape[-1], -1)
-        h_NxIF = x_NxD @ up_DxIF
+        up_DxIxF = self.up[...].astype(x_NxD.dtype)
+        # A product for each input, so that devices that share out F exchange nothing of it.
+        inputs_Dx1xF = jnp.split(up_DxIxF, up_DxIxF.shape[1], axis=1)
+        h_NxF, *value_NxF = (x_NxD @ up_Dx1xF[:, 0] for up_Dx1xF in inputs_Dx1xF)
         if self.activation == "swiglu":
-            gate_NxF, value_NxF = jnp.split(h_NxIF, 2, axis=-1)
-            h_NxF = jax.nn.silu(gate_NxF) * value_NxF
+            h_NxF = jax.nn.silu(h_NxF) * value_NxF[0]
         else:
-            h_NxF = jax.nn.gelu(h_NxIF, approximate=True)
+            h_NxF = jax.nn.gelu(h_NxF, approximate=True)
         return h_NxF @ self.down[...].astype(x_NxD.dtype)

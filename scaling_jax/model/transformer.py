@@ -12,6 +12,7 @@ from scaling_jax.model import init
 from scaling_jax.model.attention import Attention
 from scaling_jax.model.kernels import Kernel, causal_attention
 from scaling_jax.model.layers import FeedForward, RMSNorm
+from scaling_jax.model.partition import constrain
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import Scales, scales_of
 
@@ -40,7 +41,9 @@ class Block(nnx.Module):
         """Add both branches to the residual stream."""
         scale = self.branch_scale
         x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len, attend)
-        return x_NxD + scale * self.feed_forward(self.feed_forward_norm(x_NxD))
+        x_NxD = constrain(x_NxD, "batch", None)
+        x_NxD = x_NxD + scale * self.feed_forward(self.feed_forward_norm(x_NxD))
+        return constrain(x_NxD, "batch", None)
 
 
 class Transformer(nnx.Module):
@@ -84,7 +87,7 @@ class Transformer(nnx.Module):
         x_NxD = self.features(tokens_BxT)
         output_DxV = self.output_matrix.astype(self.dtype)
         logits_NxV = jnp.matmul(x_NxD, output_DxV, preferred_element_type=jnp.float32)
-        return logits_NxV.reshape(*tokens_BxT.shape, -1)
+        return constrain(logits_NxV, "batch", "vocab").reshape(*tokens_BxT.shape, -1)
 
     @property
     def output_matrix(self) -> jax.Array:
@@ -103,11 +106,14 @@ class Transformer(nnx.Module):
         fast ones on a CPU and cost nothing elsewhere.
         """
         # The table has variance 1 / d_model, right for a tied output; undo it on the way in.
-        x_BxTxD = self.embedding[...][tokens_BxT] * np.float32(self.scales.table_fan_in**0.5)
+        # Rows of whole width, so that the lookup needs no other exchange than theirs.
+        table_VxD = constrain(self.embedding[...], "vocab", None)
+        x_BxTxD = constrain(table_VxD[tokens_BxT], "batch")
+        x_BxTxD = x_BxTxD * np.float32(self.scales.table_fan_in**0.5)
         if self.shape.positions == "learned":
             positions_TxD = self.positions[...][: tokens_BxT.shape[1]]
             x_BxTxD = x_BxTxD + jnp.broadcast_to(positions_TxD, x_BxTxD.shape)
-        return x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model)
+        return constrain(x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model), "batch", None)
 
     def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
         graph, stacked = nnx.split(self.blocks)

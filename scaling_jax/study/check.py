@@ -10,7 +10,7 @@ from scaling_jax.config import DataConfig, RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.study.store import Store, StoredRun, refuse_another_study, refuse_unwritable
 from scaling_jax.study.study import Study
-from scaling_jax.train import check_batch, check_same_text, load_inputs, make_mesh
+from scaling_jax.train import check_same_text, load_inputs, mesh_for
 from scaling_jax.train.execution import DEFAULT, Execution
 
 
@@ -55,9 +55,10 @@ def check_runs(
     waiting = [run for run in runs if run.result is None]
     texts = {}
     for run in waiting:
-        execution.resolved(run.planned.config, jax.default_backend())
+        config = run.planned.config
+        execution.resolved(config, jax.default_backend())
+        mesh_for(config.shape, config.batch_size, execution.mesh, accumulate=execution.accumulate)
     for config in _most_demanding([run.planned.config for run in waiting]):
-        check_batch(config.batch_size, make_mesh())
         texts[_text(config)] = load_inputs(config, cache_dir, progress).fingerprint
     for run in runs:
         text = _text(run.planned.config)

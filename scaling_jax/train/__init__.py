@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from scaling_jax.train.execution import Execution as Execution
     from scaling_jax.train.inputs import check_same_text as check_same_text
     from scaling_jax.train.inputs import load_inputs as load_inputs
-    from scaling_jax.train.mesh import check_batch as check_batch
     from scaling_jax.train.mesh import make_mesh as make_mesh
+    from scaling_jax.train.mesh import mesh_for as mesh_for
+    from scaling_jax.train.mesh_spec import MeshSpec as MeshSpec
     from scaling_jax.train.metrics import read_metrics as read_metrics
     from scaling_jax.train.preemption import Preempted as Preempted
     from scaling_jax.train.preemption import StopRequest as StopRequest
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 # Looked up on first use: the command line can then offer an execution's choices without JAX.
 _EXPORTS = {
     "Execution": "execution",
+    "MeshSpec": "mesh_spec",
     "Preempted": "preemption",
     "Report": "progress",
     "Result": "result",
     "StopRequest": "preemption",
-    "check_batch": "mesh",
     "check_same_text": "inputs",
     "load_inputs": "inputs",
     "make_mesh": "mesh",
+    "mesh_for": "mesh",
     "read_metrics": "metrics",
     "read_result": "result",
     "stop_request": "preemption",

@@ -10,6 +10,7 @@ from typing import Literal
 from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.strict import require_one_of, require_positive
+from scaling_jax.train.mesh_spec import CHOSEN, MeshSpec
 
 Attention = Literal["xla", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]
@@ -50,6 +51,7 @@ class Execution:
         loss_chunks: pieces of every sequence whose logits are computed one after the other.
         accumulate: microbatches of a batch, whose gradients are averaged into one update.
         steps_per_dispatch: steps that go to the device at once.
+        mesh: how the devices are shared out.
 
     Raises:
         InputError: a kernel or policy that does not exist, or a count below 1.
@@ -61,6 +63,7 @@ class Execution:
     loss_chunks: int | None = None
     accumulate: int = 1
     steps_per_dispatch: int | None = None
+    mesh: MeshSpec = CHOSEN
 
     def __post_init__(self) -> None:
         if self.attention is not None:

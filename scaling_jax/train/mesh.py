@@ -1,19 +1,36 @@
-"""The device mesh and the one table that lays parameters and batches out on it."""
+"""The device mesh and the one table that lays everything out on it."""
 
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
+from flax.core.spmd import logical_axis_rules
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from scaling_jax import hardware
+from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
+from scaling_jax.flops import count_params
+from scaling_jax.train.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 
-# Mesh axes: both split the batch; `fsdp` also splits parameters and optimizer moments.
-AXES = ("data", "fsdp")
+# Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
+# stream has no name for its width: `embed` is split in the parameters alone.
+RULES: dict[str, str | tuple[str, ...]] = {
+    "batch": ("data", "fsdp"),
+    "embed": "fsdp",
+    "heads": "tensor",
+    "mlp": "tensor",
+    "vocab": "tensor",
+}
 
 # Logical axes of every parameter, by its name in the model; a name that is absent (gains,
-# counters) is replicated. Stacked layers add a leading axis that is never split.
-LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
+# counters) is kept whole. What the model says of its activations is read by the same rules.
+PARAMETERS: dict[str, tuple[str | None, ...]] = {
     "embedding": ("vocab", "embed"),
     "positions": (None, "embed"),
     "qkv": ("layers", "embed", "heads", None, None),
@@ -23,45 +40,67 @@ LOGICAL_AXES: dict[str, tuple[str | None, ...]] = {
     "output": ("embed", "vocab"),
 }
 
-# Which mesh axis a logical axis is split over.
-RULES = {"embed": "fsdp"}
+# Float32 parameters, gradients and two moments.
+_STATE_BYTES = 16
+# Share of a device's memory that they may fill before they are split.
+_STATE_SHARE = 0.25
+_UNKNOWN_MEMORY = 16 * hardware.GIB
 
 
-def make_mesh(fsdp: int = 1, devices: list[jax.Device] | None = None) -> Mesh:
-    """Mesh `data x fsdp` over all devices.
-
-    Raises:
-        InputError: `fsdp` does not divide the number of devices.
-    """
-    devices = devices or jax.devices()
-    if fsdp < 1 or len(devices) % fsdp:
-        sizes = [k for k in range(1, len(devices) + 1) if len(devices) % k == 0]
-        raise InputError(
-            f"fsdp {fsdp} does not divide {len(devices)} devices: choose one of {sizes}"
-        )
-    grid = np.array(devices).reshape(-1, fsdp)
-    return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
-
-
-def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Refuse a batch that the mesh cannot share out evenly.
+def make_mesh(spec: MeshSpec = CHOSEN, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Mesh over all of `devices`, neighbours of a slice next to each other.
 
     Raises:
-        InputError: naming the nearest batch sizes that would work.
+        InputError: sizes that do not divide the devices, or `fsdp` or `tensor` across slices.
     """
-    n = mesh.size
-    if batch_size % n:
-        lower, upper = batch_size // n * n, -(-batch_size // n) * n
-        choices = [size for size in (lower, upper) if size]
-        raise InputError(
-            f"batch_size {batch_size} does not divide over {n} devices: use a multiple of {n}, "
-            f"such as {' or '.join(map(str, choices))}, or fewer devices"
-        )
+    devices = list(devices or jax.devices())
+    sizes = spec.over(len(devices))
+    return Mesh(_arranged(sizes, devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def mesh_for(
+    shape: Shape,
+    batch_size: int,
+    spec: MeshSpec = CHOSEN,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    accumulate: int = 1,
+    n_runs: int = 1,
+) -> Mesh:
+    """The mesh that `spec` describes for models of `shape`, checked against them.
+
+    The batch is shared out a microbatch, of `accumulate`, at a time.
+
+    Raises:
+        InputError: sizes that do not divide the devices, the runs, the heads, the widths or the
+            batch.
+    """
+    devices = list(devices or jax.devices())
+    if spec.data is None and spec.fsdp is None:
+        spec = replace(spec, fsdp=_default_fsdp(shape, spec, devices))
+    mesh = make_mesh(spec, devices)
+    check_fit(dict(mesh.shape), shape, batch_size, accumulate, n_runs)
+    return mesh
+
+
+def _default_fsdp(shape: Shape, spec: MeshSpec, devices: Sequence[jax.Device]) -> int:
+    """1 while parameters and moments fit well on each device, as many as possible beyond.
+
+    A copy on each device costs one sum of gradients a step. Split parameters are gathered twice
+    besides, half as much traffic again, which buys memory; so they stay whole up to a quarter
+    of a device's memory. Virtual CPU devices share theirs. Several slices each hold a copy, as
+    the network between them is slow.
+    """
+    state = _STATE_BYTES * count_params(shape).total / spec.tensor
+    if devices[0].platform == "cpu" or state <= _STATE_SHARE * _memory(devices[0]):
+        return 1
+    left = len(devices) // (_n_slices(devices) * spec.replica * spec.tensor)
+    return math.gcd(left, shape.d_model)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Sharding of `tokens_KxBxT`: sequences over every mesh axis."""
-    return NamedSharding(mesh, PartitionSpec(None, AXES))
+    """Sharding of `tokens_KxBxT`: sequences over `data` and `fsdp`."""
+    return NamedSharding(mesh, PartitionSpec(None, RULES["batch"]))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -70,18 +109,58 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
-    """Shardings of a tree of parameters and optimizer moments, by the table above."""
+    """Shardings of a tree of parameters and optimizer moments, by the tables above."""
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _partition(path, leaf.shape, mesh)), abstract_state
     )
 
 
+@contextmanager
+def layout_rules(mesh: Mesh) -> Iterator[None]:
+    """Activations named in the model are laid out on `mesh` in what is traced in the block."""
+    if mesh.size == 1:
+        yield
+        return
+    with jax.set_mesh(mesh), logical_axis_rules(tuple(RULES.items())):
+        yield
+
+
 def _partition(path: Any, dims: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     name = getattr(path[-1], "key", None) if path else None
-    logical = LOGICAL_AXES.get(str(name), ())
+    logical = PARAMETERS.get(str(name), ())
     axes = [RULES.get(axis or "") for axis in logical]
     # An axis that does not divide evenly is kept whole rather than padded.
     pairs = zip(axes, dims, strict=False)
     return PartitionSpec(
         *(axis if axis and size % mesh.shape[axis] == 0 else None for axis, size in pairs)
     )
+
+
+def _arranged(sizes: dict[str, int], devices: list[jax.Device]) -> np.ndarray:
+    shape = tuple(sizes.values())
+    if devices[0].platform != "tpu":
+        return np.array(devices).reshape(shape)
+    n_slices = _n_slices(devices)
+    if n_slices == 1:
+        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+    # Only copies of a model lie in different slices: whole replicas first, then `data`.
+    replica = math.gcd(sizes["replica"], n_slices)
+    between = (replica, n_slices // replica, 1, 1)
+    if sizes["data"] % between[1]:
+        raise InputError(
+            f"{n_slices} slices need replica * data to be a multiple of {n_slices}, not "
+            f"{sizes['replica']} * {sizes['data']}: fsdp and tensor stay within a slice"
+        )
+    within = tuple(size // n for size, n in zip(shape, between, strict=True))
+    return mesh_utils.create_hybrid_device_mesh(
+        within, between, devices, allow_split_physical_axes=True
+    )
+
+
+def _n_slices(devices: Sequence[jax.Device]) -> int:
+    return len({getattr(device, "slice_index", 0) for device in devices})
+
+
+def _memory(device: jax.Device) -> int:
+    chip = hardware.chip_of_kind(device.device_kind)
+    return chip.memory_bytes // chip.jax_devices if chip else _UNKNOWN_MEMORY

@@ -84,11 +84,12 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
     evaluate = jax.jit(make_evaluation(key.spec), out_shardings=whole)
     number: Any = scalar(jnp.float32)
     horizon = Horizon(*[number] * len(Horizon._fields))
-    lowered = [
-        init.lower(init_key),
-        train.lower(state, tokens(n_steps), scalar(jnp.int32), horizon),
-        evaluate.lower(state["params"], tokens(key.eval_batches)),
-    ]
+    with layout.layout_rules(mesh):
+        lowered = [
+            init.lower(init_key),
+            train.lower(state, tokens(n_steps), scalar(jnp.int32), horizon),
+            evaluate.lower(state["params"], tokens(key.eval_batches)),
+        ]
     # XLA compiles outside Python's lock, so the three programs compile side by side.
     quickly = _INIT_OPTIONS.get(mesh.devices.flat[0].platform)
     with ThreadPoolExecutor(len(lowered)) as pool:

@@ -58,8 +58,9 @@ def train_run(
     done = read_result(path)
     if done is not None:
         return done
-    mesh = mesh or layout.make_mesh()
-    layout.check_batch(config.batch_size, mesh)
+    mesh = mesh or layout.mesh_for(
+        config.shape, config.batch_size, execution.mesh, accumulate=execution.accumulate
+    )
     # Programs resolve it again; this refuses what cannot run before the text is read.
     execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
     watch = Stopwatch()

@@ -126,15 +126,12 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(tmp_path):
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(tmp_path, monkeypatch):
-    from scaling_jax.study import check
+    import jax
+
     from scaling_jax.train import mesh
 
-    class FourDevices:
-        size = 4
-
-    monkeypatch.setattr(check, "make_mesh", FourDevices)
+    monkeypatch.setattr(mesh.jax, "devices", lambda: jax.local_devices()[:1] * 4)
     study = Study("odd", replace(RECIPE, batch_size=ConstantBatch(6)), small_study().design)
     with pytest.raises(InputError, match="batch_size 6 does not divide over 4 devices"):
         run_study(study, tmp_path / "root", workers=1, progress=False)
     assert not (tmp_path / "root").exists()
-    assert check.check_batch is mesh.check_batch

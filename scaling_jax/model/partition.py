@@ -1,0 +1,24 @@
+"""Names for the axes of activations; where they lie is decided by whoever runs the model."""
+
+import math
+
+import jax
+from flax.core.spmd import get_logical_axis_rules
+from jax.sharding import PartitionSpec
+
+
+def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
+    """`x`, laid out as the rules in force say of the logical axes of its leading dimensions.
+
+    Without rules it is `x` as it comes; a dimension that would not divide evenly stays whole.
+    """
+    rules = dict(get_logical_axis_rules())
+    if not rules:
+        return x
+    sizes = jax.sharding.get_abstract_mesh().shape
+    split = []
+    for axis, size in zip(axes, x.shape, strict=False):
+        over = rules.get(axis or "")
+        n = math.prod(sizes[name] for name in ([over] if isinstance(over, str) else over or ()))
+        split.append(over if size % n == 0 else None)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(*split))
