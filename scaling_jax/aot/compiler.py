@@ -28,7 +28,13 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         InputError: the run does not divide over the chips, or the compiler is not installed.
     """
     devices = devices_of(topology)
-    mesh = mesh_for(config.shape, config.batch_size, execution.mesh, devices)
+    mesh = mesh_for(
+        config.shape,
+        config.batch_size,
+        execution.mesh,
+        devices,
+        accumulate=execution.accumulate,
+    )
     # What is reported is one step, however many would go out together.
     resolved = dataclasses.replace(execution, steps_per_dispatch=1).resolved(
         config, topology.platform, mesh.size

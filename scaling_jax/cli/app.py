@@ -11,6 +11,7 @@ import tyro
 import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
+from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.doctor import doctor
 from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.plan import plan
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "report": report,
     "flops": flops,
+    "compile": compile_,
     "doctor": doctor,
     "demo": demo,
 }

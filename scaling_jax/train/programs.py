@@ -59,36 +59,57 @@ def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
     return _Key(spec, config.batch_size, eval_batches)
 
 
-@cache
-def _compile(key: _Key, mesh: Mesh) -> Programs:
-    abstract = jax.eval_shape(lambda k: init_state(key.spec, k), jax.random.key(0))
-    shardings = layout.state_shardings(abstract, mesh)
-    state = jax.tree.map(
-        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings
+def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAULT) -> Any:
+    """The training program of `config` on `mesh`, traced: `lower().compile()` is what trains.
+
+    To be lowered within `layout_rules(mesh)`; the mesh may be of devices that are not here.
+    """
+    key = _key(config, 1, execution.resolved(config, mesh.devices.flat[0].platform, mesh.size))
+    return _trace_training(key, mesh, _abstract_state(key.spec, mesh))
+
+
+def _abstract_state(spec: ModelSpec, mesh: Mesh) -> Any:
+    abstract = jax.eval_shape(lambda k: init_state(spec, k), jax.random.key(0))
+    return jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s),
+        abstract,
+        layout.state_shardings(abstract, mesh),
     )
-    whole, by_sequence = layout.replicated(mesh), layout.batch_sharding(mesh)
-    t1 = key.spec.shape.seq_len + 1
-    n_steps = key.spec.execution.steps_per_dispatch
+
+
+def _trace_training(key: _Key, mesh: Mesh, state: Any) -> Any:
+    whole, n_steps = layout.replicated(mesh), key.spec.execution.steps_per_dispatch
     assert n_steps is not None
 
-    def tokens(n_batches: int) -> jax.ShapeDtypeStruct:
-        dims = (n_batches, key.batch_size, t1)
-        return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=by_sequence)
-
-    def scalar(dtype: Any) -> jax.ShapeDtypeStruct:
+    def scalar(dtype: Any) -> Any:
         return jax.ShapeDtypeStruct((), dtype, sharding=whole)
 
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    train = jax.jit(make_steps(key.spec), donate_argnums=0, out_shardings=(shardings, whole))
+    horizon = Horizon(*[scalar(jnp.float32)] * len(Horizon._fields))
+    arguments = (state, _tokens(key, n_steps, mesh), scalar(jnp.int32), horizon)
+    with layout.layout_rules(mesh):
+        return train.trace(*arguments)
+
+
+def _tokens(key: _Key, n_batches: int, mesh: Mesh) -> jax.ShapeDtypeStruct:
+    dims = (n_batches, key.batch_size, key.spec.shape.seq_len + 1)
+    return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=layout.batch_sharding(mesh))
+
+
+@cache
+def _compile(key: _Key, mesh: Mesh) -> Programs:
+    state = _abstract_state(key.spec, mesh)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     init_key = jax.eval_shape(lambda: jax.random.key(0))
     init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
-    train = jax.jit(make_steps(key.spec), donate_argnums=0, out_shardings=(shardings, whole))
-    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=whole)
-    number: Any = scalar(jnp.float32)
-    horizon = Horizon(*[number] * len(Horizon._fields))
+    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
+    train = _trace_training(key, mesh, state)
     with layout.layout_rules(mesh):
         lowered = [
             init.lower(init_key),
-            train.lower(state, tokens(n_steps), scalar(jnp.int32), horizon),
-            evaluate.lower(state["params"], tokens(key.eval_batches)),
+            train.lower(),
+            evaluate.lower(state["params"], _tokens(key, key.eval_batches, mesh)),
         ]
     # XLA compiles outside Python's lock, so the three programs compile side by side.
     quickly = _INIT_OPTIONS.get(mesh.devices.flat[0].platform)
@@ -99,4 +120,6 @@ def _compile(key: _Key, mesh: Mesh) -> Programs:
             [quickly, None, None],
         )
         init_program, train_program, evaluate_program = compiled
+    n_steps = key.spec.execution.steps_per_dispatch
+    assert n_steps is not None
     return Programs(init_program, train_program, evaluate_program, state, n_steps)

@@ -12,7 +12,6 @@ from scaling_jax.aot.refusal import needed_bytes
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.train.execution import Execution
-from scaling_jax.train.mesh_spec import MeshSpec
 
 SHAPE = Shape(n_layers=1, d_model=8, n_heads=1, d_ff=8, vocab_size=8, seq_len=8)
 RUN = RunConfig(SHAPE, DataConfig(), OptimizerConfig(1e-3, 1), 6, 10, 1024)
@@ -88,4 +87,4 @@ def test_what_does_not_divide_is_refused_by_the_child(monkeypatch: pytest.Monkey
     if util.find_spec("libtpu") is None:
         pytest.skip("libtpu is not installed: pip install '.[tpu]'")
     with pytest.raises(InputError, match="batch_size 6 does not divide over 4 devices"):
-        compile_run(RUN, Execution(mesh=MeshSpec()), SLICE)
+        compile_run(RUN, Execution(), SLICE)

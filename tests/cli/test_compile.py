@@ -1,0 +1,170 @@
+"""`compile`: choosing the run, saying what it needs, and ending in the right code."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling_jax import aot, flops
+from scaling_jax.aot import Report, Topology
+from scaling_jax.aot.collectives import Collective
+from scaling_jax.aot.report import ChipMemory, StepFlops, lower_bounds
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.hardware import GIB
+from scaling_jax.train.execution import Execution
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+SHAPE = Shape(n_layers=2, d_model=64, n_heads=2, d_ff=128, vocab_size=256, seq_len=128)
+RUN = RunConfig(SHAPE, DataConfig(), OptimizerConfig(1e-3, 1), 8, 10, 1024, precision="bfloat16")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "run.json"
+    path.write_text(RUN.to_json())
+    return path
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Requests to the compiler, which answers that a run needs 20 bytes a parameter."""
+    asked: list[tuple] = []
+
+    def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> Report:
+        asked.append((config, execution, topology))
+        return report_of(config, topology)
+
+    monkeypatch.setattr(aot, "compile_run", compile_run)
+    return asked
+
+
+def report_of(config: RunConfig, topology: Topology) -> Report:
+    params = flops.count_params(config.shape).total
+    counts = StepFlops(exact=10**15, program=4 * 10**15 // 3, kernels=10**14, once=10**14, xla=1e14)
+    exchanged = [Collective("all-gather", 16, 72, 10**9, 9 * 10**8)]
+    share = params // topology.n_chips
+    parts = {"arguments": share * 12, "temporaries": share * 8, "code": 10**6}
+    memory = ChipMemory(sum(parts.values()), topology.chip.usable_bytes, **parts)
+    return Report(
+        topology=topology.name,
+        n_chips=topology.n_chips,
+        run_id=config.run_id,
+        params=params,
+        batch_size=config.batch_size,
+        tokens_per_step=config.tokens_per_step,
+        precision="bfloat16",
+        mesh={"replica": 1, "data": 1, "fsdp": topology.n_chips, "tensor": 1},
+        execution={"remat": "full", "mesh": None},
+        compile_seconds=12.5,
+        memory=memory,
+        flops=counts,
+        collectives=exchanged,
+        bounds=lower_bounds(topology, "bfloat16", counts, memory, 0, exchanged),
+        advice=[] if memory.fits else ["--remat full", "--topology v5e:8x8"],
+    )
+
+
+def test_the_largest_run_of_a_study_by_default(cli: Callable, compiled: list[tuple]) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    plan = cli("plan", experiment, "--hardware", "v5p", "--json").json["runs"]
+    code, out, _ = cli("compile", experiment, "--topology", "v5p:4x4x4", "--remat", "full")
+    assert code == 0
+    config, execution, topology = compiled.pop()
+    assert flops.count_params(config.shape).total == max(run["params"] for run in plan)
+    assert (execution.remat, topology.name) == ("full", "v5p:4x4x4")
+    assert config.run_id in out
+    assert "fits                yes" in out
+    assert cli("compile", experiment, "--topology", "v5p-128", "--run", plan[0]["run_id"][:10])
+    assert compiled.pop()[0].run_id == plan[0]["run_id"]
+
+
+def test_a_report_in_words_and_as_json(cli: Callable, config: Path, compiled: list) -> None:
+    code, out, err = cli("compile", config, "--topology", "v5e:4x4")
+    assert code == 0
+    assert "which can take minutes" in err
+    assert "1e15 in the model's matrix products, 1.33e15 in the program's (33% more)" in out
+    # 1.283e15 FLOPs at 16 times 197 TFLOP/s; 0.9 GB at 200 GB/s each way.
+    assert "407 ms: compute (compute 407 ms" in out
+    assert "interconnect 4.5 ms" in out
+    assert "at most 78% of the peak" in out
+    assert out.splitlines()[-1].split() == ["all-gather", "16", "72", "1,000.0", "900.0"]
+    report = cli("compile", config, "--topology", "v5e:4x4", "--json").json
+    assert report["fits"] is True
+    assert report["memory"]["available"] == int(15.75 * GIB)
+    assert report["step_seconds_at_least"] == pytest.approx(1.2833e15 / 16 / 197e12, rel=1e-3)
+    assert report["collectives"][0]["kind"] == "all-gather"
+
+
+def test_what_does_not_fit_ends_in_2_with_what_would(cli: Callable, compiled: list) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    code, out, err = cli("compile", experiment, "--topology", "v5e:4x4", "--json")
+    assert code == 2
+    assert json.loads(out)["fits"] is False
+    last = err.splitlines()[-1]
+    assert "does not fit on v5e:4x4: it needs" in last
+    assert "GiB of the 15.8 GiB" in last
+    assert last.endswith("Estimated to fit: --remat full; --topology v5e:8x8")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--topology", "v5e:3x3"), "v5e has v5e:1x1"),
+        (("--topology", "v5e:4x4", "--run", "0123"), "--run chooses among a study's runs"),
+    ],
+)
+def test_bad_options_are_refused(
+    cli: Callable, config: Path, compiled: list, options: tuple, told: str
+) -> None:
+    code, out, err = cli("compile", config, *options)
+    assert (code, out, compiled) == (2, "", [])
+    assert told in err
+
+
+def test_a_run_that_is_not_in_the_study_is_refused(cli: Callable, compiled: list) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    code, _, err = cli("compile", experiment, "--topology", "v5e:4x4", "--run", "zz")
+    assert (code, compiled) == (2, [])
+    assert "'zz' names none of the study's" in err
+
+
+def test_an_ended_compiler_is_a_failure(
+    cli: Callable, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*args: Any) -> None:
+        raise aot.CompilerFailed("the compiler for v5e:4x4 was killed")
+
+    monkeypatch.setattr(aot, "compile_run", ended)
+    code, _, err = cli("compile", config, "--topology", "v5e:4x4")
+    assert (code, err.splitlines()[-1]) == (1, "the compiler for v5e:4x4 was killed")
+
+
+def test_a_missing_compiler_is_refused_with_how_to_install_it(
+    cli: Callable, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    for topology, extra in (("v5e:2x2", "tpu"), ("h100:8", "cuda")):
+        code, _, err = cli("compile", config, "--topology", topology)
+        assert code == 2
+        assert f"pip install 'scaling_jax[{extra}]'" in err
+
+
+@pytest.mark.skipif(
+    util.find_spec("libtpu") is None, reason="libtpu is not installed: pip install '.[tpu]'"
+)
+def test_a_small_run_compiled_for_a_slice(cli: Callable, config: Path) -> None:
+    report = cli("compile", config, "--topology", "v5e:2x2", "--json").json
+    assert report["fits"] is True
+    exact = flops.training_flops(SHAPE, RUN.tokens_per_step)
+    assert report["flops"]["exact"] == exact
+    assert report["flops"]["program"] >= exact
+    state = 12 * flops.count_params(SHAPE).total
+    assert state <= report["memory"]["arguments"] < 1.1 * state + 2**16
+    summed = [one for one in report["collectives"] if one["kind"] == "all-reduce"]
+    # Data parallel: every gradient is summed over the chips, in float32.
+    assert sum(one["bytes"] for one in summed) >= state / 3
+    assert dataclasses.replace(RUN).run_id == report["run_id"]
