@@ -1,0 +1,90 @@
+"""Optimizers against what they are known to do on one gradient."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from scaling_jax.config import OptimizerConfig, Shape
+from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
+
+SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
+DIMS = {
+    "embedding": (64, 24),
+    "blocks": {
+        "qkv": (2, 24, 4, 3, 6),
+        "out": (2, 4, 1, 6, 24),
+        "up": (2, 24, 2, 96),
+        "down": (2, 96, 24),
+        "norm": {"gain": (2, 24)},
+    },
+}
+
+
+def first_update(dims=DIMS, **optimizer):
+    known = dict(peak_lr=1e-2, warmup_steps=0, clip_norm=1e9, weight_decay=0.0)
+    transformation = make_optimizer(OptimizerConfig(**(known | optimizer)), SHAPE)
+    rng = np.random.default_rng(0)
+    grads = jax.tree.map(
+        lambda d: rng.normal(size=d).astype(np.float32),
+        dims,
+        is_leaf=lambda value: isinstance(value, tuple),
+    )
+
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def update(grads):
+        with jax.numpy_dtype_promotion("standard"):
+            return transformation.update(grads, transformation.init(grads), grads)
+
+    updates, state = update(grads)
+    return grads, jax.tree.map(np.asarray, updates), state
+
+
+def test_muon_orthogonalizes_every_matrix_by_itself():
+    grads, updates, _ = first_update(name="muon")
+    blocks = updates["blocks"]
+    matrices = [
+        *(blocks["qkv"][layer][:, :, i].reshape(24, 24) for layer in range(2) for i in range(3)),
+        *(blocks["out"][layer].reshape(24, 24) for layer in range(2)),
+        *(blocks["up"][layer][:, i] for layer in range(2) for i in range(2)),
+        *blocks["down"],
+    ]
+    for matrix in matrices:
+        # An orthogonal matrix with Adam's root mean square has these singular values; the
+        # iteration leaves them within a factor.
+        wanted = MUON_RMS * max(matrix.shape) ** 0.5
+        singular = np.linalg.svd(matrix, compute_uv=False) / wanted
+        assert singular.max() < 1.35
+        assert singular[: len(singular) * 3 // 4].min() > 0.6
+        assert np.sqrt(np.mean(matrix**2)) == pytest.approx(MUON_RMS, rel=0.25)
+    # The polar factor keeps the gradient's singular vectors.
+    down = grads["blocks"]["down"][0]
+    u, _, vt = np.linalg.svd(down, full_matrices=False)
+    assert np.sum(updates["blocks"]["down"][0] * (u @ vt)) > 0
+
+
+def test_muon_is_adam_on_tables_and_gains():
+    adam, muon = (first_update(name=name)[1] for name in ("adam", "muon"))
+    np.testing.assert_allclose(muon["embedding"], adam["embedding"], rtol=1e-6)
+    gains = [tree["blocks"]["norm"]["gain"] for tree in (muon, adam)]
+    np.testing.assert_allclose(*gains, rtol=1e-6)
+
+
+def test_adafactors_first_update_is_the_gradients_sign():
+    grads, updates, _ = first_update(name="adafactor", beta1=0.0)
+    np.testing.assert_allclose(updates["embedding"], np.sign(grads["embedding"]), rtol=1e-4)
+    slow = first_update(name="adafactor", beta1=0.9)[1]
+    np.testing.assert_allclose(slow["embedding"], 0.1 * updates["embedding"], rtol=1e-4)
+
+
+def test_adafactor_keeps_rows_and_columns_of_large_matrices():
+    dims = {"blocks": {"up": (2, 128, 256)}}
+    grads, updates, state = first_update(dims, name="adafactor", beta1=0.0)
+    assert sum(leaf.size for leaf in jax.tree.leaves(state)) < 2 * (128 + 256) + 16
+    g2 = grads["blocks"]["up"] ** 2
+    rows, columns = g2.mean(2, keepdims=True), g2.mean(1, keepdims=True)
+    factored = rows * columns / rows.mean(1, keepdims=True)
+    expected = grads["blocks"]["up"] / np.sqrt(factored)
+    expected /= max(1, np.sqrt(np.mean(expected**2)))
+    np.testing.assert_allclose(updates["blocks"]["up"], expected, rtol=1e-3)
