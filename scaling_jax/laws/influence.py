@@ -12,7 +12,7 @@ BEYOND = 10.0
 # The distance from the middle of an interval to its end, as a share of its width.
 _MUCH = 0.5
 # Among more rows no single one weighs much, and refits without each would take seconds.
-_MOST_UNITS = 1000
+_MOST_UNITS = 500
 _TOLD = 3
 
 
@@ -31,18 +31,19 @@ def influential(
     The answer is the exponent a and N_opt at 10 times the largest budget. Every row is left out
     once and the law fitted again, all in the program that fits the resamples. Empty where no row
     moves the answer so far, and where there is nothing to compare with: no frontier, no
-    resamples, more than 1,000 rows, or so few that none can be spared.
+    resamples, more than 500 rows, or so few that none can be spared.
     """
-    units, labels = _units(rows, by_run)
+    labels, unit_N = _units(rows, by_run)
     spare = len(labels) - 1 > len(form.names)
     if draws_BxP is None or form.frontier is None or not spare or len(labels) > _MOST_UNITS:
         return ""
+    kept_UxN = unit_N != np.arange(len(labels))[:, None]
     left_out_UxP = refit_resamples(
         form,
         rows.variables,
         point,
         np.broadcast_to(rows.loss, (len(labels), len(rows))),
-        rows.weight * ~units,
+        rows.weight * kept_UxN,
         objective=objective,
     )
     flops = BEYOND * float(rows.flops.max())
@@ -58,15 +59,14 @@ def influential(
     return _sentence(labels, share_U, left, at)
 
 
-def _units(rows: Rows, by_run: bool) -> tuple[np.ndarray, list[str]]:
-    """Which rows each unit holds, `UxN`, and what it is called."""
+def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
+    """What is left out at a time, in words, and which of them each row belongs to."""
     if by_run and rows.run_id is not None:
-        names = np.unique(rows.run_id)
-        return rows.run_id == names[:, None], [f"run {name}" for name in names]
+        names, unit_N = np.unique(rows.run_id, return_inverse=True)
+        return [f"run {name}" for name in names], unit_N
     cells = zip(rows.label, rows.params, rows.tokens, rows.loss, strict=True)
-    return np.eye(len(rows), dtype=bool), [
-        f"{label} ({n:.3g} params, {d:.3g} tokens, loss {loss:.4g})" for label, n, d, loss in cells
-    ]
+    said = [f"{at} ({n:.3g} params, {d:.3g} tokens, loss {loss:.4g})" for at, n, d, loss in cells]
+    return said, np.arange(len(rows))
 
 
 def _answers(form: Form, constants_P: np.ndarray, flops: float) -> np.ndarray:

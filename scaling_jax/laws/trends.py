@@ -5,7 +5,7 @@ import numpy as np
 from scaling_jax.laws.table import Rows
 
 # Three standard errors of a Gaussian, and as rare where few rows make them uncertain.
-_RARE = 0.00135
+_LEAST_T, _RARE = 3.0, 0.00135
 _LEAST_POINTS = 8
 # Of the loss, over the whole of the data: less than any run's scatter.
 _LEAST_EFFECT = 1e-4
@@ -20,13 +20,13 @@ def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[str, ...]:
     others. Told is what is as rare by chance as three standard errors of a Gaussian and makes
     more than 0.01 % of the loss over the data. Rows of one run count as one.
     """
-    rows_MxN = _runs(rows)
-    weight_M = rows_MxN @ rows.weight
-    means_MxN = rows_MxN * rows.weight / weight_M[:, None]
+    run_N = _runs(rows)
+    weight_M = np.bincount(run_N, rows.weight)
     if len(weight_M) < _LEAST_POINTS:
         return ()
-    r_M = means_MxN @ _clipped(residuals_N)
-    n_M, d_M = (_centred(means_MxN @ np.log10(x)) for x in (rows.params, rows.tokens))
+    columns = (_clipped(residuals_N), np.log10(rows.params), np.log10(rows.tokens))
+    r_M, n_M, d_M = (np.bincount(run_N, rows.weight * x_N) / weight_M for x_N in columns)
+    n_M, d_M = n_M - n_M.mean(), d_M - d_M.mean()
     said = _slopes(r_M, weight_M, {"N": n_M, "D": d_M, "C": n_M + d_M})
     return tuple(s for s in (said, _curvature(r_M, weight_M, n_M, d_M)) if s)
 
@@ -40,7 +40,7 @@ def _slopes(r_M: np.ndarray, weight_M: np.ndarray, logs: dict[str, np.ndarray]) 
         strongest = max(found, key=lambda name: found[name][1])
         slope, t = found[strongest]
         x_M = logs.pop(strongest)
-        if t < _least_t(len(r_M) - len(before) - 1) or abs(slope) * np.ptp(x_M) < _LEAST_EFFECT:
+        if not _is_rare(t, len(r_M) - len(before) - 1) or abs(slope) * np.ptp(x_M) < _LEAST_EFFECT:
             break
         before.append(x_M)
         said.append(
@@ -59,7 +59,7 @@ def _curvature(r_M: np.ndarray, weight_M: np.ndarray, n_M: np.ndarray, d_M: np.n
     c_M = n_M + d_M
     bend, t = _last_of([np.ones(len(r_M)), n_M, d_M, c_M**2], r_M, weight_M)
     sag = bend * (np.ptp(c_M) / 2) ** 2
-    if t < _least_t(len(r_M) - 4) or abs(sag) < _LEAST_EFFECT:
+    if not _is_rare(t, len(r_M) - 4) or abs(sag) < _LEAST_EFFECT:
         return ""
     side, less = ("above", "slower") if sag > 0 else ("below", "faster")
     return (
@@ -83,21 +83,20 @@ def _last_of(
     return float(coefficients_K[-1]), float(abs(coefficients_K[-1]) / error) if error else 0.0
 
 
-def _least_t(freedom: int) -> float:
+def _is_rare(t: float, freedom: int) -> bool:
+    """Whether chance makes so large a t less often than a Gaussian's three standard errors."""
+    if t < _LEAST_T:
+        return False
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, 1 - _RARE))
+    return t > float(stdtrit(freedom, 1 - _RARE))
 
 
 def _runs(rows: Rows) -> np.ndarray:
-    """Which rows each run holds, `MxN`; every row is a run of its own unless the table says."""
+    """The number of each row's run; every row is a run of its own unless the table says."""
     if rows.run_id is None or (rows.run_id == "").any():
-        return np.eye(len(rows))
-    return (rows.run_id == np.unique(rows.run_id)[:, None]).astype(np.float64)
-
-
-def _centred(x_M: np.ndarray) -> np.ndarray:
-    return x_M - x_M.mean()
+        return np.arange(len(rows))
+    return np.unique(rows.run_id, return_inverse=True)[1]
 
 
 def _clipped(residuals_N: np.ndarray) -> np.ndarray:
