@@ -1,5 +1,6 @@
 """`plan`: what a study would train, what it would cost, and what is wrong with it."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import tyro
 from scaling_jax import flops, hardware
 from scaling_jax.cli.arguments import Experiment, Json, ScaleOption, load_study, optional
 from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
-from scaling_jax.cli.plan_checks import warnings
+from scaling_jax.cli.plan_checks import extrapolated_rules, warnings
 from scaling_jax.errors import InputError
 from scaling_jax.report import formatting
 
@@ -96,7 +97,7 @@ def plan(
     runs = tuple(sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens)))
     machine = Machine(_chip(hardware), chips, utilization)
     costs = [machine.cost(run) for run in runs]
-    alerts = warnings(runs, costs, machine.chip)
+    alerts = warnings(runs, costs, machine.chip) + extrapolated_rules(study.recipe, runs)
     if json:
         print_json(_as_json(study, runs, costs, machine, alerts))
         return
@@ -150,6 +151,7 @@ def _totals(
     chip, n = machine.chip, machine.n_chips
     return "\n".join(
         (
+            f"Trained by {_recipes(runs)}.",
             f"{study.name}: {len(runs)} runs, {formatting.flops(spent)} FLOPs "
             f"(convention {study.recipe.convention}), "
             f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another",
@@ -158,6 +160,18 @@ def _totals(
             "split over the chips; 'fits on' is the fewest chips, in powers of two.",
         )
     )
+
+
+def _recipes(runs: "tuple[PlannedRun, ...]") -> str:
+    """Optimizer, schedule and parameterization, and how many runs each is for if they differ."""
+    kinds = Counter(
+        f"{run.config.optimizer.name}, {run.config.optimizer.schedule} schedule, "
+        f"{run.config.parameterization.rule} parameterization"
+        for run in runs
+    )
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "; ".join(f"{kind} ({n} runs)" for kind, n in kinds.items())
 
 
 def _memory(n_bytes: int) -> str:
@@ -212,6 +226,9 @@ def _run_json(run: "PlannedRun", cost: Cost) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "steps": config.steps,
         "peak_lr": config.optimizer.peak_lr,
+        "optimizer": config.optimizer.name,
+        "schedule": config.optimizer.schedule,
+        "parameterization": config.parameterization.rule,
         "memory_bytes": cost.memory.total,
         "fits_on_chips": cost.fits_on,
         "hours": cost.seconds / 3600,

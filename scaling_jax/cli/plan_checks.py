@@ -10,7 +10,7 @@ from scaling_jax.hardware import GIB, Chip
 
 if TYPE_CHECKING:
     from scaling_jax.cli.plan import Cost
-    from scaling_jax.study import PlannedRun
+    from scaling_jax.study import PlannedRun, Recipe
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3
@@ -20,6 +20,15 @@ def warnings(runs: "Sequence[PlannedRun]", costs: "Sequence[Cost]", chip: Chip) 
     """Sentences about memory and about what the design cannot identify."""
     fitted = [run for run in runs if run.role == "grid"]
     found = (_memory(runs, costs, chip), _collinear(fitted), _few_budgets(fitted))
+    return [sentence for sentence in found if sentence]
+
+
+def extrapolated_rules(recipe: "Recipe", runs: "Sequence[PlannedRun]") -> list[str]:
+    """Sentences about published rules that are used beyond what they were fitted over."""
+    from scaling_jax.study.published import extrapolated
+
+    configs = [run.config for run in runs]
+    found = [extrapolated(rule, configs) for rule in (recipe.peak_lr, recipe.batch_size)]
     return [sentence for sentence in found if sentence]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from scaling_jax import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
 from scaling_jax.errors import InputError
+from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.shapes import Family
 from scaling_jax.study.rules import BatchRule, LearningRateRule, Warmup
 from scaling_jax.study.shape_table import ShapeTable
@@ -22,8 +23,11 @@ class Recipe:
         peak_lr: learning-rate rule.
         batch_size: batch rule, in sequences.
         warmup: warm-up rule.
-        optimizer_knobs: fields of `OptimizerConfig` that differ from its defaults.
+        optimizer_knobs: fields of `OptimizerConfig` that differ from its defaults, such as its
+            `name` and `schedule`.
         precision: of the matrix products.
+        parameterization: standard, muP or CompleteP. Under the last two the learning-rate rule
+            gives the rate of the base size.
         eval_tokens: held-out tokens of the final loss.
         convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
             exactly, which is what the laws' frontiers assume.
@@ -35,8 +39,9 @@ class Recipe:
     peak_lr: LearningRateRule
     batch_size: BatchRule
     warmup: Warmup = field(default_factory=Warmup)
-    optimizer_knobs: dict[str, float] = field(default_factory=dict)
+    optimizer_knobs: dict[str, float | str] = field(default_factory=dict)
     precision: Precision = "float32"
+    parameterization: Parameterization = STANDARD
     eval_tokens: int = 131_072
     convention: flops.Convention = "6nd"
     seed: int = 0
@@ -49,7 +54,8 @@ class Recipe:
         Raises:
             InputError: the budget is too small for the shape.
         """
-        batch_size = self.batch_size(flops.count_params(shape))
+        per_token = flops.training_flops(shape, shape.seq_len, self.convention) / shape.seq_len
+        batch_size = self.batch_size(shape, budget / per_token)
         while batch_size:
             per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
             steps = round(budget / per_step)
@@ -68,7 +74,7 @@ class Recipe:
         Raises:
             InputError: fewer than two batches.
         """
-        batch_size = self.batch_size(flops.count_params(shape))
+        batch_size = self.batch_size(shape, tokens)
         steps = round(tokens / (batch_size * shape.seq_len))
         if steps < 2:
             raise InputError(
@@ -79,7 +85,7 @@ class Recipe:
 
     def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
         tokens = steps * batch_size * shape.seq_len
-        peak_lr = self.peak_lr(flops.count_params(shape), tokens)
+        peak_lr = self.peak_lr(shape, tokens)
         knobs = self.optimizer_knobs
         for name in ("peak_lr", "warmup_steps"):
             if name in knobs:
@@ -97,5 +103,6 @@ class Recipe:
             steps=steps,
             eval_tokens=self.eval_tokens,
             precision=self.precision,
+            parameterization=self.parameterization,
             seed=self.seed,
         )

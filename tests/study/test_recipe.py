@@ -1,6 +1,5 @@
 """Recipes turn a shape and a budget into a run by the published rules."""
 
-import math
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,15 +8,12 @@ from small_studies import RECIPE
 from scaling_jax import flops
 from scaling_jax.config import OptimizerConfig
 from scaling_jax.errors import InputError
-from scaling_jax.flops import ParamCount, count_params
+from scaling_jax.flops import count_params
+from scaling_jax.parameterization import Parameterization
 from scaling_jax.shapes import CHINCHILLA_SHAPES
 from scaling_jax.study import (
-    ComputeLR,
     ConstantBatch,
     ConstantLR,
-    HoffmannLR,
-    KaplanLR,
-    PowerLawBatch,
     PowerLawLR,
     ShapeTable,
     Warmup,
@@ -25,10 +21,7 @@ from scaling_jax.study import (
 
 SHAPE = RECIPE.family.nearest(2e4)
 PARAMS = count_params(SHAPE).total
-
-
-def counts(*, embedding=0, other=0):
-    return ParamCount(embedding, 0, other, 0, 0, 0)
+MUP = Parameterization("mup", base_d_model=8, base_head_dim=4)
 
 
 @pytest.mark.parametrize(
@@ -38,55 +31,23 @@ def test_the_warm_up_is_a_share_between_a_floor_and_a_ceiling_and_at_most_half(s
     assert Warmup(share=0.05, floor=10, ceiling=2000)(steps) == warmup
 
 
-def test_kaplans_learning_rate_counts_parameters_without_embeddings():
-    # 0.003239 - 0.0001395 ln N of appendix D.6.
-    assert KaplanLR()(counts(embedding=10**9, other=10**6), 0) == pytest.approx(0.0013117, rel=1e-4)
-    assert KaplanLR()(counts(other=10**9), 0) == pytest.approx(0.00034810, rel=1e-4)
-    with pytest.raises(InputError, match="another rule"):
-        KaplanLR()(counts(other=2 * 10**10), 0)
-
-
-def test_hoffmanns_learning_rate_falls_between_the_two_published_ends():
-    rule = HoffmannLR()
-    assert rule(counts(other=70_000_000), 0) == pytest.approx(2e-4)
-    assert rule(counts(other=16_183_000_000), 0) == pytest.approx(1.25e-4)
-    middle = int(math.sqrt(70e6 * 16.183e9))
-    assert rule(counts(other=middle), 0) == pytest.approx(1.625e-4)
-    assert rule(counts(other=1000), 0) == pytest.approx(2e-4)
-    assert rule(counts(other=10**12), 0) == pytest.approx(1.25e-4)
-
-
-def test_power_laws_pass_through_their_reference():
-    rule = PowerLawLR(value=0.0047, reference_params=108e6)
-    assert rule(counts(other=108_000_000), 0) == pytest.approx(0.0047)
-    assert rule(counts(other=864_000_000), 0) == pytest.approx(0.0047 / 2)
-    of_compute = ComputeLR(value=0.01, reference_flops=6e12, exponent=-0.5)
-    assert of_compute(counts(other=10**6), 10**6) == pytest.approx(0.01)
-    assert of_compute(counts(other=10**6), 4 * 10**6) == pytest.approx(0.005)
-
-
-def test_the_batch_grows_with_the_model_and_is_never_empty():
-    rule = PowerLawBatch(sequences=160, reference_params=108e6)
-    assert rule(counts(other=108_000_000)) == 160
-    assert rule(counts(other=864_000_000)) == 640
-    assert rule(counts(other=10)) == 1
-
-
 def test_a_run_carries_what_the_recipe_says():
     recipe = replace(
         RECIPE,
         peak_lr=PowerLawLR(3e-3, 1e4),
         warmup=Warmup(share=0.1),
-        optimizer_knobs={"beta2": 0.98, "weight_decay": 0.0},
+        optimizer_knobs={"beta2": 0.98, "name": "muon", "schedule": "wsd"},
+        parameterization=MUP,
         precision="bfloat16",
         seed=7,
     )
     config = recipe.for_tokens(SHAPE, 100 * 8 * 32)
     peak = config.optimizer.peak_lr
     assert peak == pytest.approx(3e-3 * (PARAMS / 1e4) ** (-1 / 3), rel=1e-5)
-    assert config.optimizer == OptimizerConfig(peak, 10, beta2=0.98, weight_decay=0.0)
+    assert config.optimizer == OptimizerConfig(peak, 10, "muon", "wsd", beta2=0.98)
     assert (config.steps, config.batch_size, config.seed) == (100, 8, 7)
     assert (config.precision, config.eval_tokens) == ("bfloat16", RECIPE.eval_tokens)
+    assert config.parameterization == MUP
     assert (config.data, config.shape) == (RECIPE.data, SHAPE)
 
 
@@ -95,6 +56,7 @@ def test_a_run_carries_what_the_recipe_says():
     [
         ({"beta_2": 0.98}, "has no field 'beta_2'.*did you mean 'beta2'"),
         ({"clip_norm": "1"}, "clip_norm must be float"),
+        ({"name": "lion"}, "name is 'lion' .*it has adamw, adam, adafactor, muon"),
         ({"peak_lr": 1e-3}, "peak_lr.*rule"),
     ],
 )
