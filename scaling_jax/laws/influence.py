@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scaling_jax.laws.allocation import form_exponents, form_frontier, interval
+from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.point import PointFit, refit_resamples
@@ -14,6 +14,7 @@ _MUCH = 0.5
 # Among more rows no single one weighs much, and refits without each would take seconds.
 _MOST_UNITS = 500
 _TOLD = 3
+_ROUNDING = 1e-6
 
 
 def influential(
@@ -50,13 +51,21 @@ def influential(
     at, drawn, left = (
         _answers(form, p, flops) for p in (point.constants_P, draws_BxP, left_out_UxP)
     )
-    width_2 = np.array([np.subtract(*interval(draws, level)[::-1]) for draws in drawn])
-    share_2xU = np.abs(left - at[:, None]) / width_2[:, None]
+    width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
+    if not np.isfinite(width_2).all():
+        return ""
     # A refit without a frontier has moved it as far as can be.
-    share_U = np.nan_to_num(share_2xU, nan=np.inf).max(axis=0)
-    if not np.isfinite(width_2).all() or not (share_U > _MUCH).any():
+    share_2xU = np.nan_to_num(np.abs(left - at[:, None]), nan=np.inf) / width_2[:, None]
+    share_U = share_2xU.max(axis=0)
+    if not (share_U > _MUCH).any():
         return ""
     return _sentence(labels, share_U, left, at)
+
+
+def _width(bounds: Interval) -> float:
+    """Of an interval, but no less than rounding moves an answer where there is no noise."""
+    low, high = bounds
+    return max(high - low, _ROUNDING) if np.isfinite([low, high]).all() else np.inf
 
 
 def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:

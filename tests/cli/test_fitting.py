@@ -80,6 +80,7 @@ def test_loss_of_a_stored_fit(cli: Callable, fit: Path) -> None:
     words = cli("predict", fit, "--params", 1e6, "--tokens", 2e7).out
     assert "of a measured run" in words
     assert "of the law alone" in words
+    assert "7.5 times the largest fitted budget" in words
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,7 @@ def test_whole_runs_are_left_out_where_whole_runs_are_resampled(spoiled):
     runs = [f"r{i // 2}" for i in range(36)]
     (said,) = hanging(fitted(spoiled.assign(run_id=runs), resampling="runs"))
     assert "without run r17 " in said
+
+
+def test_rounding_is_nothing_to_hang_on():
+    assert hanging(fitted(study(noise=0.0).iloc[:35])) == []
