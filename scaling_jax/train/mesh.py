@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scaling_jax import hardware
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
-from scaling_jax.flops import count_params
 from scaling_jax.train.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 
 # Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
@@ -40,10 +38,6 @@ PARAMETERS: dict[str, tuple[str | None, ...]] = {
     "output": ("embed", "vocab"),
 }
 
-# Float32 parameters, gradients and two moments.
-_STATE_BYTES = 16
-# Share of a device's memory that they may fill before they are split.
-_STATE_SHARE = 0.25
 _UNKNOWN_MEMORY = 16 * hardware.GIB
 
 
@@ -76,26 +70,12 @@ def mesh_for(
             batch.
     """
     devices = list(devices or jax.devices())
-    if spec.data is None and spec.fsdp is None:
-        spec = replace(spec, fsdp=_default_fsdp(shape, spec, devices))
+    # Several slices each hold a copy, as the network between them is slow.
+    n_together = len(devices) // _n_slices(devices)
+    spec = spec.chosen_for(shape, n_together, _memory(devices[0]))
     mesh = make_mesh(spec, devices)
     check_fit(dict(mesh.shape), shape, batch_size, accumulate, n_runs)
     return mesh
-
-
-def _default_fsdp(shape: Shape, spec: MeshSpec, devices: Sequence[jax.Device]) -> int:
-    """1 while parameters and moments fit well on each device, as many as possible beyond.
-
-    A copy on each device costs one sum of gradients a step. Split parameters are gathered twice
-    besides, half as much traffic again, which buys memory; so they stay whole up to a quarter
-    of a device's memory. Virtual CPU devices share theirs. Several slices each hold a copy, as
-    the network between them is slow.
-    """
-    state = _STATE_BYTES * count_params(shape).total / spec.tensor
-    if devices[0].platform == "cpu" or state <= _STATE_SHARE * _memory(devices[0]):
-        return 1
-    left = len(devices) // (_n_slices(devices) * spec.replica * spec.tensor)
-    return math.gcd(left, shape.d_model)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -161,6 +141,9 @@ def _n_slices(devices: Sequence[jax.Device]) -> int:
     return len({getattr(device, "slice_index", 0) for device in devices})
 
 
-def _memory(device: jax.Device) -> int:
+def _memory(device: jax.Device) -> int | None:
+    """Bytes of a device of its own; virtual CPU devices share theirs."""
+    if device.platform == "cpu":
+        return None
     chip = hardware.chip_of_kind(device.device_kind)
     return chip.memory_bytes // chip.jax_devices if chip else _UNKNOWN_MEMORY

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
+from scaling_jax.flops import count_params
 from scaling_jax.strict import require_positive
 
 # Outermost first: the axes that talk most lie closest together.
 AXES = ("replica", "data", "fsdp", "tensor")
+
+# Float32 parameters, gradients and two moments.
+_STATE_BYTES = 16
+# Share of a device's memory that they may fill before they are split.
+_STATE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,20 @@ class MeshSpec:
                 f"an axis {left} times as large, or leave out data or fsdp"
             )
         return sizes
+
+    def chosen_for(self, shape: Shape, n_devices: int, memory_bytes: int | None) -> "MeshSpec":
+        """The same with `fsdp` decided where it and `data` are open, as large as can be or 1.
+
+        A copy of the state on each device costs one sum of gradients a step. Split parameters are
+        gathered twice besides, half as much traffic again, which buys memory; so they stay whole
+        up to a quarter of a device's memory, and where it has none of its own.
+        """
+        if self.data is not None or self.fsdp is not None:
+            return self
+        state = _STATE_BYTES * count_params(shape).total / self.tensor
+        fits_whole = memory_bytes is None or state <= _STATE_SHARE * memory_bytes
+        left = n_devices // (self.replica * self.tensor)
+        return dataclasses.replace(self, fsdp=1 if fits_whole else math.gcd(left, shape.d_model))
 
 
 CHOSEN = MeshSpec()
