@@ -22,6 +22,7 @@ from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
 from scaling_jax.train.execution import DEFAULT
+from scaling_jax.train.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -65,21 +66,32 @@ def train(
     *,
     root: Root,
     execution: ExecutionOptions = DEFAULT,
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
 ) -> None:
-    """Train one run in DIR/RUN_ID, or continue it from its last checkpoint."""
-    from scaling_jax.train import train_run, use_compilation_cache
+    """Train one run in DIR/RUN_ID, or continue it from its last checkpoint.
 
-    use_compilation_cache()
+    On many hosts, start it in each with the same DIR: a TPU slice and Slurm's srun say who they
+    are, others by --coordinator, --num-processes and --process-id.
+    """
+    from scaling_jax.train import train_run, use_compilation_cache
+    from scaling_jax.train.distributed import is_first, together
+
     specified = read_config(config)
+    processes.connect()
+    use_compilation_cache()
     directory = located(root) / specified.run_id
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(directory / "config.json", specified.to_json())
-    except OSError as error:
-        raise InputError(f"cannot write {directory}: {error.strerror}") from error
+    with together():
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if is_first():
+                write_text_atomically(directory / "config.json", specified.to_json())
+        except OSError as error:
+            raise InputError(f"cannot write {directory}: {error.strerror}") from error
     with resumable():
         result = train_run(specified, directory, execution=execution)
+    if not is_first():
+        return
     if json:
         print_json({"run_id": specified.run_id, **dataclasses.asdict(result)})
     elif result.loss is None:

@@ -46,11 +46,11 @@ class Batches:
                 "allow repetition with repeat=True"
             )
 
-    def batch(self, step: int, rows: slice = slice(None)) -> np.ndarray:
+    def batch(self, step: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """One step's `tokens_BxT1` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
         return self.batches(step, 1, rows)[0]
 
-    def batches(self, first: int, count: int, rows: slice = slice(None)) -> np.ndarray:
+    def batches(self, first: int, count: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """The batches `tokens_KxBxT1` of `count` steps; faster than one after the other."""
         epochs, withins = np.divmod(np.arange(first, first + count), self.steps_per_epoch)
         row_B = np.arange(self._batch_size)[rows]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scaling_jax.train.preemption import Preempted as Preempted
     from scaling_jax.train.preemption import StopRequest as StopRequest
     from scaling_jax.train.preemption import stop_request as stop_request
+    from scaling_jax.train.processes import Processes as Processes
     from scaling_jax.train.progress import Report as Report
     from scaling_jax.train.result import Result as Result
     from scaling_jax.train.result import read_result as read_result
@@ -25,6 +26,7 @@ _EXPORTS = {
     "Execution": "execution",
     "MeshSpec": "mesh_spec",
     "Preempted": "preemption",
+    "Processes": "processes",
     "Report": "progress",
     "Result": "result",
     "StopRequest": "preemption",

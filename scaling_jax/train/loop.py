@@ -13,6 +13,7 @@ from scaling_jax import flops
 from scaling_jax.config import RunConfig
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import Checkpoints
+from scaling_jax.train.distributed import Agreement
 from scaling_jax.train.inputs import Inputs
 from scaling_jax.train.metrics import MetricsLog
 from scaling_jax.train.preemption import Preempted, StopRequest
@@ -21,6 +22,9 @@ from scaling_jax.train.progress import Report
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import State, StepMetrics
 from scaling_jax.train.timing import Stopwatch
+
+# What a process may wish for between two dispatches, and all then do at the same step.
+SAVE, STOP = 1, 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Loop:
         self._horizon = jax.tree.map(lambda x: jax.device_put(x, whole), Horizon.of(config))
         tokens = config.tokens_per_step
         self._step_flops = flops.training_flops(config.shape, tokens, "exact")
+        self._rows = layout.local_rows(mesh, config.batch_size)
+        self._agreed = Agreement()
         self._saved_at = self._read_at = time.perf_counter()
         self.state: State = {}
         self.step = self._start = 0
@@ -81,10 +87,10 @@ class Loop:
             if pending:
                 self._read(*pending)
             pending = dispatched
-            if self._due():
+            if wish := self._agreed(self._wish()):
                 self._read(*pending)
                 pending = None
-                self._save_or_stop()
+                self._save_or_stop(stop=wish == STOP)
         # After a non-finite loss the dispatch still pending trained on a ruined state.
         if pending and self.healthy:
             self._read(*pending)
@@ -113,11 +119,11 @@ class Loop:
         return first, metrics
 
     def _batch(self, count: int) -> jax.Array:
-        tokens_KxBxT1 = self._inputs.batches.batches(self.step, count)
+        tokens_KxBxT1 = self._inputs.batches.batches(self.step, count, self._rows)
         # The program's batches past `count` are not looked at.
         missing = self._programs.steps_per_dispatch - count
         tokens_KxBxT1 = np.pad(tokens_KxBxT1, ((0, missing), (0, 0), (0, 0)), mode="edge")
-        return jax.device_put(tokens_KxBxT1, layout.batch_sharding(self._mesh))
+        return layout.put_batches(tokens_KxBxT1, self._mesh, self._config.batch_size)
 
     def _scalar(self, value: int) -> jax.Array:
         return jax.device_put(jnp.int32(value), layout.replicated(self._mesh))
@@ -152,24 +158,21 @@ class Loop:
             "mfu": round(achieved / peak, 4) if peak else None,
         }
 
-    def _due(self) -> bool:
-        elapsed = time.perf_counter() - self._saved_at
-        due = self._tools.stop.signum is not None or elapsed > self._tools.checkpoint_seconds
-        if jax.process_count() == 1:
-            return due
-        from jax.experimental import multihost_utils
+    def _wish(self) -> int:
+        if self._tools.stop.signum is not None:
+            return STOP
+        return SAVE if time.perf_counter() - self._saved_at > self._tools.checkpoint_seconds else 0
 
-        # Every process must save at the same step, so they go by any one's wish.
-        return bool(np.any(multihost_utils.process_allgather(np.asarray(due))))
-
-    def _save_or_stop(self) -> None:
+    def _save_or_stop(self, stop: bool) -> None:
         if not self.healthy:
             return
         self.save()
-        if self._tools.stop.signum is not None:
+        if stop:
             with self._tools.watch.part("checkpoint"):
                 self._tools.checkpoints.wait()
+            signum = self._tools.stop.signum
+            cause = f"by signal {signum}" if signum else "with another of its processes"
             raise Preempted(
-                f"stopped by signal {self._tools.stop.signum} at step {self.step} of "
-                f"{self._config.steps}; saved, run the same command to continue"
+                f"stopped {cause} at step {self.step} of {self._config.steps}; saved, run the same "
+                "command to continue"
             )

@@ -83,6 +83,20 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(None, RULES["batch"]))
 
 
+def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
+    """Which sequences of a batch this process feeds to its devices, in order."""
+    shares = batch_sharding(mesh).addressable_devices_indices_map((1, batch_size)).values()
+    return np.unique([np.arange(batch_size)[index[1]] for index in shares if index])
+
+
+def put_batches(tokens_KxRxT1: np.ndarray, mesh: Mesh, batch_size: int) -> jax.Array:
+    """Batches of `batch_size` on the devices, from this process's `local_rows` of each."""
+    k, _, t1 = tokens_KxRxT1.shape
+    return jax.make_array_from_process_local_data(
+        batch_sharding(mesh), tokens_KxRxT1, (k, batch_size, t1)
+    )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Sharding of what every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())

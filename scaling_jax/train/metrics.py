@@ -9,6 +9,8 @@ from typing import Any
 
 from etils import epath
 
+from scaling_jax.train.distributed import is_first
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -55,9 +57,25 @@ class MetricsLog:
             os.fsync(file.fileno())
 
 
+class NoMetrics(MetricsLog):
+    """What a process keeps whose metrics another one writes: nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Forget `rows`."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+
 @contextmanager
 def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog]:
     """The metrics of a run that continues after `resume_step` (0 for a new one)."""
+    if not is_first():
+        yield NoMetrics()
+        return
     from tensorboardX import SummaryWriter
 
     events = os.fspath(directory / "tensorboard")

@@ -1,5 +1,6 @@
 """One run from its configuration to its result."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from scaling_jax import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import open_checkpoints
+from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
@@ -58,6 +60,7 @@ def train_run(
     done = read_result(path)
     if done is not None:
         return done
+    progress = progress and is_first()
     mesh = mesh or layout.mesh_for(
         config.shape, config.batch_size, execution.mesh, accumulate=execution.accumulate
     )
@@ -65,15 +68,15 @@ def train_run(
     execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
     watch = Stopwatch()
     display = partial(progress_bar, config.run_id, config.steps, progress, report)
-    with watch.part("data"):
+    with watch.part("data"), together():
         inputs = load_inputs(config, cache_dir, progress)
-    path.mkdir(parents=True, exist_ok=True)
-    check_same_text(path, inputs.fingerprint)
+    with together():
+        path.mkdir(parents=True, exist_ok=True)
+        for fingerprint in {inputs.fingerprint, from_first(lambda: inputs.fingerprint)}:
+            check_same_text(path, fingerprint)
     with watch.part("compile"):
         compiled = programs(config, mesh, len(inputs.held_out_KxBxT1), execution)
-    result = _train(config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display)
-    write_result(path, result)
-    return result
+    return _train(config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display)
 
 
 def _train(
@@ -87,6 +90,8 @@ def _train(
     display: Callable[[int], AbstractContextManager[Report]],
 ) -> Result:
     with stop_request() as stop, open_checkpoints(directory / "checkpoints") as checkpoints:
+        for signum in gathered(stop.signum):
+            stop.signum = stop.signum or signum
         stop.heed()
         start = checkpoints.latest_step()
         with open_metrics(directory, start or 0) as metrics, display(start or 0) as report:
@@ -100,7 +105,13 @@ def _train(
             losses = _evaluate(loop, compiled, inputs, mesh, watch)
         with watch.part("checkpoint"):
             checkpoints.wait()
-    return _result(config, directory, loop, inputs, losses, watch)
+
+    def written() -> dict:
+        result = _result(config, directory, loop, inputs, losses, watch)
+        write_result(directory, result)
+        return dataclasses.asdict(result)
+
+    return Result(**from_first(written))
 
 
 def _timed(loop: Loop, watch: Stopwatch) -> None:
@@ -117,7 +128,9 @@ def _evaluate(
     if not loop.healthy:
         return None
     with watch.part("evaluate"):
-        tokens = jax.device_put(inputs.held_out_KxBxT1, layout.batch_sharding(mesh))
+        batch_size = inputs.held_out_KxBxT1.shape[1]
+        rows_KxRxT1 = inputs.held_out_KxBxT1[:, layout.local_rows(mesh, batch_size)]
+        tokens = layout.put_batches(rows_KxRxT1, mesh, batch_size)
         return np.asarray(compiled.evaluate(loop.state["params"], tokens))
 
 
