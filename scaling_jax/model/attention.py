@@ -8,6 +8,7 @@ from scaling_jax.config import Shape
 from scaling_jax.model import init
 from scaling_jax.model.kernels import Kernel
 from scaling_jax.model.layers import rms_norm
+from scaling_jax.model.products import dense
 from scaling_jax.model.rotary import rotate
 from scaling_jax.scales import Scales
 
@@ -39,15 +40,16 @@ class Attention(nnx.Module):
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = self._heads(x_NxD, seq_len)
         y_BxTxHxK = attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK)
         y_NxA = y_BxTxHxK.reshape(x_NxD.shape[0], -1)
-        return y_NxA @ self.out[...].astype(x_NxD.dtype).reshape(y_NxA.shape[1], -1)
+        return dense(y_NxA, self.out[...].reshape(y_NxA.shape[1], -1))
 
     def _heads(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         g, k = self.shape.kv_heads, self.shape.head_size
         r = self.shape.n_heads // g
-        qkv_NxE = x_NxD @ self.qkv[...].astype(x_NxD.dtype).reshape(x_NxD.shape[1], -1)
+        qkv_NxE = dense(x_NxD, self.qkv[...].reshape(x_NxD.shape[1], -1))
         qkv_BxTxGxRxK = qkv_NxE.reshape(-1, seq_len, g, r + 2, k)
-        q_BxTxHxK = qkv_BxTxGxRxK[:, :, :, :r].reshape(-1, seq_len, g * r, k)
-        k_BxTxGxK, v_BxTxGxK = qkv_BxTxGxRxK[:, :, :, r], qkv_BxTxGxRxK[:, :, :, r + 1]
+        # Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
+        parts = jax.lax.split(qkv_BxTxGxRxK, (r, 1, 1), axis=3)
+        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = (part.reshape(*part.shape[:2], -1, k) for part in parts)
         if self.shape.qk_norm:
             q_BxTxHxK = rms_norm(q_BxTxHxK, self.query_gain[...])
             k_BxTxGxK = rms_norm(k_BxTxGxK, self.key_gain[...])

@@ -12,6 +12,8 @@ import numpy as np
 from flax.core.spmd import get_logical_axis_rules
 from jax.sharding import PartitionSpec
 
+from scaling_jax.model.products import product
+
 Kernel = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 # Rows and columns of scores that a core of a TPU works on at a time: the largest of these that
@@ -30,11 +32,9 @@ def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.
     q_GxMxK = _group_rows(q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype), g)
     k_GxKxT = k_BxTxGxK.transpose(0, 2, 3, 1).reshape(b * g, k, t)
     v_GxTxK = v_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k)
-    scores_GxMxT = jnp.matmul(q_GxMxK, k_GxKxT, preferred_element_type=jnp.float32)
+    scores_GxMxT = product(q_GxMxK, k_GxKxT)
     weights_GxMxT, total_GxMx1 = _causal_weights(scores_GxMxT)
-    y_GxMxK = jnp.matmul(
-        weights_GxMxT.astype(v_GxTxK.dtype), v_GxTxK, preferred_element_type=jnp.float32
-    )
+    y_GxMxK = product(weights_GxMxT.astype(v_GxTxK.dtype), v_GxTxK)
     # Dividing after the product is one pass over K columns instead of one over T.
     y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxTxK.dtype)
     return y_GxMxK.reshape(b, h, t, k).transpose(0, 2, 1, 3)

@@ -6,6 +6,7 @@ from flax import nnx
 
 from scaling_jax.config import Shape
 from scaling_jax.model import init
+from scaling_jax.model.products import dense
 from scaling_jax.scales import Scales
 
 NORM_EPS = 1e-6
@@ -43,12 +44,11 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         """Map rows `x_NxD` to rows of the same shape."""
-        up_DxIxF = self.up[...].astype(x_NxD.dtype)
         # A product for each input, so that devices that share out F exchange nothing of it.
-        inputs_Dx1xF = jnp.split(up_DxIxF, up_DxIxF.shape[1], axis=1)
-        h_NxF, *value_NxF = (x_NxD @ up_Dx1xF[:, 0] for up_Dx1xF in inputs_Dx1xF)
+        inputs_Dx1xF = jnp.split(self.up[...], self.up.shape[1], axis=1)
+        h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF[:, 0]) for up_Dx1xF in inputs_Dx1xF)
         if self.activation == "swiglu":
             h_NxF = jax.nn.silu(h_NxF) * value_NxF[0]
         else:
             h_NxF = jax.nn.gelu(h_NxF, approximate=True)
-        return h_NxF @ self.down[...].astype(x_NxD.dtype)
+        return dense(h_NxF, self.down[...])

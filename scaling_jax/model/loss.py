@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from scaling_jax.model.products import second_gradient
+
 
 def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
     """Cross-entropy `loss_BxT` of each target, nats per token."""
@@ -83,7 +85,7 @@ def _loss_and_grads(
     grad_NxV = jnp.where(is_target_NxV, probability_NxV - 1, probability_NxV).astype(dtype)
     x_grad_NxD = _product(grad_NxV, weights_DxV.T).astype(dtype)
     loss = (log_normalizer_N - target_N).sum()
-    return loss, x_grad_NxD.reshape(x_BxCxD.shape), _product(x_NxD.T, grad_NxV)
+    return loss, x_grad_NxD.reshape(x_BxCxD.shape), second_gradient(x_NxD, grad_NxV)
 
 
 def _logits(x: jax.Array, output_DxV: jax.Array) -> jax.Array:

@@ -13,6 +13,7 @@ from scaling_jax.model.attention import Attention
 from scaling_jax.model.kernels import Kernel, causal_attention
 from scaling_jax.model.layers import FeedForward, RMSNorm
 from scaling_jax.model.partition import constrain
+from scaling_jax.model.products import DENSE
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import Scales, scales_of
 
@@ -22,7 +23,7 @@ POSITION_SCALE = 0.1
 
 # What the forward pass keeps of each layer for the backward one; "none" keeps everything.
 REMAT_POLICIES = {
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_only_these_names(DENSE),
     "full": jax.checkpoint_policies.nothing_saveable,
 }
 

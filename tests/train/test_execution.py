@@ -12,7 +12,7 @@ from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
 from scaling_jax.train import Execution
 from scaling_jax.train.execution import DEFAULT
-from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient
+from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient, make_loss
 
 CONFIG = replace(small_run("unread", batch_size=8), data=DataConfig())
 
@@ -60,6 +60,17 @@ def test_loss_and_gradient_do_not_depend_on_the_execution(params, plain, executi
     # a few float32 roundings (6e-8), whose random sum grows with the root of their number.
     for ours, theirs in zip(jax.tree.leaves(grads), jax.tree.leaves(plain[1]), strict=True):
         assert np.abs(ours - theirs).max() < 3e-6 * np.abs(theirs).max()
+
+
+def test_each_rematerialization_policy_keeps_less_than_the_one_before(params):
+    def kept(remat, scan_layers):
+        spec = spec_of(Execution(remat=remat, scan_layers=scan_layers))
+        _, backward = jax.eval_shape(lambda p: jax.vjp(make_loss(spec), p, tokens(8)), params)
+        return sum(leaf.size for leaf in jax.tree.leaves(backward))
+
+    for scan_layers in (False, True):
+        everything, dots, nothing = (kept(p, scan_layers) for p in ("none", "dots", "full"))
+        assert everything > dots > nothing
 
 
 def test_held_out_losses_do_not_depend_on_the_execution(params):

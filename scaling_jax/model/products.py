@@ -1,0 +1,64 @@
+"""Matrix products whose gradients are products that XLA is fast at."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+# Name of the products with weights, for rematerialization policies.
+DENSE = "dense"
+
+_exact = partial(jnp.matmul, preferred_element_type=jnp.float32)
+
+
+def dense(x_NxD: jax.Array, w_DxF: jax.Array) -> jax.Array:
+    """`x_NxD @ w_DxF`, computed and returned in the dtype of the activations."""
+    return checkpoint_name(product(x_NxD, w_DxF, x_NxD.dtype), DENSE)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(x_NxD: jax.Array, w_DxF: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
+    """`x_NxD @ w_DxF`, or a batch of such, computed in the dtype of `x_NxD`.
+
+    Sums are in float32 and returned in `dtype`; gradients are in the dtypes of their factors.
+    """
+    return _exact(x_NxD, w_DxF.astype(x_NxD.dtype)).astype(dtype)
+
+
+def _product_forward(
+    x_NxD: jax.Array, w_DxF: jax.Array, dtype: Any
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return product(x_NxD, w_DxF, dtype), (x_NxD, w_DxF)
+
+
+def _product_backward(
+    dtype: Any, factors: tuple[jax.Array, jax.Array], y_grad_NxF: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x_NxD, w_DxF = factors
+    y_grad_NxF = y_grad_NxF.astype(x_NxD.dtype)
+    x_grad_NxD = _exact(y_grad_NxF, w_DxF.astype(x_NxD.dtype).mT).astype(x_NxD.dtype)
+    return x_grad_NxD, second_gradient(x_NxD, y_grad_NxF).astype(w_DxF.dtype)
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+def second_gradient(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
+    """Float32 gradient `x_NxD.mT @ y_grad_NxF` of a product's second factor."""
+    return jax.lax.platform_dependent(
+        x_NxD, y_grad_NxF, cpu=_transposed_first, default=lambda x, y: _exact(x.mT, y)
+    )
+
+
+def _transposed_first(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
+    """The same, with the smaller factor transposed in memory beforehand.
+
+    XLA's fast products on the CPU are of factors that lie as they are multiplied. Without the
+    barriers it folds the transposition into the product, which then takes twice as long.
+    """
+    keep = jax.lax.optimization_barrier
+    if x_NxD.size > y_grad_NxF.size:
+        return keep(_exact(keep(y_grad_NxF.mT), x_NxD)).mT
+    return _exact(keep(x_NxD.mT), y_grad_NxF)
