@@ -1,4 +1,4 @@
-"""Chips: peak FLOP/s, memory and bandwidth; utilization, time and memory of a run.
+"""Chips: peak FLOP/s, memory and bandwidth; utilization and time of a run.
 
 Peaks are dense (no structured sparsity) and per chip, from the vendors' published figures:
 
@@ -22,9 +22,8 @@ import time
 from dataclasses import dataclass
 from functools import cache
 
-from scaling_jax.config import Precision, Shape
+from scaling_jax.config import Precision
 from scaling_jax.errors import InputError
-from scaling_jax.flops import count_params
 
 GIB = 2**30
 TERA = 1e12
@@ -62,6 +61,13 @@ class Chip:
     interconnect: float | None
     device_kinds: tuple[str, ...] = ()
     jax_devices: int = 1
+
+    @property
+    def platform(self) -> str:
+        """What JAX calls this kind of device: `cpu`, `gpu` or `tpu`."""
+        if not self.device_kinds:
+            return "cpu"
+        return "gpu" if self.device_kinds[0].startswith("NVIDIA") else "tpu"
 
     def peak_flops(self, precision: Precision) -> float:
         """Peak FLOP/s of one chip in the compute precision `precision`."""
@@ -186,44 +192,6 @@ def training_seconds(
     if n_chips < 1:
         raise InputError(f"{n_chips} chips must be at least 1")
     return flops / (on.peak_flops(precision) * n_chips * utilization)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes on one device while training."""
-
-    params: int
-    moments: int
-    gradients: int
-    activations: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.params + self.moments + self.gradients + self.activations
-
-
-def training_memory(
-    shape: Shape, sequences: int, *, precision: Precision = "bfloat16", n_shards: int = 1
-) -> Memory:
-    """Estimated bytes on each device for a step on `sequences` sequences of its own.
-
-    Parameters, AdamW's two moments and gradients are float32, split over `n_shards` devices.
-    Activations are what a backward pass needs that keeps the result of every matrix product
-    and recomputes the element-wise work between them: products in the compute precision,
-    scores in float32 and once more as weights, logits and their gradient in float32. It is an
-    estimate to choose a chip by; compiling for the chip gives the figure to rely on.
-    """
-    n_params = count_params(shape).total
-    state = 4 * -(-n_params // n_shards)
-    compute = 2 if precision == "bfloat16" else 4
-    n_inputs = 2 if shape.activation == "swiglu" else 1
-    products = 2 * (shape.d_attn + shape.d_kv + shape.d_model) + n_inputs * shape.d_ff
-    weights = shape.n_heads * shape.seq_len
-    per_layer = compute * products + (4 + compute) * weights
-    per_token = shape.n_layers * per_layer + 2 * 4 * shape.vocab_size
-    activations = sequences * shape.seq_len * per_token
-    return Memory(state, 2 * state, state, activations)
 
 
 @cache

@@ -6,23 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling_jax import hardware
-from scaling_jax.config import Precision, Shape
+from scaling_jax.config import Precision
 from scaling_jax.errors import InputError
-from scaling_jax.flops import count_params
 from scaling_jax.hardware import (
     CHIPS,
     GIB,
-    Memory,
     chip,
     chip_of_kind,
     local_chip,
     local_peak_flops,
     mfu,
-    training_memory,
     training_seconds,
 )
-
-SMALL = Shape(n_layers=3, d_model=8, n_heads=2, d_ff=20, vocab_size=11, seq_len=5)
 
 
 @dataclasses.dataclass
@@ -146,82 +141,15 @@ def test_impossible_estimates_are_refused(changes: dict, message: str) -> None:
         training_seconds(1e20, chip("v5e"), **changes)
 
 
-def test_memory_of_a_small_shape_counted_by_hand() -> None:
-    params = 1872  # tests/test_flops.py counts them
-    # Per token and layer: queries, keys, values and both residual outputs, 2 (8 + 8 + 8), and
-    # the feed-forward's 20, in 2 bytes; two heads' 5 scores in 4 bytes and again in 2. Logits
-    # and their gradient, 2 x 11, in 4 bytes.
-    per_token = 3 * (2 * (2 * 24 + 20) + (4 + 2) * 2 * 5) + 4 * 2 * 11
-    assert training_memory(SMALL, 7) == Memory(
-        params=4 * params,
-        moments=2 * 4 * params,
-        gradients=4 * params,
-        activations=7 * 5 * per_token,
-    )
-    assert training_memory(SMALL, 7).total == 16 * params + 35 * per_token
-
-
-def test_single_precision_doubles_the_products() -> None:
-    # Per token: 68 numbers of a layer grow by 2 bytes, and so does a weight of its 10.
-    more = training_memory(SMALL, 1, precision="float32").activations - (
-        training_memory(SMALL, 1).activations
-    )
-    assert more == 5 * 3 * 2 * (68 + 10)
-
-
-def test_shards_split_the_state_and_nothing_else() -> None:
-    whole, quarter = training_memory(SMALL, 2), training_memory(SMALL, 2, n_shards=4)
-    assert quarter.params == whole.params // 4
-    assert quarter.moments == whole.moments // 4
-    assert quarter.activations == whole.activations
-    # What does not divide is rounded up.
-    assert training_memory(SMALL, 2, n_shards=5).params == 4 * -(-count_params(SMALL).total // 5)
-
-
-SIZES = ["n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"]
-
-
-@given(
-    st.sampled_from(SIZES),
-    st.tuples(*[st.integers(1, 6)] * len(SIZES)),
-    st.integers(1, 64),
-    st.sampled_from(["gelu", "swiglu"]),
-)
-def test_memory_grows_with_every_size(
-    name: str, multiples: tuple[int, ...], sequences: int, activation: str
-) -> None:
-    sizes = {size: 4 * multiple for size, multiple in zip(SIZES, multiples, strict=True)}
-    shape = Shape(**sizes, head_dim=4, activation=activation)  # type: ignore[arg-type]
-    larger = dataclasses.replace(shape, n_kv_heads=None, **{name: 2 * sizes[name]})
-    for precision in ("float32", "bfloat16"):
-        one, other = (
-            training_memory(s, sequences, precision=precision)  # type: ignore[arg-type]
-            for s in (shape, larger)
-        )
-        assert other.total > one.total
-        assert training_memory(shape, sequences + 1).activations > (
-            training_memory(shape, sequences).activations
-        )
-
-
-def test_activations_are_within_a_factor_of_two_of_the_compilers_plan() -> None:
-    import jax.numpy as jnp
-    from flax import nnx
-
-    from scaling_jax.model import Transformer, token_losses
-
-    shape = Shape(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=64)
-    sequences = 16
-    graph, params = nnx.split(nnx.eval_shape(lambda: Transformer(shape, rngs=nnx.Rngs(0))))
-    tokens = jax.ShapeDtypeStruct((sequences, shape.seq_len), jnp.int32)
-
-    def loss(params, tokens):
-        return token_losses(nnx.merge(graph, params)(tokens), tokens).mean()
-
-    program = jax.jit(jax.value_and_grad(loss)).lower(params, tokens).compile()
-    planned = program.memory_analysis().temp_size_in_bytes
-    estimated = training_memory(shape, sequences, precision="float32").activations
-    assert 0.5 < planned / estimated < 2
+def test_every_chip_has_what_bounds_and_fits_are_told_by() -> None:
+    for known in CHIPS.values():
+        assert known.platform == ("gpu" if known.name[0] in "abh" else "tpu")
+        assert known.bandwidth is not None
+        assert known.interconnect is not None
+        # Both directions of all links carry less than the memory does.
+        assert 1e11 < known.interconnect < known.bandwidth
+        # The documentation rounds v5p's memory down.
+        assert 0.7 * known.memory_bytes < known.usable_bytes < 1.01 * known.memory_bytes
 
 
 @pytest.fixture
@@ -239,7 +167,7 @@ def test_virtual_cpu_devices_are_one_machine(quick_cpu: dict[str, float]) -> Non
     assert found is not None
     assert found.peak_flops("bfloat16") == quick_cpu["bfloat16"]
     assert found.memory_bytes > GIB / 4
-    assert found.bandwidth is None
+    assert (found.platform, found.bandwidth, found.interconnect) == ("cpu", None, None)
 
 
 def test_a_measured_cpu_is_a_plausible_one() -> None:

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scaling_jax.aot.estimate import what_would_fit
 from scaling_jax.aot.report import Report
 from scaling_jax.aot.targets import check_installed
 from scaling_jax.aot.topology import Topology
@@ -47,7 +49,9 @@ def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> 
         found: Any = pickle.loads(answer.read_bytes())
     if isinstance(found, InputError):
         raise found
-    return found
+    if found.memory.fits:
+        return found
+    return replace(found, advice=what_would_fit(config, execution, topology))
 
 
 def environment() -> dict[str, str]:

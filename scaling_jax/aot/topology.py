@@ -52,7 +52,7 @@ class Topology:
     @property
     def platform(self) -> str:
         """What JAX calls this kind of device."""
-        return "gpu" if self.chip.name in _NODES else "tpu"
+        return self.chip.platform
 
     @classmethod
     def parse(cls, text: str) -> "Topology":

@@ -1,17 +1,28 @@
 """`plan`: what a study would train, what it would cost, and what is wrong with it."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from scaling_jax import flops, hardware
-from scaling_jax.cli.arguments import Experiment, Json, ScaleOption, load_study, optional
+from scaling_jax.aot.estimate import estimated_memory, options_that_fit
+from scaling_jax.cli.arguments import (
+    ExecutionOptions,
+    Experiment,
+    Json,
+    ScaleOption,
+    load_study,
+    optional,
+)
 from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
 from scaling_jax.cli.plan_checks import extrapolated_rules, warnings
 from scaling_jax.errors import InputError
+from scaling_jax.memory import Memory
 from scaling_jax.report import formatting
+from scaling_jax.train.execution import DEFAULT, Execution
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study
@@ -37,7 +48,7 @@ COLUMNS = (
 class Cost:
     """What one run takes: bytes on each chip, the fewest chips it fits on, seconds."""
 
-    memory: hardware.Memory
+    memory: Memory
     fits_on: int | None
     seconds: float
 
@@ -49,9 +60,14 @@ class Machine:
     chip: hardware.Chip
     n_chips: int
     utilization: float
+    execution: Execution
 
     def cost(self, run: "PlannedRun") -> Cost:
-        """Memory and time of a run, its state split over all chips."""
+        """Memory and time of a run.
+
+        Raises:
+            InputError: it does not divide over the chips, or a choice does not suit them.
+        """
         config = run.config
         exact = flops.training_flops(config.shape, config.tokens, "exact")
         seconds = hardware.training_seconds(
@@ -61,13 +77,23 @@ class Machine:
             n_chips=self.n_chips,
             utilization=self.utilization,
         )
-        return Cost(memory_on(run, self.n_chips), self._fewest_chips(run), seconds)
+        return Cost(self.memory(run, self.n_chips), self._fewest_chips(run), seconds)
+
+    def memory(self, run: "PlannedRun", n_chips: int) -> Memory:
+        """Memory on each of `n_chips` chips."""
+        device = estimated_memory(run.config, self.execution, self.chip, n_chips)
+        return device.times(self.chip.jax_devices)
+
+    def remedy(self, run: "PlannedRun") -> str | None:
+        """Options with which a run is estimated to fit on the same chips, if there are any."""
+        return options_that_fit(run.config, self.execution, self.chip, self.n_chips)
 
     def _fewest_chips(self, run: "PlannedRun") -> int | None:
         n = 1
         while n <= run.config.batch_size:
-            if memory_on(run, n).total <= self.chip.memory_bytes:
-                return n
+            with suppress(InputError):
+                if self.memory(run, n).total <= self.chip.usable_bytes:
+                    return n
             n *= 2
         return None
 
@@ -85,6 +111,7 @@ def plan(
     utilization: Annotated[
         float, tyro.conf.arg(metavar="U", help="share of the chips' peak FLOP/s that is reached")
     ] = 0.4,
+    execution: ExecutionOptions = DEFAULT,
     json: Json = False,
 ) -> None:
     """Show the runs of a study and what they cost, without training anything.
@@ -95,9 +122,9 @@ def plan(
     """
     study = load_study(experiment, scale)
     runs = tuple(sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens)))
-    machine = Machine(_chip(hardware), chips, utilization)
+    machine = Machine(_chip(hardware), chips, utilization, execution)
     costs = [machine.cost(run) for run in runs]
-    alerts = warnings(runs, costs, machine.chip) + extrapolated_rules(study.recipe, runs)
+    alerts = warnings(runs, costs, machine) + extrapolated_rules(study.recipe, runs)
     if json:
         print_json(_as_json(study, runs, costs, machine, alerts))
         return
@@ -106,16 +133,6 @@ def plan(
     print(_totals(study, runs, costs, machine))
     for alert in alerts:
         remark(f"warning: {alert}")
-
-
-def memory_on(run: "PlannedRun", n_chips: int) -> hardware.Memory:
-    """Memory on each of `n_chips` chips, with batch and training state split over them."""
-    return hardware.training_memory(
-        run.config.shape,
-        -(-run.config.batch_size // n_chips),
-        precision=run.config.precision,
-        n_shards=n_chips,
-    )
 
 
 def _chip(name: str | None) -> hardware.Chip:
@@ -156,8 +173,8 @@ def _totals(
             f"(convention {study.recipe.convention}), "
             f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another",
             f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each, at "
-            f"{machine.utilization:.0%} of their peak. Memory is an estimate with batch and state "
-            "split over the chips; 'fits on' is the fewest chips, in powers of two.",
+            f"{machine.utilization:.0%} of their peak. Memory is an estimate (scaling-jax compile "
+            "has the compiler's); 'fits on' is the fewest chips, in powers of two.",
         )
     )
 

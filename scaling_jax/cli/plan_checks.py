@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scaling_jax import flops
-from scaling_jax.hardware import GIB, Chip
+from scaling_jax.hardware import GIB
 
 if TYPE_CHECKING:
-    from scaling_jax.cli.plan import Cost
+    from scaling_jax.cli.plan import Cost, Machine
     from scaling_jax.study import PlannedRun, Recipe
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3
 
 
-def warnings(runs: "Sequence[PlannedRun]", costs: "Sequence[Cost]", chip: Chip) -> list[str]:
+def warnings(
+    runs: "Sequence[PlannedRun]", costs: "Sequence[Cost]", machine: "Machine"
+) -> list[str]:
     """Sentences about memory and about what the design cannot identify."""
     fitted = [run for run in runs if run.role == "grid"]
-    found = (_memory(runs, costs, chip), _collinear(fitted), _few_budgets(fitted))
+    found = (_memory(runs, costs, machine), _collinear(fitted), _few_budgets(fitted))
     return [sentence for sentence in found if sentence]
 
 
@@ -32,29 +34,24 @@ def extrapolated_rules(recipe: "Recipe", runs: "Sequence[PlannedRun]") -> list[s
     return [sentence for sentence in found if sentence]
 
 
-def _memory(runs: "Sequence[PlannedRun]", costs: "Sequence[Cost]", chip: Chip) -> str:
+def _memory(runs: "Sequence[PlannedRun]", costs: "Sequence[Cost]", machine: "Machine") -> str:
+    chip = machine.chip
     over = [
         (run, cost)
         for run, cost in zip(runs, costs, strict=True)
-        if cost.memory.total > chip.memory_bytes
+        if cost.memory.total > chip.usable_bytes
     ]
     if not over:
         return ""
     run, cost = max(over, key=lambda pair: pair[1].memory.total)
     params = flops.count_params(run.config.shape).total
-    # Parameters, gradients and two moments, in float32.
-    state = 4 * 4 * params
-    needed = -(-state // chip.memory_bytes)
-    where = (
-        f"with its batch divided too it fits on {cost.fits_on:,}"
-        if cost.fits_on
-        else "no division of its batch fits"
-    )
+    remedy = machine.remedy(run)
     return (
-        f"{len(over)} of {len(runs)} runs need more than the {chip.memory_bytes / GIB:.0f} GiB of "
-        f"one {chip.name}; the largest, of {params:.3g} parameters, needs "
-        f"{cost.memory.total / GIB:,.0f} GiB per chip: its state alone ({state / GIB:.3g} GiB) "
-        f"takes {needed} {'chip' if needed == 1 else 'chips'}, and {where}; see --chips"
+        f"{len(over)} of {len(runs)} runs need more than the {chip.usable_bytes / GIB:.3g} GiB of "
+        f"one {chip.name} that a program can have; the largest, of {params:.3g} parameters, needs "
+        f"{cost.memory.total / GIB:,.0f} GiB per chip. "
+        + (f"It is estimated to fit with {remedy}" if remedy else "Nothing here makes it fit")
+        + (f"; as it is, on {cost.fits_on:,} chips" if cost.fits_on else "")
     )
 
 

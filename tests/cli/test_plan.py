@@ -69,21 +69,33 @@ def test_warns_of_few_budgets(planned: Callable) -> None:
 def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:
     experiment = EXPERIMENTS / "chinchilla_isoflop.py"
     plan = cli("plan", experiment, "--hardware", "v5p", "--json").json
-    largest = max(plan["runs"], key=lambda run: run["params"])
     (warning,) = plan["warnings"]
-    state, chip = 16 * largest["params"], hardware.chip("v5p").memory_bytes
-    needed = largest["fits_on_chips"]
-    assert f"takes {-(-state // chip)} chips" in warning
-    assert f"fits on {needed:,}" in warning
+    needed = max(run["fits_on_chips"] for run in plan["runs"])
+    assert warning.endswith(f"as it is, on {needed:,} chips")
     there = cli("plan", experiment, "--hardware", "v5p", "--chips", needed, "--json").json
-    assert max(run["memory_bytes"] for run in there["runs"]) <= chip
+    usable = hardware.chip("v5p").usable_bytes
+    assert max(run["memory_bytes"] for run in there["runs"]) <= usable
     assert there["warnings"] == []
 
 
-def test_says_when_no_number_of_chips_is_enough(cli: Callable) -> None:
+def test_says_what_would_make_the_largest_run_fit(cli: Callable) -> None:
+    command = ("plan", EXPERIMENTS / "chinchilla_isoflop.py", "--hardware", "v5p", "--chips", 64)
+    (warning,) = cli(*command, "--json").json["warnings"]
+    assert "estimated to fit with --remat dots" in warning
+    assert cli(*command, "--remat", "dots", "--json").json["warnings"] == []
+
+
+def test_says_when_nothing_is_enough(cli: Callable) -> None:
     experiment = EXPERIMENTS / "chinchilla_isoflop.py"
     (warning,) = cli("plan", experiment, "--hardware", "v5e", "--json").json["warnings"]
-    assert "no division of its batch fits" in warning
+    assert "Nothing here makes it fit" in warning
+
+
+def test_chips_that_do_not_divide_the_batch_are_refused(cli: Callable) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    code, _, err = cli("plan", experiment, "--hardware", "v5e", "--chips", 24)
+    assert code == 2
+    assert "batch_size 256 does not divide over 24 devices" in err
 
 
 def test_table_shows_every_run_in_full(cli: Callable) -> None:

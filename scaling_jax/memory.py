@@ -1,0 +1,133 @@
+"""Memory of a training step, estimated; compiling for the chip gives the figure to rely on.
+
+Counted are the state, the gradients, a copy of the matrices in the compute precision, what the
+forward pass keeps for the backward one, one layer's matrices with their gradients before they are
+summed and split, and the larger of one layer's backward pass and one chunk of the logits, which
+are not there at once. What a layer keeps without rematerialization was read off JAX's list of
+residuals; how near the sums come to the TPU compiler's is in `docs/compile.md`.
+"""
+
+from dataclasses import dataclass
+
+from scaling_jax.config import OptimizerName, Precision, Shape
+from scaling_jax.flops import ParamCount, count_params
+
+_FLOAT32 = 4
+
+# Of a layer, per token and channel: the residual stream's normalized and scaled forms in float32
+# and in the compute precision, the forms of the feed-forward layer around its non-linearity, and
+# what normalizing queries and keys keeps, in bytes. Of each score: the score, its exponential, and
+# the weight in the compute precision.
+_NORM_FLOAT32 = 8
+_STREAM = 3
+_FEED_FORWARD = 6
+_QK_NORM_BYTES = 8
+_SCORE_FLOAT32 = 2
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on one device while training."""
+
+    params: int
+    moments: int
+    gradients: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.params + self.moments + self.gradients + self.activations
+
+    def times(self, n: int) -> "Memory":
+        """On `n` such devices together."""
+        return Memory(n * self.params, n * self.moments, n * self.gradients, n * self.activations)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a step is shared out.
+
+    Attributes:
+        sequences: sequences that one device works on at a time.
+        state: devices that parameters, moments and gradients are split over.
+        tensor: devices among these that share heads, feed-forward width and vocabulary.
+        loss_chunks: pieces in which the logits are computed, one after the other.
+    """
+
+    sequences: int
+    state: int = 1
+    tensor: int = 1
+    loss_chunks: int = 1
+
+
+def training_memory(
+    shape: Shape,
+    spread: Spread,
+    *,
+    precision: Precision = "bfloat16",
+    optimizer: OptimizerName = "adamw",
+    remat: str = "none",
+    kernel: bool = True,
+) -> Memory:
+    """Estimated bytes on each device.
+
+    `remat` is as in `Execution`; `kernel` says that attention works its scores off in blocks, so
+    that they are never there at once.
+    """
+    params, compute = count_params(shape), 2 if precision == "bfloat16" else _FLOAT32
+    tokens = spread.sequences * shape.seq_len
+    state = _share(_FLOAT32 * params.total, spread.state)
+    # The residual stream is the one thing that is whole on every device.
+    kept = compute * shape.d_model
+    if remat == "dots":
+        kept += _share(compute * _products(shape), spread.tensor)
+    elif remat == "none":
+        kept = _share(_all_forms(shape, compute, kernel), spread.tensor)
+    one_layer = _share(_all_forms(shape, compute, kernel), spread.tensor)
+    logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
+    copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
+    return Memory(
+        params=state,
+        moments=_share(_FLOAT32 * _moments(params, optimizer), spread.state),
+        gradients=state,
+        activations=copies
+        + _share((compute + _FLOAT32) * _layer_params(shape, params), spread.tensor)
+        + tokens * (shape.n_layers * kept + max(one_layer, logits)),
+    )
+
+
+def _all_forms(shape: Shape, compute: int, kernel: bool) -> int:
+    """Bytes per token that the backward pass of one layer reads."""
+    heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
+    total = _FLOAT32 * _NORM_FLOAT32 * shape.d_model
+    total += compute * (_STREAM * shape.d_model + _FEED_FORWARD * shape.d_ff + heads)
+    if shape.qk_norm:
+        total += _QK_NORM_BYTES * (shape.d_attn + shape.d_kv)
+    if not kernel:
+        total += (_FLOAT32 * _SCORE_FLOAT32 + compute) * shape.n_heads * shape.seq_len
+    return total
+
+
+def _products(shape: Shape) -> int:
+    """Channels of the matrix products of a layer whose results the backward pass reads."""
+    n_inputs = 2 if shape.activation == "swiglu" else 1
+    return shape.d_attn + 2 * shape.d_kv + shape.d_model + n_inputs * shape.d_ff
+
+
+def _layer_params(shape: Shape, params: ParamCount) -> int:
+    return (params.attention + params.feed_forward) // shape.n_layers
+
+
+def _moments(params: ParamCount, optimizer: OptimizerName) -> int:
+    """Numbers that an optimizer keeps beside the parameters."""
+    if optimizer == "adafactor":
+        return params.total  # its momentum; the factored second moments are next to nothing
+    if optimizer == "muon":
+        matrices = params.attention + params.feed_forward
+        return matrices + 2 * (params.total - matrices)
+    return 2 * params.total
+
+
+def _share(n: int, of: int) -> int:
+    return -(-n // of)
