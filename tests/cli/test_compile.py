@@ -163,7 +163,8 @@ def test_a_small_run_compiled_for_a_slice(cli: Callable, config: Path) -> None:
     assert report["flops"]["exact"] == exact
     assert report["flops"]["program"] >= exact
     state = 12 * flops.count_params(SHAPE).total
-    assert state <= report["memory"]["arguments"] < 1.1 * state + 2**16
+    # A TPU stores narrow matrices in wider tiles.
+    assert state <= report["memory"]["arguments"] < 2 * state
     summed = [one for one in report["collectives"] if one["kind"] == "all-reduce"]
     # Data parallel: every gradient is summed over the chips, in float32.
     assert sum(one["bytes"] for one in summed) >= state / 3
