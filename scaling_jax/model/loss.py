@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from scaling_jax.model.partition import batch_sums
 from scaling_jax.model.products import second_gradient
 
 
@@ -46,19 +47,26 @@ def mean_loss(
 def _mean_loss_forward(
     x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    sums = batch_sums(partial(_sums_over_chunks, n_chunks))
+    (loss, output_grad), x_grad = sums((x_BxTxD, targets_BxT), output_DxV)
+    n_tokens = targets_BxT.size
+    return loss / n_tokens, (x_grad / n_tokens, output_grad / n_tokens)
+
+
+def _sums_over_chunks(
+    n_chunks: int, batch: tuple[jax.Array, jax.Array], output_DxV: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    """Sums of the losses and of the output matrix's gradients, and the features' gradient."""
+
     def add(sums: Any, chunk: Any) -> Any:
         loss, x_grad_BxCxD, output_grad_DxV = _loss_and_grads(chunk[0], chunk[1], output_DxV)
         return (sums[0] + loss, sums[1] + output_grad_DxV), x_grad_BxCxD
 
-    chunks = _chunks(x_BxTxD, n_chunks), _chunks(targets_BxT, n_chunks)
+    chunks = jax.tree.map(lambda part: _chunks(part, n_chunks), batch)
     if n_chunks == 1:
-        (loss, output_grad), x_grad = add((0.0, 0.0), jax.tree.map(lambda x: x[0], chunks))
-    else:
-        zeros = jnp.float32(0), jnp.zeros_like(output_DxV)
-        (loss, output_grad), x_grads = jax.lax.scan(add, zeros, chunks)
-        x_grad = _joined(x_grads)
-    n_tokens = targets_BxT.size
-    return loss / n_tokens, (x_grad / n_tokens, output_grad / n_tokens)
+        return add((0.0, 0.0), jax.tree.map(lambda part: part[0], chunks))
+    sums, x_grads = jax.lax.scan(add, (jnp.float32(0), jnp.zeros_like(output_DxV)), chunks)
+    return sums, _joined(x_grads)
 
 
 def _mean_loss_backward(

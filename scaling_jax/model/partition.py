@@ -1,6 +1,8 @@
 """Names for the axes of activations; where they lie is decided by whoever runs the model."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from flax.core.spmd import get_logical_axis_rules
@@ -22,3 +24,27 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
         n = math.prod(sizes[name] for name in ([over] if isinstance(over, str) else over or ()))
         split.append(over if size % n == 0 else None)
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*split))
+
+
+def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
+    """`of_rows(rows, whole) -> (sums over rows, rows)`, summed over devices once, at the end.
+
+    Left to itself, XLA adds up the devices' sums in every turn of a loop.
+    """
+    over = dict(get_logical_axis_rules()).get("batch") or ()
+    axes = (over,) if isinstance(over, str) else tuple(over)
+    if not axes:
+        return of_rows
+
+    def on_each(rows: Any, whole: Any) -> tuple[Any, Any]:
+        sums, by_row = of_rows(rows, whole)
+        return jax.lax.psum(sums, axes), by_row
+
+    split, everywhere = PartitionSpec(axes), PartitionSpec()
+    return jax.shard_map(
+        on_each,
+        in_specs=(split, everywhere),
+        out_specs=(everywhere, split),
+        axis_names=set(axes),
+        check_vma=False,
+    )

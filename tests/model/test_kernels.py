@@ -12,9 +12,12 @@ import pytest
 from scaling_jax.model.kernels import (
     causal_attention,
     cudnn_attention,
+    on_shards,
     splash_attention,
     tokamax_attention,
 )
+from scaling_jax.train import MeshSpec, make_mesh
+from scaling_jax.train.mesh import layout_rules
 
 
 def heads(n_heads=4, n_kv_heads=2, batch=2, seq_len=128, head_size=32):
@@ -82,3 +85,19 @@ def test_tokamax_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
     stand_in = types.SimpleNamespace(dot_product_attention=jax.nn.dot_product_attention)
     monkeypatch.setitem(sys.modules, "tokamax", stand_in)
     assert_same(tokamax_attention, heads())
+
+
+def test_a_kernel_that_xla_cannot_split_sees_its_own_share():
+    seen = []
+
+    def kernel(*qkv):
+        seen.append(tuple(x.shape for x in qkv))
+        return causal_attention(*qkv)
+
+    qkv = heads(batch=4, seq_len=8, head_size=4)
+    mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2))
+    with layout_rules(mesh):
+        split = value_and_gradients(on_shards(kernel), qkv)
+    assert seen[0] == ((1, 8, 2, 4), (1, 8, 1, 4), (1, 8, 1, 4))
+    for a, b in zip(split, value_and_gradients(causal_attention, qkv), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)

@@ -29,7 +29,7 @@ QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 def spec_of(variant, scan):
-    execution = Execution(scan_layers=scan)
+    execution = Execution(scan_layers=scan, loss_chunks=4 if scan else 1)
     return ModelSpec(VARIANTS[variant], OptimizerConfig(1e-2, 5), "float32", execution=execution)
 
 
