@@ -29,3 +29,5 @@ from scaling_jax.study.store import Store as Store
 from scaling_jax.study.store import StoredRun as StoredRun
 from scaling_jax.study.study import Study as Study
 from scaling_jax.study.study import load_experiment as load_experiment
+from scaling_jax.study.sweep import ShapeGrid as ShapeGrid
+from scaling_jax.study.sweep import Sweep as Sweep

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from scaling_jax.errors import InputError
 from scaling_jax.study.design import Design, PlannedRun
 from scaling_jax.study.recipe import Recipe
+from scaling_jax.study.sweep import ShapeGrid, Sweep
 
 Scale = Literal["full", "cpu", "smoke"]
 
@@ -28,7 +29,7 @@ class Study:
 
     name: str
     recipe: Recipe
-    design: Design
+    design: Design | ShapeGrid | Sweep
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -1,0 +1,155 @@
+"""Learning-rate sweeps over sizes: where each size's best rate lies, and how far it moves."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from scaling_jax.errors import InputError
+from scaling_jax.report import style
+from scaling_jax.report.svg import NO_METADATA
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZES = ("d_model", "n_layers")
+NAMES = {"d_model": "width", "n_layers": "depth"}
+
+
+class Best(NamedTuple):
+    """The best learning rate of one size, and the loss there (nats/token)."""
+
+    size: int
+    lr: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How a best learning rate moves along one axis of size, under one parameterization.
+
+    Attributes:
+        parameterization: its name.
+        axis: `d_model` or `n_layers`.
+        best: best rates, smallest size first.
+        exponent: e of the line lr ∝ size^e through their logarithms.
+        penalty: loss that the smallest size's best rate costs the largest (nats/token).
+    """
+
+    parameterization: str
+    axis: str
+    best: tuple[Best, ...]
+    exponent: float
+    penalty: float
+
+
+def best_rate(rates: Any, losses: Any) -> tuple[float, float]:
+    """Vertex of the parabola in log rate through the lowest loss and its two neighbours.
+
+    Raises:
+        InputError: the lowest loss is at an end of the sweep, so that the best rate may lie
+            beyond it, or there are fewer than three rates.
+    """
+    import numpy as np
+
+    order = np.argsort(rates)
+    x, y = np.log(np.asarray(rates, float)[order]), np.asarray(losses, float)[order]
+    i = int(np.argmin(y))
+    if not 0 < i < len(y) - 1:
+        raise InputError(
+            f"the lowest loss is at an end of the sweep of {len(y)} learning rates, at "
+            f"{math.exp(x[i]):.3g}: sweep further"
+        )
+    a, b, c = np.polyfit(x[i - 1 : i + 2] - x[i], y[i - 1 : i + 2], 2)
+    return math.exp(x[i] - b / (2 * a)), float(c - b**2 / (4 * a))
+
+
+def transfers(records: "pd.DataFrame") -> list[Transfer]:
+    """Each parameterization along each axis that varies, from the records of a sweep.
+
+    Sizes off an axis are those of the smallest model. Runs that diverged leave a sweep shorter.
+
+    Raises:
+        InputError: no finished runs, or as `best_rate`.
+    """
+    done = records[records["status"] == "finished"]
+    if done.empty:
+        raise InputError("no run of this study has finished: train it first")
+    found = []
+    for rule, runs in done.groupby("parameterization", sort=False):
+        for axis, other in (SIZES, SIZES[::-1]):
+            line = runs[runs[other] == runs[other].min()]
+            if line[axis].nunique() > 1:
+                found.append(_transfer(str(rule), axis, line))
+    return found
+
+
+def _transfer(rule: str, axis: str, runs: "pd.DataFrame") -> Transfer:
+    import numpy as np
+
+    sweeps = {size: runs[runs[axis] == size] for size in sorted(runs[axis].unique())}
+    best = tuple(Best(int(size), *best_rate(s["peak_lr"], s["loss"])) for size, s in sweeps.items())
+    sizes, rates = ([math.log(b[i]) for b in best] for i in (0, 1))
+    largest = sweeps[best[-1].size].sort_values("peak_lr")
+    at_smallest = np.interp(rates[0], np.log(largest["peak_lr"]), largest["loss"])
+    return Transfer(
+        rule, axis, best, float(np.polyfit(sizes, rates, 1)[0]), float(at_smallest) - best[-1].loss
+    )
+
+
+def transfer_figure(records: "pd.DataFrame") -> "Figure":
+    """Loss against peak learning rate, a panel for each parameterization and axis of size."""
+    from matplotlib.figure import Figure
+
+    found = transfers(records)
+    rows, columns = ([getattr(t, name) for t in found] for name in ("axis", "parameterization"))
+    rows, columns = list(dict.fromkeys(rows)), list(dict.fromkeys(columns))
+    with style.figure_style():
+        figure = Figure(figsize=(4.2 * len(columns), 3.4 * len(rows)), layout="constrained")
+        grid = figure.subplots(len(rows), len(columns), sharex=True, sharey="row", squeeze=False)
+        for t in found:
+            axes = grid[rows.index(t.axis)][columns.index(t.parameterization)]
+            _draw(axes, t, records)
+        for axis, axes in zip(rows, grid[:, 0], strict=True):
+            # Rates far from the best would hide the valleys.
+            losses = [best.loss for t in found if t.axis == axis for best in t.best]
+            room = max(0.2, max(losses) - min(losses))
+            axes.set_ylim(min(losses) - 0.1 * room, max(losses) + room)
+            axes.set_ylabel("loss (nats/token)")
+        for axes in grid[-1]:
+            axes.set_xlabel("peak learning rate")
+    return figure
+
+
+def _draw(axes: "Axes", transfer: Transfer, records: "pd.DataFrame") -> None:
+    import matplotlib
+
+    palette = matplotlib.colormaps["viridis_r"]
+    other = SIZES[1 - SIZES.index(transfer.axis)]
+    runs = records[records["parameterization"] == transfer.parameterization]
+    runs = runs[runs[other] == records[other].min()].sort_values("peak_lr")
+    for i, best in enumerate(transfer.best):
+        colour = palette(0.15 + 0.85 * i / (len(transfer.best) - 1))
+        sweep = runs[runs[transfer.axis] == best.size]
+        axes.plot(sweep["peak_lr"], sweep["loss"], "o-", color=colour, ms=3.5, lw=1.3)
+        axes.plot(best.lr, best.loss, "D", color=colour, ms=7, mec="white", label=str(best.size))
+    axes.set_xscale("log", base=2)
+    axes.set_title(f"{transfer.parameterization}: {NAMES[transfer.axis]}", fontsize=11)
+    axes.legend(title=NAMES[transfer.axis], loc="upper center", ncols=2)
+
+
+def main(root: str, out: str) -> None:
+    """Print the best rates of the sweep stored at `root` and draw it into the file `out`."""
+    from scaling_jax.study import Store, collect
+
+    records = collect(Store.open(root))
+    for t in transfers(records):
+        print(f"{t.parameterization}, over {NAMES[t.axis]}: best rate ∝ {t.axis}^{t.exponent:+.2f}")
+        for best in t.best:
+            print(f"  {best.size:>6}  {best.lr:.4f}  loss {best.loss:.4f}")
+        print(f"  the smallest's best rate costs the largest {t.penalty:+.4f} nats/token")
+    transfer_figure(records).savefig(
+        out, metadata=NO_METADATA if Path(out).suffix == ".svg" else None
+    )

@@ -1,0 +1,71 @@
+"""Designs whose runs differ in more than size and tokens."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scaling_jax import flops
+from scaling_jax.config import Shape
+from scaling_jax.errors import InputError
+from scaling_jax.strict import suggestion
+from scaling_jax.study.design import FixedModels, IsoFlop, PlannedRun
+from scaling_jax.study.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ShapeGrid:
+    """Given shapes, each trained on each of several numbers of tokens.
+
+    Attributes:
+        shapes: the models; the recipe's family is not asked.
+        tokens: training tokens, each its own run with its own schedule.
+    """
+
+    shapes: tuple[Shape, ...]
+    tokens: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shapes or not self.tokens:
+            raise InputError("a grid of shapes needs at least one shape and one number of tokens")
+
+    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
+        """One run per shape and number of tokens; its budget is its own FLOPs."""
+        for shape in dict.fromkeys(self.shapes):
+            for tokens in self.tokens:
+                config = recipe.for_tokens(shape, tokens)
+                own = flops.training_flops(shape, config.tokens, recipe.convention)
+                yield PlannedRun(config, float(own), "grid", recipe.convention)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of another design, under each of several variations of the study's recipe.
+
+    A sweep compares recipes, so its records are for looking at, or for fitting one variation at
+    a time: a law is fitted to runs of one recipe.
+
+    Attributes:
+        design: the runs.
+        variations: for each variation, the recipe's fields that differ, such as
+            `{"peak_lr": ConstantLR(1e-3)}`.
+
+    Raises:
+        InputError: no variations, or one of a field that recipes do not have.
+    """
+
+    design: IsoFlop | FixedModels | ShapeGrid
+    variations: tuple[dict[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.variations:
+            raise InputError("a sweep needs at least one variation of the recipe")
+        fields = [f.name for f in dataclasses.fields(Recipe)]
+        for name in (name for variation in self.variations for name in variation):
+            if name not in fields:
+                raise InputError(f"a recipe has no field {name!r}{suggestion(name, fields)}")
+
+    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
+        """The design's runs under every variation."""
+        for variation in self.variations:
+            yield from self.design.runs(dataclasses.replace(recipe, **variation))

@@ -1,0 +1,51 @@
+"""Sweeps train another design's runs under several recipes."""
+
+import dataclasses
+
+import pytest
+from small_studies import RECIPE
+
+from scaling_jax.errors import InputError
+from scaling_jax.study import ConstantLR, FixedModels, ShapeGrid, Store, Study, Sweep, collect
+
+SHAPES = tuple(RECIPE.family.nearest(params) for params in (5e3, 10e3))
+
+
+def test_a_grid_trains_each_shape_on_each_number_of_tokens():
+    runs = list(ShapeGrid(SHAPES, (5120, 10240)).runs(RECIPE))
+    cells = [(run.config.shape, run.config.tokens) for run in runs]
+    assert cells == [(shape, tokens) for shape in SHAPES for tokens in (5120, 10240)]
+    assert all(run.budget == run.flops for run in runs)
+
+
+def test_a_sweep_varies_the_recipe_and_nothing_else(tmp_path):
+    rates = (1e-3, 2e-3)
+    settings = tuple(
+        {"peak_lr": ConstantLR(rate), "optimizer_knobs": {"cycle": cycle}}
+        for rate in rates
+        for cycle in (1.0, 2.0)
+    )
+    study = Study("sweep", RECIPE, Sweep(FixedModels((5e3, 10e3), (10,)), settings))
+    configs = [run.config for run in study.plan()]
+    assert len(configs) == 8
+    seen = {(c.shape, c.optimizer.peak_lr, c.optimizer.cycle) for c in configs}
+    assert seen == {(s, rate, cycle) for s in SHAPES for rate in rates for cycle in (1.0, 2.0)}
+    plain = {
+        dataclasses.replace(c, optimizer=dataclasses.replace(c.optimizer, peak_lr=1e-2, cycle=1.0))
+        for c in configs
+    }
+    assert plain == {run.config for run in FixedModels((5e3, 10e3), (10,)).runs(RECIPE)}
+    table = collect(Store.create(tmp_path, study))
+    assert sorted(zip(table.peak_lr, table.cycle, strict=True)) == sorted(
+        (rate, cycle) for rate in rates for cycle in (1.0, 2.0) for _ in SHAPES
+    )
+
+
+def test_what_cannot_be_swept_is_refused():
+    design = FixedModels((5e3,), (10,))
+    with pytest.raises(InputError, match=r"no field 'peak_rl' .*did you mean 'peak_lr'"):
+        Sweep(design, ({"peak_rl": ConstantLR(1e-3)},))
+    with pytest.raises(InputError, match="at least one variation"):
+        Sweep(design, ())
+    with pytest.raises(InputError, match="at least one shape"):
+        ShapeGrid((), (1e4,))
