@@ -10,6 +10,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import cells
+from scaling_jax.laws.budgets import infer_budgets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +26,6 @@ PARAMS_COLUMN: dict[Count, str] = {
 
 _REQUIRED = ("params", "tokens", "loss")
 _NUMERIC = (*_REQUIRED, *PARAMS_COLUMN.values(), "flops", "budget", "weight")
-
-# Rows of one budget lie this close together in FLOPs, and budgets farther apart than that.
-_BUDGET_GAP = 1.15
-_BUDGET_SPREAD = 1.35
 
 
 @dataclass(frozen=True)
@@ -195,24 +192,6 @@ def clusters(rows: Rows) -> np.ndarray:
             "whole runs would all be alike: resample rows"
         )
     return rows.run_id
-
-
-def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
-    """Group rows of nearly equal FLOPs and name each group by its geometric mean.
-
-    None where they do not fall into groups: a gap of at least 15 % between groups, and no group
-    wider than 35 %.
-    """
-    order = np.argsort(flops)
-    logs = np.log(flops[order])
-    group = np.concatenate([[0], np.cumsum(np.diff(logs) > np.log(_BUDGET_GAP))])
-    budgets = np.empty_like(flops)
-    for g in range(group[-1] + 1):
-        members = logs[group == g]
-        if members[-1] - members[0] > np.log(_BUDGET_SPREAD):
-            return None
-        budgets[order[group == g]] = np.exp(members.mean())
-    return budgets
 
 
 def _is_over(frame: "pd.DataFrame") -> np.ndarray:

@@ -19,11 +19,11 @@ TRUTH = {"E": 1.2, "A": 40.0, "B": 90.0, "alpha": 0.36, "beta": 0.33}
 @pytest.fixture(scope="module")
 def table():
     rng = np.random.default_rng(0)
-    params, tokens = 10 ** rng.uniform([6, 8], [9, 11], (60, 2)).T
+    params, tokens = 10 ** rng.uniform([6, 8], [9, 11], (48, 2)).T
     loss = CHINCHILLA.loss(np.array(list(TRUTH.values())), {"params": params, "tokens": tokens})
-    weight = rng.integers(1, 4, 60)
+    weight = rng.integers(1, 4, 48)
     frame = pd.DataFrame({"params": params, "tokens": tokens, "weight": weight})
-    return frame.assign(loss=loss * np.exp(0.01 * rng.normal(size=60)))
+    return frame.assign(loss=loss * np.exp(0.01 * rng.normal(size=48)))
 
 
 def test_gaussian_likelihood_has_the_constants_of_least_squares(table):
