@@ -116,9 +116,9 @@ def our_starts(starts: np.ndarray) -> np.ndarray:
     centred = starts.copy()
     centred[:, 1:3] -= starts[:, 3:] * rows.centre
     problem = solve.Problem(TermSum(), objective_named("huber"))
-    tried = solve.descend_from(problem, jnp.asarray(centred), data, jnp.int32(4))
-    best = jnp.asarray(tried.theta_P)[jnp.argsort(tried.value)[:64]]
-    return np.asarray(solve.descend_from(problem, best, data, jnp.int32(solve.MAX_STEPS)).value)
+    tried = solve.descend(problem, centred, data, max_steps=4)
+    best = tried.theta_SxP[np.argsort(tried.value_S)[:64]]
+    return solve.descend(problem, best, data).value_S
 
 
 def our_point() -> PointFit:

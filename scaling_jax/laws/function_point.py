@@ -15,6 +15,7 @@ from scaling_jax.laws.search import global_optimum, padded
 if TYPE_CHECKING:
     import jax
 
+    from scaling_jax.laws.model import Derivatives, RowWeights
     from scaling_jax.laws.solve import Problem
 
 
@@ -46,6 +47,15 @@ class FunctionModel:
         import jax
 
         return jax.jacfwd(self.log_loss)(theta_P, inputs)
+
+    def derivatives(
+        self, theta_P: "jax.Array", inputs: Mapping[str, "jax.Array"], weights: "RowWeights"
+    ) -> "Derivatives":
+        """Weighted sums of derivatives."""
+        from scaling_jax.laws.model import from_slopes
+
+        bend_PxP = self.bend(theta_P, inputs, weights.pull_N)
+        return from_slopes(self.slopes(theta_P, inputs), bend_PxP, weights)
 
     def bend(
         self, theta_P: "jax.Array", inputs: Mapping[str, "jax.Array"], weight_N: "jax.Array"
@@ -100,18 +110,15 @@ def refit_function(
     objective: Objective | None = None,
 ) -> np.ndarray:
     """Constants `BxP` of the form refitted to B resamples, each from the optimum of the whole."""
-    import jax.numpy as jnp
-
     from scaling_jax.laws import solve
 
     problem = _problem(form, objective or form.default_objective)
     inputs = {name: np.asarray(values[name], np.float64) for name in form.variables}
     rows = padded(inputs, _measured(problem, response_BxN).T, weights_BxN.T)
-    inputs_N, y_NxB, w_NxB = _on_device(rows)
-    data = solve.Data(inputs_N, y_NxB[:, 0], w_NxB[:, 0], jnp.asarray(fitted.free_P))
-    theta_P = jnp.asarray(fitted.theta_P)
-    theta_BxP = solve.descend_resamples(problem, theta_P, data, y_NxB.T, w_NxB.T)
-    return form.constants(theta_BxP)
+    inputs_N, y_NxB, w_NxB = rows
+    data = solve.Data(*_on_device((inputs_N, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
+    theta_BxP = np.tile(fitted.theta_P, (y_NxB.shape[1], 1))
+    return form.constants(solve.descend(problem, theta_BxP, data, y_NxB.T, w_NxB.T).theta_SxP)
 
 
 def _problem(form: CustomForm, objective: Objective) -> "Problem":

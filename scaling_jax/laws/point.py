@@ -15,10 +15,12 @@ from scaling_jax.laws.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
     from scaling_jax.laws import solve
+    from scaling_jax.laws.model import Model
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
-_MOST_STARTS = 1600
+# A finer grid has the lowest starts all in one place, and the search is the worse for it.
+_STARTS, _LEAST_EACH = 400, 8
 _OUTER_POWERS = (0.02, 2.0)
 # Shares of the least loss, for the floor of a law whose floor stands outside a power.
 _FLOORS = (0.01, 0.3, 0.6, 0.9)
@@ -145,11 +147,12 @@ def refit_resamples(
     u_NxKxP, y_NxB, w_NxB = padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
     y_BxN, w_BxN = y_NxB.T, w_NxB.T
     data = solve.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
-    theta_BxP = solve.descend_resamples(problem, fitted.theta_P, data, y_BxN, w_BxN)
-    return form.constants(theta_BxP, fitted.centre)
+    theta_BxP = np.tile(fitted.theta_P, (len(y_BxN), 1))
+    ends = solve.descend(problem, theta_BxP, data, y_BxN, w_BxN)
+    return form.constants(ends.theta_SxP, fitted.centre)
 
 
-def model_of(form: Form) -> "solve.Model":
+def model_of(form: Form) -> "Model":
     """The solver's model of a form: a sum of terms, or a power of one."""
     from scaling_jax.laws.sums import PowerOfSum, TermSum
 
@@ -197,7 +200,7 @@ def _start_grid(form: Form, held_P: np.ndarray) -> np.ndarray:
     n_free = max(1, int(np.isnan(held_Q).sum()))
     if n_free > _MOST_AXES and not form.outer:
         return _scattered_grid(held_Q)
-    n_each = max(2, int(_MOST_STARTS ** (1 / n_free)))
+    n_each = max(_LEAST_EACH, round(_STARTS ** (1 / n_free)))
     axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, n_each)
     axes = [axis if np.isnan(q) else np.array([q]) for q in held_Q]
     if form.outer and np.isnan(held_Q[-1]):

@@ -1,6 +1,7 @@
 """Profile likelihood: how much worse the best fit gets as a quantity is moved off its optimum."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ def profile(
     level: float = 0.9,
     count: Count = "total",
     objective: str = "huber",
+    fixed: Mapping[str, float] | None = None,
 ) -> Profile:
     """The profile likelihood of a constant, an exponent, an optimum or a predicted loss.
 
@@ -70,14 +72,18 @@ def profile(
     `tokens`. The objective's rise is scaled by its own curvature and the residuals' spread
     (Schrader and Hettmansperger 1980), so that Huber's loss with a small delta is treated as
     what it is, nearly a sum of absolute values; for squares that is the Gaussian profile.
+    `fixed` are constants that are held, as in `fit`.
 
     Raises:
-        InputError: an unknown quantity, or one whose budget, size or tokens are missing.
+        InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
+            are missing.
     """
     form, chosen = form_named(law), objective_named(objective)
     rows = usable_rows(checked(table), count)
     asked = _asked(form, quantity, flops, params, tokens)
-    fit = fit_point(form, rows.variables, rows.loss, rows.weight, objective=chosen)
+    fit = fit_point(form, rows.variables, rows.loss, rows.weight, objective=chosen, fixed=fixed)
+    if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
+        raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
     found = _Follower(form, quantity, rows, fit, chosen, asked).profile(level)
     return _readable(quantity, found, level, quantity not in (*form.exponents, *EXPONENTS))
 
@@ -123,7 +129,10 @@ class _Follower:
         objective: Objective,
         asked: tuple[float, ...],
     ) -> None:
+        from scaling_jax.laws.tether import Quantity
+
         self._form, self._name, self._rows = form, name, rows
+        self._quantity = Quantity("linear" if name in form.names else name, form.name)
         self._fit, self._objective = fit, objective
         self._asked, self._shift = self._in_centred_logs(asked)
 
@@ -164,19 +173,17 @@ class _Follower:
 
     def _at(self, targets_S: np.ndarray) -> list[tuple[float, float]]:
         """The quantity actually reached and its deviance, for each target."""
-        import jax.numpy as jnp
-
         from scaling_jax.laws import solve
-        from scaling_jax.laws.tether import Quantity, Tethered
+        from scaling_jax.laws.tether import Tethered
 
-        quantity = Quantity(self._name, self._form.name)
-        problem = solve.Problem(Tethered(model_of(self._form), quantity), self._objective)
+        problem = solve.Problem(Tethered(model_of(self._form), self._quantity), self._objective)
         plain = solve.Problem(model_of(self._form), self._objective)
         data = self._data()
-        ends = solve.descend_to_targets(
-            problem, self._fit.theta_P, data, jnp.asarray(targets_S), _WEIGHT
-        )
-        theta_SxP = np.asarray(ends.theta_P)
+        start_SxP = np.tile(self._fit.theta_P, (len(targets_S), 1))
+        y_SxN = np.tile(data.y_N, (len(targets_S), 1))
+        y_SxN[:, -1] = targets_S
+        w_N = np.append(data.w_N[:-1], _WEIGHT)
+        theta_SxP = solve.descend(problem, start_SxP, data, y_SxN, w_N).theta_SxP
         rows = data._replace(inputs=data.inputs.rows, y_N=data.y_N[:-1], w_N=data.w_N[:-1])
         values_S = np.asarray(solve.values_at(plain, theta_SxP, rows))
         reached = [self._quantity_at(theta) for theta in theta_SxP]
@@ -202,16 +209,15 @@ class _Follower:
     def _quantity_at(self, theta_P: np.ndarray) -> float:
         import jax.numpy as jnp
 
-        from scaling_jax.laws.tether import Quantity
-
-        quantity = Quantity(self._name, self._form.name)
-        return float(quantity(jnp.asarray(theta_P), jnp.asarray(self._asked)))
+        return float(self._quantity(jnp.asarray(theta_P), jnp.asarray(self._asked)))
 
     def _in_centred_logs(self, asked: tuple[float, ...]) -> tuple[np.ndarray, float]:
         """What the quantity is asked at, and what brings it back to the table's own units."""
         form, centre = self._form, self._fit.centre
-        if self._name in form.coefficients:
+        if self._name in form.names:
             k = form.names.index(self._name)
+            if self._name not in form.coefficients:
+                return np.eye(len(form.names))[k], 0.0
             shift_P = form.design({n: np.array([v]) for n, v in centre.items()})[0][k]
             gradient_P = -shift_P
             gradient_P[k] = 1.0

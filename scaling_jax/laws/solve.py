@@ -9,36 +9,28 @@ Hoffmann et al. 2022).
 """
 
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
+from scaling_jax.laws.linear import solve_positive
+from scaling_jax.laws.model import Derivatives, Model, RowWeights
 from scaling_jax.laws.objectives import Objective
 
 MAX_STEPS = 200
-# Lanes of a program of resamples, and the steps they take before they are grouped anew.
-_LANES = 128
-_STAGES = (8, 16, 32, MAX_STEPS)
+_POLISHING_STEPS = 3
+# Lanes of a program, many or few, and the steps after which they are grouped anew.
+_LANES, _FEW_LANES = 128, 32
+_STAGES = (7, 9, 11, 14, 20, 32, 64)
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
 _MOST_DAMPING = 1e12
 _RELATIVE_DECREASE = 1e-14
 
 
-class Model(Protocol):
-    """The logarithm of a law as a function of `theta_P` and per-row inputs; hashable."""
-
-    def log_loss(self, theta_P: jax.Array, inputs: Any) -> jax.Array:
-        """Log loss of every row, `N`."""
-
-    def slopes(self, theta_P: jax.Array, inputs: Any) -> jax.Array:
-        """Its gradients, `NxP`."""
-
-    def bend(self, theta_P: jax.Array, inputs: Any, weight_N: jax.Array) -> jax.Array:
-        """Its Hessians summed with weights, `PxP`."""
+Array = jax.Array | np.ndarray
 
 
 class Data(NamedTuple):
@@ -53,12 +45,11 @@ class Data(NamedTuple):
     free_P: jax.Array
 
 
-class Optimum(NamedTuple):
-    """Where a lane ended: `theta_P`, the objective, and the Newton decrement `g' H^-1 g`."""
+class Ends(NamedTuple):
+    """Where lanes ended and their objectives there."""
 
-    theta_P: jax.Array
-    value: jax.Array
-    decrement: jax.Array
+    theta_SxP: np.ndarray
+    value_S: np.ndarray
 
 
 class Problem(NamedTuple):
@@ -69,12 +60,12 @@ class Problem(NamedTuple):
 
 
 class _Lane(NamedTuple):
-    theta_P: jax.Array
-    value: jax.Array
-    damping: jax.Array
-    decrement: jax.Array
-    stalled: jax.Array
-    steps: jax.Array
+    theta_P: Array
+    value: Array
+    damping: Array
+    decrement: Array
+    stalled: Array
+    steps: Array
 
 
 def residuals(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
@@ -90,48 +81,36 @@ def value_of(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
     return jnp.sum(data.w_N * problem.objective.penalty(residuals(problem, theta_P, data)))
 
 
-def derivatives(
-    problem: Problem, theta_P: jax.Array, data: Data
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gradient `g_P`, exact Hessian and reweighted Gauss-Newton matrix `PxP` of the objective."""
+def derivatives(problem: Problem, theta_P: jax.Array, data: Data) -> Derivatives:
+    """Gradient, exact Hessian and reweighted Gauss-Newton matrix of the objective."""
     model, objective = problem
-    log_loss_N = model.log_loss(theta_P, data.inputs)
-    slope_NxP = model.slopes(theta_P, data.inputs)
     r_N = residuals(problem, theta_P, data)
     # Derivatives of the residual in the log loss.
     if objective.space == "log":
         first_N, second_N = jnp.ones_like(r_N), jnp.zeros_like(r_N)
     else:
-        first_N = second_N = jnp.exp(log_loss_N)
+        first_N = second_N = jnp.exp(model.log_loss(theta_P, data.inputs))
     push_N = data.w_N * objective.slope(r_N)
-    pull_N = push_N * first_N
-    stiff_N = data.w_N * objective.curvature(r_N) * first_N**2 + push_N * second_N
-    bound_N = data.w_N * objective.reweighting(r_N) * first_N**2
-    gradient_P = pull_N @ slope_NxP
-    gauss_PxP = (slope_NxP * bound_N[:, None]).T @ slope_NxP
-    bend_PxP = model.bend(theta_P, data.inputs, pull_N)
-    exact_PxP = bend_PxP + (slope_NxP * stiff_N[:, None]).T @ slope_NxP
+    weights = RowWeights(
+        pull_N=push_N * first_N,
+        stiff_N=data.w_N * objective.curvature(r_N) * first_N**2 + push_N * second_N,
+        bound_N=data.w_N * objective.reweighting(r_N) * first_N**2,
+    )
+    sums = model.derivatives(theta_P, data.inputs, weights)
     held_PxP = jnp.diag(1 - data.free_P)
     both_PxP = data.free_P[:, None] * data.free_P
-    return (
-        gradient_P * data.free_P,
-        exact_PxP * both_PxP + held_PxP,
-        gauss_PxP * both_PxP + held_PxP,
+    return Derivatives(
+        sums.gradient_P * data.free_P,
+        sums.exact_PxP * both_PxP + held_PxP,
+        sums.gauss_PxP * both_PxP + held_PxP,
     )
-
-
-def _solve_positive(matrix_PxP: jax.Array, vector_P: jax.Array) -> jax.Array:
-    """Solution of the system, NaN where the matrix is not positive definite."""
-    factor = jnp.linalg.cholesky(matrix_PxP)
-    half = jax.scipy.linalg.solve_triangular(factor, vector_P, lower=True)
-    return jax.scipy.linalg.solve_triangular(factor.T, half, lower=False)
 
 
 def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
     g_P, exact_PxP, gauss_PxP = derivatives(problem, lane.theta_P, data)
     scale_P = jnp.diag(gauss_PxP) + 1e-12 * jnp.trace(gauss_PxP) + 1e-300
     ridge_PxP = lane.damping * jnp.diag(scale_P)
-    moves = [-_solve_positive(m + ridge_PxP, g_P) for m in (exact_PxP, gauss_PxP)]
+    moves = [-solve_positive(m + ridge_PxP, g_P) for m in (exact_PxP, gauss_PxP)]
     candidates_2xP = lane.theta_P + jnp.stack(moves)
     values_2 = jax.vmap(lambda theta: value_of(problem, theta, data))(candidates_2xP)
     values_2 = jnp.where(jnp.isfinite(values_2), values_2, jnp.inf)
@@ -151,93 +130,91 @@ def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
     )
 
 
-def _descend(problem: Problem, theta_P: jax.Array, data: Data, max_steps: jax.Array) -> Optimum:
-    end = _descend_lane(problem, theta_P, data, max_steps)
-    return Optimum(end.theta_P, end.value, end.decrement)
+def _unfinished(lane: _Lane) -> jax.Array:
+    moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
+    far = lane.decrement > 1e-16 * lane.value
+    return moving & far & (lane.steps < MAX_STEPS) & jnp.isfinite(lane.value)
 
 
-def _descend_lane(problem: Problem, theta_P: jax.Array, data: Data, max_steps: jax.Array) -> _Lane:
-    def go_on(lane: _Lane) -> jax.Array:
-        moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
-        far = lane.decrement > 1e-16 * lane.value
-        return moving & far & (lane.steps < max_steps) & jnp.isfinite(lane.value)
-
-    start = _Lane(
-        theta_P=theta_P,
-        value=value_of(problem, theta_P, data),
-        damping=jnp.asarray(_FIRST_DAMPING, theta_P.dtype),
-        decrement=jnp.asarray(jnp.inf, theta_P.dtype),
-        stalled=jnp.int32(0),
-        steps=jnp.int32(0),
+def _advance(problem: Problem, lane: _Lane, data: Data, max_steps: jax.Array) -> _Lane:
+    """Steps until the lane is finished or has taken `max_steps` from its start."""
+    return jax.lax.while_loop(
+        lambda lane: _unfinished(lane) & (lane.steps < max_steps),
+        lambda lane: _step(problem, lane, data),
+        lane,
     )
-    return jax.lax.while_loop(go_on, lambda lane: _step(problem, lane, data), start)
 
 
 @partial(jax.jit, static_argnames=("problem",))
-def descend_from(
-    problem: Problem, theta_SxP: jax.Array, data: Data, max_steps: jax.Array
-) -> Optimum:
-    """Descend from every start on the same rows, at most `max_steps` steps."""
-    return jax.vmap(lambda theta: _descend(problem, theta, data, max_steps))(theta_SxP)
-
-
-@partial(jax.jit, static_argnames=("problem",))
-def _descend_lanes(
+def _advance_lanes(
     problem: Problem,
-    theta_SxP: jax.Array,
+    lanes_S: _Lane,
     data: Data,
     y_SxN: jax.Array,
     w_SxN: jax.Array,
     max_steps: jax.Array,
-) -> tuple[Optimum, jax.Array]:
-    """Descend in lanes with starts and rows of their own; also whether each came to its end."""
+) -> tuple[_Lane, jax.Array]:
+    """Advance lanes with rows of their own; also which of them are still unfinished."""
 
-    def one(theta_P: jax.Array, y_N: jax.Array, w_N: jax.Array) -> tuple[Optimum, jax.Array]:
-        end = _descend_lane(problem, theta_P, data._replace(y_N=y_N, w_N=w_N), max_steps)
-        return Optimum(end.theta_P, end.value, end.decrement), end.steps < max_steps
+    def one(lane: _Lane, y_N: jax.Array, w_N: jax.Array) -> tuple[_Lane, jax.Array]:
+        own = data._replace(y_N=y_N, w_N=w_N)
+        fresh = lane._replace(value=value_of(problem, lane.theta_P, own))
+        end = _advance(problem, fresh, own, max_steps)
+        return end, _unfinished(end)
 
-    return jax.vmap(one)(theta_SxP, y_SxN, w_SxN)
+    return jax.vmap(one)(lanes_S, y_SxN, w_SxN)
 
 
-def descend_resamples(
-    problem: Problem, theta_P: ArrayLike, data: Data, y_BxN: np.ndarray, w_BxN: np.ndarray
-) -> np.ndarray:
-    """Where B resamples, each with log losses and weights of its own, descend to, `theta_BxP`.
+def descend(
+    problem: Problem,
+    theta_SxP: np.ndarray,
+    data: Data,
+    y_SxN: np.ndarray | None = None,
+    w_SxN: np.ndarray | None = None,
+    max_steps: int = MAX_STEPS,
+) -> Ends:
+    """Where lanes descend to in at most `max_steps` steps.
 
+    Every lane has a start and, if given, log losses and weights of its own instead of `data`'s.
     All lanes of a program run until its slowest is done, and most need far fewer steps than the
     slowest. So lanes take a few steps at a time, and those that are not done are gathered into
     new groups for more.
     """
-    theta_BxP = np.tile(np.asarray(theta_P, np.float64), (len(y_BxN), 1))
-    waiting = np.arange(len(y_BxN))
-    for steps in _STAGES:
+    lanes_S = _fresh(theta_SxP)
+    y_SxN = np.broadcast_to(data.y_N if y_SxN is None else y_SxN, (len(theta_SxP), len(data.y_N)))
+    w_SxN = np.broadcast_to(data.w_N if w_SxN is None else w_SxN, y_SxN.shape)
+    waiting = np.arange(len(theta_SxP))
+    size = _LANES if len(waiting) > _FEW_LANES else _FEW_LANES
+    for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
         left = []
-        for at in range(0, len(waiting), _LANES):
-            group = waiting[at : at + _LANES]
-            # The last group is filled up with its own first lane: one size, one program.
-            lanes = np.resize(group, _LANES) if len(group) < _LANES else group
-            ends, done = _descend_lanes(
-                problem, theta_BxP[lanes], data, y_BxN[lanes], w_BxN[lanes], jnp.int32(steps)
+        for at in range(0, len(waiting), size):
+            group = waiting[at : at + size]
+            # The last group is filled up with its own first lanes: one size, one program.
+            chosen = np.resize(group, size) if len(group) < size else group
+            lanes = jax.tree.map(lambda x, chosen=chosen: x[chosen], lanes_S)
+            ends, unfinished = _advance_lanes(
+                problem, lanes, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
             )
-            theta_BxP[group] = np.asarray(ends.theta_P)[: len(group)]
-            left.append(group[~np.asarray(done)[: len(group)]])
+            for all_lanes, reached in zip(lanes_S, ends, strict=True):
+                all_lanes[group] = np.asarray(reached)[: len(group)]
+            left.append(group[np.asarray(unfinished)[: len(group)]])
         waiting = np.concatenate(left)
         if not len(waiting):
             break
-    return theta_BxP
+    return Ends(lanes_S.theta_P, lanes_S.value)
 
 
-@partial(jax.jit, static_argnames=("problem",))
-def descend_to_targets(
-    problem: Problem, theta_P: jax.Array, data: Data, target_S: jax.Array, weight: float
-) -> Optimum:
-    """Descend from one start with the last row pulled to each target by `weight`."""
-
-    def one(target: jax.Array) -> Optimum:
-        y_N, w_N = data.y_N.at[-1].set(target), data.w_N.at[-1].set(weight)
-        return _descend(problem, theta_P, data._replace(y_N=y_N, w_N=w_N), jnp.int32(MAX_STEPS))
-
-    return jax.vmap(one)(target_S)
+def _fresh(theta_SxP: np.ndarray) -> _Lane:
+    """Lanes that have not moved yet."""
+    n = len(theta_SxP)
+    return _Lane(
+        theta_P=np.array(theta_SxP, np.float64),
+        value=np.full(n, np.inf),
+        damping=np.full(n, _FIRST_DAMPING),
+        decrement=np.full(n, np.inf),
+        stalled=np.zeros(n, np.int32),
+        steps=np.zeros(n, np.int32),
+    )
 
 
 @partial(jax.jit, static_argnames=("problem",))
@@ -246,10 +223,29 @@ def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
     return jax.vmap(lambda theta: value_of(problem, theta, data))(theta_SxP)
 
 
+class Examined(NamedTuple):
+    """A point and the objective's gradient and exact Hessian there, and the model's values."""
+
+    theta_P: jax.Array
+    gradient_P: jax.Array
+    exact_PxP: jax.Array
+    log_loss_N: jax.Array
+
+
 @partial(jax.jit, static_argnames=("problem",))
-def examined(
-    problem: Problem, theta_P: jax.Array, data: Data
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gradient, exact Hessian and the model's values at a point, compiled as one program."""
-    gradient_P, exact_PxP, _ = derivatives(problem, theta_P, data)
-    return gradient_P, exact_PxP, problem.model.log_loss(theta_P, data.inputs)
+def examined(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
+    """The point, moved by plain Newton steps while they shrink the gradient.
+
+    Descents end where the objective no longer falls in double precision; its gradient can still.
+    """
+
+    def polish(_: jax.Array, theta_P: jax.Array) -> jax.Array:
+        gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
+        moved_P = theta_P - solve_positive(exact_PxP, gradient_P)
+        moved = derivatives(problem, moved_P, data).gradient_P
+        return jnp.where(jnp.sum(moved**2) < jnp.sum(gradient_P**2), moved_P, theta_P)
+
+    theta_P = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, theta_P)
+    gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
+    log_loss_N = problem.model.log_loss(theta_P, data.inputs)
+    return Examined(theta_P, gradient_P, exact_PxP, log_loss_N)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from scaling_jax.laws.forms import Form, form_named
-from scaling_jax.laws.solve import Model
+from scaling_jax.laws.model import Derivatives, Model, RowWeights, from_slopes
 
 
 class Inputs(NamedTuple):
@@ -22,8 +22,8 @@ class Quantity:
     """A function of `theta` that a profile follows.
 
     Attributes:
-        kind: a constant's name, an exponent of the frontier (`a`, `b`), `params`, `tokens` or
-            `frontier_loss` at a budget, or `loss` at a size and tokens.
+        kind: `linear` for a constant, an exponent of the frontier (`a`, `b`), `params`, `tokens`
+            or `frontier_loss` at a budget, or `loss` at a size and tokens.
         law: the form's name.
     """
 
@@ -38,11 +38,10 @@ class Quantity:
     def __call__(self, theta_P: jax.Array, asked: jax.Array) -> jax.Array:
         """The quantity, in logs where it is positive; `asked` holds what `asking` made."""
         names = self.form.names
-        if self.kind in self.form.coefficients:
-            # A coefficient's logarithm about the centre, moved back to the variables' own units.
+        if self.kind == "linear":
+            # All constants are one program so: a coefficient's logarithm about the centre, moved
+            # back to the variables' own units, is a sum of it and exponents.
             return theta_P @ asked
-        if self.kind in names:
-            return theta_P[names.index(self.kind)]
         if self.kind == "loss":
             return self._log_loss(theta_P, asked[0], asked[1])
         alpha, beta, log_a, log_b = (theta_P[names.index(n)] for n in self._frontier)
@@ -84,13 +83,14 @@ class Tethered:
         rows_N = self.model.log_loss(theta_P, inputs.rows)
         return jnp.append(rows_N, self.quantity(theta_P, inputs.asked))
 
-    def slopes(self, theta_P: jax.Array, inputs: Inputs) -> jax.Array:
-        """Gradients of the rows, then the quantity's."""
-        rows_NxP = self.model.slopes(theta_P, inputs.rows)
-        last_P = jax.grad(self.quantity)(theta_P, inputs.asked)
-        return jnp.concatenate([rows_NxP, last_P[None]])
-
-    def bend(self, theta_P: jax.Array, inputs: Inputs, weight_N: jax.Array) -> jax.Array:
-        """Weighted Hessians of the rows and of the quantity."""
-        last_PxP = jax.hessian(self.quantity)(theta_P, inputs.asked)
-        return self.model.bend(theta_P, inputs.rows, weight_N[:-1]) + weight_N[-1] * last_PxP
+    def derivatives(self, theta_P: jax.Array, inputs: Inputs, weights: RowWeights) -> Derivatives:
+        """Weighted sums of derivatives over the rows, and the quantity's own."""
+        rows = RowWeights(*(weight_N[:-1] for weight_N in weights))
+        last = RowWeights(*(weight_N[-1:] for weight_N in weights))
+        slope_P = jax.grad(self.quantity)(theta_P, inputs.asked)
+        bend_PxP = jax.hessian(self.quantity)(theta_P, inputs.asked)
+        return jax.tree.map(
+            jnp.add,
+            self.model.derivatives(theta_P, inputs.rows, rows),
+            from_slopes(slope_P[None], last.pull_N[0] * bend_PxP, last),
+        )

@@ -1,7 +1,5 @@
 """Kaplan's joint law: a power of a sum, fitted like the sums themselves."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,6 @@ from scaling_jax import laws
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.forms import KAPLAN, KAPLAN_FLOOR
 from scaling_jax.laws.point import fit_point
-from scaling_jax.laws.sums import PowerOfSum
 
 PUBLISHED = KAPLAN.ordered(KAPLAN.published["kaplan-2020"])
 
@@ -102,19 +99,3 @@ def test_noise_free_losses_with_a_floor_give_back_the_law():
     assert without.predict(**at).loss == pytest.approx(
         laws.fit(table, law="kaplan", bootstrap=0).predict(**at).loss, rel=1e-3
     )
-
-
-@pytest.mark.parametrize("outside", [0, 1])
-def test_derivatives_of_the_model_are_those_of_its_value(outside):
-    rng = np.random.default_rng(0)
-    n_terms = 2 + outside
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        u = rng.normal(size=(7, n_terms, n_terms + 3))
-        u[..., -1] = 0
-        u[:, :outside, n_terms:] = 0
-        theta, weight = jnp.asarray(rng.normal(size=n_terms + 3)), jnp.asarray(rng.normal(size=7))
-        model, u = PowerOfSum(outside), jnp.asarray(u)
-        slopes = jax.jacfwd(model.log_loss)(theta, u)
-        np.testing.assert_allclose(model.slopes(theta, u), slopes, rtol=1e-9, atol=1e-12)
-        bend = jax.hessian(lambda t: weight @ model.log_loss(t, u))(theta)
-        np.testing.assert_allclose(model.bend(theta, u, weight), bend, rtol=1e-8, atol=1e-10)
