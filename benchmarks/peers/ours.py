@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,13 @@ from serving import serve
 from sizes import SIZES, Size
 
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.flops import training_flops
 from scaling_jax.train import Execution, make_mesh
 from scaling_jax.train.mesh import batch_sharding
 from scaling_jax.train.programs import Programs, programs
 from scaling_jax.train.schedule import Horizon
+
+MATRIX_SIZE = 1024
 
 
 def config_of(size: Size) -> RunConfig:
@@ -40,6 +44,7 @@ class Trainer:
         self.horizon = Horizon.of(self.config)
         self.state = self.compiled.init(jax.random.key(0))
         dims = (self.compiled.steps_per_dispatch, size.batch_size, size.seq_len + 1)
+        self.n_steps = self.compiled.steps_per_dispatch
         self.tokens = np.random.default_rng(0).integers(0, size.vocab_size, dims, np.int32)
 
     def dispatch(self, count: int) -> int:
@@ -50,8 +55,17 @@ class Trainer:
         np.asarray(metrics.loss)
         return count
 
-    def advance(self) -> int:
-        return self.dispatch(self.compiled.steps_per_dispatch)
+
+def product_of_matrices() -> Callable[[], int]:
+    """One product of the kind that `doctor` measures a CPU by."""
+    matrix = jnp.ones((MATRIX_SIZE, MATRIX_SIZE), jnp.float32)
+    product = jax.jit(jnp.matmul)
+
+    def multiply() -> int:
+        product(matrix, matrix).block_until_ready()
+        return 1
+
+    return multiply
 
 
 def compile_seconds(n_layers: int) -> float:
@@ -65,8 +79,20 @@ def compile_seconds(n_layers: int) -> float:
 def main() -> None:
     if sys.argv[1] == "compile":
         print(json.dumps(compile_seconds(int(sys.argv[2]))))
-    else:
-        serve(Trainer(SIZES[sys.argv[1]]).advance)
+        return
+    trainer = Trainer(SIZES[sys.argv[1]])
+    tokens = trainer.config.tokens_per_step
+    facts = {
+        "flops": training_flops(trainer.config.shape, tokens, "exact"),
+        "matrix_flops": 2 * MATRIX_SIZE**3,
+        "steps_per_dispatch": trainer.n_steps,
+    }
+    works = {
+        "step": lambda: trainer.dispatch(trainer.n_steps),
+        "single": lambda: trainer.dispatch(1),
+        "matrix": product_of_matrices(),
+    }
+    serve(facts, works)
 
 
 if __name__ == "__main__":

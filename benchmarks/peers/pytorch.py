@@ -79,7 +79,7 @@ def main() -> None:
         loss.item()
         return n_steps
 
-    serve(advance)
+    serve({}, {"step": advance})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A contestant is a process that measures when it is told to, so that only one ever works."""
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -7,17 +8,22 @@ from collections.abc import Callable
 MEASURE_SECONDS = 1.0
 
 
-def serve(advance: Callable[[], int]) -> None:
-    """For every line read, advance for about a second and write seconds per step.
+def serve(facts: dict[str, float], works: dict[str, Callable[[], int]]) -> None:
+    """Write `facts` when ready; then for every line read the least seconds that each work takes.
 
-    `advance` takes some steps, waits for their losses and returns how many they were.
+    A work does something some times over, waits until it is done and returns how often it was.
     """
-    advance()
-    print("ready", flush=True)
+    for work in works.values():
+        work()
+    print(json.dumps(facts), flush=True)
     for _ in sys.stdin:
-        fastest, end = float("inf"), time.perf_counter() + MEASURE_SECONDS
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            steps = advance()
-            fastest = min(fastest, (time.perf_counter() - start) / steps)
-        print(fastest, flush=True)
+        print(json.dumps({name: fastest(work) for name, work in works.items()}), flush=True)
+
+
+def fastest(work: Callable[[], int]) -> float:
+    least, end = float("inf"), time.perf_counter() + MEASURE_SECONDS
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        n = work()
+        least = min(least, (time.perf_counter() - start) / n)
+    return least
