@@ -1,12 +1,12 @@
 """Optimizers against what they are known to do on one gradient."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 
 from scaling_jax.config import OptimizerConfig, Shape
+from scaling_jax.train import MeshSpec
+from scaling_jax.train import mesh as layout
 from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
@@ -22,17 +22,28 @@ DIMS = {
 }
 
 
-def first_update(dims=DIMS, **optimizer):
-    known = dict(peak_lr=1e-2, warmup_steps=0, clip_norm=1e9, weight_decay=0.0)
-    transformation = make_optimizer(OptimizerConfig(**(known | optimizer)), SHAPE)
+def random_grads(dims):
     rng = np.random.default_rng(0)
-    grads = jax.tree.map(
+    return jax.tree.map(
         lambda d: rng.normal(size=d).astype(np.float32),
         dims,
         is_leaf=lambda value: isinstance(value, tuple),
     )
 
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+def compiled(function):
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def optimizer_of(**optimizer):
+    known = dict(peak_lr=1e-2, warmup_steps=0, clip_norm=1e9, weight_decay=0.0)
+    return make_optimizer(OptimizerConfig(**(known | optimizer)), SHAPE)
+
+
+def first_update(dims=DIMS, **optimizer):
+    transformation, grads = optimizer_of(**optimizer), random_grads(dims)
+
+    @compiled
     def update(grads):
         with jax.numpy_dtype_promotion("standard"):
             return transformation.update(grads, transformation.init(grads), grads)
@@ -88,3 +99,35 @@ def test_adafactor_keeps_rows_and_columns_of_large_matrices():
     expected = grads["blocks"]["up"] / np.sqrt(factored)
     expected /= max(1, np.sqrt(np.mean(expected**2)))
     np.testing.assert_allclose(updates["blocks"]["up"], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adafactor", "muon"])
+def test_updates_are_the_same_on_a_mesh(optimizer):
+    """Adafactor's rows and columns and Muon's products cross the devices' shares."""
+    large = {"up": (2, 128, 1, 256), "down": (2, 256, 128)}
+    dims = DIMS | {"blocks": large | {"qkv": DIMS["blocks"]["qkv"]}}
+    grads, expected, _ = first_update(dims, name=optimizer)
+    mesh, transformation = (
+        layout.make_mesh(MeshSpec(fsdp=4, tensor=2)),
+        optimizer_of(name=optimizer),
+    )
+    state = jax.eval_shape(transformation.init, grads)
+    grads, state = (
+        jax.device_put(tree, layout.state_shardings(tree, mesh))
+        for tree in (grads, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state))
+    )
+
+    @compiled
+    def update(grads):
+        with jax.numpy_dtype_promotion("standard"):
+            first = transformation.init(grads)
+            kept = jax.lax.with_sharding_constraint(
+                first, jax.tree.map(lambda x: x.sharding, state)
+            )
+            return transformation.update(grads, kept, grads)[0]
+
+    jax.tree.map(
+        lambda mine, alone: np.testing.assert_allclose(mine, alone, rtol=1e-4, atol=1e-5),
+        update(grads),
+        expected,
+    )
