@@ -1,7 +1,7 @@
 """Arguments that several commands share, and the checks on paths to write."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -67,6 +67,33 @@ def load_study(path: Path, scale: Scale) -> "Study":
 def located(root: str) -> epath.Path:
     """A directory by its full path, or a bucket as it is."""
     return epath.Path(root) if "://" in root else epath.Path(Path(root).absolute())
+
+
+def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
+    """Numbers by name from `NAME=VALUE` each.
+
+    Raises:
+        InputError: another text.
+    """
+    given = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            given[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"{option} {text}: write NAME=NUMBER, such as E=1.69") from error
+    return given
+
+
+def refuse_with(reason: str, given: Mapping[str, bool]) -> None:
+    """Refuse the first option that was given and has no meaning here.
+
+    Raises:
+        InputError: with the reason.
+    """
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(f"{reason}, so {option} does not apply: leave it out")
 
 
 def check_output(path: Path, endings: tuple[str, ...]) -> None:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.cli.output import plain
-from scaling_jax.report import formatting
+from scaling_jax.cli.output import aligned, plain
+from scaling_jax.report import formatting, sizes
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit
@@ -28,6 +28,7 @@ def describe_fit(fit: "Fit") -> str:
         "",
         *_constants(fit),
         *_optima(fit),
+        *_sizes(fit),
     ]
     if fit.diagnostics:
         lines += ["", *(f"note: {sentence}" for sentence in fit.diagnostics)]
@@ -99,6 +100,18 @@ def _optima(fit: "Fit") -> list[str]:
         *_optimum_lines(fit, fit.optimal(largest)),
         f"At {BEYOND:g} times that, {formatting.flops(BEYOND * largest)} FLOPs:",
         *_optimum_lines(fit, fit.optimal(BEYOND * largest)),
+    ]
+
+
+def _sizes(fit: "Fit") -> list[str]:
+    """The sizes along the envelope, and where Kaplan's rule would stop each."""
+    if not fit.sizes:
+        return []
+    lines = aligned(sizes.COLUMNS, sizes.size_rows(fit))
+    return [
+        "",
+        "Sizes along the envelope, and where the rule of Kaplan et al. (appendix B) stops each:",
+        *(f"  {line}" for line in lines),
     ]
 
 

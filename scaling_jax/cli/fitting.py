@@ -1,22 +1,33 @@
 """`fit`: laws from a table of losses."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from scaling_jax.cli.arguments import Count, Json, check_output, optional, replacing
+from scaling_jax.cli.arguments import (
+    Count,
+    Json,
+    check_output,
+    optional,
+    pairs,
+    refuse_with,
+    replacing,
+)
 from scaling_jax.cli.comparison import comparison_as_json, print_comparison
-from scaling_jax.cli.fit_text import describe_fit, without_draws
+from scaling_jax.cli.custom import custom_law, fit_and_print
+from scaling_jax.cli.fit_text import BEYOND, describe_fit, without_draws
 from scaling_jax.cli.output import print_json, remark
+from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
 from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws import Comparison
+    from scaling_jax.laws import Fit, Profiles
 
-Curve = Literal["parabola", "window", "akima"]
+Curve = Literal["parabola", "window", "akima", "surface"]
 Resampling = Literal["rows", "residuals", "runs"]
 Level = Annotated[
     float, tyro.conf.arg(metavar="P", help="share of the bootstrap that an interval holds")
@@ -47,23 +58,29 @@ def fit(
         tyro.conf.arg(
             metavar="NAME",
             help="the formula that approach 3 fits, such as chinchilla, chinchilla-tied or kaplan; "
-            "auto takes the one that best predicts larger runs from smaller ones",
+            "auto takes the one that best predicts larger runs from smaller ones; a law of other "
+            "columns, such as data-constrained; or FILE.py:NAME, a function of columns with "
+            "constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
         ),
     ] = "chinchilla",
     objective: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="NAME",
-            help="what approach 3 minimizes: huber (delta 1e-3 on log loss, summed), gaussian "
-            "(maximum likelihood), log-squares, squares, or lower-envelope",
+        str | None,
+        optional(
+            "what approach 3 minimizes: huber (delta 1e-3 on log loss, summed; the default), "
+            "log-squares, squares (the default where the response may be negative), "
+            "gaussian (maximum likelihood), or lower-envelope",
+            "NAME",
         ),
-    ] = "huber",
+    ] = None,
     hold: Annotated[
         tuple[str, ...],
         optional("constants of the law to hold rather than fit, such as E=1.69", "NAME=VALUE"),
     ] = (),
     curve: Annotated[
-        Curve, tyro.conf.arg(help="what approach 2 puts through the runs of each budget")
+        Curve,
+        tyro.conf.arg(
+            help="what approach 2 puts through the runs of each budget, or of all: a surface"
+        ),
     ] = "parabola",
     corrected: Annotated[
         bool,
@@ -72,10 +89,10 @@ def fit(
     resampling: Annotated[
         Resampling,
         tyro.conf.arg(
-            help="what the bootstrap of approach 3 draws: rows, residuals of the fit, or whole "
-            "runs, for tables with several rows of one run"
+            help="what the bootstrap of approach 3 draws: residuals of the fit, rows (where noise "
+            "differs between runs), or whole runs (for tables with several rows of one run)"
         ),
-    ] = "rows",
+    ] = "residuals",
     bootstrap: Annotated[
         int, tyro.conf.arg(metavar="K", help="refits for the intervals; 0 fits the point alone")
     ] = 1000,
@@ -84,6 +101,17 @@ def fit(
         Count, tyro.conf.arg(help="which parameters are N; small models' exponents depend on it")
     ] = "total",
     seed: Annotated[int, tyro.conf.arg(metavar="S", help="of the bootstrap")] = 0,
+    profile: Annotated[
+        bool,
+        optional("add intervals by profile likelihood, of constants, exponents and optima"),
+    ] = False,
+    at: Annotated[
+        tuple[str, ...],
+        optional(
+            "predict here, with a law of other columns: a value for each that it reads",
+            "NAME=VALUE",
+        ),
+    ] = (),
     out: Annotated[Path | None, optional("write the fit here, for predict", "fit.json")] = None,
     json: Json = False,
 ) -> None:
@@ -94,54 +122,89 @@ def fit(
         check_output(out, (".json",))
         if approach == "all":
             raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
+    held = pairs("--hold", hold)
+    chosen: dict[str, Any] = {} if objective is None else {"objective": objective}
+    resampled: dict[str, Any] = dict(bootstrap=bootstrap, level=level, seed=seed)
+    custom = custom_law(law)
+    if custom is not None:
+        unread = {
+            "--out": out is not None,
+            "--approach": approach != 3,
+            "--count": count != "total",
+            "--resampling": resampling in ("rows", "runs"),
+            "--profile": profile,
+        }
+        refuse_with(f"the law {custom.name!r} is not of the loss in params and tokens", unread)
+        table, _ = _read(records, approach)
+        options = {**resampled, **chosen, "fixed": held}
+        fit_and_print(custom, table, pairs("--at", at), options, json)
+        return
+    if at:
+        raise InputError(f"--at {at[0]}: write the fit with --out and ask `predict` instead")
+    if profile and approach != 3:
+        raise InputError("--profile is of the constants of a law: fit with approach 3")
     table, curves = _read(records, approach)
-    options: dict[str, Any] = dict(
+    options = dict(
         law=law,
-        bootstrap=bootstrap,
-        level=level,
         count=count,
-        seed=seed,
         curves=curves,
-        objective=objective,
-        fixed=_held(hold),
+        fixed=held,
         curve=curve,
         corrected=corrected,
         resampling=resampling,
+        **resampled,
+        **chosen,
     )
     if approach == "all":
-        compared = laws.compare(table, **options)
-        if not compared.fits:
-            raise InputError(_no_approach(compared))
-        if json:
-            print_json(comparison_as_json(compared))
-        else:
-            print_comparison(compared)
+        _compare(table, options, json)
         return
     fitted = laws.fit(table, approach=approach, **options)
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(fitted.to_json(), encoding="utf-8")
         remark(f"wrote {out}")
+    profiles = _profiles(table, fitted, held, chosen) if profile else None
     if json:
-        print_json(without_draws(fitted))
+        told = {} if profiles is None else {"profile": profiles_as_json(profiles)}
+        print_json({**without_draws(fitted), **told})
+        return
+    print(describe_fit(fitted))
+    if profiles is not None:
+        print_profiles(fitted, profiles)
+
+
+def _compare(table: "pd.DataFrame | Path", options: Mapping[str, Any], json: bool) -> None:
+    from scaling_jax import laws
+
+    compared = laws.compare(table, **options)
+    if not compared.fits:
+        reasons = "; ".join(f"approach {k}: {why}" for k, why in compared.refused.items())
+        raise InputError(f"no approach can be fitted to these runs: {reasons}")
+    if json:
+        print_json(comparison_as_json(compared))
     else:
-        print(describe_fit(fitted))
+        print_comparison(compared)
 
 
-def _no_approach(compared: "Comparison") -> str:
-    reasons = "; ".join(f"approach {number}: {why}" for number, why in compared.refused.items())
-    return f"no approach can be fitted to these runs: {reasons}"
+def _profiles(
+    table: "pd.DataFrame | Path",
+    fitted: "Fit",
+    held: Mapping[str, float],
+    chosen: Mapping[str, Any],
+) -> "Profiles":
+    """Of the fitted law, and of its optimum at the largest budget and beyond."""
+    from scaling_jax import laws
 
-
-def _held(pairs: tuple[str, ...]) -> dict[str, float]:
-    held = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        try:
-            held[name] = float(value)
-        except ValueError as error:
-            raise InputError(f"--hold {pair}: write NAME=NUMBER, such as E=1.69") from error
-    return held
+    largest = fitted.flops_range[1]
+    return laws.profiles(
+        laws.read_table(table) if isinstance(table, Path) else table,
+        law=fitted.law,
+        budgets=(largest, BEYOND * largest),
+        fixed=held,
+        level=fitted.level,
+        count=fitted.count,
+        **chosen,
+    )
 
 
 def _read(path: Path, approach: int | str) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":

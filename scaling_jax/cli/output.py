@@ -25,14 +25,23 @@ def print_table(table: Table) -> None:
     if sys.stdout.isatty():
         _print_drawn(table, rows)
         return
-    widths = [max(map(len, cells)) for cells in zip(table.columns, *rows, strict=True)]
-    for row in (table.columns, *rows):
-        cells = zip(row, widths, table.columns, strict=True)
+    print("\n".join(aligned(table.columns, rows, table.left)))
+
+
+def aligned(
+    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], left: tuple[str, ...] = ()
+) -> list[str]:
+    """Lines of plain text, of the columns' names and the rows, each column as wide as it needs."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    lines = []
+    for row in (columns, *rows):
+        cells = zip(row, widths, columns, strict=True)
         line = "  ".join(
-            cell.ljust(width) if column in table.left else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for cell, width, column in cells
         )
-        print(line.rstrip())
+        lines.append(line.rstrip())
+    return lines
 
 
 def print_json(value: Any) -> None:

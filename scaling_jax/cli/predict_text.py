@@ -8,6 +8,7 @@ from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.laws import (
+        ComputeMultiplier,
         Demand,
         Estimate,
         Optimum,
@@ -76,6 +77,35 @@ def describe_repeated(level: float, best: "RepeatedOptimum") -> str:
         "note: by the decay of repeats that Muennighoff et al. 2023 published; their runs bound "
         "how well tokens bear repeating from below, not from above.",
     ]
+    return plain("\n".join(lines))
+
+
+def describe_multiplier(
+    level: float, name: str, found: "ComputeMultiplier", *, shared_floor: bool
+) -> str:
+    """How much compute another recipe needs for the loss that this one reaches."""
+    if not found.reached:
+        return plain(
+            f"The recipe of {name} never reaches this loss: its floor E is "
+            f"{formatting.loss(found.floor.value)}."
+        )
+    rows: list[Row] = [
+        ("FLOPs", found.flops_needed, formatting.flops),
+        ("ratio", found.multiplier, formatting.significant),
+    ]
+    lines = [
+        f"To reach the loss {formatting.loss(found.loss.value)}, the recipe of {name} needs "
+        "(ratio: this recipe's compute over its own):",
+        *_rows(level, rows),
+    ]
+    if found.share_reached is not None and found.share_reached < 1:
+        never = 100 * (1 - found.share_reached)
+        lines.append(f"note: in {never:.3g} % of the resamples its floor E lies above that loss.")
+    if not shared_floor:
+        lines.append(
+            "note: far beyond the data the two floors decide; to compare recipes on one, fit both "
+            "with the same --hold E=VALUE."
+        )
     return plain("\n".join(lines))
 
 

@@ -46,6 +46,12 @@ def predict(
     unique_tokens: Annotated[
         Number, optional("how many different tokens there are: more are repeats", "U")
     ] = None,
+    against: Annotated[
+        Path | None,
+        optional(
+            "the fit of another recipe: what compute it needs for the same loss", "other.json"
+        ),
+    ] = None,
     hardware: Annotated[
         str | None, optional("chip whose hours are told: h100, v5p, cpu, ...", "NAME")
     ] = None,
@@ -59,7 +65,7 @@ def predict(
     """Predict the optimum at a budget (--flops), or a model's loss (--params and --tokens).
 
     With a budget: which sizes cost little more, what changes when the model is served or unique
-    tokens run out, and what training takes in time and money.
+    tokens run out, how another recipe compares, and what training takes in time and money.
     """
     fitted = load_fit(fit)
     demand = _demand(
@@ -74,8 +80,14 @@ def predict(
             _refuse_without("--hardware NAME", {"--utilization": utilization})
     if flops is not None and params is None and tokens is None:
         answers = _at_budget(fitted, flops, demand, unique_tokens)
+        if against is not None:
+            answers.append(_against(fitted, flops, against))
     elif flops is None and params is not None and tokens is not None:
-        extras = {"--unique-tokens": unique_tokens, "served tokens": demand}
+        extras = {
+            "--unique-tokens": unique_tokens,
+            "served tokens": demand,
+            "--against": against,
+        }
         _refuse_without("--flops C, the budget they are weighed at,", extras)
         prediction = fitted.predict(params=params, tokens=tokens)
         text = describe_prediction(fitted, prediction)
@@ -122,6 +134,17 @@ def _at_budget(
         text = predict_text.describe_repeated(fitted.level, best)
         answers.append(({"repeated": dataclasses.asdict(best)}, text))
     return answers
+
+
+def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
+    from scaling_jax import laws
+
+    second = load_fit(other)
+    found = laws.compute_multiplier(fitted, second, flops=flops)
+    # Two fitted floors are never the same to the last digit.
+    shared = fitted.params.get("E") == second.params.get("E")
+    text = predict_text.describe_multiplier(fitted.level, other.name, found, shared_floor=shared)
+    return {"against": dataclasses.asdict(found)}, text
 
 
 def _size_ranges(fitted: "Fit") -> "list[SizeRange]":

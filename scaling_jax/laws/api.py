@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.centring import drifting_grid
-from scaling_jax.laws.curves import Method
+from scaling_jax.laws.curves import ReadOff
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.plausible import questions
@@ -27,9 +27,9 @@ def fit(
     level: float = 0.9,
     count: Count = "total",
     seed: int = 0,
-    resampling: Resampling = "rows",
+    resampling: Resampling = "residuals",
     curves: "pd.DataFrame | None" = None,
-    curve: Method = "parabola",
+    curve: ReadOff = "parabola",
     corrected: bool = False,
     objective: str = "huber",
     fixed: Mapping[str, float] | None = None,
@@ -46,13 +46,16 @@ def fit(
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
         seed: of the resamples.
-        resampling: `rows` with replacement, `residuals` of the fit, or whole `runs`, for tables
-            with several rows of one run. Approach 1 resamples runs and approach 2 residuals,
-            whatever is asked for here.
+        resampling: `residuals` of the fit, whose intervals hold the truth as often as `level`
+            says where all runs are equally noisy (docs/coverage.md); `rows` with replacement,
+            wider, where noise differs between runs; or whole `runs`, for tables with several
+            rows of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
+            asked for here.
         curves: losses along training, several rows per run: what approach 1 reads. Without it,
             the table itself is read so.
         curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
-            parabola through the sizes within a factor of 4 of the best) or `akima`.
+            parabola through the sizes within a factor of 4 of the best) or `akima`; or
+            `surface`, one law L(N, D) through the runs of all budgets.
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
         objective: what approach 3 minimizes: `huber` (delta 1e-3, on log loss, summed),
             `gaussian` (maximum likelihood, noise on log loss), `log-squares`, `squares`, or
@@ -82,7 +85,7 @@ def _fitted(
     curves: "pd.DataFrame",
     approach: int,
     law: str,
-    curve: Method,
+    curve: "ReadOff",
     corrected: bool,
     options: Options,
 ) -> Fit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.api import fit
-from scaling_jax.laws.curves import METHODS
+from scaling_jax.laws.curves import READ_OFFS
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import form_named
 from scaling_jax.laws.objectives import objective_named
@@ -99,11 +99,11 @@ def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Compar
 
 
 def _require_known(
-    law: str = AUTO, objective: str = "huber", curve: str = METHODS[0], **_: Any
+    law: str = AUTO, objective: str = "huber", curve: str = READ_OFFS[0], **_: Any
 ) -> None:
     """Refuse names that are mistaken, rather than leave out the approach that reads them."""
     if law != AUTO:
         form_named(law)
     objective_named(objective)
-    if curve not in METHODS:
-        raise InputError(f"unknown curve {curve!r}{suggestion(curve, METHODS)}")
+    if curve not in READ_OFFS:
+        raise InputError(f"unknown curve {curve!r}{suggestion(curve, READ_OFFS)}")

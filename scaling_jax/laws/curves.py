@@ -17,6 +17,10 @@ from scaling_jax.laws.precision import in_float64
 Method = Literal["parabola", "window", "akima"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
+# A budget's minimum is that of a curve through its own runs, or of a surface through all.
+ReadOff = Method | Literal["surface"]
+READ_OFFS: tuple[ReadOff, ...] = (*METHODS, "surface")
+
 # A windowed parabola keeps the sizes within this factor of the smallest loss's, or as many
 # neighbours of it as a parabola needs with one to spare.
 WINDOW = 4.0

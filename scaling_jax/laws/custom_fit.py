@@ -1,6 +1,6 @@
 """Fits of any law to any columns: forms, functions of one's own, responses other than the loss."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.signature import law_from_function, require_works
 from scaling_jax.laws.summary import summary
 
 _SCATTERS_PER_DRAW = 16
@@ -118,7 +119,7 @@ class CustomFit:
 
 
 def fit_custom(
-    form: Form | CustomForm | str,
+    form: Form | CustomForm | str | Callable[..., Any],
     table: Table,
     *,
     objective: str | Objective | None = None,
@@ -131,25 +132,15 @@ def fit_custom(
 
     >>> import jax.numpy as jnp
     >>> from scaling_jax import laws
-    >>> def decaying(constants, variables):
-    ...     return constants["E"] + constants["A"] * jnp.exp(-constants["k"] * variables["epochs"])
-    >>> law = laws.CustomForm(
-    ...     name="decaying",
-    ...     function=decaying,
-    ...     parameters=(
-    ...         laws.Parameter("E", 0.5, 5),
-    ...         laws.Parameter("A", 0.1, 10),
-    ...         laws.Parameter("k", 0.01, 10),
-    ...     ),
-    ...     variables=("epochs",),
-    ... )
+    >>> def decaying(epochs, *, E=(0.5, 5), A=(0.1, 10), k=(0.01, 10)):
+    ...     return E + A * jnp.exp(-k * epochs)
     >>> table = {"epochs": [1, 2, 3, 4, 6, 8], "loss": [3.8, 3.08, 2.65, 2.39, 2.14, 2.05]}
-    >>> fit = laws.fit_custom(law, table, bootstrap=0)
+    >>> fit = laws.fit_custom(decaying, table, bootstrap=0)
     >>> round(fit.predict(epochs=5).value, 1)
     2.2
 
     Args:
-        form: a sum of power-law terms, a function, or the name of a published law of either kind
+        form: a function as `law_from_function` takes it, a form, or the name of a published one
             (`laws.FORMS`, `laws.FUNCTIONS`).
         table: a frame, columns by name, or a .csv or .parquet file; the law's variables and
             response are read from it, and `weight` where there is one.
@@ -162,15 +153,18 @@ def fit_custom(
 
     Raises:
         InputError: an unknown law, column, objective or constant, cells that are not numbers as
-            the law needs them, or too few rows.
+            the law needs them, too few rows, or a function that does not give one finite number
+            per row.
     """
     options = Options(bootstrap, level, "total", seed, "rows")
-    form = _law_named(form) if isinstance(form, str) else form
+    form = _law_of(form)
     if objective is None:
         objective = form.default_objective if isinstance(form, CustomForm) else "huber"
     objective = objective_named(objective) if isinstance(objective, str) else objective
     columns = columns_of(form, table)
     _require_enough(form, columns, fixed or {})
+    if isinstance(form, CustomForm):
+        require_works(form, columns.values)
     point = _point(form, columns, objective, fixed)
     noise_N = scaled_noise(point.residuals_N, int(point.free_P.sum()))
     return CustomFit(
@@ -187,13 +181,17 @@ def fit_custom(
     )
 
 
-def _law_named(name: str) -> Form | CustomForm:
+def _law_of(given: Form | CustomForm | str | Callable[..., Any]) -> Form | CustomForm:
     from scaling_jax.laws.functions import FUNCTIONS
 
+    if isinstance(given, Form | CustomForm):
+        return given
+    if not isinstance(given, str):
+        return law_from_function(given)
     known: dict[str, Form | CustomForm] = {**FORMS, **FUNCTIONS}
-    if name not in known:
-        raise InputError(f"unknown law {name!r}{suggestion(name, list(known))}")
-    return known[name]
+    if given not in known:
+        raise InputError(f"unknown law {given!r}{suggestion(given, list(known))}")
+    return known[given]
 
 
 def _require_enough(form: Form | CustomForm, columns: Columns, fixed: Mapping[str, float]) -> None:

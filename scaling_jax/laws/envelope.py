@@ -10,10 +10,12 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws import diagnostics
 from scaling_jax.laws.allocation import power_law_constants
-from scaling_jax.laws.fit import Fit, FrontierPoints
+from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.frontier_loss import frontier_loss
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.precision import in_float64
+from scaling_jax.laws.readings import FrontierPoints
+from scaling_jax.laws.sizes import sizes_along
 from scaling_jax.laws.table import PARAMS_COLUMN, Rows
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
     of_loss_BxP = _losses(flops_G, loss_RxG, lowest_BxG, reference)
     names, constants_BxP = power_law_constants(constants_BxP, of_loss_BxP)
     at = (lowest_G, np.arange(len(flops_G)))
+    points = FrontierPoints(flops_G, params_R[lowest_G], tokens_RxG[at], loss_RxG[at])
+    sizes, of_sizes = sizes_along(smooth, params_R, points)
     return Fit(
         approach=1,
         law="power-laws",
@@ -62,12 +66,17 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
         objective={"name": "least squares on log params and log tokens", "reduction": "sum"},
         n_points=len(flops_G),
         n_dropped=rows.dropped,
-        diagnostics=(diagnostics.span(flops_G), _runs_on_envelope(lowest_G, len(params_R))),
+        diagnostics=(
+            diagnostics.span(flops_G),
+            _runs_on_envelope(lowest_G, len(params_R)),
+            *of_sizes,
+        ),
         flops_range=(float(flops_G[0]), float(flops_G[-1])),
         reference_flops=reference,
         provenance=options.provenance(rows),
         draws_BxP=constants_BxP[1:] if options.bootstrap else None,
-        frontier_points=FrontierPoints(flops_G, params_R[lowest_G], tokens_RxG[at], loss_RxG[at]),
+        frontier_points=points,
+        sizes=sizes,
     )
 
 

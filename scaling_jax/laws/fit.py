@@ -21,39 +21,11 @@ from scaling_jax.laws.allocation import (
     interval,
 )
 from scaling_jax.laws.forms import form_named
+from scaling_jax.laws.readings import EnvelopeSize, FrontierPoints, Minimum
+from scaling_jax.laws.stored import plain, revived
 
 FORMAT = 1
 _SCATTERS_PER_DRAW = 16
-
-
-@dataclass(frozen=True)
-class Minimum:
-    """The minimum of one IsoFLOP curve.
-
-    Attributes:
-        budget: FLOPs of the group.
-        params, tokens, loss: at the minimum of the parabola.
-        params_interval: bootstrap interval; None where nothing was resampled.
-        quadratic: (c0, c1, c2) of `loss = c0 + c1 ln N + c2 (ln N)^2`; None for a curve that is
-            not a parabola.
-    """
-
-    budget: float
-    params: float
-    tokens: float
-    loss: float
-    params_interval: Interval | None
-    quadratic: tuple[float, ...] | None
-
-
-@dataclass(frozen=True)
-class FrontierPoints:
-    """Points of the envelope of training curves: what approach 1 fits."""
-
-    flops: np.ndarray
-    params: np.ndarray
-    tokens: np.ndarray
-    loss: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,8 @@ class Fit:
         provenance: package version, hash of the records, options.
         draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
         noise_N: scatter of single runs about the law, as log residuals.
-        minima, frontier_points: what approaches 2 and 1 read off the data.
+        minima: what approach 2 read off the data.
+        frontier_points, sizes: what approach 1 read off the curves.
     """
 
     approach: int
@@ -95,6 +68,7 @@ class Fit:
     noise_N: np.ndarray | None = None
     minima: tuple[Minimum, ...] = ()
     frontier_points: FrontierPoints | None = None
+    sizes: tuple[EnvelopeSize, ...] = ()
 
     @property
     def exponents(self) -> dict[str, float]:
@@ -192,7 +166,7 @@ class Fit:
         data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         data |= {"format": FORMAT, "exponents": self.exponents, "intervals": self.intervals}
         data |= {"exponent_intervals": self.exponent_intervals}
-        return json.dumps(_plain(data), indent=1)
+        return json.dumps(plain(data), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Fit":
@@ -208,7 +182,8 @@ class Fit:
                     f"this fit has format {data['format']}, but this package reads {FORMAT}: "
                     "fit the records again"
                 )
-            return cls(**_revived(data))
+            names = {field.name for field in dataclasses.fields(cls)}
+            return cls(**revived({name: data[name] for name in names}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
@@ -247,48 +222,3 @@ class Fit:
 def _require_positive(name: str, value: float) -> None:
     if not 0 < value < math.inf:
         raise InputError(f"{name} {value} must be positive and finite")
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and dataclasses as lists and mappings; JSON has no infinity, so those are words."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else str(float(value))
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _revived(data: dict[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in dataclasses.fields(Fit)}
-    kept = {name: value for name, value in data.items() if name in names}
-    arrays = {
-        name: None if kept[name] is None else np.array(kept[name], np.float64)
-        for name in ("draws_BxP", "noise_N")
-    }
-    minima = tuple(Minimum(**_minimum(entry)) for entry in kept["minima"])
-    points = kept["frontier_points"]
-    if points is not None:
-        points = FrontierPoints(**{k: np.array(v, np.float64) for k, v in points.items()})
-    return (
-        kept
-        | arrays
-        | {
-            "minima": minima,
-            "frontier_points": points,
-            "params": {name: float(value) for name, value in kept["params"].items()},
-            "diagnostics": tuple(kept["diagnostics"]),
-            "flops_range": tuple(kept["flops_range"]),
-        }
-    )
-
-
-def _minimum(entry: dict[str, Any]) -> dict[str, Any]:
-    bounds = entry["params_interval"]
-    return entry | {
-        "quadratic": None if entry["quadratic"] is None else tuple(entry["quadratic"]),
-        "params_interval": None if bounds is None else (float(bounds[0]), float(bounds[1])),
-    }

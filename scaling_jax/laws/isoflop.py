@@ -8,11 +8,13 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import diagnostics
 from scaling_jax.laws.allocation import interval, power_law_constants
 from scaling_jax.laws.bias import grid_biases
-from scaling_jax.laws.curves import METHODS, Lowest, Method, lowest
-from scaling_jax.laws.fit import Fit, Minimum
+from scaling_jax.laws.curves import READ_OFFS, Lowest, Method, ReadOff, lowest
+from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.readings import Minimum
 from scaling_jax.laws.resample import scaled_noise
+from scaling_jax.laws.slices import surface_minima
 from scaling_jax.laws.table import Rows
 
 LEAST_SIZES = 4
@@ -39,7 +41,7 @@ class _Curve:
 
 
 def fit_isoflop(
-    rows: Rows, options: Options, *, method: Method = "parabola", corrected: bool = False
+    rows: Rows, options: Options, *, method: ReadOff = "parabola", corrected: bool = False
 ) -> Fit:
     """N_opt and D_opt of every budget and their power laws in C (Hoffmann et al. 2022, 3.2).
 
@@ -47,16 +49,25 @@ def fit_isoflop(
     there goes a power law above a floor, where there are 4 or more. A budget without a
     minimum between its smallest and largest model is left out, by name. The bootstrap resamples
     residuals of the curves, since a curve of five or six runs cannot lose any. `corrected`
-    takes out the bias that the method has on a fitted law's own curves.
+    takes out the bias that the method has on a fitted law's own curves. By `surface`, the
+    minima are those of one law L(N, D) fitted to all budgets, with its exponents.
 
     Raises:
         InputError: no budgets, fewer than 4 sizes in every one, fewer than 2 interior minima,
-            or an unknown method.
+            an unknown method, or a correction of one without bias.
     """
-    if method not in METHODS:
-        raise InputError(f"unknown curve {method!r}{suggestion(method, METHODS)}")
+    if method not in READ_OFFS:
+        raise InputError(f"unknown curve {method!r}{suggestion(method, READ_OFFS)}")
+    if method == "surface" and corrected:
+        raise InputError(
+            "a minimum read off the fitted surface has no bias to take out: leave out the "
+            "correction, or use the curve 'parabola'"
+        )
     groups, dropped, notes = _groups(rows)
-    curves = _resampled(groups, rows, method, options)
+    if method == "surface":
+        curves = _on_surface(groups, rows, options)
+    else:
+        curves = _resampled(groups, rows, method, options)
     kept = [curve for curve in curves if curve.has_minimum]
     notes += [_no_minimum(curve) for curve in curves if not curve.has_minimum]
     if len(kept) < 2:
@@ -66,7 +77,9 @@ def fit_isoflop(
         )
     if len(kept) < len(curves):
         dropped["no interior minimum"] = len(curves) - len(kept)
-    biases = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
+    biases = [0.0] * len(kept)
+    if method != "surface":
+        biases = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
     reference = float(np.exp(np.mean([np.log(curve.budget) for curve in kept])))
     shifts_G = np.array(biases) if corrected else np.zeros(len(kept))
     names, constants_BxP = power_law_constants(
@@ -79,7 +92,9 @@ def fit_isoflop(
         level=options.level,
         count=options.count,
         objective={
-            "name": f"{method} of loss in log size",
+            "name": "chinchilla law along each budget's FLOPs"
+            if method == "surface"
+            else f"{method} of loss in log size",
             "curve": method,
             "corrected": corrected,
         },
@@ -124,6 +139,14 @@ def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int],
 
 def _rows_of(rows: Rows, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.log(rows.params[index]), np.log(rows.tokens[index]), rows.loss[index]
+
+
+def _on_surface(
+    groups: list[tuple[float, np.ndarray]], rows: Rows, options: Options
+) -> list[_Curve]:
+    """Every budget with its minimum on the fitted law and on the laws of resamples."""
+    found = zip(groups, surface_minima(groups, rows, options), strict=True)
+    return [_Curve(budget, *_rows_of(rows, index), *both) for (budget, index), both in found]
 
 
 def _resampled(

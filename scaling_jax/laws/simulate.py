@@ -17,7 +17,7 @@ from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Interval
 from scaling_jax.laws.fit import Fit
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.known import KnownLaw
-from scaling_jax.laws.lanes import Resample, fit_laws, fit_table
+from scaling_jax.laws.lanes import fit_laws, fit_table
 from scaling_jax.laws.noise import Noise, measured_losses, scatter
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.resample import Resampling
@@ -116,8 +116,7 @@ def simulate_study(
     bootstrap: int = 200,
     level: float = 0.9,
     flops: float | None = None,
-    resampling: Resampling = "rows",
-    resample: Resample | None = None,
+    resampling: Resampling = "residuals",
     seed: int = 0,
 ) -> Simulation:
     """Simulate and fit `n_studies` studies that train the cells, if losses followed the law.
@@ -130,8 +129,6 @@ def simulate_study(
         approach: 2 or 3.
         bootstrap, level, resampling: of every study's fit, as `laws.fit` takes them.
         flops: the budget asked about; 10 times the largest by default.
-        resample: in place of `resampling`, gives resamples of a study from its losses, their
-            log residuals and a seed.
         seed: of losses and resamples.
 
     Raises:
@@ -149,7 +146,7 @@ def simulate_study(
     tables = (_table(fitted, loss_SxN) for loss_SxN in losses_MxSxN)
     refused: dict[str, int] = {}
     if approach == 3:
-        fits = fit_laws(next(tables), losses_MxSxN, law, options, resample)
+        fits = fit_laws(next(tables), losses_MxSxN, law, options)
     else:
         fits = _fit_each(tables, approach, options, refused)
     target = BEYOND * float(_flops(fitted).max()) if flops is None else flops

@@ -14,6 +14,7 @@ from scaling_jax.report.frontier import frontier_panels
 from scaling_jax.report.isoflop import isoflop_panel
 from scaling_jax.report.panels import Panel
 from scaling_jax.report.predicted import fit_panels
+from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
 
 
@@ -66,6 +67,8 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         figure_directory=directory,
         summary=summarize(data),
         approaches=tables.approach_rows(data),
+        sizes=size_rows(data.fits.get(1)),
+        size_columns=COLUMNS,
         law=tables.law_rows(data.parametric),
         law_name=data.parametric.law if data.parametric else "",
         law_formula=tables.law_formula(data.parametric),

@@ -30,9 +30,7 @@ def test_all_approaches_of_a_store_are_laid_side_by_side(cli: Callable, store: S
         assert largest["params_interval"][0] <= largest["params"] <= largest["params_interval"][1]
 
 
-def test_words_have_a_row_per_approach_and_say_which_is_missing(
-    cli: Callable, table: Path
-) -> None:
+def test_words_have_a_row_per_approach_and_say_which_is_missing(cli: Callable, table: Path) -> None:
     code, out, err = cli("fit", table, "--approach", "all", "--bootstrap", 20)
     assert (code, err) == (0, "")
     lines = out.splitlines()

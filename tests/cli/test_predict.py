@@ -1,8 +1,10 @@
 """What `predict` says of a budget beyond its optimum."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scaling_jax import laws
@@ -50,6 +52,28 @@ def test_sizes_that_cost_little_more(predict: Callable, fitted: laws.Fit) -> Non
     for share in ("5 %", "10 %", "20 %"):
         assert f"{share} more compute: N" in words
     assert not {"served", "repeated", "cost"} & set(told)
+
+
+def test_another_recipe_needs_more_by_its_coefficients(
+    predict: Callable, fit: Path, fitted: laws.Fit, tmp_path: Path
+) -> None:
+    worse = {n: v * (1.1 if n in "AB" else 1) for n, v in fitted.params.items()}
+    scale_P = np.array([1.1 if name in "AB" else 1.0 for name in worse])
+    other = dataclasses.replace(fitted, params=worse, draws_BxP=fitted.draws_BxP * scale_P)
+    path = tmp_path / "worse.json"
+    path.write_text(other.to_json())
+    told, words = predict("--against", path)
+    # Reducible losses fall as C^-gamma, so a tenth more of them costs 1.1^(1 / gamma).
+    alpha, beta = fitted.params["alpha"], fitted.params["beta"]
+    ratio = 1.1 ** -((alpha + beta) / (alpha * beta))
+    assert told["against"]["multiplier"]["value"] == pytest.approx(ratio, rel=1e-6)
+    needed = told["against"]["flops_needed"]["value"]
+    assert needed == pytest.approx(BUDGET / ratio, rel=1e-6)
+    assert "the recipe of worse.json needs" in words
+    assert "--hold E=VALUE" not in words
+    hopeless = dataclasses.replace(fitted, params={**fitted.params, "E": 5.0}, draws_BxP=None)
+    path.write_text(hopeless.to_json())
+    assert "never reaches this loss: its floor E is 5.0000" in predict("--against", path)[1]
 
 
 def test_a_fit_without_losses_has_its_optimum_alone(cli: Callable, minima: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scaling_jax.laws import Allocation, Estimate
+from scaling_jax.laws import Allocation, EnvelopeSize, Estimate, Span, Stop
 from scaling_jax.report import ReportData, Verification
 
 BUDGETS = (6.25e10, 1.25e11, 2.5e11, 5e11, 1e12)
@@ -48,6 +48,7 @@ class FakeFit:
     diagnostics: tuple[str, ...] = ("The data fill 1.2 decades of compute.",)
     minima: tuple[Any, ...] = ()
     frontier_points: Any = None
+    sizes: tuple[EnvelopeSize, ...] = ()
     n_points: int = 22
     n_dropped: dict[str, int] = field(default_factory=lambda: {"diverged": 1})
     count: str = "total"
@@ -154,8 +155,17 @@ def fits() -> dict[int, Any]:
     points = [optimum(c) for c in flops]
     n, d = (np.array(column) for column in zip(*points, strict=True))
     frontier = SimpleNamespace(flops=flops, params=n, tokens=d, loss=law(n, d) * 1.02)
+    sizes = (
+        EnvelopeSize(
+            params=1e4,
+            span=Span(flops=(1e10, 1e11), tokens=(2e5, 2e6), loss=(2.5, 2.0)),
+            stop=Stop(converged=1.9, loss=2.09, flops=5e10, tokens=8.3e5),
+        ),
+        EnvelopeSize(params=1e5, span=None, stop=Stop(1.5, 1.65, None, None)),
+        EnvelopeSize(params=1e6, span=None, stop=None),
+    )
     return {
-        1: FakeFit(1, frontier_points=frontier),
+        1: FakeFit(1, frontier_points=frontier, sizes=sizes),
         2: FakeFit(2, minima=tuple(minimum(c) for c in BUDGETS)),
         3: FakeFit(3),
     }

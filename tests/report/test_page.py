@@ -63,6 +63,14 @@ def test_page_gives_the_optimum_and_the_verification(page: str) -> None:
     assert "inside the 90" in page
 
 
+def test_sizes_stand_beside_where_they_would_stop(page: str) -> None:
+    text = page.replace(formatting.SPACE, " ")
+    cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", text)]
+    assert ["10 k", "1e10 to 1e11", "2.5000 to 2.0000", "2.0900", "5e10", "830 k"] in cells
+    assert ["100 k", "never", "", "1.6500", "not reached", ""] in cells
+    assert ["1 M", "never", "", "", "", ""] in cells
+
+
 def test_outside_the_interval_is_said(tmp_path: Path) -> None:
     data = report_data(curves=None, fits={})
     assert data.verification is not None

@@ -1,0 +1,37 @@
+"""The sizes along the envelope of training curves, as rows of text."""
+
+from typing import TYPE_CHECKING
+
+from scaling_jax.report import formatting
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import EnvelopeSize, Fit
+
+COLUMNS = ("params N", "lowest at FLOPs", "loss there", "stop at loss", "FLOPs", "tokens")
+
+
+def size_rows(fit: "Fit | None") -> tuple[tuple[str, ...], ...]:
+    """One row per size: where it has the lowest loss, and where Kaplan's rule would stop it."""
+    return () if fit is None else tuple(map(_row, fit.sizes))
+
+
+def _row(size: "EnvelopeSize") -> tuple[str, ...]:
+    return (formatting.count(size.params), *_span(size), *_stop(size))
+
+
+def _span(size: "EnvelopeSize") -> tuple[str, str]:
+    if size.span is None:
+        return "never", ""
+    return (
+        formatting.interval(size.span.flops, formatting.flops),
+        formatting.interval(size.span.loss, formatting.loss),
+    )
+
+
+def _stop(size: "EnvelopeSize") -> tuple[str, str, str]:
+    stop = size.stop
+    if stop is None:
+        return "", "", ""
+    if stop.flops is None:
+        return formatting.loss(stop.loss), "not reached", ""
+    return formatting.loss(stop.loss), formatting.flops(stop.flops), formatting.count(stop.tokens)
