@@ -10,6 +10,8 @@ from scaling_jax.train import mesh as layout
 from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
+# A program that runs once or twice costs more to compile than to run.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 DIMS = {
     "embedding": (64, 24),
     "blocks": {
@@ -32,7 +34,7 @@ def random_grads(dims):
 
 
 def compiled(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(function, compiler_options=QUICKLY)
 
 
 def optimizer_of(**optimizer):

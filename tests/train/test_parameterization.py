@@ -17,6 +17,8 @@ from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, init_state, make_step
 
 STEPS = 4
+# A program that runs once or twice costs more to compile than to run.
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 MUP = Parameterization("mup", base_d_model=32, base_head_dim=8)
 COMPLETEP = Parameterization("completep", base_d_model=32, base_head_dim=8, base_n_layers=2)
 
@@ -53,8 +55,7 @@ def movement_program(shape, parameterization, optimizer):
         change = stream(last["params"]) - stream(first["params"])
         return jnp.sqrt(jnp.mean(jnp.square(change)))
 
-    # A program that runs once or twice costs more to compile than to run.
-    return jax.jit(moved, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(moved, compiler_options=QUICKLY)
 
 
 def movement(shape, parameterization=STANDARD, optimizer="adamw", lr=1e-2):
@@ -93,7 +94,7 @@ def first_update(shape, parameterization=STANDARD, **optimizer):
         for _ in range(2)
     )
 
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
     def update(params, grads):
         with jax.numpy_dtype_promotion("standard"):
             return transformation.update(grads, transformation.init(params), params)[0]
