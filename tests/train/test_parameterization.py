@@ -142,6 +142,36 @@ def test_matrices_decay_at_one_rate_at_every_size_and_gains_do_not(optimizer):
     assert not change["blocks"]["norm"]["gain"].any()
 
 
+def test_multipliers_act_where_the_table_says():
+    """Folded into the parameters, they leave a standard model of the same logits."""
+    shape = shape_of(width=64, depth=4, head_dim=16)
+    scales, key, tokens = scales_of(COMPLETEP, shape), jax.random.key(0), np.arange(16)[None]
+    models = {
+        rule: nnx.split(nnx.eval_shape(lambda rule=rule: spec_of(shape, rule).transformer(key)))
+        for rule in (STANDARD, COMPLETEP)
+    }
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(
+        lambda a: rng.normal(scale=0.2, size=a.shape).astype(np.float32),
+        nnx.to_pure_dict(models[COMPLETEP][1]),
+    )
+
+    def logits(rule, params):
+        run = jax.jit(lambda p: nnx.merge(models[rule][0], p)(tokens), compiler_options=QUICKLY)
+        return run(params)
+
+    folded = jax.tree.map(np.copy, params)
+    root = (32 / 64) ** 0.5
+    folded["embedding"] *= root
+    folded["final_norm"]["gain"] *= scales.logits / root
+    folded["blocks"]["attention"]["qkv"][:, :, :, 0] *= scales.scores
+    for part, name in {"attention": "out", "feed_forward": "down"}.items():
+        folded["blocks"][part][name] *= scales.branch
+    wanted = logits(STANDARD, folded)
+    np.testing.assert_allclose(logits(COMPLETEP, params), wanted, rtol=1e-4, atol=1e-5)
+    assert np.abs(wanted - logits(STANDARD, params)).max() > 0.1
+
+
 def test_at_the_base_size_all_three_are_the_same():
     standard, mup, completep = (scales_of(p, shape_of()) for p in (STANDARD, MUP, COMPLETEP))
     assert standard == mup == completep
