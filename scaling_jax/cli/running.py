@@ -39,21 +39,26 @@ def run(
         int | None, optional("processes that train side by side (default: chosen)", "N")
     ] = None,
     execution: ExecutionOptions = DEFAULT,
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
 ) -> None:
     """Train every run of a study that is not finished yet.
 
     Safe to repeat, to interrupt (exit code 75: run it again to continue) and to start on several
     machines that share the directory: a run is trained by one process at a time and never twice.
+    The hosts of a TPU slice, of Slurm's srun, or of --coordinator train each run together.
     """
     from scaling_jax.study import run_study
     from scaling_jax.train import use_compilation_cache
+    from scaling_jax.train.distributed import is_first
 
-    use_compilation_cache()
     study = load_study(experiment, scale)
+    processes.connect()
+    use_compilation_cache()
     with resumable():
         store = run_study(study, located(root), workers=workers, execution=execution)
-    _tell(store, json)
+    if is_first():
+        _tell(store, json)
 
 
 def train(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 import jax
+from etils import epath
 
 from scaling_jax.errors import InputError
 from scaling_jax.study.attempt import attempt
@@ -15,6 +16,7 @@ from scaling_jax.study.study import Study
 from scaling_jax.study.workers import train_in_workers
 from scaling_jax.train import StopRequest, stop_request
 from scaling_jax.train.cores import usable_cores
+from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.execution import DEFAULT, Execution
 
 
@@ -31,7 +33,8 @@ def run_study(
 
     Safe to repeat, to interrupt and to start several times at once: a run is trained by one
     process at a time, continues where it stopped, and is never trained again once over. A run
-    that fails for its own reasons is recorded and does not stop the others.
+    that fails for its own reasons is recorded and does not stop the others. Processes that have
+    been joined by `Processes.connect` train each run together.
 
     Args:
         study: what to train.
@@ -45,8 +48,11 @@ def run_study(
         InputError: bad input, found before anything is trained.
         Preempted: asked to stop; the runs under way are saved.
     """
-    check_study(study, root, execution=execution, cache_dir=cache_dir, progress=progress)
-    store = Store.create(root, study)
+    with together():
+        check_study(study, root, execution=execution, cache_dir=cache_dir, progress=progress)
+    with together():
+        created = Store.create(root, study) if is_first() else None
+    store = created or Store.open(epath.Path(root) / study.name)
     train_runs(
         store.runs(), workers=workers, execution=execution, cache_dir=cache_dir, progress=progress
     )
@@ -77,13 +83,15 @@ def train_runs(
         Preempted: asked to stop; the runs under way are saved.
     """
     listed = list(runs)
-    waiting = [run for run in listed if run.result is None]
+    unfinished = set(from_first(lambda: [run.run_id for run in listed if run.result is None]))
+    waiting = [run for run in listed if run.run_id in unfinished]
     if not waiting:
         return
     n_workers = min(len(waiting), _n_workers(workers))
     # This also tokenizes, once, what all workers read.
-    check_runs(listed, execution=execution, cache_dir=cache_dir, progress=progress)
-    with stop_request() as stop, study_progress(waiting, progress) as display:
+    with together():
+        check_runs(listed, execution=execution, cache_dir=cache_dir, progress=progress)
+    with stop_request() as stop, study_progress(waiting, progress and is_first()) as display:
         if n_workers > 1:
             train_in_workers(waiting, n_workers, execution, cache_dir, display, stop)
         else:
@@ -92,6 +100,10 @@ def train_runs(
 
 def _n_workers(wanted: int | None) -> int:
     on_cpu = jax.default_backend() == "cpu"
+    if jax.process_count() > 1:
+        if wanted not in (None, 1):
+            raise InputError(f"workers {wanted}: processes that train together use one worker each")
+        return 1
     if wanted is None:
         return usable_cores() if on_cpu else 1
     if wanted < 1:
@@ -112,6 +124,8 @@ def _train_here(
     stop: StopRequest,
 ) -> None:
     for run in runs:
+        for signum in gathered(stop.signum):
+            stop.signum = stop.signum or signum
         stop.heed()
         outcome = attempt(
             run,
