@@ -3,8 +3,8 @@
     python benchmarks/train.py [--sizes 0.12M,3M,25M] [--rounds 8] [--peer PYTHON]
 
 The same GPT-2-style models (`peers/sizes.py`) are trained side by side: every contestant is a
-process with the same allocator settings and all cores, and they measure in turn, about a second
-at a time, so that what else the machine does falls on all alike. The fastest step of each counts.
+process with the same allocator settings and all cores, and they measure in turn, some seconds at
+a time, so that what else the machine does falls on all alike. The fastest step of each counts.
 
 - tokens/s against PyTorch's, eager or compiled, whichever is faster. `--peer` is the Python that
   has PyTorch (the extra `bench`), by default this one; without it the ratio is missing.
@@ -120,7 +120,7 @@ def verdict(name: str, value: float, target: float, below: bool = True) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default=",".join(SIZES))
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", default=sys.executable)
     options = parser.parse_args(arguments)
     peer = options.peer if has_pytorch(options.peer) else None

@@ -14,6 +14,7 @@ from sizes import SIZES, Size
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.flops import training_flops
 from scaling_jax.train import Execution, make_mesh
+from scaling_jax.train.cores import split_batch_over_cores
 from scaling_jax.train.mesh import batch_sharding
 from scaling_jax.train.programs import Programs, programs
 from scaling_jax.train.schedule import Horizon
@@ -39,6 +40,7 @@ class Trainer:
     """Steps on random tokens."""
 
     def __init__(self, size: Size) -> None:
+        split_batch_over_cores(size.batch_size)
         self.config, self.mesh = config_of(size), make_mesh()
         self.compiled: Programs = programs(self.config, self.mesh, 1)
         self.horizon = Horizon.of(self.config)
@@ -87,11 +89,12 @@ def main() -> None:
         "matrix_flops": 2 * MATRIX_SIZE**3,
         "steps_per_dispatch": trainer.n_steps,
     }
-    works = {
+    works: dict[str, Callable[[], int]] = {
         "step": lambda: trainer.dispatch(trainer.n_steps),
-        "single": lambda: trainer.dispatch(1),
         "matrix": product_of_matrices(),
     }
+    if trainer.n_steps > 1:
+        works["single"] = lambda: trainer.dispatch(1)
     serve(facts, works)
 
 

@@ -79,11 +79,16 @@ def train(
     On many hosts, start it in each with the same DIR: a TPU slice and Slurm's srun say who they
     are, others by --coordinator, --num-processes and --process-id.
     """
+    import jax
+
     from scaling_jax.train import train_run, use_compilation_cache
+    from scaling_jax.train.cores import split_batch_over_cores
     from scaling_jax.train.distributed import is_first, together
 
     specified = read_config(config)
     processes.connect()
+    if not jax.distributed.is_initialized() and execution.mesh == DEFAULT.mesh:
+        split_batch_over_cores(max(1, specified.batch_size // execution.accumulate))
     use_compilation_cache()
     directory = located(root) / specified.run_id
     with together():

@@ -111,7 +111,10 @@ def test_a_kernel_that_cannot_run_here_is_refused_before_training(
     command = ("train", config, "--root", tmp_path / "out")
     for flags, message in (
         (("--attention", "splash"), "attention 'splash' runs on TPUs, not on 'cpu': use 'xla'"),
-        (("--accumulate", 3), "accumulate 3 does not divide batch_size 8: choose one of [1, 2, 4"),
+        (
+            ("--accumulate", 3),
+            "batch_size 8 does not divide over 1 device (data=1) and 3 microbatches",
+        ),
     ):
         code, _, error = cli(*command, *flags)
         assert code == 2

@@ -1,6 +1,8 @@
 """Which run a worker gets, and what it runs in."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from scaling_jax.study.workers import next_run, program
 from scaling_jax.train import cores
 from scaling_jax.train.cores import affinity, pinned, shares, usable_cores
 
+DEVICES_ASKED_FOR = "--xla_force_host_platform_device_count=5"
 FULL = ":".join(f"{name}={value}" for name, value in ALLOCATOR_TUNABLES.items())
 
 
@@ -53,11 +56,21 @@ def test_a_containers_quota_bounds_the_cores(monkeypatch, tmp_path, quota, usabl
     assert usable_cores() == usable
 
 
+@pytest.mark.parametrize(("flags", "devices"), [("", 3), (DEVICES_ASKED_FOR, 5)])
+def test_a_batch_is_split_over_as_many_cores_as_have_an_equal_share(flags, devices):
+    program = (
+        "import jax; from scaling_jax.train import cores; cores.usable_cores = lambda: 4;"
+        "cores.split_batch_over_cores(6); print(jax.device_count())"
+    )
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == [str(devices)]
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
 def test_a_process_is_pinned_from_its_start_and_its_parent_is_not():
-    import subprocess
-    import sys
-
     before, last = affinity(), affinity()[-1]
     with pinned({last}):
         command = "import os; print(*os.sched_getaffinity(0))"
