@@ -15,10 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from scaling_jax.laws.forms import CHINCHILLA
 from scaling_jax.laws.known import KnownLaw, published_law
-from scaling_jax.laws.lanes import Resample
 from scaling_jax.laws.noise import Noise
+from scaling_jax.laws.resample import Resampling
 from scaling_jax.laws.simulate import Simulation, simulate_study
 
 LAW = published_law("chinchilla-besiroglu")
@@ -53,57 +52,10 @@ NOISES = {
 }
 
 
-def leverages(cells: pd.DataFrame, law: KnownLaw) -> np.ndarray:
-    """Share of each row's log loss that least squares at the law would fit to the row itself."""
-    values = {name: cells[name].to_numpy(float) for name in ("params", "tokens")}
-    u_NxKxP = CHINCHILLA.design({name: np.log(column) for name, column in values.items()})
-    n_terms = len(CHINCHILLA.terms)
-    theta_P = np.concatenate([np.log(law.constants_P[:n_terms]), law.constants_P[n_terms:]])
-    terms_NxK = np.exp(u_NxKxP @ theta_P)
-    slopes_NxP = np.einsum("nk,nkp->np", terms_NxK / terms_NxK.sum(1, keepdims=True), u_NxKxP)
-    return np.sum(np.linalg.qr(slopes_NxP)[0] ** 2, axis=1)
-
-
-def by_leverage(cells: pd.DataFrame, law: KnownLaw, bootstrap: int) -> Resample:
-    """Residuals resampled after each is scaled up by its own row's leverage, 1 / sqrt(1 - h)."""
-    spread_N = 1 / np.sqrt(1 - np.minimum(leverages(cells, law), 0.99))
-
-    def resample(
-        loss_N: np.ndarray, residual_N: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        rng, n = np.random.default_rng(seed), len(loss_N)
-        scaled_N = residual_N * spread_N
-        noise_N = scaled_N - scaled_N.mean()
-        drawn_BxN = noise_N[rng.integers(n, size=(bootstrap, n))]
-        return loss_N * np.exp(drawn_BxN - residual_N), np.ones((bootstrap, n))
-
-    return resample
-
-
-def without_hit_rows(bootstrap: int) -> Resample:
-    """Residuals resampled without the P smallest: near a fit of absolute values, that many are
-    0 because the law goes through their rows, not because their noise was."""
-    n_constants = len(CHINCHILLA.names)
-
-    def resample(
-        loss_N: np.ndarray, residual_N: np.ndarray, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        rng, n = np.random.default_rng(seed), len(loss_N)
-        noise = residual_N[np.argsort(np.abs(residual_N))[n_constants:]]
-        drawn_BxN = rng.choice(noise - noise.mean(), size=(bootstrap, n))
-        return loss_N * np.exp(drawn_BxN - residual_N), np.ones((bootstrap, n))
-
-    return resample
-
-
 def studies_of(
-    cells: pd.DataFrame, noise: Noise, kind: str, n_studies: int, bootstrap: int
+    cells: pd.DataFrame, noise: Noise, kind: Resampling, n_studies: int, bootstrap: int
 ) -> Simulation:
     """Simulate one line of the table."""
-    own = {
-        "leverage": by_leverage(cells, LAW, bootstrap),
-        "without hit rows": without_hit_rows(bootstrap),
-    }
     return simulate_study(
         cells,
         LAW,
@@ -111,12 +63,11 @@ def studies_of(
         n_studies=n_studies,
         bootstrap=bootstrap,
         level=LEVEL,
-        resampling="rows" if kind == "rows" else "residuals",
-        resample=own.get(kind),
+        resampling=kind,
     )
 
 
-KINDS = ["rows", "residuals", "leverage", "without hit rows"]
+KINDS: list[Resampling] = ["residuals", "rows"]
 COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "a": ("a", "{:.3f}".format),
     "N_opt": ("params", lambda log_ratio: f"x{np.exp(log_ratio):.2f}"),
@@ -125,7 +76,7 @@ COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def line(design: str, noise: str, kind: str, simulation: Simulation, seconds: float) -> str:
+def line(design: str, noise: str, kind: Resampling, simulation: Simulation, seconds: float) -> str:
     """One row of the table: coverage and width of every quantity."""
     summary = simulation.summary()
     cells = [

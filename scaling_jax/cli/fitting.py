@@ -136,7 +136,7 @@ def fit(
         }
         refuse_with(f"the law {custom.name!r} is not of the loss in params and tokens", unread)
         table, _ = _read(records, approach)
-        options = {**resampled, **chosen, "fixed": held}
+        options = {**resampled, **chosen, "resampling": resampling, "fixed": held}
         fit_and_print(custom, table, pairs("--at", at), options, json)
         return
     if at:

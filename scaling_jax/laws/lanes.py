@@ -1,27 +1,28 @@
 """Fits of many simulated studies at once: studies and resamples are lanes of one program."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling_jax.laws.api import fit
 from scaling_jax.laws.fit import Fit
+from scaling_jax.laws.forms import Form
 from scaling_jax.laws.known import KnownLaw
+from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.point import PointFit, refit_resamples
-from scaling_jax.laws.resample import Resampling, resamples, scaled_noise
+from scaling_jax.laws.point import PointFit, model_of, refit_resamples
+from scaling_jax.laws.precision import in_float64
+from scaling_jax.laws.resample import resamples, unseen_noise
+from scaling_jax.laws.search import leverages
 from scaling_jax.laws.table import usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LANES = 8192
-
-# Losses and weights `BxN` of a study's resamples, from its losses, their log residuals and a seed.
-Resample = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+_OBJECTIVE = objective_named("huber")
 
 
 def fit_laws(
@@ -29,7 +30,6 @@ def fit_laws(
     losses_MxSxN: np.ndarray,
     law: KnownLaw,
     options: Options,
-    resample: Resample | None,
 ) -> list[Fit]:
     """Fit the law's form to the losses `MxSxN` of all studies, starting each at the truth.
 
@@ -46,14 +46,13 @@ def fit_laws(
     loss_MxN = losses_MxSxN.reshape(len(losses_MxSxN), -1)
     constants_MxP = refit_resamples(law.form, values, truth, loss_MxN, np.ones_like(loss_MxN))
     residual_MxN = np.log(loss_MxN / law.form.loss(constants_MxP[:, None], values))
-    draw = resample or partial(_resample, options.resampling, len(names), options.bootstrap)
-    drawn = _draws(law, values, truth, loss_MxN, residual_MxN, options, draw)
+    drawn = _draws(law, values, truth, loss_MxN, residual_MxN, options)
     return [
         dataclasses.replace(
             template,
             params=dict(zip(names, constants_P.tolist(), strict=True)),
             draws_BxP=draws_BxP,
-            noise_N=scaled_noise(residual_N, len(names)),
+            noise_N=unseen_noise(residual_N, truth.leverage_N, len(names), _OBJECTIVE),
         )
         for constants_P, residual_N, draws_BxP in zip(
             constants_MxP, residual_MxN, drawn, strict=True
@@ -83,8 +82,11 @@ def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
     centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
     shift_KxP = form.design({name: np.array([mean]) for name, mean in centre.items()})[0]
     logs_K = np.log(constants_P[:n_terms]) + shift_KxP[:, n_terms:] @ constants_P[n_terms:]
+    theta_P = np.concatenate([logs_K, constants_P[n_terms:]])
+    logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
+    slope_NxP = in_float64(_slopes)(form, theta_P, logs)
     return PointFit(
-        theta_P=np.concatenate([logs_K, constants_P[n_terms:]]),
+        theta_P=theta_P,
         centre=centre,
         constants_P=constants_P,
         free_P=np.ones(len(constants_P)),
@@ -93,20 +95,14 @@ def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
         condition=1.0,
         n_optima=1,
         residuals_N=np.zeros(len(values["params"])),
+        leverage_N=leverages(slope_NxP, np.ones(len(slope_NxP))),
     )
 
 
-def _resample(
-    kind: Resampling,
-    n_constants: int,
-    n_resamples: int,
-    loss_N: np.ndarray,
-    residual_N: np.ndarray,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Resamples as `laws.fit` draws them."""
-    noise_N = scaled_noise(residual_N, n_constants)
-    return resamples(kind, loss_N, loss_N * np.exp(-residual_N), noise_N, n_resamples, seed)
+def _slopes(form: Form, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:
+    import jax
+
+    return np.asarray(jax.jacfwd(model_of(form).log_loss)(theta_P, form.design(logs)))
 
 
 def _draws(
@@ -116,13 +112,22 @@ def _draws(
     loss_MxN: np.ndarray,
     residual_MxN: np.ndarray,
     options: Options,
-    draw: Resample,
 ) -> Iterator[np.ndarray]:
     """Constants `BxP` of every study's resamples, some studies at a time to bound memory."""
     at_once = max(1, _LANES // options.bootstrap)
     for first in range(0, len(loss_MxN), at_once):
         studies = range(first, min(first + at_once, len(loss_MxN)))
-        drawn = [draw(loss_MxN[m], residual_MxN[m], options.seed + m) for m in studies]
+        drawn = [
+            resamples(
+                options.resampling,
+                loss_MxN[m],
+                loss_MxN[m] * np.exp(-residual_MxN[m]),
+                unseen_noise(residual_MxN[m], truth.leverage_N, len(truth.free_P), _OBJECTIVE),
+                options.bootstrap,
+                options.seed + m,
+            )
+            for m in studies
+        ]
         loss_BxN, weights_BxN = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
         constants = refit_resamples(law.form, values, truth, loss_BxN, weights_BxN)
         yield from constants.reshape(len(studies), -1, constants.shape[-1])

@@ -54,6 +54,11 @@ class Objective:
             return self._side(r)
         return self._side(r) * jnp.minimum(1.0, self.delta / jnp.maximum(jnp.abs(r), self.delta))
 
+    @property
+    def quantile(self) -> float:
+        """Quantile of the losses that the law runs through, where `delta` is small."""
+        return 1 / (1 + self.above)
+
     def _side(self, r: jax.Array) -> jax.Array:
         return jnp.where(r > 0, self.above, 1.0)
 

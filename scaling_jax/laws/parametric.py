@@ -12,7 +12,7 @@ from scaling_jax.laws.influence import influential
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
-from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.resample import noise_of_rows, resamples
 from scaling_jax.laws.selection import choose_law
 from scaling_jax.laws.summary import summary
 from scaling_jax.laws.table import Rows, clusters
@@ -66,7 +66,8 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
 
 
 def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Resampled:
-    noise_N = scaled_noise(point.residuals_N, int(point.free_P.sum()))
+    objective = objective_named(options.objective)
+    noise_N = noise_of_rows(point, objective)
     if options.bootstrap == 0:
         return _Resampled(None, noise_N)
     fitted_N = rows.loss * np.exp(-point.residuals_N)
@@ -78,6 +79,7 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
         options.bootstrap,
         options.seed,
         clusters(rows) if options.resampling == "runs" else None,
+        objective.quantile,
     )
     draws_BxP = refit_resamples(
         form,
@@ -85,7 +87,7 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
         point,
         loss_BxN,
         weights_BxN * rows.weight,
-        objective=objective_named(options.objective),
+        objective=objective,
     )
     return _Resampled(draws_BxP, noise_N)
 

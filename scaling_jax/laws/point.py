@@ -45,6 +45,7 @@ class PointFit:
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.
         residuals_N: log measured minus log predicted.
+        leverage_N: share of each row's value that least squares would fit to the row itself.
     """
 
     theta_P: np.ndarray
@@ -56,6 +57,7 @@ class PointFit:
     condition: float
     n_optima: int
     residuals_N: np.ndarray
+    leverage_N: np.ndarray
 
     @classmethod
     def of(
@@ -77,6 +79,7 @@ class PointFit:
             condition=found.condition,
             n_optima=found.n_optima,
             residuals_N=y_N - found.predicted_N[: len(y_N)],
+            leverage_N=found.leverage_N[: len(y_N)],
         )
 
 

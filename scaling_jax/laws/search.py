@@ -16,6 +16,9 @@ _TRIED = 32
 _MOST_RESTARTS = 12
 _IMPROVED = 1e-9
 
+# Slopes that are a combination of others, as those of a term that has vanished.
+_NO_DIRECTION = 1e-9
+
 # Objectives below this are residuals in the last digits only, as of rows without noise.
 _ROUNDING = 1e-24
 
@@ -33,6 +36,7 @@ class Found:
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.
         predicted_N: the model's values at the optimum, in the objective's space.
+        leverage_N: share of each row's value that least squares would fit to the row itself.
     """
 
     theta_P: np.ndarray
@@ -41,6 +45,7 @@ class Found:
     condition: float
     n_optima: int
     predicted_N: np.ndarray
+    leverage_N: np.ndarray
 
 
 def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
@@ -79,6 +84,7 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         condition=_condition(np.asarray(end.exact_PxP)),
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
+        leverage_N=leverages(np.asarray(end.slope_NxP), np.asarray(data.w_N)),
     )
 
 
@@ -117,6 +123,14 @@ def padded(inputs: T, y_Nx: np.ndarray, w_Nx: np.ndarray) -> tuple[T, np.ndarray
 
     unweighted = np.zeros((extra, *w_Nx.shape[1:]))
     return jax.tree.map(longer, inputs), longer(y_Nx), np.concatenate([w_Nx, unweighted])
+
+
+def leverages(slope_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
+    """Diagonal of the projection on the rows' slopes: what a row's own value does to its fit."""
+    x_NxP = slope_NxP * np.sqrt(w_N)[:, None]
+    x_NxP = x_NxP / np.maximum(np.linalg.norm(x_NxP, axis=0), 1e-300)
+    left_NxP, size_P, _ = np.linalg.svd(x_NxP, full_matrices=False)
+    return np.sum(left_NxP[:, size_P > _NO_DIRECTION * size_P[0]] ** 2, axis=1)
 
 
 def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:

@@ -7,9 +7,10 @@ import numpy as np
 from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, form_frontier
 from scaling_jax.laws.curves import Lowest, lowest
 from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.point import fit_point, refit_resamples
-from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.resample import noise_of_rows, resamples
 from scaling_jax.laws.table import Rows
 
 
@@ -35,7 +36,7 @@ def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
     if not options.bootstrap:
         return point.constants_P[None]
     fitted_N = loss_N * np.exp(-point.residuals_N)
-    noise_N = scaled_noise(point.residuals_N, len(CHINCHILLA.names))
+    noise_N = noise_of_rows(point, objective_named("huber"))
     loss_BxN, weights_BxN = resamples(
         "residuals", loss_N, fitted_N, noise_N, options.bootstrap, options.seed
     )

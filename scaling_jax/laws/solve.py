@@ -30,7 +30,8 @@ _MOST_DAMPING = 1e12
 _RELATIVE_DECREASE = 1e-14
 
 
-Array = jax.Array | np.ndarray
+# Of JAX within a program, of NumPy between programs.
+Array = Any
 
 
 class Data(NamedTuple):
@@ -224,12 +225,13 @@ def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
 
 
 class Examined(NamedTuple):
-    """A point and the objective's gradient and exact Hessian there, and the model's values."""
+    """A point, the objective's gradient and exact Hessian there, the rows' values and slopes."""
 
     theta_P: jax.Array
     gradient_P: jax.Array
     exact_PxP: jax.Array
     log_loss_N: jax.Array
+    slope_NxP: jax.Array
 
 
 @partial(jax.jit, static_argnames=("problem",))
@@ -248,4 +250,5 @@ def examined(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
     theta_P = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, theta_P)
     gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
     log_loss_N = problem.model.log_loss(theta_P, data.inputs)
-    return Examined(theta_P, gradient_P, exact_PxP, log_loss_N)
+    slope_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
+    return Examined(theta_P, gradient_P, exact_PxP, log_loss_N, slope_NxP)

@@ -64,7 +64,8 @@ def _log_sum(theta_P: jax.Array, u_NxKxP: jax.Array) -> tuple[jax.Array, jax.Arr
 
 def _symmetric(lower_T: jax.Array, n: int) -> jax.Array:
     """The matrix whose lower triangle, row by row, is given."""
-    at = {pair: t for t, pair in enumerate(zip(*np.tril_indices(n), strict=True))}
+    rows, columns = (indices.tolist() for indices in np.tril_indices(n))
+    at = {pair: t for t, pair in enumerate(zip(rows, columns, strict=True))}
     entries = [lower_T[at[max(i, j), min(i, j)]] for i in range(n) for j in range(n)]
     return jnp.stack(entries).reshape(n, n)
 
