@@ -2,9 +2,12 @@
 
 Counted are the state, the gradients, a copy of the matrices in the compute precision, what the
 forward pass keeps for the backward one, one layer's matrices with their gradients before they are
-summed and split, and the larger of one layer's backward pass and one chunk of the logits, which
-are not there at once. What a layer keeps without rematerialization was read off JAX's list of
-residuals; how near the sums come to the TPU compiler's is in `docs/compile.md`.
+summed and split, the output matrix's gradient as the chunks of the loss add it up, and the larger
+of one layer's backward pass and one chunk of the logits, which are not there at once. Parameters
+that are split over devices are whole for as long as they are used: the tables of the vocabulary,
+and two layers, since the next is fetched meanwhile. What a layer keeps without rematerialization
+was read off JAX's list of residuals; how near the sums come to the TPU compiler's is in
+`docs/compile.md`.
 """
 
 from dataclasses import dataclass
@@ -50,12 +53,14 @@ class Spread:
 
     Attributes:
         sequences: sequences that one device works on at a time.
+        microbatches: how many such shares follow one another in a step.
         state: devices that parameters, moments and gradients are split over.
         tensor: devices among these that share heads, feed-forward width and vocabulary.
         loss_chunks: pieces in which the logits are computed, one after the other.
     """
 
     sequences: int
+    microbatches: int = 1
     state: int = 1
     tensor: int = 1
     loss_chunks: int = 1
@@ -78,45 +83,56 @@ def training_memory(
     params, compute = count_params(shape), 2 if precision == "bfloat16" else _FLOAT32
     tokens = spread.sequences * shape.seq_len
     state = _share(_FLOAT32 * params.total, spread.state)
-    # The residual stream is the one thing that is whole on every device.
+    # Gradients of a microbatch are there beside the sum of those before it.
+    gradients = state * min(2, spread.microbatches)
+    read = _read_backward(shape, compute, kernel, spread.tensor)
     kept = compute * shape.d_model
     if remat == "dots":
-        kept += _share(compute * _products(shape), spread.tensor)
+        kept += compute * (shape.d_model + _share(_products(shape), spread.tensor))
     elif remat == "none":
-        kept = _share(_all_forms(shape, compute, kernel), spread.tensor)
-    one_layer = _share(_all_forms(shape, compute, kernel), spread.tensor)
+        kept = read
     logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
         params=state,
         moments=_share(_FLOAT32 * _moments(params, optimizer), spread.state),
-        gradients=state,
+        gradients=gradients,
         activations=copies
-        + _share((compute + _FLOAT32) * _layer_params(shape, params), spread.tensor)
-        + tokens * (shape.n_layers * kept + max(one_layer, logits)),
+        + _share(_vocabulary(shape, compute, spread), spread.tensor)
+        + _share(_layer(shape, params, compute, spread), spread.tensor)
+        + tokens * (shape.n_layers * kept + max(read, logits)),
     )
 
 
-def _all_forms(shape: Shape, compute: int, kernel: bool) -> int:
-    """Bytes per token that the backward pass of one layer reads."""
+def _read_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
+    """Bytes per token that the backward pass of one layer reads.
+
+    The residual stream's part is whole on every device.
+    """
     heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
-    total = _FLOAT32 * _NORM_FLOAT32 * shape.d_model
-    total += compute * (_STREAM * shape.d_model + _FEED_FORWARD * shape.d_ff + heads)
+    shared = compute * (_FEED_FORWARD * shape.d_ff + heads)
     if shape.qk_norm:
-        total += _QK_NORM_BYTES * (shape.d_attn + shape.d_kv)
+        shared += _QK_NORM_BYTES * (shape.d_attn + shape.d_kv)
     if not kernel:
-        total += (_FLOAT32 * _SCORE_FLOAT32 + compute) * shape.n_heads * shape.seq_len
-    return total
+        shared += (_FLOAT32 * _SCORE_FLOAT32 + compute) * shape.n_heads * shape.seq_len
+    return (_FLOAT32 * _NORM_FLOAT32 + compute * _STREAM) * shape.d_model + _share(shared, tensor)
 
 
 def _products(shape: Shape) -> int:
-    """Channels of the matrix products of a layer whose results the backward pass reads."""
+    """Channels of a layer's products that `tensor` shares out: queries, keys, values, and up."""
     n_inputs = 2 if shape.activation == "swiglu" else 1
-    return shape.d_attn + 2 * shape.d_kv + shape.d_model + n_inputs * shape.d_ff
+    return shape.d_attn + 2 * shape.d_kv + n_inputs * shape.d_ff
 
 
-def _layer_params(shape: Shape, params: ParamCount) -> int:
-    return (params.attention + params.feed_forward) // shape.n_layers
+def _vocabulary(shape: Shape, compute: int, spread: Spread) -> int:
+    table = shape.vocab_size * shape.d_model
+    is_split = spread.state > spread.tensor
+    return table * (_FLOAT32 + (_FLOAT32 + compute if is_split else 0))
+
+
+def _layer(shape: Shape, params: ParamCount, compute: int, spread: Spread) -> int:
+    one = (params.attention + params.feed_forward) // shape.n_layers
+    return (compute + _FLOAT32) * one * (2 if spread.state > spread.tensor else 1)
 
 
 def _moments(params: ParamCount, optimizer: OptimizerName) -> int:

@@ -29,7 +29,8 @@ SCORES = (2 * 4 + 2) * 2 * 5
 )
 def test_memory_of_a_small_shape_counted_by_hand(remat: str, kept: int) -> None:
     # The logits of 11 ids, in both precisions, are less than one layer's backward pass.
-    activations = 2 * PARAMS + (2 + 4) * IN_A_LAYER + 7 * 5 * (3 * kept + ALL_FORMS)
+    activations = 2 * PARAMS + (2 + 4) * IN_A_LAYER + 4 * 11 * 8
+    activations += 7 * 5 * (3 * kept + ALL_FORMS)
     estimated = training_memory(SMALL, Spread(7), remat=remat)
     assert estimated == Memory(4 * PARAMS, 8 * PARAMS, 4 * PARAMS, activations)
     assert estimated.total == 16 * PARAMS + activations
@@ -69,10 +70,18 @@ def test_moments_are_those_of_the_optimizer(optimizer: OptimizerName) -> None:
 def test_shards_split_the_state() -> None:
     whole, quarter = (training_memory(SMALL, Spread(2, state=n)) for n in (1, 4))
     assert (quarter.params, quarter.moments) == (whole.params // 4, whole.moments // 4)
-    # The copy in the compute precision is split too; a layer at a time is gathered.
-    assert whole.activations - quarter.activations == 2 * PARAMS * 3 // 4
+    # The copy in the compute precision is split too; the vocabulary's table is gathered, and a
+    # second layer while the first is worked on.
+    gathered = (4 + 2) * (11 * 8 + IN_A_LAYER)
+    assert whole.activations - quarter.activations == 2 * PARAMS * 3 // 4 - gathered
     # What does not divide is rounded up.
     assert training_memory(SMALL, Spread(2, state=5)).params == -(-4 * PARAMS // 5)
+
+
+def test_microbatches_have_gradients_beside_their_sum() -> None:
+    one, two, four = (training_memory(SMALL, Spread(2, microbatches=n)) for n in (1, 2, 4))
+    assert one.gradients == 4 * PARAMS
+    assert two.gradients == four.gradients == 8 * PARAMS
 
 
 SIZES = ["n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"]
@@ -101,7 +110,8 @@ def test_memory_grows_with_every_size_and_falls_with_recomputation_and_shares(
     one = training_memory(shape, Spread(sequences), **options)
     assert training_memory(larger, Spread(sequences), **options).total > one.total
     assert training_memory(shape, Spread(sequences + 1), **options).total > one.total
-    assert training_memory(shape, Spread(sequences, state=4, tensor=4), **options).total < one.total
+    shared = Spread(sequences, state=4, tensor=4)
+    assert training_memory(shape, shared, **options).total < one.total
     if remat != "full":
         less = options | {"remat": "dots" if remat == "none" else "full"}
         assert training_memory(shape, Spread(sequences), **less).total < one.total

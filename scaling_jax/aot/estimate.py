@@ -15,6 +15,9 @@ from scaling_jax.train.mesh_spec import MeshSpec, check_fit
 # What estimates have been found too low by, and then some: see docs/compile.md.
 MARGIN = 1.2
 
+# The chips of a host are four or eight.
+_TENSOR_SIZES = (2, 4, 8)
+
 # By how much they recompute.
 _POLICIES: tuple[Remat, ...] = get_args(Remat)
 _KERNELS = ("splash", "cudnn", "tokamax")
@@ -35,6 +38,7 @@ def estimated_memory(
     resolved = execution.resolved(config, chip.platform, n_devices)
     spread = Spread(
         sequences=config.batch_size // (sizes["data"] * sizes["fsdp"] * execution.accumulate),
+        microbatches=execution.accumulate,
         state=sizes["fsdp"] * sizes["tensor"],
         tensor=sizes["tensor"],
         loss_chunks=resolved.loss_chunks or 1,
@@ -50,11 +54,14 @@ def estimated_memory(
 
 
 def what_would_fit(config: RunConfig, execution: Execution, topology: Topology) -> list[str]:
-    """Options with which the run is estimated to fit: on the same chips, and on more of them."""
+    """Options with which the run is estimated to fit: on the same chips, and on more of them.
+
+    More chips are to be enough without tensor parallelism that was not asked for.
+    """
     here = options_that_fit(config, execution, topology.chip, topology.n_chips)
     found = [here] if here else []
     for larger in topology.larger():
-        there = options_that_fit(config, execution, larger.chip, larger.n_chips)
+        there = options_that_fit(config, execution, larger.chip, larger.n_chips, ())
         if there is not None:
             found.append(f"--topology {larger.name} {there}".rstrip())
             break
@@ -62,13 +69,17 @@ def what_would_fit(config: RunConfig, execution: Execution, topology: Topology) 
 
 
 def options_that_fit(
-    config: RunConfig, execution: Execution, chip: Chip, n_chips: int
+    config: RunConfig,
+    execution: Execution,
+    chip: Chip,
+    n_chips: int,
+    tensor_sizes: tuple[int, ...] = _TENSOR_SIZES,
 ) -> str | None:
     """What to change on the command line so that the run is estimated to fit; None if nothing is.
 
-    The least recomputation that is enough, then the fewest microbatches.
+    The least recomputation that is enough, then the fewest microbatches, then tensor parallelism.
     """
-    for candidate in _candidates(execution, config.batch_size):
+    for candidate in _candidates(execution, config.batch_size, tensor_sizes):
         try:
             needed = estimated_memory(config, candidate, chip, n_chips).total
         except InputError:
@@ -78,18 +89,23 @@ def options_that_fit(
     return None
 
 
-def _candidates(execution: Execution, batch_size: int) -> Iterator[Execution]:
+def _candidates(
+    execution: Execution, batch_size: int, tensor_sizes: tuple[int, ...]
+) -> Iterator[Execution]:
     """Executions that need ever less memory, the given one first."""
     policies = _POLICIES[_POLICIES.index(execution.remat) :]
-    meshes = dict.fromkeys([execution.mesh, MeshSpec(tensor=execution.mesh.tensor)])
-    accumulate = execution.accumulate
-    while accumulate <= batch_size:
-        for mesh in meshes:
+    given, shared = execution.mesh, MeshSpec(tensor=execution.mesh.tensor)
+    microbatches = [execution.accumulate * 2**i for i in range(batch_size.bit_length())]
+    for accumulate in microbatches:
+        for mesh in dict.fromkeys([given, shared]):
             for remat in policies:
                 yield dataclasses.replace(execution, remat=remat, mesh=mesh, accumulate=accumulate)
-        accumulate *= 2
         # Microbatches are for what recomputation alone does not bring about.
         policies = _POLICIES[-1:]
+    for tensor in (size for size in tensor_sizes if size > given.tensor):
+        for accumulate in microbatches:
+            mesh = MeshSpec(tensor=tensor)
+            yield dataclasses.replace(execution, remat="full", mesh=mesh, accumulate=accumulate)
 
 
 def _options(chosen: Execution, given: Execution) -> str:
@@ -99,6 +115,8 @@ def _options(chosen: Execution, given: Execution) -> str:
         options.append(f"--remat {chosen.remat}")
     if chosen.accumulate != given.accumulate:
         options.append(f"--accumulate {chosen.accumulate}")
-    if chosen.mesh != given.mesh:
+    if chosen.mesh.tensor != given.mesh.tensor:
+        options.append(f"--tensor {chosen.mesh.tensor}")
+    if (given.mesh.data, given.mesh.fsdp) != (chosen.mesh.data, chosen.mesh.fsdp):
         options.append("without --data and --fsdp")
     return " ".join(options)

@@ -47,6 +47,14 @@ def test_a_larger_slice_where_the_state_alone_is_too_much() -> None:
     assert what_would_fit(LARGE, FULL, Topology.parse("v5e:2x2")) == [advice]
 
 
+def test_tensor_parallelism_where_one_sequence_is_still_too_much() -> None:
+    wide = dataclasses.replace(LARGE.shape, d_model=8192, d_ff=32768, n_heads=64, n_kv_heads=None)
+    run = dataclasses.replace(LARGE, shape=wide)
+    advice = options_that_fit(run, FULL, CHIPS["v5e"], 256)
+    assert advice is not None
+    assert "--tensor 2" in advice
+
+
 def test_copies_of_the_state_give_way_to_shares_of_it() -> None:
     copies = Execution(remat="full", mesh=MeshSpec(fsdp=1))
     advice = options_that_fit(LARGE, copies, CHIPS["v5p"], 64)
