@@ -111,10 +111,7 @@ def test_a_kernel_that_cannot_run_here_is_refused_before_training(
     command = ("train", config, "--root", tmp_path / "out")
     for flags, message in (
         (("--attention", "splash"), "attention 'splash' runs on TPUs, not on 'cpu': use 'xla'"),
-        (
-            ("--accumulate", 3),
-            "batch_size 8 does not divide over 1 device (data=1) and 3 microbatches",
-        ),
+        (("--accumulate", 3), "and 3 microbatches: use a multiple of"),
     ):
         code, _, error = cli(*command, *flags)
         assert code == 2
