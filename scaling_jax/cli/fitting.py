@@ -131,7 +131,6 @@ def fit(
             "--out": out is not None,
             "--approach": approach != 3,
             "--count": count != "total",
-            "--resampling": resampling in ("rows", "runs"),
             "--profile": profile,
         }
         refuse_with(f"the law {custom.name!r} is not of the loss in params and tokens", unread)

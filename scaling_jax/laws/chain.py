@@ -13,8 +13,9 @@ from scaling_jax.laws.custom_fit import CustomFit, Response
 class Chain:
     """From size, data or compute to a loss, and from the loss to an accuracy.
 
-    Draws of the two fits are taken in pairs. Fitted to the same table with the same seed, a pair
-    comes from the same resampled rows, so that what the two laws have in common is kept.
+    Draws of the two fits are taken in pairs. Fitted to the same table with the same seed and
+    `resampling="rows"`, a pair comes from the same resampled rows, so that what the two laws have
+    in common is kept.
 
     Attributes:
         first: its response is one of the variables of `second`.

@@ -10,11 +10,12 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Interval, interval
 from scaling_jax.laws.columns import Columns, Table, columns_of
 from scaling_jax.laws.custom import CustomForm
+from scaling_jax.laws.custom_draws import draws, require_known_rows
 from scaling_jax.laws.forms import FORMS, Form
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
-from scaling_jax.laws.resample import resamples, scaled_noise
+from scaling_jax.laws.point import PointFit, fit_point
+from scaling_jax.laws.resample import Resampling, noise_of_rows
 from scaling_jax.laws.signature import law_from_function, require_works
 from scaling_jax.laws.summary import summary
 
@@ -74,7 +75,7 @@ class CustomFit:
         if self.draws_BxP is None:
             return None
         columns = zip(self.params, self.draws_BxP.T, strict=True)
-        return {name: interval(draws, self.level) for name, draws in columns}
+        return {name: interval(drawn_B, self.level) for name, drawn_B in columns}
 
     def predict(self, **variables: float) -> Response:
         """The response at the given variables, such as `predict(params=1e9, tokens=2e10)`.
@@ -126,6 +127,7 @@ def fit_custom(
     bootstrap: int = 1000,
     level: float = 0.9,
     seed: int = 0,
+    resampling: Resampling = "residuals",
     fixed: Mapping[str, float] | None = None,
 ) -> CustomFit:
     """Fit any law to the columns it reads, at the global optimum, with bootstrap intervals.
@@ -146,9 +148,10 @@ def fit_custom(
             response are read from it, and `weight` where there is one.
         objective: a name or an `Objective`; by default `huber` on logs, and `squares` for a
             response that may be zero or negative.
-        bootstrap: resamples of rows behind the intervals; 0 fits the point alone.
+        bootstrap: resamples behind the intervals; 0 fits the point alone.
         level: of the intervals.
         seed: of the resamples.
+        resampling: `residuals` of the fit, or `rows` with replacement, as in `fit`.
         fixed: constants to hold at given values.
 
     Raises:
@@ -156,7 +159,8 @@ def fit_custom(
             the law needs them, too few rows, or a function that does not give one finite number
             per row.
     """
-    options = Options(bootstrap, level, "total", seed, "rows")
+    options = Options(bootstrap, level, "total", seed, resampling)
+    require_known_rows(options)
     form = _law_of(form)
     if objective is None:
         objective = form.default_objective if isinstance(form, CustomForm) else "huber"
@@ -166,7 +170,7 @@ def fit_custom(
     if isinstance(form, CustomForm):
         require_works(form, columns.values)
     point = _point(form, columns, objective, fixed)
-    noise_N = scaled_noise(point.residuals_N, int(point.free_P.sum()))
+    noise_N = noise_of_rows(point, objective)
     return CustomFit(
         form=form,
         params=dict(zip(form.names, point.constants_P.tolist(), strict=True)),
@@ -175,7 +179,7 @@ def fit_custom(
         n_points=len(columns.response_N),
         n_dropped=columns.n_dropped,
         ranges={n: (float(v.min()), float(v.max())) for n, v in columns.values.items()},
-        draws_BxP=_draws(form, columns, point, objective, options),
+        draws_BxP=draws(form, columns, point, noise_N, objective, options),
         noise_N=noise_N,
         is_logged=isinstance(form, Form) or form.is_logged(objective),
     )
@@ -217,23 +221,3 @@ def _point(
     from scaling_jax.laws.function_point import fit_function
 
     return fit_function(form, *rows, objective=objective, fixed=fixed)
-
-
-def _draws(
-    form: Form | CustomForm,
-    columns: Columns,
-    point: PointFit,
-    objective: Objective,
-    options: Options,
-) -> np.ndarray | None:
-    if options.bootstrap == 0:
-        return None
-    y_N = columns.response_N
-    # Rows are resampled, as weights: neither fitted values nor residuals come in.
-    y_BxN, w_BxN = resamples("rows", y_N, y_N, point.residuals_N, options.bootstrap, options.seed)
-    rows = columns.values, point, y_BxN, w_BxN * columns.weights_N
-    if isinstance(form, Form):
-        return refit_resamples(form, *rows, objective=objective)
-    from scaling_jax.laws.function_point import refit_function
-
-    return refit_function(form, *rows, objective=objective)

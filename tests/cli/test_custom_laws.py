@@ -187,7 +187,7 @@ def test_a_file_that_does_not_run_is_refused(
         (("--law", "nowhere.py"), "name the law in it"),
         (("--law", "saturating-flops", "--approach", 2), "--approach does not apply"),
         (("--law", "saturating-flops", "--count", "active"), "--count does not apply"),
-        (("--law", "saturating-flops", "--resampling", "runs"), "--resampling does not apply"),
+        (("--law", "saturating-flops", "--resampling", "runs"), "no runs to resample"),
         (("--law", "saturating-flops", "--out", "fit.json"), "--out does not apply"),
         (("--law", "saturating-flops", "--at", "flops"), "write NAME=NUMBER"),
         (("--at", "params=1e6"), "ask `predict` instead"),

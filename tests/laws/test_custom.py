@@ -120,15 +120,22 @@ def test_plain_responses_of_any_sign_have_least_squares(fitted_line):
     assert not fitted_line.is_logged
 
 
-def test_intervals_of_plain_responses_are_those_of_the_noise(fitted_line):
-    # The spread of a fitted slope is noise / (spread of x * sqrt(n)), and 90 % are 3.29 of it.
-    x = line()["x"]
+@pytest.mark.parametrize("resampling", ["residuals", "rows"])
+def test_intervals_of_plain_responses_are_those_of_the_noise(resampling):
+    # The spread of a slope where noise may be unequal, and 90 % are 3.29 of it: HC2 of MacKinnon
+    # and White 1985, from the rows' own residuals and leverages.
+    table = line()
+    x, y = table["x"], table["y"]
+    slope, intercept = np.polyfit(x, y, 1)
+    leverage = 1 / len(x) + x**2 / (x @ x)
+    noise = (y - intercept - slope * x) / np.sqrt(1 - leverage)
+    fitted_line = fit_custom(LINE, table, bootstrap=1000, resampling=resampling)
     low, high = fitted_line.intervals["b"]
-    assert high - low == pytest.approx(3.29 * 0.1 / np.sqrt((x**2).sum()), rel=0.35)
+    assert high - low == pytest.approx(3.29 * np.sqrt(x**2 @ noise**2) / (x @ x), rel=0.15)
     made = fitted_line.predict(x=0.0)
-    assert made.interval[1] - made.interval[0] == pytest.approx(3.29 * 0.1, rel=0.35)
+    assert made.interval[1] - made.interval[0] == pytest.approx(3.29 * noise.std(), rel=0.25)
     law_width = made.law_interval[1] - made.law_interval[0]
-    assert law_width == pytest.approx(3.29 * 0.1 / np.sqrt(32), rel=0.35)
+    assert law_width == pytest.approx(3.29 * noise.std() / np.sqrt(32), rel=0.15)
 
 
 def test_huber_of_plain_residuals_bounds_an_outlier():
@@ -242,8 +249,8 @@ def chain():
     law = error.loss(error.ordered(error.published["gadre-2024-c4"]), table)
     table["error"] = law + 0.003 * rng.normal(size=32)
     return laws.Chain(
-        fit_custom("kaplan-flops", table, bootstrap=200, seed=3),
-        fit_custom("error-exponential", table, bootstrap=200, seed=3),
+        fit_custom("kaplan-flops", table, bootstrap=200, seed=3, resampling="rows"),
+        fit_custom("error-exponential", table, bootstrap=200, seed=3, resampling="rows"),
     )
 
 
@@ -306,6 +313,7 @@ def test_a_bad_table_is_refused_by_name(change, words):
         (dict(fixed={"c": 1.0}), "no 'c'"),
         (dict(bootstrap=3), "too few resamples"),
         (dict(level=90), "between 0 and 1"),
+        (dict(resampling="runs"), "no runs to resample"),
     ],
 )
 def test_bad_options_are_refused(options, words):
