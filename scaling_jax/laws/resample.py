@@ -44,9 +44,14 @@ def resamples(
         return np.broadcast_to(loss_N, weights_BxN.shape), weights_BxN.astype(np.float64)
     if kind == "runs":
         return np.broadcast_to(loss_N, (n_resamples, n)), _run_weights(rng, n_resamples, run_id_N)
-    below_BxN = rng.random((n_resamples, n)) < quantile
-    signs_BxN = np.where(below_BxN, -2 * quantile, 2 * (1 - quantile))
-    return fitted_N * np.exp(signs_BxN * np.abs(noise_N)), np.ones((n_resamples, n))
+    drawn_BxN = signed(noise_N, n_resamples, seed, quantile)
+    return fitted_N * np.exp(drawn_BxN), np.ones((n_resamples, n))
+
+
+def signed(noise_N: np.ndarray, n_resamples: int, seed: int, quantile: float) -> np.ndarray:
+    """Every row's noise with random signs, `BxN`; a share `quantile` of them lies below zero."""
+    below_BxN = np.random.default_rng(seed).random((n_resamples, len(noise_N))) < quantile
+    return np.where(below_BxN, -2 * quantile, 2 * (1 - quantile)) * np.abs(noise_N)
 
 
 def _run_weights(
