@@ -52,7 +52,7 @@ def points(n: int) -> str:
 
 def fitted(n: int, bootstrap: int, level: float = 0.95) -> laws.Fit:
     """The law fitted to the 240 or 245 points."""
-    return laws.fit(points(n), bootstrap=bootstrap, level=level)
+    return laws.fit(points(n), bootstrap=bootstrap, level=level, resampling="rows")
 
 
 def huber_sum(constants_P: Sequence[float] | np.ndarray) -> float:

@@ -89,8 +89,8 @@ def fit(
     resampling: Annotated[
         Resampling,
         tyro.conf.arg(
-            help="what the bootstrap of approach 3 draws: residuals of the fit, rows (where noise "
-            "differs between runs), or whole runs (for tables with several rows of one run)"
+            help="what the bootstrap of approach 3 draws: residuals of the fit, rows (wider on "
+            "small designs), or whole runs (for tables with several rows of one run)"
         ),
     ] = "residuals",
     bootstrap: Annotated[

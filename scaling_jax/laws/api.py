@@ -46,10 +46,10 @@ def fit(
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
         seed: of the resamples.
-        resampling: `residuals` of the fit, whose intervals hold the truth as often as `level`
-            says where all runs are equally noisy (docs/coverage.md); `rows` with replacement,
-            wider, where noise differs between runs; or whole `runs`, for tables with several
-            rows of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
+        resampling: `residuals` of the fit, each with its own row and a random sign, whose
+            intervals hold the truth as often as `level` says (docs/coverage.md); `rows` with
+            replacement, wider on small designs; or whole `runs`, for tables with several rows
+            of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
             asked for here.
         curves: losses along training, several rows per run: what approach 1 reads. Without it,
             the table itself is read so.
