@@ -7,9 +7,8 @@ al. 2022, 2203.03466; Dey et al. 2025, 2505.01618). All runs of a scale see the 
     scaling-jax run experiments/lr_transfer.py --scale cpu --root results
     python experiments/lr_transfer.py results/lr-transfer-cpu lr_transfer.svg
 
-The second command draws loss against learning rate and prints where the optima lie; see
-`docs/lr_transfer.md`. `full` reads C4 through the tokenizer that `chinchilla_isoflop.py` says how
-to make.
+The second command draws loss against learning rate and prints where the optima lie. `full` reads
+C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
 """
 
 import sys
