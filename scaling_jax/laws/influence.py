@@ -5,7 +5,7 @@ import numpy as np
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.forms import Form
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.point import PointFit, refit_resamples
+from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.table import Rows
 
 BEYOND = 10.0
@@ -59,7 +59,20 @@ def influential(
     share_U = share_2xU.max(axis=0)
     if not (share_U > _MUCH).any():
         return ""
-    return _sentence(labels, share_U, left, at)
+    for u in _most(share_U):
+        # A refit from the optimum with the row may have stayed in a local one.
+        alone = fit_point(
+            form, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
+        )
+        left[:, u] = _answers(form, alone.constants_P, flops)
+    share_U = (np.nan_to_num(np.abs(left - at[:, None]), nan=np.inf) / width_2[:, None]).max(0)
+    return _sentence(labels, share_U, left, at) if (share_U > _MUCH).any() else ""
+
+
+def _most(share_U: np.ndarray) -> list[int]:
+    """Those that move the answer most, of those that move it much."""
+    order = np.argsort(-share_U, kind="stable")
+    return [int(u) for u in order[:_TOLD] if share_U[u] > _MUCH]
 
 
 def _width(bounds: Interval) -> float:
@@ -88,8 +101,7 @@ def _answers(form: Form, constants_P: np.ndarray, flops: float) -> np.ndarray:
 def _sentence(
     labels: list[str], share_U: np.ndarray, left_2xU: np.ndarray, at_2: np.ndarray
 ) -> str:
-    order = np.argsort(-share_U, kind="stable")
-    most = [int(u) for u in order[:_TOLD] if share_U[u] > _MUCH]
+    most = _most(share_U)
     said = []
     for u in most:
         a, log_n = left_2xU[:, u]

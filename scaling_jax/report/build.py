@@ -41,7 +41,11 @@ def build_report(
     records, loss_curves = collect(store), curves(store)
     if records.empty:
         raise InputError(f"{store.directory} holds no runs: nothing to report")
-    compared = laws.compare(records, curves=loss_curves, law=law, bootstrap=bootstrap, seed=seed)
+    if (records["status"] == "finished").any():
+        options = dict(law=law, bootstrap=bootstrap, seed=seed)
+        compared = laws.compare(records, curves=loss_curves, **options)
+    else:
+        compared = laws.Comparison({}, dict.fromkeys((1, 2, 3), "no run is finished yet"))
     verification = verify(records, compared.fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
@@ -107,7 +111,11 @@ def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
 
 
 def _call(rule: Mapping[str, Any]) -> str:
-    arguments = ", ".join(f"{name} {value:g}" for name, value in rule.items() if name != "is")
+    arguments = ", ".join(
+        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in rule.items()
+        if name != "is"
+    )
     return f"{rule.get('is', '')}({arguments})" if "is" in rule else arguments or "defaults"
 
 
