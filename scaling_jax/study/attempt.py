@@ -47,8 +47,8 @@ def attempt(
                 if is_first():
                     run.fail(reason)
                 return f"failed: {reason}"
-        if is_first():
-            run.fail(None)
+            if is_first():
+                run.fail(None)
         return from_first(lambda: _in_words(run.result))
 
 
