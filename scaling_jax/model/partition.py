@@ -31,7 +31,8 @@ def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[A
 
     Left to itself, XLA adds up the devices' sums in every turn of a loop.
     """
-    over = dict(get_logical_axis_rules()).get("batch") or ()
+    rules = dict(get_logical_axis_rules())
+    over = rules.get("batch") or ()
     axes = (over,) if isinstance(over, str) else tuple(over)
     if not axes:
         return of_rows
@@ -45,6 +46,7 @@ def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[A
         on_each,
         in_specs=(split, everywhere),
         out_specs=(everywhere, split),
-        axis_names=set(axes),
+        # Replicas too, over which whoever maps this over them splits all of it.
+        axis_names={*axes, rules["replica"]},
         check_vma=False,
     )

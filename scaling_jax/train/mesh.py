@@ -19,6 +19,7 @@ from scaling_jax.train.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 # Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
 # stream has no name for its width: `embed` is split in the parameters alone.
 RULES: dict[str, str | tuple[str, ...]] = {
+    "replica": "replica",
     "batch": ("data", "fsdp"),
     "embed": "fsdp",
     "heads": "tensor",
