@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIZES = ("d_model", "n_layers")
 NAMES = {"d_model": "width", "n_layers": "depth"}
+TITLES = {"standard": "Standard", "mup": "muP", "completep": "CompleteP"}
 
 
 class Best(NamedTuple):
@@ -118,6 +119,8 @@ def transfer_figure(records: "pd.DataFrame") -> "Figure":
             room = max(0.2, max(losses) - min(losses))
             axes.set_ylim(min(losses) - 0.1 * room, max(losses) + room)
             axes.set_ylabel("loss (nats/token)")
+        for axis, axes in zip(rows, grid[:, -1], strict=True):
+            axes.legend(title=NAMES[axis], loc="center left", bbox_to_anchor=(1, 0.5))
         for axes in grid[-1]:
             axes.set_xlabel("peak learning rate")
     return figure
@@ -136,8 +139,7 @@ def _draw(axes: "Axes", transfer: Transfer, records: "pd.DataFrame") -> None:
         axes.plot(sweep["peak_lr"], sweep["loss"], "o-", color=colour, ms=3.5, lw=1.3)
         axes.plot(best.lr, best.loss, "D", color=colour, ms=7, mec="white", label=str(best.size))
     axes.set_xscale("log", base=2)
-    axes.set_title(f"{transfer.parameterization}: {NAMES[transfer.axis]}", fontsize=11)
-    axes.legend(title=NAMES[transfer.axis], loc="upper center", ncols=2)
+    axes.set_title(f"{TITLES[transfer.parameterization]}, over {NAMES[transfer.axis]}", fontsize=11)
 
 
 def main(root: str, out: str) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.report.transfer import best_rate, main, transfer_figure, transfers
+from scaling_jax.report.transfer import NAMES, best_rate, main, transfer_figure, transfers
 
 WIDTHS, DEPTHS = (32, 64, 128), (2, 4, 8)
 
@@ -55,7 +55,7 @@ def test_runs_that_diverged_are_left_out():
 def test_the_figure_has_a_panel_for_each_parameterization_and_axis():
     figure = transfer_figure(sweep())
     titles = {axes.get_title() for axes in figure.axes}
-    assert titles == {f"{p}: {a}" for p in ("standard", "completep") for a in ("width", "depth")}
+    assert titles == {f"{p}, over {a}" for p in ("Standard", "CompleteP") for a in NAMES.values()}
     assert all(len(axes.lines) == 6 for axes in figure.axes)
     figure.savefig(io.BytesIO(), format="svg")
 
