@@ -24,7 +24,7 @@ from scaling_jax.laws.forms import form_named
 from scaling_jax.laws.readings import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.stored import plain, revived
 
-FORMAT = 1
+FORMAT = 2
 _SCATTERS_PER_DRAW = 16
 
 

@@ -83,7 +83,7 @@ def test_stored_fits_hold_what_readers_look_for(published):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": 99}', '{"format": 1, "approach": 3}', "null"]
+    "text", ["", "{}", "[]", '{"format": 99}', '{"format": 2, "approach": 3}', "null"]
 )
 def test_what_is_not_a_fit_is_refused(text):
     with pytest.raises(InputError):
