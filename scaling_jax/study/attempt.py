@@ -3,6 +3,8 @@
 import os
 from contextlib import ExitStack
 
+import jax
+
 from scaling_jax.errors import InputError
 from scaling_jax.study.store import StoredRun
 from scaling_jax.train import Preempted, Report, Result, train_run
@@ -26,6 +28,7 @@ def attempt(
     Raises:
         InputError: the run cannot be trained as it stands.
         Preempted: asked to stop; the run is saved.
+        Exception: whatever it failed of, recorded, if it is trained together.
     """
     with ExitStack() as stack:
         if not from_first(lambda: stack.enter_context(run.lock())):
@@ -44,8 +47,10 @@ def attempt(
                 raise
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
-                if is_first():
-                    run.fail(reason)
+                run.fail(reason)
+                if jax.process_count() > 1:
+                    # The others may be amid a step and wait for this one: all must begin anew.
+                    raise
                 return f"failed: {reason}"
             if is_first():
                 run.fail(None)

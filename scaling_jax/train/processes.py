@@ -75,6 +75,11 @@ class Processes:
             self._initialize("slurm")
         elif _on_tpu_host():
             self._initialize(None)
+        else:
+            return
+        # Accelerators run programs in the order they were dispatched. A CPU runs two side by
+        # side, where a sum of one process can meet another sum of its peer.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     def _initialize(self, cluster: str | None) -> None:
         import jax
