@@ -38,6 +38,10 @@ def run(
     workers: Annotated[
         int | None, optional("processes that train side by side (default: chosen)", "N")
     ] = None,
+    pack: Annotated[
+        int | None,
+        optional("runs of one program that share it side by side (default: chosen)", "N"),
+    ] = None,
     execution: ExecutionOptions = DEFAULT,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
@@ -56,7 +60,7 @@ def run(
     processes.connect()
     use_compilation_cache()
     with resumable():
-        store = run_study(study, located(root), workers=workers, execution=execution)
+        store = run_study(study, located(root), workers=workers, pack=pack, execution=execution)
     if is_first():
         _tell(store, json)
 

@@ -52,8 +52,8 @@ def attempt(
                     # The others may be amid a step and wait for this one: all must begin anew.
                     raise
                 return f"failed: {reason}"
-            if is_first():
-                run.fail(None)
+        if is_first():
+            run.fail(None)
         return from_first(lambda: _in_words(run.result))
 
 

@@ -8,6 +8,7 @@ from etils import epath
 
 from scaling_jax.config import DataConfig, RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.study.packs import packs
 from scaling_jax.study.store import Store, StoredRun, refuse_another_study, refuse_unwritable
 from scaling_jax.study.study import Study
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
@@ -18,6 +19,7 @@ def check_study(
     study: Study,
     root: os.PathLike | str,
     *,
+    pack: int | None = None,
     execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
@@ -35,12 +37,13 @@ def check_study(
     refuse_unwritable(base)
     store = Store(base / study.name)
     runs = [store.place(run) for run in planned]
-    check_runs(runs, execution=execution, cache_dir=cache_dir, progress=progress)
+    check_runs(runs, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress)
 
 
 def check_runs(
     runs: Sequence[StoredRun],
     *,
+    pack: int | None = None,
     execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
@@ -54,10 +57,16 @@ def check_runs(
     """
     waiting = [run for run in runs if run.result is None]
     texts = {}
-    for run in waiting:
-        config = run.planned.config
+    for together in packs(waiting, pack, execution):
+        config = together[0].planned.config
         execution.resolved(config, jax.default_backend())
-        mesh_for(config.shape, config.batch_size, execution.mesh, accumulate=execution.accumulate)
+        mesh_for(
+            config.shape,
+            config.batch_size,
+            execution.mesh,
+            accumulate=execution.accumulate,
+            n_runs=len(together),
+        )
     for config in _most_demanding([run.planned.config for run in waiting]):
         texts[_text(config)] = load_inputs(config, cache_dir, progress).fingerprint
     for run in runs:

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import jax
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.study.attempt import attempt
 from scaling_jax.study.check import check_runs, check_study
+from scaling_jax.study.packs import Pack, attempt_pack, packs
 from scaling_jax.study.progress import StudyProgress, study_progress
 from scaling_jax.study.store import Store, StoredRun
 from scaling_jax.study.study import Study
@@ -25,6 +24,7 @@ def run_study(
     root: os.PathLike | str,
     *,
     workers: int | None = None,
+    pack: int | None = None,
     execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
@@ -39,7 +39,7 @@ def run_study(
     Args:
         study: what to train.
         root: directory that holds the study's own.
-        workers: see `train_runs`.
+        workers, pack: see `train_runs`.
         execution: how every run is computed.
         cache_dir: of tokens.
         progress: whether to show it on standard error.
@@ -49,12 +49,19 @@ def run_study(
         Preempted: asked to stop; the runs under way are saved.
     """
     with together():
-        check_study(study, root, execution=execution, cache_dir=cache_dir, progress=progress)
+        check_study(
+            study, root, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress
+        )
     with together():
         created = Store.create(root, study) if is_first() else None
     store = created or Store.open(epath.Path(root) / study.name)
     train_runs(
-        store.runs(), workers=workers, execution=execution, cache_dir=cache_dir, progress=progress
+        store.runs(),
+        workers=workers,
+        pack=pack,
+        execution=execution,
+        cache_dir=cache_dir,
+        progress=progress,
     )
     return store
 
@@ -63,6 +70,7 @@ def train_runs(
     runs: Iterable[StoredRun],
     *,
     workers: int | None = None,
+    pack: int | None = None,
     execution: Execution = DEFAULT,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
@@ -73,6 +81,10 @@ def train_runs(
     pinned to its share of the cores, and the most expensive runs go first. By default there
     is one worker to a core on a CPU, which is the fastest for models that fit, and one in all
     on an accelerator.
+
+    Up to `pack` runs of one program train side by side in it, spread over the devices. By default
+    as many as keep an accelerator busy and fit in half its memory, and on a CPU one, since a
+    process to a core is faster there.
 
     A run's losses depend on the CPU threads that train it, in about the sixth digit, because
     sums are taken in another order; for the same threads they are the same, bit for bit,
@@ -87,15 +99,17 @@ def train_runs(
     waiting = [run for run in listed if run.run_id in unfinished]
     if not waiting:
         return
-    n_workers = min(len(waiting), _n_workers(workers))
     # This also tokenizes, once, what all workers read.
     with together():
-        check_runs(listed, execution=execution, cache_dir=cache_dir, progress=progress)
+        check_runs(listed, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress)
+        n_workers = _n_workers(workers)
+        made = packs(waiting, pack, execution)
+    n_workers = min(len(made), n_workers)
     with stop_request() as stop, study_progress(waiting, progress and is_first()) as display:
         if n_workers > 1:
-            train_in_workers(waiting, n_workers, execution, cache_dir, display, stop)
+            train_in_workers(made, n_workers, execution, cache_dir, display, stop)
         else:
-            _train_here(waiting, execution, cache_dir, display, stop)
+            _train_here(made, execution, cache_dir, display, stop)
 
 
 def _n_workers(wanted: int | None) -> int:
@@ -117,26 +131,20 @@ def _n_workers(wanted: int | None) -> int:
 
 
 def _train_here(
-    runs: Sequence[StoredRun],
+    made: Sequence[Pack],
     execution: Execution,
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
 ) -> None:
-    for run in runs:
+    def advanced(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
+        display.advanced(run, step)
+
+    for pack in made:
         for signum in gathered(stop.signum):
             stop.signum = stop.signum or signum
         stop.heed()
-        outcome = attempt(
-            run,
-            execution=execution,
-            cache_dir=cache_dir,
-            report=partial(_advanced, display, run),
-        )
-        display.over(run, outcome)
-
-
-def _advanced(
-    display: StudyProgress, run: StoredRun, step: int, loss: float, tokens_per_second: float
-) -> None:
-    display.advanced(run, step)
+        for run, outcome in attempt_pack(
+            pack, execution=execution, cache_dir=cache_dir, advanced=advanced
+        ):
+            display.over(run, outcome)

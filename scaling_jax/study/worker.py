@@ -1,4 +1,4 @@
-"""A worker process: trains the runs it is told to on standard input, one at a time.
+"""A worker process: trains the packs of runs it is told to on standard input, one at a time.
 
 Each line it reads is an assignment; the end of the input, also by the parent's death, means
 save and exit. Each line it writes is a message to the parent.
@@ -18,8 +18,8 @@ from etils import epath
 
 from scaling_jax.errors import InputError
 from scaling_jax.strict import from_dict
-from scaling_jax.study.attempt import attempt
-from scaling_jax.study.store import read_run
+from scaling_jax.study.packs import attempt_pack
+from scaling_jax.study.store import StoredRun, read_run
 from scaling_jax.train import (
     Execution,
     Preempted,
@@ -41,7 +41,7 @@ def main() -> None:
     with stop_request() as stop:
         threading.Thread(target=_listen, args=(assignments, stop), daemon=True).start()
         while (line := assignments.get()) and stop.signum is None:
-            send(_work(json.loads(line), send))
+            _work(json.loads(line), send)
 
 
 def _channel() -> Send:
@@ -67,21 +67,23 @@ def _listen(assignments: queue.Queue[str], stop: StopRequest) -> None:
     assignments.put("")
 
 
-def _work(assignment: dict[str, Any], send: Send) -> dict[str, Any]:
-    said = 0.0
+def _work(assignment: dict[str, Any], send: Send) -> None:
+    said: dict[str, float] = {}
 
-    def report(step: int, loss: float, tokens_per_second: float) -> None:
-        nonlocal said
-        if time.monotonic() > said + REPORT_SECONDS:
-            said = time.monotonic()
-            send({"step": step})
+    def advanced(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
+        if time.monotonic() > said.get(run.run_id, 0.0) + REPORT_SECONDS:
+            said[run.run_id] = time.monotonic()
+            send({"run": run.run_id, "step": step})
 
-    run = read_run(epath.Path(assignment["directory"]))
+    pack = [read_run(epath.Path(directory)) for directory in assignment["directories"]]
     execution = from_dict(Execution, assignment["execution"])
     cache_dir = assignment["cache_dir"]
     try:
-        return {"over": attempt(run, execution=execution, cache_dir=cache_dir, report=report)}
+        for run, outcome in attempt_pack(
+            pack, execution=execution, cache_dir=cache_dir, advanced=advanced
+        ):
+            send({"run": run.run_id, "over": outcome})
     except InputError as error:
-        return {"refused": str(error)}
+        send({"refused": str(error)})
     except Preempted as stop:
-        return {"preempted": str(stop)}
+        send({"preempted": str(stop)})

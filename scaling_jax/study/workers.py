@@ -15,9 +15,10 @@ from typing import Any
 from scaling_jax.config import RunConfig
 from scaling_jax.environment import worker_environment
 from scaling_jax.errors import InputError
+from scaling_jax.study.packs import Pack
 from scaling_jax.study.progress import StudyProgress
 from scaling_jax.study.store import StoredRun
-from scaling_jax.train import Execution, StopRequest
+from scaling_jax.train import Execution, StopRequest, program_of
 from scaling_jax.train.cores import pinned, shares
 
 ATTEMPTS = 2
@@ -26,16 +27,17 @@ _POLL_SECONDS = 0.2
 
 
 def train_in_workers(
-    runs: Sequence[StoredRun],
+    packs: Sequence[Pack],
     n_workers: int,
     execution: Execution,
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
 ) -> None:
-    """Train `runs` in `n_workers` processes, handing each out as a worker comes free.
+    """Train `packs` in `n_workers` processes, handing each out as a worker comes free.
 
-    A worker that dies is replaced and its run tried once more before it counts as failed.
+    A worker that dies is replaced, and each run it had tried once more, by itself, before it
+    counts as failed.
 
     Raises:
         InputError: a run cannot be trained as it stands.
@@ -45,7 +47,7 @@ def train_in_workers(
         "execution": asdict(execution),
         "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
     }
-    pool = _Pool(runs, shares(n_workers), task, display)
+    pool = _Pool(packs, shares(n_workers), task, display)
     try:
         while pool.workers:
             pool.handle_next_message()
@@ -64,12 +66,12 @@ def worker_code() -> str:
 
 
 class _Worker:
-    """A worker process, the run it has and what it has compiled."""
+    """A worker process, the runs it has, by name, and what it has compiled."""
 
     def __init__(self, cores: set[int], inbox: queue.Queue) -> None:
         self.cores = cores
-        self.run: StoredRun | None = None
-        self.compiled: set[tuple] = set()
+        self.runs: dict[str, StoredRun] = {}
+        self.compiled: set[RunConfig] = set()
         with pinned(cores):
             self.process = subprocess.Popen(
                 [sys.executable, "-c", worker_code()],
@@ -88,10 +90,10 @@ class _Worker:
             inbox.put((self, json.loads(line)))
         inbox.put((self, {"dead": True}))
 
-    def assign(self, run: StoredRun, task: dict[str, Any]) -> None:
-        self.run = run
-        self.compiled.add(program(run.planned.config))
-        assignment = {"directory": os.fspath(run.directory), **task}
+    def assign(self, pack: Pack, task: dict[str, Any]) -> None:
+        self.runs = {run.run_id: run for run in pack}
+        self.compiled.add(program_of(pack[0].planned.config))
+        assignment = {"directories": [os.fspath(run.directory) for run in pack], **task}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(assignment) + "\n")
@@ -113,16 +115,16 @@ class _Worker:
 
 
 class _Pool:
-    """Workers, the runs that wait for one, and how often each run has been tried."""
+    """Workers, the packs that wait for one, and how often each run has been tried."""
 
     def __init__(
         self,
-        runs: Sequence[StoredRun],
+        packs: Sequence[Pack],
         shares: Sequence[set[int]],
         task: dict[str, Any],
         display: StudyProgress,
     ) -> None:
-        self._waiting, self._task, self._display = list(runs), task, display
+        self._waiting, self._task, self._display = list(packs), task, display
         self._tried: dict[str, int] = {}
         self._inbox: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
         self.workers: list[_Worker] = []
@@ -135,12 +137,12 @@ class _Pool:
             worker, message = self._inbox.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return
-        run = worker.run
-        if "step" in message and run:
-            self._display.advanced(run, message["step"])
-        elif "over" in message and run:
-            self._display.over(run, message["over"])
-            self._occupy(worker)
+        if "step" in message:
+            self._display.advanced(worker.runs[message["run"]], message["step"])
+        elif "over" in message:
+            self._display.over(worker.runs.pop(message["run"]), message["over"])
+            if not worker.runs:
+                self._occupy(worker)
         elif "refused" in message:
             raise InputError(message["refused"])
         elif "dead" in message:
@@ -161,43 +163,37 @@ class _Pool:
 
     def _occupy(self, worker: _Worker) -> None:
         if not self._waiting:
-            worker.run = None
             worker.dismiss()
             return
-        run = next_run(self._waiting, worker.compiled, len(self.workers))
-        self._waiting.remove(run)
-        self._tried[run.run_id] = self._tried.get(run.run_id, 0) + 1
-        worker.assign(run, self._task)
+        pack = next_pack(self._waiting, worker.compiled, len(self.workers))
+        self._waiting.remove(pack)
+        for run in pack:
+            self._tried[run.run_id] = self._tried.get(run.run_id, 0) + 1
+        worker.assign(pack, self._task)
 
     def _bury(self, worker: _Worker) -> None:
         self.workers.remove(worker)
         cause = worker.cause_of_death()
-        run = worker.run
-        if run is None:
-            return
-        if self._tried[run.run_id] < ATTEMPTS:
-            self._display.say(f"{run.run_id}: {cause}; trying again")
-            self._waiting.append(run)
-        else:
-            run.fail(cause)
-            self._display.over(run, f"failed: {cause}")
+        for run in worker.runs.values():
+            if self._tried[run.run_id] < ATTEMPTS:
+                self._display.say(f"{run.run_id}: {cause}; trying again")
+                self._waiting.append([run])
+            else:
+                run.fail(cause)
+                self._display.over(run, f"failed: {cause}")
         self._start(worker.cores)
 
 
-def next_run(waiting: Sequence[StoredRun], compiled: set[tuple], n_workers: int) -> StoredRun:
-    """The run for a worker that has come free: the most expensive, so that all end together.
+def next_pack(waiting: Sequence[Pack], compiled: set[RunConfig], n_workers: int) -> Pack:
+    """The pack for a worker that has come free: the most expensive, so that all end together.
 
     While none is so large that it could hold up the end, one whose program the worker has
     compiled already comes first.
     """
-    largest = max(waiting, key=lambda run: run.planned.flops)
-    share = sum(run.planned.flops for run in waiting) / n_workers
-    known = [run for run in waiting if program(run.planned.config) in compiled]
-    if known and largest.planned.flops < share / 2:
-        return max(known, key=lambda run: run.planned.flops)
-    return largest
 
+    def cost(pack: Pack) -> float:
+        return sum(run.planned.flops for run in pack)
 
-def program(config: RunConfig) -> tuple:
-    """What decides whether two runs can share a compiled program."""
-    return (config.shape, config.batch_size, config.eval_tokens, config.precision)
+    largest, share = max(waiting, key=cost), sum(map(cost, waiting)) / n_workers
+    known = [pack for pack in waiting if program_of(pack[0].planned.config) in compiled]
+    return max(known, key=cost) if known and cost(largest) < share / 2 else largest

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scaling_jax.train.progress import Report as Report
     from scaling_jax.train.result import Result as Result
     from scaling_jax.train.result import read_result as read_result
+    from scaling_jax.train.run import program_of as program_of
+    from scaling_jax.train.run import train_replicas as train_replicas
     from scaling_jax.train.run import train_run as train_run
 
 # Looked up on first use: the command line can then offer an execution's choices without JAX.
@@ -34,9 +36,11 @@ _EXPORTS = {
     "load_inputs": "inputs",
     "make_mesh": "mesh",
     "mesh_for": "mesh",
+    "program_of": "run",
     "read_metrics": "metrics",
     "read_result": "result",
     "stop_request": "preemption",
+    "train_replicas": "run",
     "train_run": "run",
     "use_compilation_cache": "compilation",
 }

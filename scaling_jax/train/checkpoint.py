@@ -1,10 +1,14 @@
 """Asynchronous, atomic checkpoints of the training state, through Orbax."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from etils import epath
+
+from scaling_jax.errors import InputError
+from scaling_jax.train.distributed import gathered, is_first
 
 KEEP = 2
 
@@ -27,6 +31,49 @@ class Checkpoints:
             # Unforced, Orbax leaves a checkpoint out while the one before is being written.
             self._checkpointer.save_async(step, state, force=True)
             self._newest = step
+
+    def restore(self, abstract_state: Any) -> tuple[int, Any] | None:
+        """Step and state of the newest checkpoint, laid out as `abstract_state`; None without one.
+
+        One that cannot be read is said, removed, and the one before it taken.
+
+        Raises:
+            InputError: there are some, and none can be read.
+        """
+        problems: list[tuple[int, str]] = []
+        for step in sorted((found.step for found in self._checkpointer.checkpoints), reverse=True):
+            state, problem = self._read(step, abstract_state)
+            if problem is None:
+                self._drop([step for step, _ in problems], instead=step)
+                self._newest = step
+                return step, state
+            problems.append((step, problem))
+        if problems:
+            step, problem = problems[0]
+            raise InputError(
+                f"no checkpoint in {self._checkpointer.directory} can be read; that of step {step} "
+                f"says: {problem}. Restore one, or delete the run's directory to train it anew"
+            )
+        return None
+
+    def _read(self, step: int, abstract_state: Any) -> tuple[Any, str | None]:
+        """The state, or why a process could not read it."""
+        state, problem = None, None
+        try:
+            state = self.load(step, abstract_state)
+        except Exception as error:  # Whatever a library says of a damaged file.
+            problem = next(iter(str(error).splitlines()), type(error).__name__)
+        return state, next((said for said in gathered(problem) if said is not None), None)
+
+    def _drop(self, damaged: list[int], instead: int) -> None:
+        for step in damaged:
+            if is_first():
+                print(
+                    f"the checkpoint of step {step} in {self._checkpointer.directory} is damaged "
+                    f"and removed; continuing from step {instead}, {step - instead} steps earlier",
+                    file=sys.stderr,
+                )
+            self._checkpointer.delete(step)
 
     def load(self, step: int, abstract_state: Any) -> Any:
         """Read the state back with the shardings of `abstract_state`."""

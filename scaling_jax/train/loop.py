@@ -1,11 +1,11 @@
 """The inner loop: dispatch steps, read their metrics late, save now and then."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -27,133 +27,170 @@ from scaling_jax.train.timing import Stopwatch
 SAVE, STOP = 1, 2
 
 
-@dataclass(frozen=True)
-class Tools:
-    """What the loop writes to and listens to."""
+@dataclass
+class Track:
+    """One run under way: how far it is, whether it is well, and where it leaves its traces."""
 
+    config: RunConfig
+    inputs: Inputs
     checkpoints: Checkpoints
     metrics: MetricsLog
     report: Report
+    step: int
+    healthy: bool = True
+    tokens_trained: int = 0
+
+    @property
+    def left(self) -> int:
+        """Steps it has yet to take; none after a non-finite loss."""
+        return self.config.steps - self.step if self.healthy else 0
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the loop listens to and keeps time by."""
+
     stop: StopRequest
     watch: Stopwatch
     checkpoint_seconds: float
     peak_flops_per_second: float | None
 
 
+@dataclass(frozen=True)
+class _Dispatch:
+    """Steps under way: the first and the number of each run's, and their metrics to come."""
+
+    firsts: list[int]
+    counts: list[int]
+    metrics: StepMetrics
+
+
 class Loop:
-    """Advances one run; `state` and `step` say how far it is, `healthy` whether it diverged."""
+    """Advances runs of one program, each to its own last step or non-finite loss."""
 
     def __init__(
-        self, config: RunConfig, mesh: Mesh, programs: Programs, inputs: Inputs, tools: Tools
+        self,
+        tracks: Sequence[Track],
+        states: Sequence[State],
+        mesh: Mesh,
+        programs: Programs,
+        tools: Tools,
     ) -> None:
-        self._config, self._mesh, self._programs = config, mesh, programs
-        self._inputs, self._tools = inputs, tools
-        whole = layout.replicated(mesh)
-        self._horizon = jax.tree.map(lambda x: jax.device_put(x, whole), Horizon.of(config))
-        tokens = config.tokens_per_step
-        self._step_flops = flops.training_flops(config.shape, tokens, "exact")
+        self._tracks, self._mesh, self._programs, self._tools = tracks, mesh, programs, tools
+        self._state = programs.pack(*states)
+        horizons = [Horizon.of(track.config) for track in tracks]
+        self._horizon = self._whole(Horizon(*map(self._joined, zip(*horizons, strict=True))))
+        config = tracks[0].config
+        self._batch_size, self._tokens_per_step = config.batch_size, config.tokens_per_step
+        self._step_flops = flops.training_flops(config.shape, config.tokens_per_step, "exact")
         self._rows = layout.local_rows(mesh, config.batch_size)
         self._agreed = Agreement()
         self._saved_at = self._read_at = time.perf_counter()
-        self.state: State = {}
-        self.step = self._start = 0
-        self.healthy = True
 
-    def restore(self, step: int | None) -> None:
-        """Load the checkpoint of `step`, or initialize a new run."""
-        if step is None:
-            key = jax.random.key(self._config.seed)
-            self.state = self._programs.init(key)
-        else:
-            self.state = self._tools.checkpoints.load(step, self._programs.abstract_state)
-            self.step = self._start = step
-
-    @property
-    def tokens_trained(self) -> int:
-        """Tokens this process has trained on."""
-        return (self.step - self._start) * self._config.tokens_per_step
+    def state(self, i: int) -> State:
+        """The state of the run `i`."""
+        return self._programs.unpack(self._state, i)
 
     def run(self) -> None:
-        """Train to the last step, or to the first non-finite loss.
+        """Train until no run has steps left.
 
         Raises:
-            Preempted: a signal asked to stop; the state is saved.
+            Preempted: a signal asked to stop; the states are saved.
         """
-        pending: tuple[int, StepMetrics] | None = None
+        pending: _Dispatch | None = None
         self._read_at = time.perf_counter()
-        while self.healthy and self.step < self._config.steps:
+        while self._left():
             dispatched = self._dispatch()
             # Reading the previous dispatch while this one runs keeps the device busy.
             if pending:
-                self._read(*pending)
+                self._read(pending)
             pending = dispatched
             if wish := self._agreed(self._wish()):
-                self._read(*pending)
+                self._read(pending)
                 pending = None
-                self._save_or_stop(stop=wish == STOP)
-        # After a non-finite loss the dispatch still pending trained on a ruined state.
-        if pending and self.healthy:
-            self._read(*pending)
-        if self.healthy:
-            self.save()
+                if self._left():
+                    self.save()
+                    self._stop(wish)
+        if pending:
+            self._read(pending)
+        self.save()
 
     def save(self) -> None:
-        """Checkpoint the state, with every metric up to it on disk first."""
+        """Checkpoint the runs that are well, with every metric up to there on disk first."""
         with self._tools.watch.part("checkpoint"):
-            self._tools.metrics.flush()
-            self._tools.checkpoints.save(self.step, self.state)
+            for i, track in enumerate(self._tracks):
+                if track.healthy:
+                    track.metrics.flush()
+                    track.checkpoints.save(track.step, self.state(i))
         self._saved_at = time.perf_counter()
 
-    def _dispatch(self) -> tuple[int, StepMetrics]:
-        count = min(self._programs.steps_per_dispatch, self._config.steps - self.step)
+    def _left(self) -> int:
+        return max(track.left for track in self._tracks)
+
+    def _dispatch(self) -> _Dispatch:
+        firsts = [track.step for track in self._tracks]
+        counts = [min(self._programs.steps_per_dispatch, track.left) for track in self._tracks]
         with self._tools.watch.part("input"):
-            tokens_KxBxT1 = self._batch(count)
-        first = self.step
-        self.state, metrics = self._programs.train(
-            self.state, tokens_KxBxT1, self._scalar(count), self._horizon
-        )
-        self.step += count
+            batches = [self._batches(*each) for each in zip(self._tracks, counts, strict=True)]
+            tokens = layout.put_batches(self._joined(batches, 1), self._mesh, self._batch_size)
+        n_steps = self._whole(self._joined(np.array(counts, np.int32)))
+        self._state, metrics = self._programs.train(self._state, tokens, n_steps, self._horizon)
+        for track, count in zip(self._tracks, counts, strict=True):
+            track.step += count
         if self._mesh.size > 1 and self._mesh.devices.flat[0].platform == "cpu":
             # Virtual CPU devices can deadlock with several collective programs in flight.
             jax.block_until_ready(metrics)
-        return first, metrics
+        return _Dispatch(firsts, counts, metrics)
 
-    def _batch(self, count: int) -> jax.Array:
-        tokens_KxBxT1 = self._inputs.batches.batches(self.step, count, self._rows)
-        # The program's batches past `count` are not looked at.
-        missing = self._programs.steps_per_dispatch - count
-        tokens_KxBxT1 = np.pad(tokens_KxBxT1, ((0, missing), (0, 0), (0, 0)), mode="edge")
-        return layout.put_batches(tokens_KxBxT1, self._mesh, self._config.batch_size)
+    def _batches(self, track: Track, count: int) -> np.ndarray:
+        # The program does not look at the batches past `count`.
+        n = max(count, 1)
+        tokens_KxBxT1 = track.inputs.batches.batches(track.step, n, self._rows)
+        missing = self._programs.steps_per_dispatch - n
+        return np.pad(tokens_KxBxT1, ((0, missing), (0, 0), (0, 0)), mode="edge")
 
-    def _scalar(self, value: int) -> jax.Array:
-        return jax.device_put(jnp.int32(value), layout.replicated(self._mesh))
+    def _joined(self, values: Any, axis: int = 0) -> Any:
+        """Values of all runs along an axis, which the program of a single run lacks."""
+        return np.stack(values, axis) if len(self._tracks) > 1 else values[0]
 
-    def _read(self, first: int, metrics: StepMetrics) -> None:
-        losses, lrs, norms = (np.asarray(values, np.float64) for values in metrics)
-        count = min(len(losses), self._config.steps - first)
-        bad = ~(np.isfinite(losses[:count]) & np.isfinite(norms[:count]))
-        if bad.any():
-            count = int(bad.argmax()) + 1
-            self.healthy, self.step = False, first + count
+    def _whole(self, tree: Any) -> Any:
+        return jax.device_put(tree, layout.replicated(self._mesh))
+
+    def _read(self, dispatch: _Dispatch) -> None:
+        metrics_3xRxK = np.stack([np.asarray(m, np.float64) for m in dispatch.metrics])
+        metrics_RxKx3 = metrics_3xRxK.reshape(3, len(self._tracks), -1).transpose(1, 2, 0)
         now = time.perf_counter()
-        speed = count / (now - self._read_at)
-        self._read_at = now
+        seconds, self._read_at = now - self._read_at, now
         with self._tools.watch.part("metrics"):
-            curves = zip(losses[:count], lrs, norms, strict=False)
-            rows = [self._row(first + i + 1, *values, speed) for i, values in enumerate(curves)]
-            self._tools.metrics.add(rows)
-            self._tools.report(first + count, losses[count - 1], rows[-1]["tokens_per_second"])
+            for track, first, count, metrics_Kx3 in zip(
+                self._tracks, dispatch.firsts, dispatch.counts, metrics_RxKx3, strict=True
+            ):
+                # After a non-finite loss what was still under way trained on a ruined state.
+                if count and track.healthy:
+                    self._record(track, first, metrics_Kx3[:count], seconds)
 
-    def _row(self, step: int, loss: float, lr: float, norm: float, speed: float) -> dict[str, Any]:
+    def _record(self, track: Track, first: int, metrics_Kx3: np.ndarray, seconds: float) -> None:
+        bad = ~np.isfinite(metrics_Kx3[:, [0, 2]]).all(axis=1)
+        if bad.any():
+            metrics_Kx3 = metrics_Kx3[: int(bad.argmax()) + 1]
+            track.healthy, track.step = False, first + len(metrics_Kx3)
+        track.tokens_trained += len(metrics_Kx3) * self._tokens_per_step
+        speed = len(metrics_Kx3) / seconds
+        rows = [self._row(first + i, values, speed) for i, values in enumerate(metrics_Kx3, 1)]
+        track.metrics.add(rows)
+        track.report(rows[-1]["step"], rows[-1]["loss"], rows[-1]["tokens_per_second"])
+
+    def _row(self, step: int, metrics_3: np.ndarray, speed: float) -> dict[str, Any]:
+        loss, lr, norm = map(float, metrics_3)
         achieved = speed * self._step_flops
         peak = self._tools.peak_flops_per_second
         return {
             "step": step,
-            "tokens": step * self._config.tokens_per_step,
-            "loss": float(loss),
-            "lr": float(lr),
-            "grad_norm": float(norm),
-            "tokens_per_second": round(speed * self._config.tokens_per_step, 1),
+            "tokens": step * self._tokens_per_step,
+            "loss": loss,
+            "lr": lr,
+            "grad_norm": norm,
+            "tokens_per_second": round(speed * self._tokens_per_step, 1),
             "flops_per_second": float(f"{achieved:.4g}"),
             "mfu": round(achieved / peak, 4) if peak else None,
         }
@@ -163,16 +200,16 @@ class Loop:
             return STOP
         return SAVE if time.perf_counter() - self._saved_at > self._tools.checkpoint_seconds else 0
 
-    def _save_or_stop(self, stop: bool) -> None:
-        if not self.healthy:
+    def _stop(self, wish: int) -> None:
+        if wish != STOP:
             return
-        self.save()
-        if stop:
-            with self._tools.watch.part("checkpoint"):
-                self._tools.checkpoints.wait()
-            signum = self._tools.stop.signum
-            cause = f"by signal {signum}" if signum else "with another of its processes"
-            raise Preempted(
-                f"stopped {cause} at step {self.step} of {self._config.steps}; saved, run the same "
-                "command to continue"
-            )
+        with self._tools.watch.part("checkpoint"):
+            for track in self._tracks:
+                track.checkpoints.wait()
+        signum = self._tools.stop.signum
+        cause = f"by signal {signum}" if signum else "with another of its processes"
+        least = min(self._tracks, key=lambda track: track.step)
+        raise Preempted(
+            f"stopped {cause} at step {least.step} of {least.config.steps}; saved, run the same "
+            "command to continue"
+        )

@@ -71,17 +71,20 @@ def mesh_for(
             batch.
     """
     devices = list(devices or jax.devices())
+    if n_runs > 1 and spec == CHOSEN:
+        # Runs side by side exchange nothing.
+        spec = MeshSpec(replica=math.gcd(n_runs, len(devices)))
     # Several slices each hold a copy, as the network between them is slow.
     n_together = len(devices) // _n_slices(devices)
-    spec = spec.chosen_for(shape, n_together, _memory(devices[0]))
+    spec = spec.chosen_for(shape, n_together, device_memory(devices[0]))
     mesh = make_mesh(spec, devices)
     check_fit(dict(mesh.shape), shape, batch_size, accumulate, n_runs)
     return mesh
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Sharding of `tokens_KxBxT`: sequences over `data` and `fsdp`."""
-    return NamedSharding(mesh, PartitionSpec(None, RULES["batch"]))
+def batch_sharding(mesh: Mesh, packed: bool = False) -> NamedSharding:
+    """Sharding of `tokens_KxBxT`, or `tokens_KxRxBxT`: runs apart, sequences over their devices."""
+    return NamedSharding(mesh, PartitionSpec(None, *["replica"][:packed], RULES["batch"]))
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
@@ -90,11 +93,11 @@ def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
     return np.unique([np.arange(batch_size)[index[1]] for index in shares if index])
 
 
-def put_batches(tokens_KxRxT1: np.ndarray, mesh: Mesh, batch_size: int) -> jax.Array:
-    """Batches of `batch_size` on the devices, from this process's `local_rows` of each."""
-    k, _, t1 = tokens_KxRxT1.shape
+def put_batches(tokens: np.ndarray, mesh: Mesh, batch_size: int) -> jax.Array:
+    """`tokens_KxBxT`, or `KxRxBxT`, on the devices, from this process's `local_rows` of them."""
+    *outer, _, t1 = tokens.shape
     return jax.make_array_from_process_local_data(
-        batch_sharding(mesh), tokens_KxRxT1, (k, batch_size, t1)
+        batch_sharding(mesh, packed=len(outer) == 2), tokens, (*outer, batch_size, t1)
     )
 
 
@@ -108,6 +111,16 @@ def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _partition(path, leaf.shape, mesh)), abstract_state
     )
+
+
+def stacked(state: Any, n_runs: int) -> Any:
+    """The abstract states of several runs in one, apart along the axis `replica`."""
+
+    def stack(leaf: Any) -> jax.ShapeDtypeStruct:
+        over = NamedSharding(leaf.sharding.mesh, PartitionSpec("replica", *leaf.sharding.spec))
+        return jax.ShapeDtypeStruct((n_runs, *leaf.shape), leaf.dtype, sharding=over)
+
+    return jax.tree.map(stack, state)
 
 
 @contextmanager
@@ -156,7 +169,7 @@ def _n_slices(devices: Sequence[jax.Device]) -> int:
     return len({getattr(device, "slice_index", 0) for device in devices})
 
 
-def _memory(device: jax.Device) -> int | None:
+def device_memory(device: jax.Device) -> int | None:
     """Bytes of a device of its own; virtual CPU devices share theirs."""
     if device.platform == "cpu":
         return None

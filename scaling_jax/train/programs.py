@@ -1,7 +1,8 @@
 """Compiled programs of a run, shared by every run that can use the same ones."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -13,22 +14,28 @@ from scaling_jax.config import RunConfig
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.schedule import Horizon, without_horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_steps
+from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
 
 # The random numbers of the initialization are long straight-line code, on which LLVM's default
 # effort takes longer than on everything else together (8 s against 1.3 s), for the same bits.
-_INIT_OPTIONS = {"cpu": {"xla_backend_optimization_level": 1}}
+_INIT_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Ahead-of-time compiled functions of one run and the layout of its state."""
+    """Ahead-of-time compiled functions of runs and the layout of the state of one of them.
+
+    `train` advances one run; or several together, from `pack` of their states, with a leading
+    axis in all its arguments, the second in its tokens. `unpack` gives back the state of one.
+    """
 
     init: Any
     train: Any
     evaluate: Any
     abstract_state: Any
     steps_per_dispatch: int
+    pack: Callable[..., State]
+    unpack: Callable[[State, int], State]
 
 
 @dataclass(frozen=True)
@@ -38,18 +45,23 @@ class _Key:
     spec: ModelSpec
     batch_size: int
     eval_batches: int
+    n_runs: int = 1
 
 
 def programs(
-    config: RunConfig, mesh: Mesh, eval_batches: int, execution: Execution = DEFAULT
+    config: RunConfig,
+    mesh: Mesh,
+    eval_batches: int,
+    execution: Execution = DEFAULT,
+    n_runs: int = 1,
 ) -> Programs:
-    """The compiled programs of `config` on `mesh`, compiled once per process.
+    """The compiled programs of `n_runs` like `config` on `mesh`, compiled once per process.
 
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
     resolved = execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
-    return _compile(_key(config, eval_batches, resolved), mesh)
+    return _compile(replace(_key(config, eval_batches, resolved), n_runs=n_runs), mesh)
 
 
 def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
@@ -81,45 +93,84 @@ def _trace_training(key: _Key, mesh: Mesh, state: Any) -> Any:
     whole, n_steps = layout.replicated(mesh), key.spec.execution.steps_per_dispatch
     assert n_steps is not None
 
-    def scalar(dtype: Any) -> Any:
-        return jax.ShapeDtypeStruct((), dtype, sharding=whole)
+    packed = [key.n_runs] if key.n_runs > 1 else []
 
+    def scalar(dtype: Any) -> Any:
+        return jax.ShapeDtypeStruct(packed, dtype, sharding=whole)
+
+    steps = make_steps(key.spec)
+    if packed:
+        # The loop over steps goes on while any run has some, and leaves the others as they are.
+        steps = jax.vmap(steps, in_axes=(0, 1, 0, 0), spmd_axis_name="replica")
+        state = layout.stacked(state, key.n_runs)
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-    train = jax.jit(make_steps(key.spec), donate_argnums=0, out_shardings=(shardings, whole))
+    train = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
     horizon = Horizon(*[scalar(jnp.float32)] * len(Horizon._fields))
-    arguments = (state, _tokens(key, n_steps, mesh), scalar(jnp.int32), horizon)
+    arguments = (state, _tokens(key, mesh, n_steps, *packed), scalar(jnp.int32), horizon)
     with layout.layout_rules(mesh):
         return train.trace(*arguments)
 
 
-def _tokens(key: _Key, n_batches: int, mesh: Mesh) -> jax.ShapeDtypeStruct:
-    dims = (n_batches, key.batch_size, key.spec.shape.seq_len + 1)
-    return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=layout.batch_sharding(mesh))
+def _tokens(key: _Key, mesh: Mesh, *outer: int) -> jax.ShapeDtypeStruct:
+    dims = (*outer, key.batch_size, key.spec.shape.seq_len + 1)
+    sharding = layout.batch_sharding(mesh, packed=len(outer) == 2)
+    return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=sharding)
+
+
+def _packing(key: _Key, state: Any) -> tuple[Callable[..., State], Callable[[State, int], State]]:
+    if key.n_runs == 1:
+        return lambda state: state, lambda state, i: state
+    shardings = [
+        jax.tree.map(lambda leaf: leaf.sharding, tree)
+        for tree in (layout.stacked(state, key.n_runs), state)
+    ]
+    pack = jax.jit(
+        lambda *states: jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
+        out_shardings=shardings[0],
+    )
+    unpack = jax.jit(
+        lambda packed, i: jax.tree.map(lambda leaf: leaf[i], packed), out_shardings=shardings[1]
+    )
+    return pack, unpack
 
 
 @cache
 def _compile(key: _Key, mesh: Mesh) -> Programs:
-    state = _abstract_state(key.spec, mesh)
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-    init_key = jax.eval_shape(lambda: jax.random.key(0))
-    init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
-    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
-    train = _trace_training(key, mesh, state)
-    with layout.layout_rules(mesh):
-        lowered = [
-            init.lower(init_key),
-            train.lower(),
-            evaluate.lower(state["params"], _tokens(key, key.eval_batches, mesh)),
-        ]
-    # XLA compiles outside Python's lock, so the three programs compile side by side.
-    quickly = _INIT_OPTIONS.get(mesh.devices.flat[0].platform)
-    with ThreadPoolExecutor(len(lowered)) as pool:
-        compiled = pool.map(
-            lambda program, options: program.compile(compiler_options=options),
-            lowered,
-            [quickly, None, None],
-        )
-        init_program, train_program, evaluate_program = compiled
+    one, state = replace(key, n_runs=1), _abstract_state(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
-    return Programs(init_program, train_program, evaluate_program, state, n_steps)
+    # XLA compiles outside Python's lock, so the three programs compile side by side.
+    with ThreadPoolExecutor() as pool:
+        init, train, evaluate = [
+            pool.submit(compiled, which, mesh)
+            for compiled, which in ((_init, one), (_train, key), (_evaluate, one))
+        ]
+    pack, unpack = _packing(key, state)
+    return Programs(init.result(), train.result(), evaluate.result(), state, n_steps, pack, unpack)
+
+
+# Each by itself, so that other numbers of runs side by side compile no more than they must.
+@cache
+def _init(key: _Key, mesh: Mesh) -> Any:
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, _abstract_state(key.spec, mesh))
+    init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
+    with layout.layout_rules(mesh):
+        lowered = init.lower(jax.eval_shape(lambda: jax.random.key(0)))
+    return lowered.compile(compiler_options=_INIT_OPTIONS.get(mesh.devices.flat[0].platform))
+
+
+@cache
+def _train(key: _Key, mesh: Mesh) -> Any:
+    train = _trace_training(key, mesh, _abstract_state(key.spec, mesh))
+    with layout.layout_rules(mesh):
+        lowered = train.lower()
+    return lowered.compile()
+
+
+@cache
+def _evaluate(key: _Key, mesh: Mesh) -> Any:
+    params = _abstract_state(key.spec, mesh)["params"]
+    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
+    with layout.layout_rules(mesh):
+        lowered = evaluate.lower(params, _tokens(key, mesh, key.eval_batches))
+    return lowered.compile()

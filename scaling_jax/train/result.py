@@ -27,7 +27,8 @@ class Result:
         loss_stderr: its standard error over held-out sequences.
         bits_per_byte: the same loss per byte of held-out text.
         train_loss: smoothed training loss at the end.
-        seconds: where the wall time of the process that finished the run went.
+        seconds: where the wall time of the process that finished the run went; of runs that
+            trained side by side, an equal share.
     """
 
     status: Status

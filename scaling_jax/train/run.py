@@ -1,12 +1,11 @@
-"""One run from its configuration to its result."""
+"""Runs from their configurations to their results: one, or several side by side."""
 
 import dataclasses
 import os
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from importlib import metadata
 
 import jax
 import numpy as np
@@ -15,23 +14,24 @@ from jax.sharding import Mesh
 
 from scaling_jax import hardware
 from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import open_checkpoints
 from scaling_jax.train.distributed import from_first, gathered, is_first, together
-from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
-from scaling_jax.train.loop import Loop, Tools
-from scaling_jax.train.metrics import open_metrics, read_metrics
+from scaling_jax.train.loop import Loop, Tools, Track
+from scaling_jax.train.metrics import open_metrics
+from scaling_jax.train.outcome import measured
 from scaling_jax.train.preemption import stop_request
 from scaling_jax.train.programs import Programs, programs
 from scaling_jax.train.progress import Report, progress_bar
 from scaling_jax.train.result import Result, read_result, write_result
+from scaling_jax.train.schedule import without_horizon
+from scaling_jax.train.step import State
 from scaling_jax.train.timing import Stopwatch
 
 CHECKPOINT_SECONDS = 60.0
-
-_RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def train_run(
@@ -56,62 +56,172 @@ def train_run(
             does not divide over the devices, `execution` is not possible; all before training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
-    path = epath.Path(directory)
-    done = read_result(path)
-    if done is not None:
-        return done
-    progress = progress and is_first()
+    return train_replicas(
+        [config],
+        [directory],
+        cache_dir=cache_dir,
+        mesh=mesh,
+        execution=execution,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+        reports=[report],
+    )[0]
+
+
+def train_replicas(
+    configs: Sequence[RunConfig],
+    directories: Sequence[os.PathLike | str],
+    *,
+    cache_dir: os.PathLike | str | None = None,
+    mesh: Mesh | None = None,
+    execution: Execution = DEFAULT,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    progress: bool = True,
+    reports: Sequence[Report | None] | None = None,
+) -> list[Result]:
+    """Train runs that share a program side by side in it, each as `train_run` would.
+
+    They may differ in seed and in all that a `Horizon` holds: learning rates and lengths. Each
+    goes on from its own checkpoint, and stays as it is once it is at its end or has diverged,
+    while the others go on. Losses are those of the run alone to float32 rounding, since sums
+    are taken in another order. Devices are shared out among the runs first.
+
+    Raises:
+        InputError: runs that cannot share a program, and as `train_run`.
+        Preempted: SIGTERM or SIGINT arrived; the states are saved.
+    """
+    paths = [epath.Path(directory) for directory in directories]
+    done = [read_result(path) for path in paths]
+    waiting = [i for i, result in enumerate(done) if result is None]
+    if not waiting:
+        return [result for result in done if result is not None]
+    configs, paths = [configs[i] for i in waiting], [paths[i] for i in waiting]
+    first, n_runs = check_share_program(configs), len(configs)
     mesh = mesh or layout.mesh_for(
-        config.shape, config.batch_size, execution.mesh, accumulate=execution.accumulate
+        first.shape,
+        first.batch_size,
+        execution.mesh,
+        accumulate=execution.accumulate,
+        n_runs=n_runs,
     )
     # Programs resolve it again; this refuses what cannot run before the text is read.
-    execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
-    watch = Stopwatch()
-    display = partial(progress_bar, config.run_id, config.steps, progress, report)
+    execution.resolved(first, mesh.devices.flat[0].platform, mesh.size)
+    shown, watch = progress and is_first(), Stopwatch()
     with watch.part("data"), together():
-        inputs = load_inputs(config, cache_dir, progress)
-    with together():
-        path.mkdir(parents=True, exist_ok=True)
-        for fingerprint in {inputs.fingerprint, from_first(lambda: inputs.fingerprint)}:
-            check_same_text(path, fingerprint)
+        inputs = [load_inputs(config, cache_dir, shown) for config in configs]
+    _check_same_text(paths, inputs)
     with watch.part("compile"):
-        compiled = programs(config, mesh, len(inputs.held_out_KxBxT1), execution)
-    return _train(config, path, mesh, compiled, inputs, watch, checkpoint_seconds, display)
+        compiled = programs(first, mesh, len(inputs[0].held_out_KxBxT1), execution, n_runs)
+    displays = [
+        partial(progress_bar, config.run_id, config.steps, shown and n_runs == 1, report)
+        for config, report in zip(
+            configs, [reports[i] if reports else None for i in waiting], strict=True
+        )
+    ]
+    trained = _train(configs, paths, mesh, compiled, inputs, watch, checkpoint_seconds, displays)
+    for i, result in zip(waiting, trained, strict=True):
+        done[i] = result
+    return [result for result in done if result is not None]
+
+
+def check_share_program(configs: Sequence[RunConfig]) -> RunConfig:
+    """The first of the runs, all of which one program can train.
+
+    Raises:
+        InputError: naming a field in which they differ.
+    """
+    first, *others = (program_of(config) for config in configs)
+    for other in others:
+        for field in dataclasses.fields(first):
+            ours, theirs = getattr(first, field.name), getattr(other, field.name)
+            if ours != theirs:
+                raise InputError(
+                    f"runs side by side share their {field.name}, but one has {ours} and another "
+                    f"{theirs}: train them apart"
+                )
+    return configs[0]
+
+
+def program_of(config: RunConfig) -> RunConfig:
+    """`config` with a fixed value for all that runs of one program may differ in."""
+    optimizer = without_horizon(config.optimizer)
+    return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0)
+
+
+def _check_same_text(paths: Sequence[epath.Path], inputs: Sequence[Inputs]) -> None:
+    ours = [each.fingerprint for each in inputs]
+    theirs = from_first(lambda: ours)
+    with together():
+        if ours != theirs:
+            raise InputError(
+                f"process {jax.process_index()} has text with fingerprint {ours[0]}, process 0 "
+                f"with {theirs[0]}: give all the same corpus"
+            )
+        for path, fingerprint in zip(paths, ours, strict=True):
+            if is_first():
+                path.mkdir(parents=True, exist_ok=True)
+                check_same_text(path, fingerprint)
 
 
 def _train(
-    config: RunConfig,
-    directory: epath.Path,
+    configs: Sequence[RunConfig],
+    paths: Sequence[epath.Path],
     mesh: Mesh,
     compiled: Programs,
-    inputs: Inputs,
+    inputs: Sequence[Inputs],
     watch: Stopwatch,
     checkpoint_seconds: float,
-    display: Callable[[int], AbstractContextManager[Report]],
-) -> Result:
-    with stop_request() as stop, open_checkpoints(directory / "checkpoints") as checkpoints:
+    displays: Sequence[Callable[[int], AbstractContextManager[Report]]],
+) -> list[Result]:
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_request())
         for signum in gathered(stop.signum):
             stop.signum = stop.signum or signum
         stop.heed()
-        start = checkpoints.latest_step()
-        with open_metrics(directory, start or 0) as metrics, display(start or 0) as report:
-            peak = hardware.local_peak_flops(config.precision)
-            tools = Tools(checkpoints, metrics, report, stop, watch, checkpoint_seconds, peak)
-            loop = Loop(config, mesh, compiled, inputs, tools)
-            with watch.part("initialize"):
-                loop.restore(start)
-                jax.block_until_ready(loop.state)
-            _timed(loop, watch)
-            losses = _evaluate(loop, compiled, inputs, mesh, watch)
+        with watch.part("initialize"):
+            begun = [
+                _begin(stack, compiled, *run)
+                for run in zip(configs, paths, inputs, displays, strict=True)
+            ]
+            peak = hardware.local_peak_flops(configs[0].precision)
+            tracks, states = zip(*begun, strict=True)
+            tools = Tools(stop, watch, checkpoint_seconds, peak)
+            loop = Loop(tracks, jax.block_until_ready(states), mesh, compiled, tools)
+        del begun, states
+        _timed(loop, watch)
+        with watch.part("evaluate"):
+            losses = _evaluate(loop, tracks, compiled, inputs[0], mesh)
         with watch.part("checkpoint"):
-            checkpoints.wait()
+            for track in tracks:
+                track.checkpoints.wait()
 
-    def written() -> dict:
-        result = _result(config, directory, loop, inputs, losses, watch)
-        write_result(directory, result)
-        return dataclasses.asdict(result)
+    def written() -> list[dict]:
+        results = [
+            measured(track, path, loss_KxB, watch, len(tracks))
+            for track, path, loss_KxB in zip(tracks, paths, losses, strict=True)
+        ]
+        for path, result in zip(paths, results, strict=True):
+            write_result(path, result)
+        return [dataclasses.asdict(result) for result in results]
 
-    return Result(**from_first(written))
+    return [Result(**result) for result in from_first(written)]
+
+
+def _begin(
+    stack: ExitStack,
+    compiled: Programs,
+    config: RunConfig,
+    path: epath.Path,
+    inputs: Inputs,
+    display: Callable[[int], AbstractContextManager[Report]],
+) -> tuple[Track, State]:
+    """A run at its last checkpoint or its start, with all it writes to open until `stack` ends."""
+    checkpoints = stack.enter_context(open_checkpoints(path / "checkpoints"))
+    restored = checkpoints.restore(compiled.abstract_state)
+    step, state = restored or (0, compiled.init(jax.random.key(config.seed)))
+    metrics = stack.enter_context(open_metrics(path, step))
+    report = stack.enter_context(display(step))
+    return Track(config, inputs, checkpoints, metrics, report, step), state
 
 
 def _timed(loop: Loop, watch: Stopwatch) -> None:
@@ -123,48 +233,13 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
 
 
 def _evaluate(
-    loop: Loop, compiled: Programs, inputs: Inputs, mesh: Mesh, watch: Stopwatch
-) -> np.ndarray | None:
-    if not loop.healthy:
-        return None
-    with watch.part("evaluate"):
-        batch_size = inputs.held_out_KxBxT1.shape[1]
-        rows_KxRxT1 = inputs.held_out_KxBxT1[:, layout.local_rows(mesh, batch_size)]
-        tokens = layout.put_batches(rows_KxRxT1, mesh, batch_size)
-        return np.asarray(compiled.evaluate(loop.state["params"], tokens))
-
-
-def _result(
-    config: RunConfig,
-    directory: epath.Path,
-    loop: Loop,
-    inputs: Inputs,
-    loss_KxB: np.ndarray | None,
-    watch: Stopwatch,
-) -> Result:
-    curve = [row["loss"] for row in read_metrics(directory)]
-    held_out = None if loss_KxB is None else held_out_loss(loss_KxB, inputs.bytes_per_token)
-    finished = held_out is not None and np.isfinite(held_out.loss)
-    train_seconds = watch.seconds["train"]
-    return Result(
-        status="finished" if finished else "diverged",
-        steps=loop.step,
-        tokens=loop.step * config.tokens_per_step,
-        unique_tokens=min(inputs.unique_tokens, loop.step * config.tokens_per_step),
-        loss=held_out.loss if held_out and finished else None,
-        loss_stderr=held_out.stderr if held_out and finished else None,
-        bits_per_byte=held_out.bits_per_byte if held_out and finished else None,
-        train_loss=smoothed_loss(curve) if finished else None,
-        tokens_per_second=loop.tokens_trained / train_seconds if train_seconds else None,
-        data_fingerprint=inputs.fingerprint,
-        device=jax.devices()[0].device_kind,
-        packages={name: _version(name) for name in _RECORDED_PACKAGES},
-        seconds=watch.rounded(),
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+    loop: Loop, tracks: Sequence[Track], compiled: Programs, inputs: Inputs, mesh: Mesh
+) -> list[np.ndarray | None]:
+    """Held-out losses `loss_KxB` of every run, on the same text; None where one diverged."""
+    batch_size = inputs.held_out_KxBxT1.shape[1]
+    rows_KxRxT1 = inputs.held_out_KxBxT1[:, layout.local_rows(mesh, batch_size)]
+    tokens = layout.put_batches(rows_KxRxT1, mesh, batch_size)
+    return [
+        np.asarray(compiled.evaluate(loop.state(i)["params"], tokens)) if track.healthy else None
+        for i, track in enumerate(tracks)
+    ]

@@ -21,6 +21,6 @@ class Stopwatch:
         finally:
             self.seconds[name] += time.perf_counter() - start
 
-    def rounded(self) -> dict[str, float]:
-        """Seconds by part, to the millisecond."""
-        return {name: round(value, 3) for name, value in self.seconds.items()}
+    def shares(self, n_runs: int) -> dict[str, float]:
+        """Seconds by part of one of `n_runs` side by side, to the millisecond."""
+        return {name: round(value / n_runs, 3) for name, value in self.seconds.items()}

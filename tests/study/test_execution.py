@@ -19,7 +19,7 @@ from scaling_jax.flops import count_params
 from scaling_jax.study import Store, collect, run_study, train_runs, workers
 from scaling_jax.study import attempt as attempts
 from scaling_jax.study.store import read_run
-from scaling_jax.train import Preempted, read_metrics, read_result
+from scaling_jax.train import Preempted, program_of, read_metrics, read_result
 from scaling_jax.train.cores import pinned, shares
 
 HERE = Path(__file__).parent
@@ -151,9 +151,10 @@ def test_a_killed_worker_is_replaced_and_its_run_tried_again(finished, tmp_path,
 DEADLY = """
 import json, os, sys
 for line in sys.stdin:
-    if os.path.exists(json.loads(line)["directory"] + "/deadly"):
-        os.kill(os.getpid(), 9)
-    print(json.dumps({"over": "survived"}), flush=True)
+    for directory in json.loads(line)["directories"]:
+        if os.path.exists(directory + "/deadly"):
+            os.kill(os.getpid(), 9)
+        print(json.dumps({"run": os.path.basename(directory), "over": "survived"}), flush=True)
 """
 
 
@@ -212,6 +213,41 @@ def test_a_run_that_diverges_is_recorded_and_the_rest_goes_on(tmp_path):
     assert pd.isna(diverged.loss)
     assert diverged.tokens < 2e9 / 6 / diverged.params
     assert table[table.status == "finished"].loss.between(1.0, 5.0).all()
+
+
+def test_a_pack_whose_worker_dies_is_tried_run_by_run(tmp_path, monkeypatch, spawned, capfd):
+    monkeypatch.setattr(workers, "worker_code", lambda: DEADLY)
+    runs = Store.create(tmp_path, small_study(2e9, 4e9, 8e9)).runs()
+    deadly = next(run for run in runs[::-1] if len(same_program(runs, run)) == 3)
+    (deadly.directory / "deadly").touch()
+    train_runs(runs, workers=2, pack=3)
+    assert [run for run in runs if run.state == "failed"] == [deadly]
+    said = capfd.readouterr().err
+    assert said.count(": survived") == len(runs) - 1
+
+
+def same_program(runs, run):
+    wanted = program_of(run.planned.config)
+    return [other for other in runs if program_of(other.planned.config) == wanted]
+
+
+def test_a_pack_that_cannot_train_together_trains_run_by_run(tmp_path, monkeypatch, capfd):
+    def no_memory(*args, **options):
+        raise MemoryError("none left for two")
+
+    monkeypatch.setattr("scaling_jax.study.packs.train_replicas", no_memory)
+    trained = fake_training(monkeypatch, lambda directory: None)
+    store = run_study(small_study(), tmp_path, workers=1, pack=2)
+    assert {run.state for run in store.runs()} == {"finished"}
+    assert sorted(trained) == sorted(run.run_id for run in store.runs())
+    assert "side by side: MemoryError: none left for two" in capfd.readouterr().err
+
+
+def test_a_study_trained_in_packs_has_the_losses_of_one_that_was_not(finished, tmp_path):
+    packed = run_study(small_study(), tmp_path, workers=1, pack=2, progress=False)
+    expected = losses(finished)
+    # Sums are taken in another order; hundreds of updates amplify float32 rounding.
+    assert losses(packed) == pytest.approx(expected, rel=1e-4)
 
 
 def fake_training(monkeypatch, act):

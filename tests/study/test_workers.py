@@ -9,9 +9,11 @@ import pytest
 from small_studies import RECIPE
 
 from scaling_jax.environment import ALLOCATOR_TUNABLES, merge_tunables
+from scaling_jax.errors import InputError
 from scaling_jax.study import IsoFlop, Store, Study
-from scaling_jax.study.workers import next_run, program
-from scaling_jax.train import cores
+from scaling_jax.study.packs import packs
+from scaling_jax.study.workers import next_pack
+from scaling_jax.train import Execution, MeshSpec, cores, program_of
 from scaling_jax.train.cores import affinity, pinned, shares, usable_cores
 
 DEVICES_ASKED_FOR = "--xla_force_host_platform_device_count=5"
@@ -26,16 +28,54 @@ def runs(tmp_path):
 
 
 def test_the_most_expensive_run_goes_first(runs):
-    assert next_run(runs, set(), 2) == runs[-1]
+    alone = [[run] for run in runs]
+    assert next_pack(alone, set(), 2) == [runs[-1]]
+    # Two together are dearer than the largest.
+    assert next_pack([runs[:-1], runs[-1:]], set(), 2) == runs[:-1]
 
 
 def test_a_run_whose_program_is_compiled_goes_first_while_nothing_large_waits(runs):
-    compiled = {program(runs[0].planned.config)}
+    alone, compiled = [[run] for run in runs], {program_of(runs[0].planned.config)}
     same = [run for run in runs if run.planned.config.shape == runs[0].planned.config.shape]
     assert len(same) == 3
-    assert next_run(runs, compiled, 1) == same[-1]
+    assert next_pack(alone, compiled, 1) == [same[-1]]
     # With few runs left for many workers, the largest must not come last.
-    assert next_run([runs[0], runs[-1]], compiled, 4) == runs[-1]
+    assert next_pack([[runs[0]], [runs[-1]]], compiled, 4) == [runs[-1]]
+
+
+def test_runs_of_one_program_are_packed_in_their_order(runs):
+    alone = [[run] for run in runs]
+    assert packs(runs, None, Execution()) == alone  # On a CPU.
+    assert packs(runs, 1, Execution()) == alone
+    programs = {program_of(run.planned.config): [] for run in runs}
+    for run in runs:
+        programs[program_of(run.planned.config)].append(run)
+    assert [len(group) for group in programs.values()] == [3, 3]
+    # On a CPU a pack may have any size.
+    assert packs(runs, 8, Execution()) == list(programs.values())
+    in_twos = packs(runs, 8, Execution(mesh=MeshSpec(replica=2)))
+    assert sorted(map(len, in_twos)) == [1, 1, 2, 2]
+
+
+def test_a_pack_is_what_the_devices_can_share_out(runs, monkeypatch):
+    same = [runs[0]] * 13
+    monkeypatch.setattr("jax.device_count", lambda: 8)
+    monkeypatch.setattr("jax.default_backend", lambda: "tpu")
+    assert [len(pack) for pack in packs(same, 64, Execution())] == [8, 4, 1]
+
+
+def test_an_accelerator_trains_as_many_side_by_side_as_keep_it_busy_and_fit(runs, monkeypatch):
+    same = [runs[0]] * 40
+    monkeypatch.setattr("jax.device_count", lambda: 1)
+    monkeypatch.setattr("scaling_jax.study.packs.device_memory", lambda device: 16 * 2**30)
+    assert [len(pack) for pack in packs(same, None, Execution())] == [16, 16, 8]
+    monkeypatch.setattr("scaling_jax.study.packs.device_memory", lambda device: 2**20)
+    assert [len(pack) for pack in packs(same, None, Execution())] == [1] * 40
+
+
+def test_a_pack_of_none_is_refused(runs):
+    with pytest.raises(InputError, match="pack 0 must be at least 1"):
+        packs(runs, 0, Execution())
 
 
 def test_workers_share_the_cores_out_evenly(monkeypatch):

@@ -1,10 +1,14 @@
 """Checkpoints appear whole and none is left out."""
 
+from pathlib import Path
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
 
+from scaling_jax.errors import InputError
 from scaling_jax.train.checkpoint import KEEP, open_checkpoints
 
 # Large enough that one is still being written when the next is due.
@@ -55,3 +59,61 @@ def test_a_checkpoint_left_half_written_is_ignored_and_removed(directory):
         checkpoints.wait()
         assert checkpoints.latest_step() == 2
     assert not half.exists()
+
+
+def damage(directory, step):
+    """Cut the largest file of a checkpoint short."""
+    files = [path for path in Path(directory / str(step)).rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+
+
+@pytest.fixture
+def two_saved(directory):
+    """Checkpoints of steps 5 and 9 on disk, and the layout of their state."""
+    with open_checkpoints(directory) as checkpoints:
+        for step in (5, 9):
+            checkpoints.save(step, state(step))
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return {"values": jax.ShapeDtypeStruct((N,), jnp.float32, sharding=sharding)}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(directory, two_saved, capfd):
+    damage(directory, 9)
+    with open_checkpoints(directory) as checkpoints:
+        step, restored = checkpoints.restore(two_saved)
+        assert step == 5
+        np.testing.assert_array_equal(np.asarray(restored["values"]), np.full(N, 5, np.float32))
+        said = capfd.readouterr().err
+        assert "step 9" in said
+        assert "continuing from step 5, 4 steps earlier" in said
+        checkpoints.save(9, state(9))
+    with open_checkpoints(directory) as checkpoints:
+        assert checkpoints.restore(two_saved)[0] == 9
+
+
+def test_checkpoints_that_are_all_damaged_are_kept_and_refused(directory, two_saved):
+    damage(directory, 5)
+    damage(directory, 9)
+    with (
+        open_checkpoints(directory) as checkpoints,
+        pytest.raises(InputError, match=r"no checkpoint in .* can be read; that of step 9 says"),
+    ):
+        checkpoints.restore(two_saved)
+    assert {path.name for path in directory.iterdir()} >= {"5", "9"}
+
+
+def test_a_checkpoint_of_another_shape_is_refused(directory, two_saved):
+    sharding = two_saved["values"].sharding
+    other = {"values": jax.ShapeDtypeStruct((N // 2,), jnp.float32, sharding=sharding)}
+    with (
+        open_checkpoints(directory) as checkpoints,
+        pytest.raises(InputError, match=r"no checkpoint .* can be read"),
+    ):
+        checkpoints.restore(other)
+
+
+def test_without_a_checkpoint_nothing_is_restored(directory):
+    with open_checkpoints(directory) as checkpoints:
+        assert checkpoints.restore({}) is None

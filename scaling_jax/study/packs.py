@@ -1,0 +1,125 @@
+"""Packs: runs of one program that train side by side in it."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+import jax
+
+from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.flops import training_flops
+from scaling_jax.memory import Spread, training_memory
+from scaling_jax.study.attempt import attempt
+from scaling_jax.study.store import StoredRun
+from scaling_jax.train import Preempted, program_of, train_replicas
+from scaling_jax.train.distributed import from_first
+from scaling_jax.train.execution import Execution
+from scaling_jax.train.mesh import device_memory
+from scaling_jax.train.mesh_spec import CHOSEN
+
+# A device is kept busy by steps of about ten milliseconds at 1e14 FLOP/s; more models side by
+# side only end later.
+_BUSY_FLOPS = 1e12
+_MEMORY_SHARE = 0.5
+_MOST_TO_A_DEVICE = 16
+
+Advanced = Callable[[StoredRun, int, float, float], None]
+
+
+Pack = list[StoredRun]
+
+
+def packs(runs: Sequence[StoredRun], most: int | None, execution: Execution) -> list[Pack]:
+    """`runs`, in their order, in packs of at most `most`, by default what suits the devices.
+
+    A pack is as large as the devices can share out evenly.
+
+    Raises:
+        InputError: `most` is below 1.
+    """
+    if most is not None and most < 1:
+        raise InputError(f"pack {most} must be at least 1")
+    n_devices = execution.mesh.replica
+    if execution.mesh == CHOSEN and jax.default_backend() != "cpu":
+        n_devices = jax.device_count()
+    alike: dict[RunConfig, Pack] = {}
+    for run in runs:
+        alike.setdefault(program_of(run.planned.config), []).append(run)
+    made = []
+    for config, group in alike.items():
+        while group:
+            size = _size(min(most or _suitable(config), len(group)), n_devices)
+            made.append(group[:size])
+            group = group[size:]
+    return sorted(made, key=lambda pack: runs.index(pack[0]))
+
+
+def _size(most: int, n_devices: int) -> int:
+    if most >= n_devices:
+        return most // n_devices * n_devices
+    return max(size for size in range(1, most + 1) if n_devices % size == 0)
+
+
+def _suitable(config: RunConfig) -> int:
+    """How many models side by side keep the devices busy and fit; on a CPU it is one.
+
+    There the products of several models are no faster together, and a process to a core is.
+    """
+    memory = device_memory(jax.devices()[0])
+    if memory is None:
+        return 1
+    step_flops = training_flops(config.shape, config.tokens_per_step, "exact")
+    needed = training_memory(
+        config.shape,
+        Spread(config.batch_size),
+        precision=config.precision,
+        optimizer=config.optimizer.name,
+    )
+    fit = int(_MEMORY_SHARE * memory / needed.total)
+    to_a_device = min(int(_BUSY_FLOPS / step_flops), fit, _MOST_TO_A_DEVICE)
+    return max(1, to_a_device * jax.device_count())
+
+
+def attempt_pack(
+    pack: Sequence[StoredRun],
+    *,
+    execution: Execution,
+    cache_dir: os.PathLike | str | None,
+    advanced: Advanced,
+) -> Iterator[tuple[StoredRun, str]]:
+    """Train the runs of `pack` side by side; say of each in a few words how it went.
+
+    Runs that are over or that another process has are left out. If they cannot be trained
+    together, by want of memory for one, each is tried alone.
+
+    Raises:
+        InputError: the runs cannot be trained as they stand.
+        Preempted: asked to stop; the runs are saved.
+    """
+    reports = {run.run_id: partial(advanced, run) for run in pack}
+    problem = ""
+    with ExitStack() as stack:
+
+        def free(run: StoredRun) -> bool:
+            return stack.enter_context(run.lock()) and run.result is None
+
+        mine = [run for run in pack if len(pack) > 1 and from_first(partial(free, run))]
+        try:
+            if len(mine) > 1:
+                train_replicas(
+                    [run.planned.config for run in mine],
+                    [run.directory for run in mine],
+                    execution=execution,
+                    cache_dir=cache_dir,
+                    progress=False,
+                    reports=[reports[run.run_id] for run in mine],
+                )
+        except (InputError, Preempted):
+            raise
+        except Exception as error:
+            problem = f" (by itself, since side by side: {type(error).__name__}: {error})"
+    for run in pack:
+        outcome = attempt(run, execution=execution, cache_dir=cache_dir, report=reports[run.run_id])
+        yield run, outcome + problem

@@ -1,0 +1,52 @@
+"""The result of a run from what its training and evaluation left."""
+
+from importlib import metadata
+
+import jax
+import numpy as np
+from etils import epath
+
+from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train.loop import Track
+from scaling_jax.train.metrics import read_metrics
+from scaling_jax.train.result import Result
+from scaling_jax.train.timing import Stopwatch
+
+_RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def measured(
+    track: Track,
+    directory: epath.Path,
+    loss_KxB: np.ndarray | None,
+    watch: Stopwatch,
+    n_runs: int,
+) -> Result:
+    """What there is to say of a run that is over; its losses `loss_KxB` are None if it diverged."""
+    config, inputs = track.config, track.inputs
+    curve = [row["loss"] for row in read_metrics(directory)]
+    held_out = None if loss_KxB is None else held_out_loss(loss_KxB, inputs.bytes_per_token)
+    finished = held_out is not None and np.isfinite(held_out.loss)
+    train_seconds = watch.seconds["train"]
+    return Result(
+        status="finished" if finished else "diverged",
+        steps=track.step,
+        tokens=track.step * config.tokens_per_step,
+        unique_tokens=min(inputs.unique_tokens, track.step * config.tokens_per_step),
+        loss=held_out.loss if held_out and finished else None,
+        loss_stderr=held_out.stderr if held_out and finished else None,
+        bits_per_byte=held_out.bits_per_byte if held_out and finished else None,
+        train_loss=smoothed_loss(curve) if finished else None,
+        tokens_per_second=track.tokens_trained / train_seconds if train_seconds else None,
+        data_fingerprint=inputs.fingerprint,
+        device=jax.devices()[0].device_kind,
+        packages={name: _version(name) for name in _RECORDED_PACKAGES},
+        seconds=watch.shares(n_runs),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
