@@ -21,8 +21,9 @@ from scaling_jax.laws.objectives import Objective
 
 MAX_STEPS = 200
 _POLISHING_STEPS = 3
-# Lanes of a program, many or few, and the steps after which they are grouped anew.
-_LANES, _FEW_LANES = 128, 32
+# Lanes of a program, and the steps after which they are grouped anew. Rows fill the vector
+# units, so more lanes are no faster, and the last ones wait for fewer others.
+_LANES = 16
 _STAGES = (7, 9, 11, 14, 20, 32, 64)
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
@@ -111,8 +112,9 @@ def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
     g_P, exact_PxP, gauss_PxP = derivatives(problem, lane.theta_P, data)
     scale_P = jnp.diag(gauss_PxP) + 1e-12 * jnp.trace(gauss_PxP) + 1e-300
     ridge_PxP = lane.damping * jnp.diag(scale_P)
-    moves = [-solve_positive(m + ridge_PxP, g_P) for m in (exact_PxP, gauss_PxP)]
-    candidates_2xP = lane.theta_P + jnp.stack(moves)
+    matrices_2xPxP = jnp.stack([exact_PxP, gauss_PxP]) + ridge_PxP
+    moves = -jax.vmap(solve_positive, (0, None))(matrices_2xPxP, g_P)
+    candidates_2xP = lane.theta_P + moves
     values_2 = jax.vmap(lambda theta: value_of(problem, theta, data))(candidates_2xP)
     values_2 = jnp.where(jnp.isfinite(values_2), values_2, jnp.inf)
     best = jnp.argmin(values_2)
@@ -185,13 +187,12 @@ def descend(
     y_SxN = np.broadcast_to(data.y_N if y_SxN is None else y_SxN, (len(theta_SxP), len(data.y_N)))
     w_SxN = np.broadcast_to(data.w_N if w_SxN is None else w_SxN, y_SxN.shape)
     waiting = np.arange(len(theta_SxP))
-    size = _LANES if len(waiting) > _FEW_LANES else _FEW_LANES
     for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
         left = []
-        for at in range(0, len(waiting), size):
-            group = waiting[at : at + size]
+        for at in range(0, len(waiting), _LANES):
+            group = waiting[at : at + _LANES]
             # The last group is filled up with its own first lanes: one size, one program.
-            chosen = np.resize(group, size) if len(group) < size else group
+            chosen = np.resize(group, _LANES)
             lanes = jax.tree.map(lambda x, chosen=chosen: x[chosen], lanes_S)
             ends, unfinished = _advance_lanes(
                 problem, lanes, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
@@ -227,27 +228,41 @@ def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
 class Examined(NamedTuple):
     """A point, the objective's gradient and exact Hessian there, the rows' values and slopes."""
 
-    theta_P: jax.Array
-    gradient_P: jax.Array
-    exact_PxP: jax.Array
-    log_loss_N: jax.Array
-    slope_NxP: jax.Array
+    theta_P: Array
+    gradient_P: Array
+    exact_PxP: Array
+    log_loss_N: Array
+    slope_NxP: Array
 
 
-@partial(jax.jit, static_argnames=("problem",))
-def examined(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
+def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
     """The point, moved by plain Newton steps while they shrink the gradient.
 
     Descents end where the objective no longer falls in double precision; its gradient can still.
     """
+    here = _examined_at(problem, theta_P, data)
+    for _ in range(_POLISHING_STEPS):
+        move_P = _newton_move(np.asarray(here.gradient_P), np.asarray(here.exact_PxP))
+        if move_P is None:
+            break
+        moved = _examined_at(problem, np.asarray(here.theta_P) + move_P, data)
+        if not np.linalg.norm(moved.gradient_P) < np.linalg.norm(here.gradient_P):
+            break
+        here = moved
+    return here
 
-    def polish(_: jax.Array, theta_P: jax.Array) -> jax.Array:
-        gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
-        moved_P = theta_P - solve_positive(exact_PxP, gradient_P)
-        moved = derivatives(problem, moved_P, data).gradient_P
-        return jnp.where(jnp.sum(moved**2) < jnp.sum(gradient_P**2), moved_P, theta_P)
 
-    theta_P = jax.lax.fori_loop(0, _POLISHING_STEPS, polish, theta_P)
+def _newton_move(gradient_P: np.ndarray, exact_PxP: np.ndarray) -> np.ndarray | None:
+    """The step to where the gradient would vanish, or None where that is no minimum."""
+    try:
+        np.linalg.cholesky(exact_PxP)
+        return -np.linalg.solve(exact_PxP, gradient_P)
+    except np.linalg.LinAlgError:
+        return None
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def _examined_at(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
     gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
     log_loss_N = problem.model.log_loss(theta_P, data.inputs)
     slope_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
