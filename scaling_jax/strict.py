@@ -1,13 +1,13 @@
 """Strict construction of frozen dataclasses: what is wrong with a value, said in a line."""
 
 import dataclasses
-import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, suggestion
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
     if not isinstance(data, Mapping):
         raise InputError(f"{where} must be an object, not {data!r}")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
             raise InputError(f"{where} has no field {key!r}{suggestion(key, list(fields))}")
@@ -33,6 +33,12 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
         elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise InputError(f"{where} lacks the field {name!r}: add it")
     return cls(**values)
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    # Resolving them takes most of the time of reading a configuration.
+    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
@@ -52,13 +58,6 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{path} must be {hint.__name__}, not {value!r}")
     return value
-
-
-def suggestion(key: Any, allowed: list[str]) -> str:
-    """What there is to choose from, and the nearest of it to `key`."""
-    near = difflib.get_close_matches(str(key), [str(name) for name in allowed], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f" (it has {', '.join(map(str, allowed))}){hint}"
 
 
 def require_positive(name: str, value: int) -> None:

@@ -184,10 +184,10 @@ def test_sizes_that_are_not_given_follow_from_the_others() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("sead", r"RunConfig has no field 'sead' \(it has .*\); did you mean 'seed'\?"),
+        ("sead", r"RunConfig has no field 'sead' \(there is .*\); did you mean 'seed'\?"),
         ("shape.d_modle", r"RunConfig\.shape has no field 'd_modle' .*; did you mean 'd_model'\?"),
         ("optimizer.beta_1", r"RunConfig\.optimizer has no field .*; did you mean 'beta1'\?"),
-        ("data.zzz", r"RunConfig\.data has no field 'zzz' \(it has corpus, tokenizer, repeat\)$"),
+        ("data.zzz", r"RunConfig\.data has no field 'zzz' \(there is corpus, tokenizer, repeat\)$"),
     ],
 )
 def test_an_unknown_field_is_refused_with_the_nearest(path: str, message: str) -> None:
@@ -210,8 +210,8 @@ def test_an_unknown_field_is_refused_with_the_nearest(path: str, message: str) -
         ("data.corpus", 3, r"RunConfig\.data\.corpus must be str, not 3"),
         ("shape", [1], r"RunConfig\.shape must be an object, not \[1\]"),
         ("precision", "bfloat8", r"precision is 'bfloat8' .*; did you mean 'bfloat16'\?"),
-        ("shape.positions", ["rotary"], r"positions is \['rotary'\] \(it has rotary, learned\)"),
-        ("shape.activation", 1, r"activation is 1 \(it has gelu, swiglu\)"),
+        ("shape.positions", ["rotary"], r"positions is \['rotary'\] \(there is rotary, learned\)"),
+        ("shape.activation", 1, r"activation is 1 \(there is gelu, swiglu\)"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(path: str, value: Any, message: str) -> None:
@@ -285,7 +285,7 @@ def test_sizes_below_one_are_refused(name: str, value: int) -> None:
         ({"n_kv_heads": 8}, r"n_kv_heads 8 does not divide n_heads 4"),
         ({"head_dim": 7}, r"head_dim 7 is odd, but rotary"),
         ({"positions": "rotry"}, r"positions is 'rotry' .*; did you mean 'rotary'"),
-        ({"activation": "relu"}, r"activation is 'relu' \(it has gelu, swiglu\)"),
+        ({"activation": "relu"}, r"activation is 'relu' \(there is gelu, swiglu\)"),
     ],
 )
 def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -30,6 +30,16 @@ Experiment = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="EXPERIMENT.py", help="a Python module that defines a study"),
 ]
+Settings = Annotated[
+    tuple[str, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(
+        name="set",
+        metavar="PATH=VALUE",
+        help="a field of the study to change, such as recipe.peak_lr=3e-3; may be repeated",
+        help_behavior_hint="",
+    ),
+]
 ScaleOption = Annotated[
     Scale,
     tyro.conf.arg(
@@ -48,16 +58,16 @@ Root = Annotated[
 ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
 
 
-def load_study(path: Path, scale: Scale) -> "Study":
-    """The study that `path` defines.
+def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Study":
+    """The study that `path` defines, with `settings` of it changed.
 
     Raises:
-        InputError: no such study, or the module cannot be run.
+        InputError: no such study, the module cannot be run, or a setting does not do.
     """
-    from scaling_jax.study import load_experiment
+    from scaling_jax.study import load_experiment, override
 
     try:
-        return load_experiment(path, scale)
+        return override(load_experiment(path, scale), settings)
     except InputError:
         raise
     except Exception as error:

@@ -14,6 +14,7 @@ from scaling_jax.cli.arguments import (
     Experiment,
     Json,
     ScaleOption,
+    Settings,
     load_study,
     optional,
 )
@@ -103,6 +104,7 @@ def plan(
     /,
     *,
     scale: ScaleOption = "full",
+    settings: Settings = (),
     hardware: Annotated[
         str | None,
         optional("h100, v5e, v5p, v6e, cpu, ... (default: this machine)", "NAME"),
@@ -120,7 +122,7 @@ def plan(
     the memory and time it takes; then totals, and warnings about a design that could not tell
     what it is meant to.
     """
-    study = load_study(experiment, scale)
+    study = load_study(experiment, scale, settings)
     runs = tuple(sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens)))
     machine = Machine(_chip(hardware), chips, utilization, execution)
     costs = [machine.cost(run) for run in runs]

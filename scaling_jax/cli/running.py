@@ -13,6 +13,7 @@ from scaling_jax.cli.arguments import (
     Json,
     Root,
     ScaleOption,
+    Settings,
     load_study,
     located,
     optional,
@@ -35,6 +36,7 @@ def run(
     *,
     root: Root,
     scale: ScaleOption = "full",
+    settings: Settings = (),
     workers: Annotated[
         int | None, optional("processes that train side by side (default: chosen)", "N")
     ] = None,
@@ -56,7 +58,7 @@ def run(
     from scaling_jax.train import use_compilation_cache
     from scaling_jax.train.distributed import is_first
 
-    study = load_study(experiment, scale)
+    study = load_study(experiment, scale, settings)
     processes.connect()
     use_compilation_cache()
     with resumable():

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from scaling_jax import flops as accounting
-from scaling_jax.cli.arguments import Experiment, Json, ScaleOption, load_study, optional
+from scaling_jax.cli.arguments import (
+    Experiment,
+    Json,
+    ScaleOption,
+    Settings,
+    load_study,
+    optional,
+)
 from scaling_jax.cli.fitting import Level
 from scaling_jax.cli.output import Table, plain, print_json, print_table, remark
 from scaling_jax.cli.predicting import load_fit
@@ -52,6 +59,7 @@ def simulate(
         ),
     ],
     scale: ScaleOption = "full",
+    settings: Settings = (),
     noise: Annotated[
         float, tyro.conf.arg(metavar="S", help="standard deviation of a run's log loss")
     ] = 0.003,
@@ -80,7 +88,7 @@ def simulate(
     from scaling_jax.laws.noise import Noise
     from scaling_jax.laws.simulate import simulate_study
 
-    planned, known = load_study(experiment, scale), _law(law)
+    planned, known = load_study(experiment, scale, settings), _law(law)
     simulation = simulate_study(
         planned_cells(planned),
         known,

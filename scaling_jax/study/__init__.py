@@ -7,6 +7,7 @@ from scaling_jax.study.design import PlannedRun as PlannedRun
 from scaling_jax.study.design import around as around
 from scaling_jax.study.execute import run_study as run_study
 from scaling_jax.study.execute import train_runs as train_runs
+from scaling_jax.study.override import override as override
 from scaling_jax.study.published import DeepSeekBatch as DeepSeekBatch
 from scaling_jax.study.published import DeepSeekLR as DeepSeekLR
 from scaling_jax.study.published import HoffmannLR as HoffmannLR

@@ -15,6 +15,7 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
 from scaling_jax.study.design import PlannedRun
+from scaling_jax.study.difference import differences, sentence
 from scaling_jax.study.lock import hold, is_held
 from scaling_jax.study.study import Study
 from scaling_jax.train import Result, read_result
@@ -184,11 +185,12 @@ def refuse_another_study(root: epath.Path, study: Study) -> None:
         )
     if not (root / study.name / "study.json").exists():
         return
-    theirs = _read_study_json(root / study.name)["recipe_hash"]
-    if theirs != study.recipe_hash:
+    theirs = _read_study_json(root / study.name)
+    if theirs["recipe_hash"] != study.recipe_hash:
+        found = differences(theirs["recipe"], study.describe()["recipe"], "recipe")
         raise InputError(
-            f"{root / study.name} belongs to a study {study.name!r} with another recipe: choose "
-            "another root or rename the study"
+            f"{root / study.name} belongs to a study {study.name!r} with another recipe "
+            f"({sentence(found)}): choose another root, or another name (--set name=NAME)"
         )
 
 

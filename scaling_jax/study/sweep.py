@@ -7,8 +7,7 @@ from typing import Any
 
 from scaling_jax import flops
 from scaling_jax.config import Shape
-from scaling_jax.errors import InputError
-from scaling_jax.strict import suggestion
+from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.design import FixedModels, IsoFlop, PlannedRun
 from scaling_jax.study.recipe import Recipe
 

@@ -56,7 +56,7 @@ def test_a_run_carries_what_the_recipe_says():
     [
         ({"beta_2": 0.98}, "has no field 'beta_2'.*did you mean 'beta2'"),
         ({"clip_norm": "1"}, "clip_norm must be float"),
-        ({"name": "lion"}, "name is 'lion' .*it has adamw, adam, adafactor, muon"),
+        ({"name": "lion"}, "name is 'lion' .*there is adamw, adam, adafactor, muon"),
         ({"peak_lr": 1e-3}, "peak_lr.*rule"),
     ],
 )
