@@ -1,7 +1,8 @@
-"""Fixed models, several horizons, after Hoffmann et al. 2022 (arXiv 2203.15556), section 3.1.
+"""Fixed models, each trained to several horizons, and the envelope of their curves.
 
-Each model is trained four times, to horizons 16-fold apart, each with its own cosine that ends
-at exactly its last step; the envelope of all curves gives the frontier (approach 1, figure 2).
+After Hoffmann et al. 2022 (arXiv 2203.15556), section 3.1. Each model is trained four times, to
+horizons 16-fold apart, each with its own cosine that ends at exactly its last step; the envelope
+of all curves gives the frontier (approach 1, figure 2).
 
 `full` takes sizes from 70M to over 10B parameters of table A9. It reads C4 through a
 SentencePiece model of 32,000 pieces, made as `chinchilla_isoflop.py` says. The papers' text is
@@ -21,8 +22,11 @@ from scaling_jax.study import (
     PowerLawLR,
     Recipe,
     ShapeTable,
+    Source,
     Study,
 )
+
+source = Source("Hoffmann et al. 2022", "2203.15556", "figure 2")
 
 # Tokens per parameter; they enclose the published optimum of about 20.
 horizons = (2.5, 6.3, 15.9, 40.0)

@@ -1,7 +1,8 @@
-"""IsoFLOP profiles after Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2 and figure 3.
+"""IsoFLOP profiles: several sizes at each of several compute budgets, and their minima.
 
-`full` has the nine published budgets and the fifty shapes of table A9. It reads C4 through a
-SentencePiece model of 32,000 pieces, which has to be there first:
+After Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2 and figure 3. `full` has the nine
+published budgets and the fifty shapes of table A9. It reads C4 through a SentencePiece model of
+32,000 pieces, which has to be there first:
 
     tfds build c4/en --file_format=array_record
     python -c "
@@ -29,9 +30,12 @@ from scaling_jax.study import (
     PowerLawLR,
     Recipe,
     ShapeTable,
+    Source,
     Study,
     around,
 )
+
+source = Source("Hoffmann et al. 2022", "2203.15556", "figure 3")
 
 # Sizes lie a factor of 3.5 on either side of the published optimum: 400M parameters at 1.84e19
 # FLOPs (table A3, approach 2), growing as C^0.49.

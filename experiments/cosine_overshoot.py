@@ -1,8 +1,9 @@
-"""Cosines longer than the run, after Hoffmann et al. 2022 (arXiv 2203.15556), figure A1.
+"""Cosines longer than the run, and what they cost in loss.
 
-Three models are trained to one horizon each, under cosines whose cycle is 1, 1.1, 1.25, 1.5, 2 and
-5 times the run. The paper finds that up to a quarter too long does little harm and more does
-clearly; a run read off in the middle of a longer cosine is what its section 3.1 warns of.
+After Hoffmann et al. 2022 (arXiv 2203.15556), figure A1. Three models are trained to one horizon
+each, under cosines whose cycle is 1, 1.1, 1.25, 1.5, 2 and 5 times the run. The paper finds that
+up to a quarter too long does little harm and more does clearly; a run read off in the middle of a
+longer cosine is what its section 3.1 warns of.
 
     scaling-jax run experiments/cosine_overshoot.py --scale cpu --root results
     python experiments/cosine_overshoot.py results/cosine-overshoot-cpu
@@ -22,11 +23,14 @@ from scaling_jax.study import (
     PowerLawLR,
     Recipe,
     ShapeTable,
+    Source,
     Store,
     Study,
     Sweep,
     collect,
 )
+
+source = Source("Hoffmann et al. 2022", "2203.15556", "figure A1")
 
 CYCLES = (1.0, 1.1, 1.25, 1.5, 2.0, 5.0)
 variations = tuple({"optimizer_knobs": {"cycle": cycle}} for cycle in CYCLES)

@@ -10,7 +10,9 @@ predicts a larger model and trains it; see `scaling_jax/demo.py`, where budgets 
 from scaling_jax.config import DataConfig
 from scaling_jax.demo import demo_study
 from scaling_jax.shapes import Family
-from scaling_jax.study import ConstantBatch, IsoFlop, PowerLawLR, Recipe, Study
+from scaling_jax.study import ConstantBatch, IsoFlop, PowerLawLR, Recipe, Source, Study
+
+source = Source("Hoffmann et al. 2022", "2203.15556", "figure 3")
 
 study = demo_study()
 cpu = study

@@ -22,9 +22,12 @@ from scaling_jax.study import (
     Recipe,
     ShapeGrid,
     ShapeTable,
+    Source,
     Study,
     Sweep,
 )
+
+source = Source("Yang et al. 2022", "2203.03466", "figure 1")
 
 
 def shapes(

@@ -13,6 +13,7 @@ from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
 from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.doctor import doctor
+from scaling_jax.cli.experiments import experiments
 from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.plan import plan
 from scaling_jax.cli.predicting import predict
@@ -24,6 +25,7 @@ from scaling_jax.environment import restart_tuned
 from scaling_jax.errors import InputError
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "experiments": experiments,
     "plan": plan,
     "simulate": simulate,
     "run": run,

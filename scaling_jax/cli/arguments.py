@@ -28,7 +28,10 @@ Json = Annotated[bool, optional("print JSON alone on standard output")]
 Experiment = Annotated[
     Path,
     tyro.conf.Positional,
-    tyro.conf.arg(metavar="EXPERIMENT.py", help="a Python module that defines a study"),
+    tyro.conf.arg(
+        metavar="EXPERIMENT",
+        help="a Python module that defines a study, or a name that `experiments` lists",
+    ),
 ]
 Settings = Annotated[
     tuple[str, ...],
@@ -59,15 +62,15 @@ ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
 
 
 def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Study":
-    """The study that `path` defines, with `settings` of it changed.
+    """The study that `path` defines or names, with `settings` of it changed.
 
     Raises:
         InputError: no such study, the module cannot be run, or a setting does not do.
     """
-    from scaling_jax.study import load_experiment, override
+    from scaling_jax.study import find_experiment, load_experiment, override
 
     try:
-        return override(load_experiment(path, scale), settings)
+        return override(load_experiment(find_experiment(path), scale), settings)
     except InputError:
         raise
     except Exception as error:

@@ -11,6 +11,7 @@ from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Json,
     ScaleOption,
+    Settings,
     load_study,
     optional,
 )
@@ -31,9 +32,7 @@ def compile_(
     source: Annotated[
         Path,
         tyro.conf.Positional,
-        tyro.conf.arg(
-            metavar="EXPERIMENT.py|CONFIG.json", help="a study, or a run's configuration"
-        ),
+        tyro.conf.arg(metavar="EXPERIMENT|CONFIG.json", help="a study, or a run's configuration"),
     ],
     /,
     *,
@@ -44,6 +43,7 @@ def compile_(
         str | None, optional("which of a study's runs (default: the largest)", "RUN_ID")
     ] = None,
     scale: ScaleOption = "full",
+    settings: Settings = (),
     execution: ExecutionOptions = DEFAULT,
     json: Json = False,
 ) -> None:
@@ -55,7 +55,7 @@ def compile_(
     from scaling_jax.aot import CompilerFailed, Topology, compile_run
 
     wanted = Topology.parse(topology)
-    config = _chosen(source, run, scale)
+    config = _chosen(source, run, scale, settings)
     remark(f"compiling run {config.run_id} for {wanted.name}, which can take minutes ...")
     try:
         report = compile_run(config, execution, wanted)
@@ -72,12 +72,12 @@ def compile_(
         raise InputError(_does_not_fit(report))
 
 
-def _chosen(source: Path, run: str | None, scale: Any) -> "RunConfig":
+def _chosen(source: Path, run: str | None, scale: Any, settings: tuple[str, ...]) -> "RunConfig":
     if source.suffix == ".json":
         if run is not None:
             raise InputError("--run chooses among a study's runs: leave it out with a CONFIG.json")
         return read_config(source)
-    configs = [planned.config for planned in load_study(source, scale).plan()]
+    configs = [planned.config for planned in load_study(source, scale, settings).plan()]
     if run is None:
         return max(configs, key=lambda config: flops.count_params(config.shape).total)
     found = [config for config in configs if config.run_id.startswith(run)]

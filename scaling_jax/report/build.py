@@ -128,7 +128,7 @@ def _target(records: "pd.DataFrame", verification: Verification | None) -> float
 def _commands(store: Store) -> tuple[str, ...]:
     directory = store.directory
     return (
-        f"scaling-jax run EXPERIMENT.py --root {directory.parent}",
+        f"scaling-jax run EXPERIMENT --root {directory.parent}",
         f"scaling-jax fit {directory} --out fit.json",
         f"scaling-jax report {directory} --out report.html",
     )

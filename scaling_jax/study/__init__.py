@@ -19,6 +19,10 @@ from scaling_jax.study.published import StepLawLR as StepLawLR
 from scaling_jax.study.recipe import Recipe as Recipe
 from scaling_jax.study.records import collect as collect
 from scaling_jax.study.records import curves as curves
+from scaling_jax.study.registry import Experiment as Experiment
+from scaling_jax.study.registry import Source as Source
+from scaling_jax.study.registry import experiments as experiments
+from scaling_jax.study.registry import find_experiment as find_experiment
 from scaling_jax.study.rules import ComputeLR as ComputeLR
 from scaling_jax.study.rules import ConstantBatch as ConstantBatch
 from scaling_jax.study.rules import ConstantLR as ConstantLR

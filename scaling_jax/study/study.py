@@ -81,7 +81,15 @@ def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"experiment {path} does not exist: give a Python file")
-    module = _run_module(path)
+    return study_of(run_module(path), path, scale)
+
+
+def study_of(module: ModuleType, path: Path, scale: Scale) -> Study:
+    """The study of `scale` that the module at `path` defines.
+
+    Raises:
+        InputError: it defines none.
+    """
     study = getattr(module, SCALES[scale], None)
     if not isinstance(study, Study):
         defined = [name for name, attribute in SCALES.items() if hasattr(module, attribute)]
@@ -92,7 +100,12 @@ def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
     return study
 
 
-def _run_module(path: Path) -> ModuleType:
+def run_module(path: Path) -> ModuleType:
+    """The Python module at `path`, run.
+
+    Raises:
+        InputError: it does not run, naming the line.
+    """
     name = f"experiment_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
