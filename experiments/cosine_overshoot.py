@@ -28,12 +28,13 @@ from scaling_jax.study import (
     Study,
     Sweep,
     collect,
+    vary,
 )
 
 source = Source("Hoffmann et al. 2022", "2203.15556", "figure A1")
 
 CYCLES = (1.0, 1.1, 1.25, 1.5, 2.0, 5.0)
-variations = tuple({"optimizer_knobs": {"cycle": cycle}} for cycle in CYCLES)
+variations = vary("optimizer_knobs.cycle", *CYCLES)
 
 study = Study(
     "cosine-overshoot",

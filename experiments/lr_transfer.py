@@ -25,6 +25,8 @@ from scaling_jax.study import (
     Source,
     Study,
     Sweep,
+    product,
+    vary,
 )
 
 source = Source("Yang et al. 2022", "2203.03466", "figure 1")
@@ -56,11 +58,7 @@ def sweep(models: tuple[Shape, ...], tokens: float, rates: Iterable[float]) -> S
     completep = Parameterization("completep", base.d_model, base.head_size, base.n_layers)
     return Sweep(
         ShapeGrid(models, (tokens,)),
-        tuple(
-            {"peak_lr": ConstantLR(rate), "parameterization": parameterization}
-            for parameterization in (STANDARD, completep)
-            for rate in rates
-        ),
+        product(vary("parameterization", STANDARD, completep), vary("peak_lr", *rates)),
     )
 
 

@@ -36,3 +36,7 @@ from scaling_jax.study.study import Study as Study
 from scaling_jax.study.study import load_experiment as load_experiment
 from scaling_jax.study.sweep import ShapeGrid as ShapeGrid
 from scaling_jax.study.sweep import Sweep as Sweep
+from scaling_jax.study.variations import chain as chain
+from scaling_jax.study.variations import product as product
+from scaling_jax.study.variations import vary as vary
+from scaling_jax.study.variations import zipped as zipped

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from scaling_jax import flops
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.design import FixedModels, IsoFlop, PlannedRun
 from scaling_jax.study.recipe import Recipe
+from scaling_jax.study.variations import Variations, varied
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,26 @@ class Sweep:
     a time: a law is fitted to runs of one recipe.
 
     Attributes:
-        design: the runs.
-        variations: for each variation, the recipe's fields that differ, such as
-            `{"peak_lr": ConstantLR(1e-3)}`.
+        design: the runs; a sweep of its own is then done under each variation of this one.
+        variations: for each variation, the recipe's fields that differ by dotted path, such as
+            `{"peak_lr": 1e-3, "optimizer_knobs.cycle": 2.0}`; see `scaling_jax.study.variations`.
 
     Raises:
         InputError: no variations, or one of a field that recipes do not have.
     """
 
-    design: IsoFlop | FixedModels | ShapeGrid
-    variations: tuple[dict[str, Any], ...]
+    design: "IsoFlop | FixedModels | ShapeGrid | Sweep"
+    variations: Variations
 
     def __post_init__(self) -> None:
         if not self.variations:
             raise InputError("a sweep needs at least one variation of the recipe")
         fields = [f.name for f in dataclasses.fields(Recipe)]
         for name in (name for variation in self.variations for name in variation):
-            if name not in fields:
+            if name.partition(".")[0] not in fields:
                 raise InputError(f"a recipe has no field {name!r}{suggestion(name, fields)}")
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The design's runs under every variation."""
         for variation in self.variations:
-            yield from self.design.runs(dataclasses.replace(recipe, **variation))
+            yield from self.design.runs(varied(recipe, variation))

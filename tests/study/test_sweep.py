@@ -6,7 +6,19 @@ import pytest
 from small_studies import RECIPE
 
 from scaling_jax.errors import InputError
-from scaling_jax.study import ConstantLR, FixedModels, ShapeGrid, Store, Study, Sweep, collect
+from scaling_jax.study import (
+    ConstantLR,
+    FixedModels,
+    ShapeGrid,
+    Store,
+    Study,
+    Sweep,
+    chain,
+    collect,
+    product,
+    vary,
+    zipped,
+)
 
 SHAPES = tuple(RECIPE.family.nearest(params) for params in (5e3, 10e3))
 
@@ -49,3 +61,48 @@ def test_what_cannot_be_swept_is_refused():
         Sweep(design, ())
     with pytest.raises(InputError, match="at least one shape"):
         ShapeGrid((), (1e4,))
+
+
+RATES = vary("peak_lr", 1e-3, 2e-3)
+CYCLES = vary("optimizer_knobs.cycle", 1.0, 2.0)
+
+
+def settings(variations):
+    design = FixedModels((5e3,), (10,))
+    runs = Sweep(design, variations).runs(RECIPE)
+    return [(run.config.optimizer.peak_lr, run.config.optimizer.cycle) for run in runs]
+
+
+def test_knobs_combine_by_product_zip_and_chain():
+    every = [(1e-3, 1.0), (1e-3, 2.0), (2e-3, 1.0), (2e-3, 2.0)]
+    assert settings(product(RATES, CYCLES)) == every
+    assert settings(zipped(RATES, CYCLES)) == [(1e-3, 1.0), (2e-3, 2.0)]
+    longer = vary("peak_lr", 2e-3, 4e-3)
+    assert settings(chain(RATES, longer)) == [(1e-3, 1.0), (2e-3, 1.0), (4e-3, 1.0)]
+    nested = chain(product(RATES, CYCLES), zipped(longer, vary("optimizer_knobs.cycle", 3.0, 4.0)))
+    assert settings(nested) == [*every, (2e-3, 3.0), (4e-3, 4.0)]
+
+
+def test_a_sweep_of_a_sweep_is_their_product():
+    design = FixedModels((5e3, 10e3), (10,))
+    nested = {run.config.run_id for run in Sweep(Sweep(design, CYCLES), RATES).runs(RECIPE)}
+    flat = {run.config.run_id for run in Sweep(design, product(RATES, CYCLES)).runs(RECIPE)}
+    assert nested == flat
+    assert len(flat) == 8
+
+
+def test_a_path_leaves_what_lies_beside_it_alone():
+    recipe = dataclasses.replace(RECIPE, optimizer_knobs={"weight_decay": 0.01})
+    (run,) = Sweep(FixedModels((5e3,), (10,)), vary("optimizer_knobs.cycle", 2.0)).runs(recipe)
+    assert (run.config.optimizer.cycle, run.config.optimizer.weight_decay) == (2.0, 0.01)
+
+
+def test_combinations_without_a_meaning_are_refused():
+    with pytest.raises(InputError, match="2 and 1 variations cannot be zipped"):
+        zipped(RATES, vary("seed", 1))
+    with pytest.raises(InputError, match="peak_lr is varied twice"):
+        product(RATES, RATES)
+    with pytest.raises(InputError, match=r"no field 'cycel' .*did you mean 'cycle'"):
+        settings(vary("optimizer_knobs.cycel", 2.0))
+    with pytest.raises(InputError, match=r"must be int, not 2\.5"):
+        settings(vary("batch_size", 2.5))
