@@ -22,7 +22,7 @@ def collect(
     ] = False,
 ) -> None:
     """Write a study's runs as a table, one row per run, whatever became of it."""
-    from scaling_jax import study
+    from scaling_jax import laws, study
 
     check_output(out, TABLE_ENDINGS)
     store = study.Store.open(directory)
@@ -33,6 +33,8 @@ def collect(
         else:
             table.to_parquet(temporary, index=False)
     remark(f"wrote {len(table):,} rows to {out}")
+    for sentence in [] if curves else laws.mixed_knobs(table):
+        remark(f"warning: {sentence}")
 
 
 def report(

@@ -29,6 +29,8 @@ from scaling_jax.laws.inference import Rate as Rate
 from scaling_jax.laws.inference import ServedOptimum as ServedOptimum
 from scaling_jax.laws.inference import best_served as best_served
 from scaling_jax.laws.inference import cheapest_served as cheapest_served
+from scaling_jax.laws.mixed import missing_runs as missing_runs
+from scaling_jax.laws.mixed import mixed_knobs as mixed_knobs
 from scaling_jax.laws.multiplier import ComputeMultiplier as ComputeMultiplier
 from scaling_jax.laws.multiplier import compute_multiplier as compute_multiplier
 from scaling_jax.laws.profile import Profile as Profile

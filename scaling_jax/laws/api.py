@@ -9,6 +9,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.centring import drifting_grid
 from scaling_jax.laws.curves import ReadOff
 from scaling_jax.laws.fit import Fit
+from scaling_jax.laws.mixed import missing_runs, mixed_knobs
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.plausible import questions
 from scaling_jax.laws.resample import Resampling
@@ -71,7 +72,14 @@ def fit(
     fitted = _fitted(
         rows, frame if curves is None else curves, approach, law, curve, corrected, options
     )
-    said = (*_repeats(frame), *questions(rows), *fitted.diagnostics, *drifting_grid(rows, fitted))
+    said = (
+        *_repeats(frame),
+        *missing_runs(frame),
+        *mixed_knobs(frame),
+        *questions(rows),
+        *fitted.diagnostics,
+        *drifting_grid(rows, fitted),
+    )
     return replace(fitted, diagnostics=said)
 
 

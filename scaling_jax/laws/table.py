@@ -142,8 +142,7 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total") -> Rows:
             f"the table has no column {column!r}, which count {count!r} needs: "
             "add it, or use count 'total'"
         )
-    reasons = _reasons(frame)
-    kept = frame[reasons == ""]
+    reasons, kept = _reasons(frame), fitted_rows(frame)
     if kept.empty:
         raise InputError(
             f"none of the table's {len(frame)} rows can be fitted: {_tally(reasons)}; finish some "
@@ -170,6 +169,11 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total") -> Rows:
         dropped=_tally(reasons),
         fingerprint=hashlib.sha256(np.stack([params, tokens, loss, flops]).tobytes()).hexdigest(),
     )
+
+
+def fitted_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that a fit uses: of finished runs, none of verification, none of weight 0."""
+    return frame[_reasons(frame) == ""]
 
 
 def clusters(rows: Rows) -> np.ndarray:
