@@ -12,6 +12,7 @@ import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
 from scaling_jax.cli.compiling import compile_
+from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.doctor import doctor
 from scaling_jax.cli.experiments import experiments
 from scaling_jax.cli.fitting import fit
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "status": status,
     "collect": collect,
+    "diff": diff,
     "fit": fit,
     "predict": predict,
     "report": report,

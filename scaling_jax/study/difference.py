@@ -47,14 +47,32 @@ def sentence(found: Sequence[Difference]) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A plain value as one would write it; a long list by its length and its ends."""
+    """A plain value as one would write it in a line; of what is long, how much it is."""
     if isinstance(value, Mapping):
-        fields = [f"{name}={in_words(item)}" for name, item in value.items() if name != "is"]
-        return f"{value['is']}({', '.join(fields)})" if "is" in value else ", ".join(fields) or "-"
-    if isinstance(value, list):
-        if len(value) > _MANY or any(isinstance(item, list | Mapping) for item in value):
-            return f"{len(value)}: {in_words(value[0])} ... {in_words(value[-1])}"
-        return ", ".join(map(in_words, value)) or "none"
+        given = {name: item for name, item in value.items() if name != "is" and item is not None}
+        fields = ", ".join(f"{name}={_inner(item)}" for name, item in given.items())
+        return f"{value['is']}({fields})" if "is" in value else fields or "-"
+    return _inner(value)
+
+
+def _inner(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['is']}(...)" if "is" in value else ", ".join(value)
+    if isinstance(value, list | tuple):
+        return _listed(value)
     if isinstance(value, float):
         return f"{value:.6g}"
     return "-" if value is None else str(value)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    if not values:
+        return "none"
+    first = values[0]
+    if isinstance(first, Mapping):
+        return f"{len(values)} of {first.get('is') or ', '.join(first)}"
+    if isinstance(first, list | tuple):
+        return f"{len(values)} lists of {len(first)}"
+    if len(values) > _MANY:
+        return f"{len(values)} from {_inner(first)} to {_inner(values[-1])}"
+    return "[" + ", ".join(map(_inner, values)) + "]"

@@ -1,0 +1,105 @@
+"""`diff`: how two studies differ."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from scaling_jax.cli.arguments import Json, Scale, ScaleOption, load_study
+from scaling_jax.cli.output import Table, print_json, print_table
+from scaling_jax.config import OptimizerConfig
+
+if TYPE_CHECKING:
+    from scaling_jax.study import PlannedRun
+    from scaling_jax.study.difference import Difference
+
+COLUMNS = ("field", "A", "B")
+
+Side = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(
+        metavar="STUDY", help="a study's directory, an experiment's file, or an experiment's name"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two: its description as plain data, and its runs."""
+
+    described: Mapping[str, Any]
+    runs: "Mapping[str, PlannedRun]"
+
+
+def diff(
+    a: Side,
+    b: Side,
+    /,
+    *,
+    scale: ScaleOption = "full",
+    json: Json = False,
+) -> None:
+    """Show how two studies differ: every field of recipe and design, and the runs they share.
+
+    --scale says which study of an experiment is meant; a directory holds one.
+    """
+    from scaling_jax.study.difference import differences
+
+    sides = [_side(each, scale) for each in (a, b)]
+    first, second = (side.described for side in sides)
+    found = differences(first, second)
+    in_a, in_b = (set(side.runs) for side in sides)
+    shared = {"both": len(in_a & in_b), "only_a": len(in_a - in_b), "only_b": len(in_b - in_a)}
+    if json:
+        rows = [{"field": each.field, "a": each.ours, "b": each.theirs} for each in found]
+        names = {"a": first["name"], "b": second["name"]}
+        print_json({**names, "differences": rows, "runs": shared})
+        return
+    _print(first["name"], second["name"], found, shared)
+
+
+def _side(text: str, scale: Scale) -> _Side:
+    from scaling_jax.study import Store
+
+    if "://" in text or Path(text).is_dir():
+        store = Store.open(text)
+        return _Side(_fields(store.study), {run.run_id: run.planned for run in store.runs()})
+    study = load_study(Path(text), scale)
+    return _Side(_fields(study.describe()), {run.config.run_id: run for run in study.plan()})
+
+
+def _fields(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What to compare: a knob that is not given is what it is by default."""
+    recipe = described["recipe"]
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(OptimizerConfig)
+        if field.default not in (None, dataclasses.MISSING)
+    }
+    knobs = defaults | recipe["optimizer_knobs"]
+    return {
+        "name": described["name"],
+        "recipe": {**recipe, "optimizer_knobs": knobs},
+        "design": described["design"],
+    }
+
+
+def _print(a: str, b: str, found: "list[Difference]", shared: Mapping[str, int]) -> None:
+    from scaling_jax.study.difference import in_words
+
+    print(f"A is {a}, B is {b}.")
+    if found:
+        rows = [(each.field, in_words(each.ours), in_words(each.theirs)) for each in found]
+        print()
+        print_table(Table(COLUMNS, rows, COLUMNS))
+        print()
+    else:
+        print("Their recipes and designs are the same.")
+    print(
+        f"{shared['both']} runs are the same in both, {shared['only_a']} are only in A, "
+        f"{shared['only_b']} only in B."
+    )
