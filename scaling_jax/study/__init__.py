@@ -1,6 +1,8 @@
 """Studies: recipes, designs, planning, the store, execution."""
 
+from scaling_jax.study.branched import Branched as Branched
 from scaling_jax.study.check import check_study as check_study
+from scaling_jax.study.design import Branch as Branch
 from scaling_jax.study.design import FixedModels as FixedModels
 from scaling_jax.study.design import IsoFlop as IsoFlop
 from scaling_jax.study.design import PlannedRun as PlannedRun

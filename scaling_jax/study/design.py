@@ -14,6 +14,19 @@ Role = Literal["grid", "verification"]
 
 
 @dataclass(frozen=True)
+class Branch:
+    """Where a run begins that shares its first steps with another.
+
+    Attributes:
+        trunk: the other's run_id.
+        step: how many steps they share.
+    """
+
+    trunk: str
+    step: int
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One cell of a design as a complete run.
 
@@ -23,17 +36,25 @@ class PlannedRun:
             because it cannot be told from rounded FLOPs afterwards.
         role: `grid` runs are fitted; a `verification` run tests a prediction and never is.
         convention: how the budget's FLOPs are counted.
+        branch: the run from whose checkpoint it begins; None if it begins at its first step.
     """
 
     config: RunConfig
     budget: float
     role: Role
     convention: flops.Convention
+    branch: Branch | None = None
 
     @property
     def flops(self) -> int:
         """Training FLOPs of the run as it will be, in the budget's convention."""
         return flops.training_flops(self.config.shape, self.config.tokens, self.convention)
+
+    @property
+    def flops_spent(self) -> int:
+        """Those of them that it takes itself: of a branch, the ones after its trunk's steps."""
+        shared = self.branch.step if self.branch else 0
+        return self.flops * (self.config.steps - shared) // self.config.steps
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from scaling_jax.errors import InputError
+from scaling_jax.study.branched import Branched
 from scaling_jax.study.design import Design, PlannedRun
 from scaling_jax.study.recipe import Recipe
 from scaling_jax.study.sweep import ShapeGrid, Sweep
@@ -29,7 +30,7 @@ class Study:
 
     name: str
     recipe: Recipe
-    design: Design | ShapeGrid | Sweep
+    design: Design | ShapeGrid | Branched | Sweep
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from scaling_jax import flops
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.study.branched import Branched
 from scaling_jax.study.design import FixedModels, IsoFlop, PlannedRun
 from scaling_jax.study.recipe import Recipe
 from scaling_jax.study.variations import Variations, varied
@@ -53,7 +54,7 @@ class Sweep:
         InputError: no variations, or one of a field that recipes do not have.
     """
 
-    design: "IsoFlop | FixedModels | ShapeGrid | Sweep"
+    design: "IsoFlop | FixedModels | ShapeGrid | Branched | Sweep"
     variations: Variations
 
     def __post_init__(self) -> None:

@@ -34,13 +34,22 @@ class Horizon(NamedTuple):
     @classmethod
     def of(cls, config: RunConfig) -> "Horizon":
         """The horizon of one run, float32 scalars."""
-        optimizer, last = config.optimizer, config.steps - 1
-        start, end = optimizer.warmup_steps, round(optimizer.cycle * config.steps) - 1
-        if optimizer.cooldown_share is not None:
-            start = max(start, last - round(optimizer.cooldown_share * config.steps))
+        optimizer, start = config.optimizer, descent_start(config)
+        end = round(optimizer.cycle * config.steps) - 1
         steps = max(end - start, 1)
         values = (optimizer.peak_lr, optimizer.warmup_steps, start, steps, optimizer.final_fraction)
         return cls(*(jnp.float32(value) for value in values))
+
+
+def descent_start(config: RunConfig) -> int:
+    """The last update, counting from 0, at which the run has its peak learning rate.
+
+    Under `wsd` runs that differ in their horizon alone are one up to and with that update.
+    """
+    start = config.optimizer.warmup_steps
+    if config.optimizer.cooldown_share is None:
+        return start
+    return max(start, config.steps - 1 - round(config.optimizer.cooldown_share * config.steps))
 
 
 def without_horizon(optimizer: OptimizerConfig) -> OptimizerConfig:
