@@ -49,6 +49,9 @@ ScaleOption = Annotated[
         help="which of the module's studies: the published one, one for a CPU, or one of seconds"
     ),
 ]
+MaxFlops = Annotated[
+    float | None, optional("refuse a plan that takes more FLOPs than this in all", "C")
+]
 StoreDirectory = Annotated[
     str,
     tyro.conf.Positional,
@@ -75,6 +78,20 @@ def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Stu
         raise
     except Exception as error:
         raise InputError(f"experiment {path} fails: {type(error).__name__}: {error}") from error
+
+
+def refuse_beyond(study: "Study", max_flops: float | None) -> None:
+    """Refuse a study that takes more than a stated budget, in its own convention.
+
+    Raises:
+        InputError: with what it takes and the remedy.
+    """
+    planned = float(sum(run.flops for run in study.plan()))
+    if max_flops is not None and not planned <= max_flops:
+        raise InputError(
+            f"study {study.name!r} takes {planned:.3g} FLOPs, more than --max-flops "
+            f"{max_flops:.3g}: plan fewer or smaller runs, or raise it"
+        )
 
 
 def located(root: str) -> epath.Path:

@@ -1,29 +1,29 @@
 """`plan`: what a study would train, what it would cost, and what is wrong with it."""
 
+import math
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from scaling_jax import flops, hardware
-from scaling_jax.aot.estimate import estimated_memory, options_that_fit
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
     Json,
+    MaxFlops,
     ScaleOption,
     Settings,
     load_study,
     optional,
+    refuse_beyond,
 )
 from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
 from scaling_jax.cli.plan_checks import extrapolated_rules, warnings
+from scaling_jax.cli.plan_cost import Cost, Machine, chip_called, speed_there
 from scaling_jax.errors import InputError
-from scaling_jax.memory import Memory
 from scaling_jax.report import formatting
-from scaling_jax.train.execution import DEFAULT, Execution
+from scaling_jax.train.execution import DEFAULT
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study
@@ -45,60 +45,6 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run takes: bytes on each chip, the fewest chips it fits on, seconds."""
-
-    memory: Memory
-    fits_on: int | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The chips a plan is priced for."""
-
-    chip: hardware.Chip
-    n_chips: int
-    utilization: float
-    execution: Execution
-
-    def cost(self, run: "PlannedRun") -> Cost:
-        """Memory and time of a run.
-
-        Raises:
-            InputError: it does not divide over the chips, or a choice does not suit them.
-        """
-        config = run.config
-        exact = flops.training_flops(config.shape, config.tokens, "exact")
-        seconds = hardware.training_seconds(
-            exact,
-            self.chip,
-            precision=config.precision,
-            n_chips=self.n_chips,
-            utilization=self.utilization,
-        )
-        return Cost(self.memory(run, self.n_chips), self._fewest_chips(run), seconds)
-
-    def memory(self, run: "PlannedRun", n_chips: int) -> Memory:
-        """Memory on each of `n_chips` chips."""
-        device = estimated_memory(run.config, self.execution, self.chip, n_chips)
-        return device.times(self.chip.jax_devices)
-
-    def remedy(self, run: "PlannedRun") -> str | None:
-        """Options with which a run is estimated to fit on the same chips, if there are any."""
-        return options_that_fit(run.config, self.execution, self.chip, self.n_chips)
-
-    def _fewest_chips(self, run: "PlannedRun") -> int | None:
-        n = 1
-        while n <= run.config.batch_size:
-            with suppress(InputError):
-                if self.memory(run, n).total <= self.chip.usable_bytes:
-                    return n
-            n *= 2
-        return None
-
-
 def plan(
     experiment: Experiment,
     /,
@@ -113,35 +59,42 @@ def plan(
     utilization: Annotated[
         float, tyro.conf.arg(metavar="U", help="share of the chips' peak FLOP/s that is reached")
     ] = 0.4,
+    root: Annotated[
+        str | None,
+        optional("take time from the runs that finished there on such chips", "DIR"),
+    ] = None,
+    price: Annotated[float | None, optional("of a chip-hour, in any currency", "P")] = None,
+    max_flops: MaxFlops = None,
     execution: ExecutionOptions = DEFAULT,
     json: Json = False,
 ) -> None:
     """Show the runs of a study and what they cost, without training anything.
 
     Every run with its parameters N, tokens D, FLOPs C, batch, steps and peak learning rate, and
-    the memory and time it takes; then totals, and warnings about a design that could not tell
-    what it is meant to.
+    the memory, time and money it takes; then totals, and warnings about a design that could not
+    tell what it is meant to.
     """
     study = load_study(experiment, scale, settings)
+    refuse_beyond(study, max_flops)
+    if price is not None and not 0 <= price < math.inf:
+        raise InputError(
+            f"--price {price} must be finite and not negative: leave it out if unknown"
+        )
     runs = tuple(sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens)))
-    machine = Machine(_chip(hardware), chips, utilization, execution)
+    chip = chip_called(hardware)
+    speed = speed_there(study, root, chip)
+    machine = Machine(chip, chips, utilization, execution, speed, price)
     costs = [machine.cost(run) for run in runs]
     alerts = warnings(runs, costs, machine) + extrapolated_rules(study.recipe, runs)
     if json:
         print_json(_as_json(study, runs, costs, machine, alerts))
         return
-    print_table(Table(COLUMNS, [_cells(r, c) for r, c in zip(runs, costs, strict=True)]))
+    columns = COLUMNS if price is None else (*COLUMNS, "price")
+    print_table(Table(columns, [_cells(r, c) for r, c in zip(runs, costs, strict=True)]))
     print()
     print(_totals(study, runs, costs, machine))
     for alert in alerts:
         remark(f"warning: {alert}")
-
-
-def _chip(name: str | None) -> hardware.Chip:
-    found = hardware.local_chip() if name is None else hardware.chip(name)
-    if found is None:
-        raise InputError("this machine's accelerator is not a known chip: name one by --hardware")
-    return found
 
 
 def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
@@ -159,6 +112,7 @@ def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
         _memory(cost.memory.total),
         "-" if cost.fits_on is None else f"{cost.fits_on:,}",
         duration(cost.seconds),
+        *(() if cost.price is None else (_money(cost.price),)),
     )
 
 
@@ -173,12 +127,24 @@ def _totals(
             f"Trained by {_recipes(runs)}.",
             f"{study.name}: {len(runs)} runs, {formatting.flops(spent)} FLOPs "
             f"(convention {study.recipe.convention}), "
-            f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another",
-            f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each, at "
-            f"{machine.utilization:.0%} of their peak. Memory is an estimate (scaling-jax compile "
-            "has the compiler's); 'fits on' is the fewest chips, in powers of two.",
+            f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another"
+            f"{_total_price(costs, machine)}",
+            f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each. "
+            f"{machine.assumption()} Memory is an estimate (scaling-jax compile has the "
+            "compiler's); 'fits on' is the fewest chips, in powers of two.",
         )
     )
+
+
+def _total_price(costs: list[Cost], machine: Machine) -> str:
+    if machine.price is None:
+        return ""
+    total = sum(cost.price or 0.0 for cost in costs)
+    return f", {_money(total)} at {machine.price:g} a chip-hour"
+
+
+def _money(price: float) -> str:
+    return f"{price:,.0f}" if price >= 100 else f"{price:.2f}"
 
 
 def _recipes(runs: "tuple[PlannedRun, ...]") -> str:
@@ -219,12 +185,15 @@ def _as_json(
         "convention": study.recipe.convention,
         "hardware": machine.chip.name,
         "chips": machine.n_chips,
-        "utilization": machine.utilization,
+        "utilization": machine.utilization if machine.speed is None else None,
+        "measured_runs": machine.speed.n_runs if machine.speed else 0,
         "memory_bytes_per_chip": machine.chip.memory_bytes,
         "runs": [_run_json(run, cost) for run, cost in zip(runs, costs, strict=True)],
         "total_flops": float(sum(run.flops for run in runs)),
         "total_hours": seconds / 3600,
         "chip_hours": seconds * machine.n_chips / 3600,
+        "price_per_chip_hour": machine.price,
+        "price": None if machine.price is None else sum(cost.price or 0.0 for cost in costs),
         "warnings": alerts,
     }
 
@@ -251,4 +220,5 @@ def _run_json(run: "PlannedRun", cost: Cost) -> dict[str, Any]:
         "memory_bytes": cost.memory.total,
         "fits_on_chips": cost.fits_on,
         "hours": cost.seconds / 3600,
+        "price": cost.price,
     }

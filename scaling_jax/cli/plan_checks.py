@@ -9,7 +9,7 @@ from scaling_jax import flops
 from scaling_jax.hardware import GIB
 
 if TYPE_CHECKING:
-    from scaling_jax.cli.plan import Cost, Machine
+    from scaling_jax.cli.plan_cost import Cost, Machine
     from scaling_jax.study import PlannedRun, Recipe
 
 COLLINEAR = 0.95

@@ -11,12 +11,14 @@ from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
     Json,
+    MaxFlops,
     Root,
     ScaleOption,
     Settings,
     load_study,
     located,
     optional,
+    refuse_beyond,
 )
 from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json
@@ -44,6 +46,7 @@ def run(
         int | None,
         optional("runs of one program that share it side by side (default: chosen)", "N"),
     ] = None,
+    max_flops: MaxFlops = None,
     execution: ExecutionOptions = DEFAULT,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
@@ -59,6 +62,7 @@ def run(
     from scaling_jax.train.distributed import is_first
 
     study = load_study(experiment, scale, settings)
+    refuse_beyond(study, max_flops)
     processes.connect()
     use_compilation_cache()
     with resumable():
