@@ -72,14 +72,14 @@ class Machine:
         slowest, fastest = min(self.speed.rates), max(self.speed.rates)
         return (
             f"Time is by the {self.speed.n_runs} runs that finished on {self.chip.name} at "
-            f"{formatting.flops(slowest)} to {formatting.flops(fastest)} FLOP/s a chip, with "
+            f"{formatting.flops(slowest)} to {formatting.flops(fastest)} FLOP/s a device, with "
             f"{formatting.seconds(self.speed.overhead)} each beside training."
         )
 
     def _seconds(self, run: "PlannedRun") -> float:
         config = run.config
         if self.speed is not None:
-            return self.speed.seconds(run, share=1 / self.n_chips)
+            return self.speed.seconds(run, share=1 / (self.n_chips * self.chip.jax_devices))
         return hardware.training_seconds(
             flops.training_flops(config.shape, config.tokens, "exact"),
             self.chip,

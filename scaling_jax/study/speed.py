@@ -20,8 +20,8 @@ class Speed:
 
     Attributes:
         sizes: their parameter counts, ascending.
-        rates: the FLOP/s that runs of each size reached while they trained, in the median;
-            matrix multiplications as executed.
+        rates: the FLOP/s of one device that runs of each size reached while they trained, in the
+            median; matrix multiplications as executed.
         overhead: seconds beside training in the median: compiling, reading, evaluating, saving.
         n_runs: how many were measured.
     """
@@ -64,13 +64,19 @@ def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = No
         shape, tokens = planned.config.shape, planned.config.tokens
         per_token = flops.training_flops(shape, tokens, "exact") / tokens
         size = flops.count_params(shape).total
-        rates.setdefault(size, []).append(result.tokens_per_second * per_token)
+        rates.setdefault(size, []).append(_rate(result) * per_token)
         overheads.append(sum(result.seconds.values()) - result.seconds.get("train", 0.0))
     if not rates:
         return None
     sizes = tuple(sorted(rates))
     medians = tuple(statistics.median(rates[size]) for size in sizes)
     return Speed(sizes, medians, statistics.median(overheads), len(overheads))
+
+
+def _rate(result: "Result") -> float:
+    """Tokens per second and device; of runs side by side, as if each had had it alone."""
+    assert result.tokens_per_second is not None
+    return result.tokens_per_second * result.side_by_side / result.devices
 
 
 def chip_name(device_kind: str) -> str:

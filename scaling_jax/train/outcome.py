@@ -1,11 +1,13 @@
 """The result of a run from what its training and evaluation left."""
 
+import platform
 from importlib import metadata
 
 import jax
 import numpy as np
 from etils import epath
 
+from scaling_jax.train.code import code_state
 from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.loop import Track
 from scaling_jax.train.metrics import read_metrics
@@ -21,6 +23,7 @@ def measured(
     loss_KxB: np.ndarray | None,
     watch: Stopwatch,
     n_runs: int,
+    n_devices: int,
 ) -> Result:
     """What there is to say of a run that is over; its losses `loss_KxB` are None if it diverged."""
     config, inputs = track.config, track.inputs
@@ -40,9 +43,18 @@ def measured(
         tokens_per_second=track.tokens_trained / train_seconds if train_seconds else None,
         data_fingerprint=inputs.fingerprint,
         device=jax.devices()[0].device_kind,
-        packages={name: _version(name) for name in _RECORDED_PACKAGES},
+        packages=packages(),
         seconds=watch.shares(n_runs),
+        devices=n_devices,
+        side_by_side=n_runs,
+        code=dict(code_state()),
     )
+
+
+def packages() -> dict[str, str]:
+    """Versions of what computes a run."""
+    versions = {name: _version(name) for name in _RECORDED_PACKAGES}
+    return {"python": platform.python_version(), **versions}
 
 
 def _version(package: str) -> str:

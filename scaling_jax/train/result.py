@@ -29,6 +29,9 @@ class Result:
         train_loss: smoothed training loss at the end.
         seconds: where the wall time of the process that finished the run went; of runs that
             trained side by side, an equal share.
+        devices: how many trained it.
+        side_by_side: runs that shared them in one program, this one included.
+        code: commit of this package's source and whether it was changed, where it is a clone.
     """
 
     status: Status
@@ -44,6 +47,9 @@ class Result:
     device: str
     packages: dict = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
+    devices: int = 1
+    side_by_side: int = 1
+    code: dict = field(default_factory=dict)
 
 
 def write_result(directory: epath.Path, result: Result) -> None:

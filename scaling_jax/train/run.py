@@ -17,6 +17,7 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import open_checkpoints
+from scaling_jax.train.code import code_state
 from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
@@ -106,6 +107,8 @@ def train_replicas(
     )
     # Programs resolve it again; this refuses what cannot run before the text is read.
     execution.resolved(first, mesh.devices.flat[0].platform, mesh.size)
+    # As the source is now, not when the run ends.
+    code_state()
     shown, watch = progress and is_first(), Stopwatch()
     with watch.part("data"), together():
         inputs = [load_inputs(config, cache_dir, shown) for config in configs]
@@ -197,7 +200,7 @@ def _train(
 
     def written() -> list[dict]:
         results = [
-            measured(track, path, loss_KxB, watch, len(tracks))
+            measured(track, path, loss_KxB, watch, len(tracks), mesh.size)
             for track, path, loss_KxB in zip(tracks, paths, losses, strict=True)
         ]
         for path, result in zip(paths, results, strict=True):
