@@ -39,7 +39,8 @@ def _as_json(experiment: "Experiment") -> dict[str, Any]:
 
 def _size(study: "Study") -> dict[str, Any]:
     runs = study.plan()
-    return {"study": study.name, "runs": len(runs), "flops": float(sum(run.flops for run in runs))}
+    spent = float(sum(run.flops_spent for run in runs))
+    return {"study": study.name, "runs": len(runs), "flops": spent}
 
 
 def _in_words(experiment: "Experiment") -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -70,9 +71,9 @@ def plan(
 ) -> None:
     """Show the runs of a study and what they cost, without training anything.
 
-    Every run with its parameters N, tokens D, FLOPs C, batch, steps and peak learning rate, and
-    the memory, time and money it takes; then totals, and warnings about a design that could not
-    tell what it is meant to.
+    Every run with its parameters N, tokens D, FLOPs C, batch, steps (and the step that a branch
+    begins from) and peak learning rate, and the memory, time and money it takes; then totals, and
+    warnings about a design that could not tell what it is meant to.
     """
     study = load_study(experiment, scale, settings)
     refuse_beyond(study, max_flops)
@@ -107,7 +108,7 @@ def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
         formatting.significant(config.tokens / params),
         f"{config.shape.n_layers} x {config.shape.d_model}",
         f"{config.batch_size:,}",
-        f"{config.steps:,}",
+        f"{config.steps:,}" + (f" from {run.branch.step:,}" if run.branch else ""),
         f"{config.optimizer.peak_lr:.2e}",
         _memory(cost.memory.total),
         "-" if cost.fits_on is None else f"{cost.fits_on:,}",
@@ -119,13 +120,12 @@ def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
 def _totals(
     study: "Study", runs: "tuple[PlannedRun, ...]", costs: list[Cost], machine: Machine
 ) -> str:
-    spent = sum(run.flops for run in runs)
     seconds = sum(cost.seconds for cost in costs)
     chip, n = machine.chip, machine.n_chips
     return "\n".join(
         (
             f"Trained by {_recipes(runs)}.",
-            f"{study.name}: {len(runs)} runs, {formatting.flops(spent)} FLOPs "
+            f"{study.name}: {len(runs)} runs, {_flops(runs)} "
             f"(convention {study.recipe.convention}), "
             f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another"
             f"{_total_price(costs, machine)}",
@@ -133,6 +133,18 @@ def _totals(
             f"{machine.assumption()} Memory is an estimate (scaling-jax compile has the "
             "compiler's); 'fits on' is the fewest chips, in powers of two.",
         )
+    )
+
+
+def _flops(runs: "tuple[PlannedRun, ...]") -> str:
+    """What the runs take, and what they would as separate runs where branches share steps."""
+    spent, alone = (sum(map(attrgetter(name), runs)) for name in ("flops_spent", "flops"))
+    if spent == alone:
+        return f"{formatting.flops(alone)} FLOPs"
+    n = sum(run.branch is not None for run in runs)
+    return (
+        f"{n} of them branches, {formatting.flops(spent)} FLOPs, {spent / alone:.0%} of the "
+        f"{formatting.flops(alone)} of separate runs"
     )
 
 
@@ -190,6 +202,7 @@ def _as_json(
         "memory_bytes_per_chip": machine.chip.memory_bytes,
         "runs": [_run_json(run, cost) for run, cost in zip(runs, costs, strict=True)],
         "total_flops": float(sum(run.flops for run in runs)),
+        "total_flops_spent": float(sum(run.flops_spent for run in runs)),
         "total_hours": seconds / 3600,
         "chip_hours": seconds * machine.n_chips / 3600,
         "price_per_chip_hour": machine.price,
@@ -208,6 +221,9 @@ def _run_json(run: "PlannedRun", cost: Cost) -> dict[str, Any]:
         "params_non_embedding": params.non_embedding,
         "tokens": config.tokens,
         "flops": run.flops,
+        "flops_spent": run.flops_spent,
+        "trunk": run.branch.trunk if run.branch else None,
+        "begun_at": run.branch.step if run.branch else 0,
         "tokens_per_param": config.tokens / params.total,
         "n_layers": config.shape.n_layers,
         "d_model": config.shape.d_model,

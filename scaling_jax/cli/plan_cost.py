@@ -77,11 +77,11 @@ class Machine:
         )
 
     def _seconds(self, run: "PlannedRun") -> float:
-        config = run.config
+        config, share = run.config, run.flops_spent / run.flops
         if self.speed is not None:
-            return self.speed.seconds(run, share=1 / (self.n_chips * self.chip.jax_devices))
+            return self.speed.seconds(run, share=share / (self.n_chips * self.chip.jax_devices))
         return hardware.training_seconds(
-            flops.training_flops(config.shape, config.tokens, "exact"),
+            share * flops.training_flops(config.shape, config.tokens, "exact"),
             self.chip,
             precision=config.precision,
             n_chips=self.n_chips,

@@ -66,12 +66,12 @@ def _budgets(seen: list[_Seen]) -> list[dict[str, Any]]:
 
 def _seconds_left(seen: list[_Seen]) -> float | None:
     """Seconds for the unfinished runs, one after another, at the finished runs' mean rate."""
-    left = sum(one.run.planned.flops for one in seen if one.state not in OVER)
+    left = sum(one.run.planned.flops_spent for one in seen if one.state not in OVER)
     if not left:
         return 0.0
     measured = [one for one in seen if one.result and one.result.status == "finished"]
     spent = sum(sum(one.result.seconds.values()) for one in measured if one.result)
-    done = sum(one.run.planned.flops for one in measured)
+    done = sum(one.run.planned.flops_spent for one in measured)
     return left * spent / done if done and spent else None
 
 

@@ -126,3 +126,43 @@ def test_readme_experiment_is_a_plan_without_warnings(cli: Callable, tmp_path: P
     plan = cli("plan", tmp_path / "mine.py", "--hardware", "v5e", "--json").json
     assert len(plan["runs"]) == 15
     assert plan["warnings"] == []
+
+
+BRANCHED = """
+from dataclasses import replace
+from scaling_jax.study import Branched, Warmup
+
+wsd = replace(recipe, optimizer_knobs={"schedule": "wsd"}, warmup=Warmup(share=0, floor=5))
+design = FixedModels((30e3, 60e3, 120e3), (5.0, 10.0, 20.0))
+study = Study("branched", wsd, Branched(design))
+cosine = Study("cosine", recipe, Branched(design))
+"""
+
+
+def test_branches_cost_what_follows_their_trunk(cli: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "branched.py"
+    path.write_text(SMALL.format(design="FixedModels((30e3,), (5.0,))") + BRANCHED)
+    plan = cli("plan", path, "--hardware", "v5e", "--json").json
+    branches = [run for run in plan["runs"] if run["trunk"]]
+    assert len(branches) == 6
+    runs = {run["run_id"]: run for run in plan["runs"]}
+    for run in branches:
+        share, trunk = 1 - run["begun_at"] / run["steps"], runs[run["trunk"]]
+        assert run["flops_spent"] == pytest.approx(share * run["flops"])
+        assert trunk["flops_spent"] == trunk["flops"]
+        assert run["hours"] / trunk["hours"] == pytest.approx(run["flops_spent"] / trunk["flops"])
+    share = plan["total_flops_spent"] / plan["total_flops"]
+    assert share == pytest.approx((20 + 0.2 * 15) / 35, rel=0.02)
+    said = cli("plan", path, "--hardware", "v5e").out
+    assert "6 of them branches" in said
+    assert f"{share:.0%} of the" in said
+    assert f"from {branches[0]['begun_at']}" in said
+
+
+def test_horizons_that_cannot_be_branched_are_refused(cli: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "branched.py"
+    text = SMALL.format(design="FixedModels((30e3,), (5.0,))") + BRANCHED
+    path.write_text(text.replace("study = Study", "wsd_ = Study").replace("cosine =", "study ="))
+    outcome = cli("plan", path, "--hardware", "v5e")
+    assert outcome.code == 2
+    assert "cannot share a trunk under the schedule 'cosine'" in outcome.err
