@@ -137,12 +137,17 @@ def _commands(store: Store) -> tuple[str, ...]:
 def _provenance(results: "list[Result]") -> dict[str, str]:
     """What the runs were made with; more than one value of a kind is shown as such."""
     facts = {
-        "device": sorted({result.device for result in results}),
+        "device": sorted({f"{result.devices} x {result.device}" for result in results}),
         "text": sorted({result.data_fingerprint for result in results}),
+        "source": sorted({_source(result.code) for result in results if result.code}),
     }
     for package in sorted({name for result in results for name in result.packages}):
         facts[package] = sorted({str(result.packages.get(package)) for result in results})
     return {name: ", ".join(values) for name, values in facts.items() if values}
+
+
+def _source(code: Mapping[str, Any]) -> str:
+    return f"commit {code['commit']}" + (" with changes" if code.get("changed") else "")
 
 
 def _seconds(results: "list[Result]") -> dict[str, float]:

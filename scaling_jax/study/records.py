@@ -9,6 +9,18 @@ from scaling_jax.train import read_metrics
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_jax.train import Result
+
+MADE_WITH = (
+    "data_fingerprint",
+    "device",
+    "devices",
+    "scaling_jax",
+    "jax",
+    "python",
+    "commit",
+    "code_changed",
+)
 CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
 
 
@@ -22,11 +34,16 @@ def collect(store: Store) -> "pd.DataFrame":
     return pd.DataFrame([_record(run) for run in store.runs()])
 
 
-def curves(store: Store) -> "pd.DataFrame":
-    """Training loss at every step of every finished run of the grid."""
+def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
+    """Training loss at every step of every finished run of the grid.
+
+    With `unfinished` also of the others as far as they are, to look at: a law is never fitted to
+    those.
+    """
     import pandas as pd
 
-    rows = [row for run in store.runs() if run.planned.role == "grid" for row in _curve(run)]
+    grid = [run for run in store.runs() if run.planned.role == "grid"]
+    rows = [row for run in grid for row in _curve(run, unfinished)]
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
@@ -76,13 +93,32 @@ def _record(run: StoredRun) -> dict[str, Any]:
         "precision": config.precision,
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
+        **_made_with(result),
         "failure": run.failure,
     }
 
 
-def _curve(run: StoredRun) -> list[dict[str, Any]]:
+def _made_with(result: "Result | None") -> dict[str, Any]:
+    """The text, the machine and the software that a loss comes from."""
+    if result is None:
+        return dict.fromkeys(MADE_WITH)
+    code, packages = result.code, result.packages
+    made = (
+        result.data_fingerprint,
+        result.device,
+        result.devices,
+        packages.get("scaling_jax"),
+        packages.get("jax"),
+        packages.get("python"),
+        code.get("commit"),
+        code.get("changed"),
+    )
+    return dict(zip(MADE_WITH, made, strict=True))
+
+
+def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
     result = run.result
-    if result is None or result.status != "finished":
+    if not unfinished and (result is None or result.status != "finished"):
         return []
     config = run.planned.config
     per_step = run.planned.flops / config.steps
