@@ -20,19 +20,22 @@ class StudyProgress:
         self._n_runs, self._over = len(runs), 0
         self._done: dict[str, float] = {}
         self._bar, self._console = bar, console
-        self._total = float(sum(run.planned.flops for run in runs))
+        self._total = float(sum(run.planned.flops_spent for run in runs))
         self._task = bar.add_task("", total=self._total, runs="", flops="")
         self._draw()
 
     def advanced(self, run: StoredRun, step: int) -> None:
         """`run` has taken `step` steps."""
-        self._done[run.run_id] = run.planned.flops * step / run.planned.config.steps
+        left = 1 - step / run.planned.config.steps
+        done = run.planned.flops_spent - run.planned.flops * left
+        # A branch whose trunk's checkpoint is lost begins before where it was to.
+        self._done[run.run_id] = max(0.0, done)
         self._draw()
 
     def over(self, run: StoredRun, outcome: str) -> None:
         """`run` ended, for good or for now, as `outcome` says."""
         self._over += 1
-        self._done[run.run_id] = run.planned.flops
+        self._done[run.run_id] = run.planned.flops_spent
         self._draw()
         self.say(f"[{self._over}/{self._n_runs}] {_label(run)}: {outcome}")
 
@@ -76,5 +79,5 @@ def _label(run: StoredRun) -> str:
     config = run.planned.config
     return (
         f"{run.run_id}  {config.shape.n_layers} layers, width {config.shape.d_model}, "
-        f"{config.tokens:,} tokens, {run.planned.flops:.3g} FLOPs"
+        f"{config.tokens:,} tokens, {run.planned.flops_spent:.3g} FLOPs"
     )
