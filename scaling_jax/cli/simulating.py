@@ -124,6 +124,7 @@ def planned_cells(study: "Study") -> "pd.DataFrame":
                 "params_active": counts.active,
                 "tokens": run.config.tokens,
                 "flops": run.flops,
+                "flops_spent": run.flops_spent,
             }
         )
     return pd.DataFrame(rows)

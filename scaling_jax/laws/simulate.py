@@ -157,7 +157,7 @@ def simulate_study(
         truth=law.exponents | {"params": params, "tokens": tokens, "loss": loss},
         studies=_reports(fits, (params, tokens, loss), target, scatter(noise, rng, (len(fits),))),
         refused=refused,
-        training_flops=noise.seeds * float(_flops(cells).sum()),
+        training_flops=noise.seeds * float(_spent(cells).sum()),
     )
 
 
@@ -179,6 +179,11 @@ def _flops(cells: "pd.DataFrame") -> np.ndarray:
     if "flops" in cells:
         return cells["flops"].to_numpy(np.float64)
     return FLOPS_PER_PARAM_TOKEN * (cells["params"] * cells["tokens"]).to_numpy(np.float64)
+
+
+def _spent(cells: "pd.DataFrame") -> np.ndarray:
+    """FLOPs that each cell takes, fewer than its own where it shares steps with another."""
+    return cells["flops_spent"].to_numpy(float) if "flops_spent" in cells else _flops(cells)
 
 
 def _table(cells: "pd.DataFrame", loss_SxN: np.ndarray) -> "pd.DataFrame":

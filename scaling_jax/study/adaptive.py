@@ -91,6 +91,11 @@ def run_until(
     """
     if at_once < 1:
         raise InputError(f"at_once {at_once} must be at least 1")
+    if any(run.branch is not None for run in study.plan()):
+        raise InputError(
+            f"study {study.name!r} cannot be trained a few runs at a time, since the branches of a "
+            "size need its longest run first: plan its design without Branched, or train it whole"
+        )
     told = ("pack", "execution", "cache_dir", "progress")
     check_study(study, root, **{name: training[name] for name in told if name in training})
     store = Store.create(root, study)

@@ -207,3 +207,12 @@ def test_known_laws_are_checked():
         law_of(laws.fit(table, approach=2, bootstrap=0))
     again = law_of(laws.fit(table, bootstrap=0))
     assert again.loss(1e9, 1e10) == pytest.approx(LAW.loss(1e9, 1e10), rel=1e-9)
+
+
+def test_cells_that_share_steps_cost_what_they_take_themselves():
+    cells = isoflop().assign(flops=lambda cells: 6 * cells.params * cells.tokens)
+    shared = cells.assign(flops_spent=cells.flops / 4)
+    arguments = dict(noise=Noise(0.001), n_studies=3, bootstrap=20, flops=1e21)
+    apart, together = (simulate_study(each, LAW, **arguments) for each in (cells, shared))
+    pd.testing.assert_frame_equal(apart.studies, together.studies)
+    assert together.training_flops == pytest.approx(apart.training_flops / 4)

@@ -7,6 +7,7 @@ from small_studies import RECIPE
 
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
+from scaling_jax.laws.adaptive import Goal
 from scaling_jax.study import (
     Branch,
     Branched,
@@ -19,6 +20,7 @@ from scaling_jax.study import (
     Warmup,
     vary,
 )
+from scaling_jax.study.adaptive import run_until
 
 WSD = replace(RECIPE, optimizer_knobs={"schedule": "wsd"}, warmup=Warmup(share=0, floor=5))
 HORIZONS = FixedModels(params=(5e3, 10e3), tokens_per_param=(2, 4, 8))
@@ -98,3 +100,10 @@ def test_runs_that_differ_in_more_than_their_horizon_are_refused():
     inside_out = Branched(Sweep(HORIZONS, vary("seed", 0, 1)))
     with pytest.raises(InputError, match=r"Sweep\(Branched"):
         Study("inside-out", WSD, inside_out).plan()
+
+
+def test_a_few_runs_at_a_time_are_refused_since_trunks_come_first(tmp_path):
+    branched = Study("branched", WSD, Branched(HORIZONS))
+    with pytest.raises(InputError, match="plan its design without Branched"):
+        run_until(branched, tmp_path, Goal("loss", 1e12, 0.03))
+    assert not list(tmp_path.iterdir())
