@@ -297,7 +297,7 @@ class RunConfig:
     @property
     def run_id(self) -> str:
         """Hash of the canonical JSON: the run's name in every store."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:RUN_ID_LENGTH]
+        return hash_of(self.to_json())
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, every field present."""
@@ -315,6 +315,11 @@ class RunConfig:
         except json.JSONDecodeError as error:
             raise InputError(f"not JSON: {error}") from error
         return from_dict(cls, data)
+
+
+def hash_of(canonical_json: str) -> str:
+    """The identity of the run that this canonical JSON describes."""
+    return hashlib.sha256(canonical_json.encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def _fill(shape: Shape, name: str, default: int) -> None:

@@ -16,6 +16,7 @@ rule of thumb: each product `C = A B` has the two gradient products `dC Bᵀ` an
 the first layer needs both, since its input is the embedding, which is trained.
 """
 
+import functools
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
@@ -84,6 +85,8 @@ class OpFlops:
         return _sum_fields(self)
 
 
+# Studies ask the same of their few shapes for every one of their runs.
+@functools.lru_cache(maxsize=4096)
 def count_params(shape: Shape) -> ParamCount:
     """Parameters of the model this package builds for `shape`."""
     qk_gains = 2 * shape.head_size if shape.qk_norm else 0
@@ -146,8 +149,13 @@ def training_flops(
     """
     if tokens < 1:
         raise InputError(f"tokens {tokens} must be at least 1")
-    sequence = forward_ops(shape, convention, causal=causal).total
+    sequence = _sequence_flops(shape, convention, causal)
     return (1 + BACKWARD_PER_FORWARD) * sequence * tokens // shape.seq_len
+
+
+@functools.lru_cache(maxsize=4096)
+def _sequence_flops(shape: Shape, convention: Convention, causal: bool) -> int:
+    return forward_ops(shape, convention, causal=causal).total
 
 
 def chinchilla_params(shape: Shape) -> int:

@@ -21,34 +21,45 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
     where = path or cls.__name__
     if not isinstance(data, Mapping):
         raise InputError(f"{where} must be an object, not {data!r}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = _type_hints(cls)  # type: ignore[arg-type]
+    fields = _fields(cls)  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
             raise InputError(f"{where} has no field {key!r}{suggestion(key, list(fields))}")
     values = {}
-    for name, f in fields.items():
+    for name, (hint, required) in fields.items():
         if name in data:
-            values[name] = _convert(hints[name], data[name], f"{where}.{name}")
-        elif f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            values[name] = _convert(hint, data[name], f"{where}.{name}")
+        elif required:
             raise InputError(f"{where} lacks the field {name!r}: add it")
     return cls(**values)
 
 
+# Looking them up takes most of the time of reading a configuration.
 @functools.cache
-def _type_hints(cls: type) -> dict[str, Any]:
-    # Resolving them takes most of the time of reading a configuration.
-    return typing.get_type_hints(cls)
+def _fields(cls: type) -> dict[str, tuple[Any, bool]]:
+    """Every field's type by its name, and whether it must be given."""
+    hints, missing = typing.get_type_hints(cls), dataclasses.MISSING
+    return {
+        f.name: (hints[f.name], f.default is missing and f.default_factory is missing)
+        for f in dataclasses.fields(cls)
+    }
+
+
+@functools.cache
+def _origin(hint: Any) -> Any:
+    return typing.get_origin(hint)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
     """Check `value` against a field's type and build nested dataclasses."""
+    if type(value) is hint:
+        return value
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, path)  # type: ignore[arg-type]
-    if typing.get_origin(hint) is Literal:
+    if _origin(hint) is Literal:
         require_one_of(path, value, hint)
         return value
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+    if _origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
         hint = next(t for t in typing.get_args(hint) if t is not types.NoneType)

@@ -11,6 +11,7 @@ import tyro
 import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
+from scaling_jax.cli.cancelling import cancel
 from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.doctor import doctor
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "train": train,
     "status": status,
+    "cancel": cancel,
     "collect": collect,
     "diff": diff,
     "fit": fit,

@@ -26,6 +26,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
 from scaling_jax.train.execution import DEFAULT
 from scaling_jax.train.processes import ALONE, Processes
+from scaling_jax.train.supervision import USUAL, Supervision
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -47,7 +48,9 @@ def run(
         optional("runs of one program that share it side by side (default: chosen)", "N"),
     ] = None,
     max_flops: MaxFlops = None,
+    retry_failed: Annotated[bool, optional("also train runs that have failed for good")] = False,
     execution: ExecutionOptions = DEFAULT,
+    supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
 ) -> None:
@@ -66,7 +69,15 @@ def run(
     processes.connect()
     use_compilation_cache()
     with resumable():
-        store = run_study(study, located(root), workers=workers, pack=pack, execution=execution)
+        store = run_study(
+            study,
+            located(root),
+            workers=workers,
+            pack=pack,
+            execution=execution,
+            supervision=supervision,
+            retry_failed=retry_failed,
+        )
     if is_first():
         _tell(store, json)
 
@@ -189,7 +200,8 @@ def _tell(store: "Store", json: bool) -> None:
     if failed:
         raise CommandFailed(
             f"{len(failed)} of {len(runs)} runs failed, {failed[0].run_id} with: "
-            f"{failed[0].failure}; see scaling-jax status {store.directory}"
+            f"{failed[0].failure}; see scaling-jax status {store.directory}, and run with "
+            "--retry-failed once the cause is gone"
         )
 
 

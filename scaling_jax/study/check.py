@@ -9,7 +9,13 @@ from etils import epath
 from scaling_jax.config import DataConfig, RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.study.packs import packs
-from scaling_jax.study.store import Store, StoredRun, refuse_another_study, refuse_unwritable
+from scaling_jax.study.store import (
+    SETTLED,
+    Store,
+    StoredRun,
+    refuse_another_study,
+    refuse_unwritable,
+)
 from scaling_jax.study.study import Study
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
 from scaling_jax.train.execution import DEFAULT, Execution
@@ -55,7 +61,7 @@ def check_runs(
     Raises:
         InputError: the first thing found.
     """
-    waiting = [run for run in runs if run.result is None]
+    waiting = [run for run in runs if run.state not in SETTLED]
     texts = {}
     for together in packs(waiting, pack, execution):
         config = together[0].planned.config

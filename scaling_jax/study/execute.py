@@ -1,22 +1,31 @@
 """Training every unfinished run of a study on this machine."""
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 
 import jax
 from etils import epath
 
+from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.study import lifecycle
 from scaling_jax.study.check import check_runs, check_study
+from scaling_jax.study.order import ordered
 from scaling_jax.study.packs import Pack, attempt_pack, packs
 from scaling_jax.study.progress import StudyProgress, study_progress
-from scaling_jax.study.store import Store, StoredRun
+from scaling_jax.study.stall import ending_if_stalled
+from scaling_jax.study.store import SETTLED, Store, StoredRun
 from scaling_jax.study.study import Study
+from scaling_jax.study.waiting import Waiting
 from scaling_jax.study.workers import train_in_workers
-from scaling_jax.train import StopRequest, stop_request
+from scaling_jax.train import StopRequest, program_of, stop_request
 from scaling_jax.train.cores import usable_cores
 from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.execution import DEFAULT, Execution
+from scaling_jax.train.supervision import USUAL, Supervision
+
+_POLL_SECONDS = 0.2
 
 
 def run_study(
@@ -26,6 +35,8 @@ def run_study(
     workers: int | None = None,
     pack: int | None = None,
     execution: Execution = DEFAULT,
+    supervision: Supervision = USUAL,
+    retry_failed: bool = False,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> Store:
@@ -33,14 +44,17 @@ def run_study(
 
     Safe to repeat, to interrupt and to start several times at once: a run is trained by one
     process at a time, continues where it stopped, and is never trained again once over. A run
-    that fails for its own reasons is recorded and does not stop the others. Processes that have
-    been joined by `Processes.connect` train each run together.
+    that fails for its own reasons is tried again, recorded, and does not stop the others; once it
+    has failed for good or is cancelled it is left alone. Processes that have been joined by
+    `Processes.connect` train each run together.
 
     Args:
         study: what to train.
         root: directory that holds the study's own.
         workers, pack: see `train_runs`.
         execution: how every run is computed.
+        supervision: what is done about runs that fail, hang or are cut short.
+        retry_failed: try those again that have failed for good.
         cache_dir: of tokens.
         progress: whether to show it on standard error.
 
@@ -55,11 +69,17 @@ def run_study(
     with together():
         created = Store.create(root, study) if is_first() else None
     store = created or Store.open(epath.Path(root) / study.name)
+    runs = store.runs()
+    if retry_failed and is_first():
+        for run in runs:
+            if run.state == "failed":
+                lifecycle.retry(run)
     train_runs(
-        store.runs(),
+        runs,
         workers=workers,
         pack=pack,
         execution=execution,
+        supervision=supervision,
         cache_dir=cache_dir,
         progress=progress,
     )
@@ -72,15 +92,15 @@ def train_runs(
     workers: int | None = None,
     pack: int | None = None,
     execution: Execution = DEFAULT,
+    supervision: Supervision = USUAL,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
-    """Train each of `runs` that is not over.
+    """Train each of `runs` that is not over, in the order of `ordered`.
 
-    With one worker, in this process and in the order given. With several, each is a process
-    pinned to its share of the cores, and the most expensive runs go first. By default there
-    is one worker to a core on a CPU, which is the fastest for models that fit, and one in all
-    on an accelerator.
+    With one worker, in this process. With several, each is a process pinned to its share of the
+    cores. By default there is one worker to a core on a CPU, which is the fastest for models that
+    fit, and one in all on an accelerator.
 
     Up to `pack` runs of one program train side by side in it, spread over the devices. By default
     as many as keep an accelerator busy and fit in half its memory, and on a CPU one, since a
@@ -94,8 +114,9 @@ def train_runs(
         InputError: bad input, or several workers on an accelerator.
         Preempted: asked to stop; the runs under way are saved.
     """
-    listed = list(runs)
-    unfinished = set(from_first(lambda: [run.run_id for run in listed if run.result is None]))
+    listed = ordered(list(runs))
+    unsettled = [run.run_id for run in listed if run.state not in SETTLED] if is_first() else []
+    unfinished = set(from_first(lambda: unsettled))
     waiting = [run for run in listed if run.run_id in unfinished]
     if not waiting:
         return
@@ -107,9 +128,9 @@ def train_runs(
     n_workers = min(len(made), n_workers)
     with stop_request() as stop, study_progress(waiting, progress and is_first()) as display:
         if n_workers > 1:
-            train_in_workers(made, n_workers, execution, cache_dir, display, stop)
+            train_in_workers(made, n_workers, execution, cache_dir, display, stop, supervision)
         else:
-            _train_here(made, execution, cache_dir, display, stop)
+            _train_here(made, execution, cache_dir, display, stop, supervision)
 
 
 def _n_workers(wanted: int | None) -> int:
@@ -136,15 +157,43 @@ def _train_here(
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
+    supervision: Supervision,
 ) -> None:
-    def advanced(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
-        display.advanced(run, step)
+    waiting, compiled = Waiting(made), set[RunConfig]()
+    with ending_if_stalled(supervision.stall_seconds) as alive:
 
-    for pack in made:
-        for signum in gathered(stop.signum):
-            stop.signum = stop.signum or signum
-        stop.heed()
-        for run, outcome in attempt_pack(
-            pack, execution=execution, cache_dir=cache_dir, advanced=advanced
-        ):
-            display.over(run, outcome)
+        def advanced(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
+            alive()
+            display.advanced(run, step)
+
+        while waiting:
+            for signum in gathered(stop.signum):
+                stop.signum = stop.signum or signum
+            stop.heed()
+            alive()
+            # Processes that train together must all take the same one.
+            pack = _next(waiting, compiled)
+            if pack is None:
+                time.sleep(_POLL_SECONDS)
+                continue
+            compiled.add(program_of(pack[0].planned.config))
+            for run, outcome in attempt_pack(
+                pack,
+                execution=execution,
+                cache_dir=cache_dir,
+                advanced=advanced,
+                supervision=supervision,
+            ):
+                alive()
+                if outcome.wait is None:
+                    display.over(run, outcome.text)
+                else:
+                    display.say(f"{run.run_id}: {outcome.text}")
+                    waiting.put_back([run], outcome.wait)
+
+
+def _next(waiting: Waiting, compiled: set[RunConfig]) -> Pack | None:
+    """The next pack, the same in all processes that train together."""
+    pack = waiting.next(compiled) if is_first() else None
+    ids = from_first(lambda: [run.run_id for run in pack] if pack else None)
+    return pack if is_first() or ids is None else waiting.take(ids)

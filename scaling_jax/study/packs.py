@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,13 +12,15 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.flops import training_flops
 from scaling_jax.memory import Spread, training_memory
-from scaling_jax.study.attempt import attempt
+from scaling_jax.study import lifecycle
+from scaling_jax.study.attempt import Listener, Outcome, attempt, hold
 from scaling_jax.study.store import StoredRun
 from scaling_jax.train import Preempted, program_of, train_replicas
-from scaling_jax.train.distributed import from_first
+from scaling_jax.train.distributed import from_first, is_first
 from scaling_jax.train.execution import Execution
 from scaling_jax.train.mesh import device_memory
 from scaling_jax.train.mesh_spec import CHOSEN
+from scaling_jax.train.supervision import USUAL, Supervision
 
 # A device is kept busy by steps of about ten milliseconds at 1e14 FLOP/s; more models side by
 # side only end later.
@@ -47,13 +50,14 @@ def packs(runs: Sequence[StoredRun], most: int | None, execution: Execution) -> 
     alike: dict[RunConfig, Pack] = {}
     for run in runs:
         alike.setdefault(program_of(run.planned.config), []).append(run)
+    place = {run.run_id: i for i, run in enumerate(runs)}
     made = []
     for config, group in alike.items():
         while group:
             size = _size(min(most or _suitable(config), len(group)), n_devices)
             made.append(group[:size])
             group = group[size:]
-    return sorted(made, key=lambda pack: runs.index(pack[0]))
+    return sorted(made, key=lambda pack: place[pack[0].run_id])
 
 
 def _size(most: int, n_devices: int) -> int:
@@ -88,14 +92,14 @@ def attempt_pack(
     execution: Execution,
     cache_dir: os.PathLike | str | None,
     advanced: Advanced,
-) -> Iterator[tuple[StoredRun, str]]:
+    supervision: Supervision = USUAL,
+) -> Iterator[tuple[StoredRun, Outcome]]:
     """Train the runs of `pack` side by side; say of each in a few words how it went.
 
-    Runs that are over or that another process has are left out. If they cannot be trained
-    together, by want of memory for one, each is tried alone.
+    Runs that are over, cancelled, given up, or that another process has are left out. If they
+    cannot be trained together, by want of memory for one, each is tried alone.
 
     Raises:
-        InputError: the runs cannot be trained as they stand.
         Preempted: asked to stop; the runs are saved.
     """
     reports = {run.run_id: partial(advanced, run) for run in pack}
@@ -103,7 +107,8 @@ def attempt_pack(
     with ExitStack() as stack:
 
         def free(run: StoredRun) -> bool:
-            return stack.enter_context(run.lock()) and run.result is None
+            mine = hold(stack, run, supervision) is True and run.result is None
+            return mine and lifecycle.take(run, supervision) is None
 
         mine = [run for run in pack if len(pack) > 1 and from_first(partial(free, run))]
         try:
@@ -113,13 +118,31 @@ def attempt_pack(
                     [run.directory for run in mine],
                     execution=execution,
                     cache_dir=cache_dir,
+                    checkpoint_seconds=supervision.checkpoint_seconds,
                     progress=False,
-                    reports=[reports[run.run_id] for run in mine],
+                    reports=[Listener(run, reports[run.run_id], heed_cancel=False) for run in mine],
                 )
-        except (InputError, Preempted):
+        except Preempted as stop:
+            _leave(mine, str(stop))
             raise
         except Exception as error:
             problem = f" (by itself, since side by side: {type(error).__name__}: {error})"
+            _leave(mine, f"tried by itself, since side by side: {type(error).__name__}: {error}")
+        else:
+            if len(mine) == 1:
+                _leave(mine, "the others of its pack are not to be trained here")
     for run in pack:
-        outcome = attempt(run, execution=execution, cache_dir=cache_dir, report=reports[run.run_id])
-        yield run, outcome + problem
+        outcome = attempt(
+            run,
+            execution=execution,
+            cache_dir=cache_dir,
+            report=reports[run.run_id],
+            supervision=supervision,
+        )
+        yield run, replace(outcome, text=outcome.text + problem)
+
+
+def _leave(runs: Sequence[StoredRun], reason: str) -> None:
+    if is_first():
+        for run in runs:
+            lifecycle.leave(run, reason)

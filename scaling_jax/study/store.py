@@ -7,22 +7,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from etils import epath
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.errors import InputError
-from scaling_jax.files import write_text_atomically
-from scaling_jax.study.design import PlannedRun
+from scaling_jax.files import in_bucket, names, read_text, write_text_atomically
+from scaling_jax.flops import count_params
+from scaling_jax.study import history
+from scaling_jax.study.design import Branch, PlannedRun
 from scaling_jax.study.difference import differences, sentence
 from scaling_jax.study.lock import hold, is_held
 from scaling_jax.study.study import Study
 from scaling_jax.train import Result, read_result
 
-FORMAT = 1
+FORMAT = 2
 
-State = Literal["planned", "running", "finished", "diverged", "failed"]
+State = history.State
+
+# No process will train a run in one of these states, unless the user asks for it.
+SETTLED: tuple[State, ...] = ("finished", "diverged", "failed", "cancelled")
+
+_CANCELLED_FILE = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class StoredRun:
     @property
     def run_id(self) -> str:
         """The run's identity and directory name."""
-        return self.planned.config.run_id
+        return self.directory.name
 
     @property
     def result(self) -> Result | None:
@@ -44,19 +51,31 @@ class StoredRun:
 
     @property
     def failure(self) -> str | None:
-        """Why the last attempt failed, if it did."""
-        path = self.directory / "failure.txt"
-        return path.read_text() if path.exists() else None
+        """Why the run has failed for good, if it has."""
+        last = history.last_event(self.directory)
+        return last.reason if last is not None and last.state == "failed" else None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the user has cancelled it."""
+        return (self.directory / _CANCELLED_FILE).exists()
 
     @property
     def state(self) -> State:
-        """Where the run stands."""
+        """Where the run stands.
+
+        A result says so first, then a process that holds the run, then the user's wish, then the
+        run's history. What a process that died was doing holds for nothing.
+        """
         result = self.result
         if result is not None:
             return result.status
+        last = history.last_state(self.directory)
         if is_held(self.directory):
-            return "running"
-        return "failed" if self.failure is not None else "planned"
+            return "running" if last == "running" else "leased"
+        if self.cancelled:
+            return "cancelled"
+        return "failed" if last == "failed" else "planned"
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -64,13 +83,30 @@ class StoredRun:
         with hold(self.directory) as mine:
             yield mine
 
-    def fail(self, reason: str | None) -> None:
-        """Record why an attempt failed; None clears it."""
-        path = self.directory / "failure.txt"
-        if reason is not None:
-            write_text_atomically(path, reason)
-        else:
-            path.unlink(missing_ok=True)
+    def cancel(self) -> None:
+        """Mark the run as not to be trained; a process that trains it alone stops soon.
+
+        Raises:
+            InputError: it is over or cancelled already.
+            OSError: it cannot be written.
+        """
+        state = self.state
+        if state in ("finished", "diverged", "cancelled"):
+            raise InputError(f"run {self.run_id} is {state}: only one that is not can be cancelled")
+        write_text_atomically(self.directory / _CANCELLED_FILE, "")
+        history.record(self.directory, "cancelled")
+
+    def restore(self) -> None:
+        """Undo `cancel`.
+
+        Raises:
+            InputError: it is not cancelled.
+            OSError: it cannot be written.
+        """
+        if not self.cancelled:
+            raise InputError(f"run {self.run_id} is {self.state}, not cancelled: nothing to undo")
+        history.record(self.directory, "planned", reason="no longer cancelled")
+        (self.directory / _CANCELLED_FILE).unlink()
 
 
 class Store:
@@ -135,26 +171,77 @@ class Store:
     def add(self, planned: PlannedRun) -> StoredRun:
         """The run's place in the store, made if need be; a run already there keeps its plan."""
         run = self.place(planned)
-        if not (directory := run.directory).joinpath("plan.json").exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(directory / "config.json", planned.config.to_json())
-            plan = dataclasses.asdict(planned)
-            del plan["config"]
-            write_text_atomically(directory / "plan.json", json.dumps(plan))
+        texts = {"config.json": planned.config.to_json, "plan.json": lambda: _plan_text(planned)}
+        for name, text in texts.items():
+            if not (path := run.directory / name).exists():
+                run.directory.mkdir(parents=True, exist_ok=True)
+                write_text_atomically(path, text())
         return run
 
     def runs(self) -> list[StoredRun]:
         """Every run of the store, cheapest first."""
-        paths = (self.directory / "runs").glob("*/plan.json")
-        runs = [read_run(path.parent) for path in paths]
+        folder = self.directory / "runs"
+        runs = [
+            read_run(folder / name)
+            for name in names(folder)
+            if (folder / name / "plan.json").exists()
+        ]
         return sorted(runs, key=lambda run: (run.planned.flops, run.run_id))
 
 
 def read_run(directory: epath.Path) -> StoredRun:
-    """The run whose plan lies in `directory`."""
-    config = RunConfig.from_json((directory / "config.json").read_text())
-    plan = json.loads((directory / "plan.json").read_text())
-    return StoredRun(directory, PlannedRun(config, **plan))
+    """The run whose plan lies in `directory`.
+
+    Raises:
+        InputError: its files are damaged, or are not those of the run that the directory names.
+    """
+    texts = {name: _read_part(directory / name) for name in ("config.json", "plan.json")}
+    try:
+        config = RunConfig.from_json(texts["config.json"])
+        plan = json.loads(texts["plan.json"])
+        given = {name: plan[name] for name in _PLANNED}
+        branch = Branch(**plan["branch"]) if plan["branch"] else None
+        planned = PlannedRun(config, **given, branch=branch)
+    except (InputError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the files of {directory} are damaged ({error}): {_REMEDY}") from error
+    if hash_of(texts["config.json"]) != directory.name != config.run_id:
+        raise InputError(
+            f"{directory / 'config.json'} was changed: it is now that of a run {config.run_id}. "
+            f"Plan that run in the experiment, and here {_REMEDY}"
+        )
+    return StoredRun(directory, planned)
+
+
+_PLANNED = ("budget", "role", "convention")
+_REMEDY = (
+    "restore config.json and plan.json, or delete both and run the experiment again, which writes "
+    "them anew"
+)
+
+
+def _read_part(path: epath.Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} ({error}): {_REMEDY}") from error
+
+
+def _plan_text(planned: PlannedRun) -> str:
+    """What was planned, and the cell as numbers for whoever reads the store without this package.
+
+    Parameters under every count, since a budget can be planned in each.
+    """
+    counts = count_params(planned.config.shape)
+    cell = {
+        "params": counts.total,
+        "params_non_embedding": counts.non_embedding,
+        "params_active": counts.active,
+        "tokens": planned.config.tokens,
+        "flops": planned.flops,
+    }
+    plan = {name: getattr(planned, name) for name in _PLANNED}
+    branch = dataclasses.asdict(planned.branch) if planned.branch else None
+    return json.dumps(plan | {"branch": branch, "cell": cell})
 
 
 def _read_study_json(directory: epath.Path) -> dict[str, Any]:
@@ -167,7 +254,7 @@ def _read_study_json(directory: epath.Path) -> dict[str, Any]:
     if described.get("format") != FORMAT:
         raise InputError(
             f"{directory} has store format {described.get('format')}, but this package reads "
-            f"{FORMAT}: use the package version that wrote it"
+            f"{FORMAT}: use the package version that wrote it, or choose another root"
         )
     return described
 
@@ -200,7 +287,7 @@ def refuse_unwritable(root: epath.Path) -> None:
     Raises:
         InputError: naming what stands in the way.
     """
-    if "://" in os.fspath(root):
+    if in_bucket(root):
         return
     path = Path(os.fspath(root)).absolute()
     above = next(folder for folder in (path, *path.parents) if folder.exists())

@@ -27,6 +27,7 @@ from scaling_jax.train import (
     stop_request,
     use_compilation_cache,
 )
+from scaling_jax.train.supervision import Supervision
 
 REPORT_SECONDS = 0.5
 
@@ -75,14 +76,19 @@ def _work(assignment: dict[str, Any], send: Send) -> None:
             said[run.run_id] = time.monotonic()
             send({"run": run.run_id, "step": step})
 
-    pack = [read_run(epath.Path(directory)) for directory in assignment["directories"]]
     execution = from_dict(Execution, assignment["execution"])
+    supervision = from_dict(Supervision, assignment["supervision"])
     cache_dir = assignment["cache_dir"]
     try:
+        pack = [read_run(epath.Path(directory)) for directory in assignment["directories"]]
         for run, outcome in attempt_pack(
-            pack, execution=execution, cache_dir=cache_dir, advanced=advanced
+            pack,
+            execution=execution,
+            cache_dir=cache_dir,
+            advanced=advanced,
+            supervision=supervision,
         ):
-            send({"run": run.run_id, "over": outcome})
+            send({"run": run.run_id, "over": outcome.text, "wait": outcome.wait})
     except InputError as error:
         send({"refused": str(error)})
     except Preempted as stop:

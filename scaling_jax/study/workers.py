@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 from scaling_jax.config import RunConfig
 from scaling_jax.environment import worker_environment
 from scaling_jax.errors import InputError
+from scaling_jax.study.attempt import Outcome, failed
 from scaling_jax.study.packs import Pack
 from scaling_jax.study.progress import StudyProgress
 from scaling_jax.study.store import StoredRun
+from scaling_jax.study.waiting import Waiting
 from scaling_jax.train import Execution, StopRequest, program_of
 from scaling_jax.train.cores import pinned, shares
-
-ATTEMPTS = 2
+from scaling_jax.train.supervision import USUAL, Supervision
 
 _POLL_SECONDS = 0.2
 
@@ -33,24 +35,26 @@ def train_in_workers(
     cache_dir: os.PathLike | str | None,
     display: StudyProgress,
     stop: StopRequest,
+    supervision: Supervision = USUAL,
+    environment: dict[str, str] | None = None,
 ) -> None:
     """Train `packs` in `n_workers` processes, handing each out as a worker comes free.
 
-    A worker that dies is replaced, and each run it had tried once more, by itself, before it
-    counts as failed.
+    A worker that dies or hangs is replaced, and each run it had tried again, by itself.
+    `environment` is that of the workers, by default one for the CPU.
 
     Raises:
-        InputError: a run cannot be trained as it stands.
+        InputError: the files of a run are damaged.
         Preempted: asked to stop; the runs under way are saved.
     """
     task = {
         "execution": asdict(execution),
         "cache_dir": None if cache_dir is None else os.fspath(cache_dir),
+        "supervision": asdict(supervision),
     }
-    pool = _Pool(packs, shares(n_workers), task, display)
+    pool = _Pool(packs, n_workers, task, display, supervision, environment or worker_environment())
     try:
-        while pool.workers:
-            pool.handle_next_message()
+        while pool.tend():
             stop.heed()
     finally:
         pool.close()
@@ -68,8 +72,11 @@ def worker_code() -> str:
 class _Worker:
     """A worker process, the runs it has, by name, and what it has compiled."""
 
-    def __init__(self, cores: set[int], inbox: queue.Queue) -> None:
+    def __init__(self, cores: set[int], inbox: queue.Queue, environment: dict[str, str]) -> None:
         self.cores = cores
+        self.heard_at = time.monotonic()
+        self.verdict: str | None = None
+        self.dismissed = self.preempted = False
         self.runs: dict[str, StoredRun] = {}
         self.compiled: set[RunConfig] = set()
         with pinned(cores):
@@ -78,7 +85,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=worker_environment(),
+                env=environment,
                 # The terminal's Ctrl-C is for the parent, who tells the workers in its way.
                 start_new_session=True,
             )
@@ -87,11 +94,14 @@ class _Worker:
     def _listen(self, inbox: queue.Queue) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            inbox.put((self, json.loads(line)))
+            # A kill may cut the last line short.
+            with contextlib.suppress(json.JSONDecodeError):
+                inbox.put((self, json.loads(line)))
         inbox.put((self, {"dead": True}))
 
     def assign(self, pack: Pack, task: dict[str, Any]) -> None:
         self.runs = {run.run_id: run for run in pack}
+        self.heard_at = time.monotonic()
         self.compiled.add(program_of(pack[0].planned.config))
         assignment = {"directories": [os.fspath(run.directory) for run in pack], **task}
         assert self.process.stdin is not None
@@ -103,97 +113,117 @@ class _Worker:
 
     def dismiss(self) -> None:
         """Ask it to save and exit."""
+        self.dismissed = True
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
 
+    def silence(self) -> float:
+        """Seconds since it last said something of the runs it has; 0 if it has none."""
+        return time.monotonic() - self.heard_at if self.runs else 0.0
+
+    def kill(self, verdict: str) -> None:
+        """End it at once; its death is then put down to `verdict`."""
+        self.verdict = verdict
+        self.process.kill()
+
     def cause_of_death(self) -> str:
         status = self.process.wait()
+        if self.verdict is not None:
+            return self.verdict
         if status < 0:
-            return f"its worker process was ended by {signal.Signals(-status).name}"
+            name = signal.Signals(-status).name
+            hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+            return f"its worker process was ended by {name}{hint}"
         return f"its worker process ended early with status {status}"
 
 
 class _Pool:
-    """Workers, the packs that wait for one, and how often each run has been tried."""
+    """Workers, and the packs that wait for one."""
 
     def __init__(
         self,
         packs: Sequence[Pack],
-        shares: Sequence[set[int]],
+        n_workers: int,
         task: dict[str, Any],
         display: StudyProgress,
+        supervision: Supervision,
+        environment: dict[str, str],
     ) -> None:
-        self._waiting, self._task, self._display = list(packs), task, display
-        self._tried: dict[str, int] = {}
+        self._waiting, self._task, self._display = Waiting(packs), task, display
+        self._supervision, self._environment = supervision, environment
         self._inbox: queue.Queue[tuple[_Worker, dict[str, Any]]] = queue.Queue()
-        self.workers: list[_Worker] = []
-        for cores in shares:
-            self._start(cores)
+        self._workers: list[_Worker] = []
+        self._free_cores = shares(n_workers)
 
-    def handle_next_message(self) -> None:
-        """Wait a moment for a worker to say something, and act on it."""
+    def tend(self) -> bool:
+        """Hand out what is due, then wait a moment for news; False once nothing is left to do.
+
+        Raises:
+            InputError: the files of a run are damaged.
+        """
+        self._hand_out()
+        if not self._workers and not self._waiting:
+            return False
         try:
             worker, message = self._inbox.get(timeout=_POLL_SECONDS)
         except queue.Empty:
-            return
+            pass
+        else:
+            self._heed(worker, message)
+        for worker in self._workers:
+            if worker.silence() > self._supervision.stall_seconds and worker.verdict is None:
+                worker.kill(f"no progress for {self._supervision.stall_seconds:,.0f} s")
+        return True
+
+    def close(self) -> None:
+        """Ask every worker to save and exit, and wait until they have."""
+        for worker in self._workers:
+            worker.dismiss()
+        for worker in self._workers:
+            worker.process.wait()
+
+    def _hand_out(self) -> None:
+        for worker in self._workers:
+            if worker.runs or worker.dismissed:
+                continue
+            if (pack := self._waiting.next(worker.compiled)) is not None:
+                worker.assign(pack, self._task)
+            elif not self._waiting:
+                worker.dismiss()
+        while self._free_cores and (pack := self._waiting.next(set())) is not None:
+            worker = _Worker(self._free_cores.pop(0), self._inbox, self._environment)
+            self._workers.append(worker)
+            worker.assign(pack, self._task)
+
+    def _heed(self, worker: _Worker, message: dict[str, Any]) -> None:
+        worker.heard_at = time.monotonic()
         if "step" in message:
             self._display.advanced(worker.runs[message["run"]], message["step"])
         elif "over" in message:
-            self._display.over(worker.runs.pop(message["run"]), message["over"])
-            if not worker.runs:
-                self._occupy(worker)
+            run = worker.runs.pop(message["run"])
+            self._say(run, message["over"], message.get("wait"))
+        elif "preempted" in message:
+            worker.preempted = worker.dismissed = True
         elif "refused" in message:
             raise InputError(message["refused"])
         elif "dead" in message:
             self._bury(worker)
 
-    def close(self) -> None:
-        """Ask every worker to save and exit, and wait until they have."""
-        for worker in self.workers:
-            worker.dismiss()
-        for worker in self.workers:
-            worker.process.wait()
-
-    def _start(self, cores: set[int]) -> None:
-        if self._waiting:
-            worker = _Worker(cores, self._inbox)
-            self.workers.append(worker)
-            self._occupy(worker)
-
-    def _occupy(self, worker: _Worker) -> None:
-        if not self._waiting:
-            worker.dismiss()
-            return
-        pack = next_pack(self._waiting, worker.compiled, len(self.workers))
-        self._waiting.remove(pack)
-        for run in pack:
-            self._tried[run.run_id] = self._tried.get(run.run_id, 0) + 1
-        worker.assign(pack, self._task)
-
     def _bury(self, worker: _Worker) -> None:
-        self.workers.remove(worker)
+        self._workers.remove(worker)
+        self._free_cores.append(worker.cores)
         cause = worker.cause_of_death()
         for run in worker.runs.values():
-            if self._tried[run.run_id] < ATTEMPTS:
-                self._display.say(f"{run.run_id}: {cause}; trying again")
-                self._waiting.append([run])
+            if worker.preempted:
+                outcome = Outcome("its worker process was asked to stop; going on", wait=0.0)
             else:
-                run.fail(cause)
-                self._display.over(run, f"failed: {cause}")
-        self._start(worker.cores)
+                outcome = failed(run, cause, self._supervision)
+            self._say(run, outcome.text, outcome.wait)
 
-
-def next_pack(waiting: Sequence[Pack], compiled: set[RunConfig], n_workers: int) -> Pack:
-    """The pack for a worker that has come free: the most expensive, so that all end together.
-
-    While none is so large that it could hold up the end, one whose program the worker has
-    compiled already comes first.
-    """
-
-    def cost(pack: Pack) -> float:
-        return sum(run.planned.flops for run in pack)
-
-    largest, share = max(waiting, key=cost), sum(map(cost, waiting)) / n_workers
-    known = [pack for pack in waiting if program_of(pack[0].planned.config) in compiled]
-    return max(known, key=cost) if known and cost(largest) < share / 2 else largest
+    def _say(self, run: StoredRun, outcome: str, wait: float | None) -> None:
+        if wait is None:
+            self._display.over(run, outcome)
+        else:
+            self._display.say(f"{run.run_id}: {outcome}")
+            self._waiting.put_back([run], wait)

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scaling_jax.train.checkpoint import UnusableCheckpointsError as UnusableCheckpointsError
     from scaling_jax.train.compilation import use_compilation_cache as use_compilation_cache
     from scaling_jax.train.execution import Execution as Execution
     from scaling_jax.train.inputs import check_same_text as check_same_text
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "Execution": "execution",
     "MeshSpec": "mesh_spec",
+    "UnusableCheckpointsError": "checkpoint",
     "Preempted": "preemption",
     "Processes": "processes",
     "Report": "progress",

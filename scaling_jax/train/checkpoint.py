@@ -13,6 +13,10 @@ from scaling_jax.train.distributed import gathered, is_first
 KEEP = 2
 
 
+class UnusableCheckpointsError(InputError):
+    """There are checkpoints of a run, and none from which it can go on."""
+
+
 class Checkpoints:
     """The last few checkpoints of one run."""
 
@@ -32,27 +36,31 @@ class Checkpoints:
             self._checkpointer.save_async(step, state, force=True)
             self._newest = step
 
-    def restore(self, abstract_state: Any) -> tuple[int, Any] | None:
+    def restore(self, abstract_state: Any, at_most: int | None = None) -> tuple[int, Any] | None:
         """Step and state of the newest checkpoint, laid out as `abstract_state`; None without one.
 
-        One that cannot be read is said, removed, and the one before it taken.
+        One that cannot be read, or of a step beyond `at_most`, is said, removed, and the one
+        before it taken.
 
         Raises:
-            InputError: there are some, and none can be read.
+            UnusableCheckpointsError: there are some, and none does.
         """
         problems: list[tuple[int, str]] = []
         for step in sorted((found.step for found in self._checkpointer.checkpoints), reverse=True):
+            if at_most is not None and step > at_most:
+                problems.append((step, "the metrics of steps before it are lost"))
+                continue
             state, problem = self._read(step, abstract_state)
             if problem is None:
-                self._drop([step for step, _ in problems], instead=step)
+                self._drop(problems, instead=step)
                 self._newest = step
                 return step, state
             problems.append((step, problem))
         if problems:
             step, problem = problems[0]
-            raise InputError(
-                f"no checkpoint in {self._checkpointer.directory} can be read; that of step {step} "
-                f"says: {problem}. Restore one, or delete the run's directory to train it anew"
+            raise UnusableCheckpointsError(
+                f"no checkpoint in {self._checkpointer.directory} can be continued from; of step "
+                f"{step}: {problem}. Restore one, or delete the run's directory to train it anew"
             )
         return None
 
@@ -62,15 +70,18 @@ class Checkpoints:
         try:
             state = self.load(step, abstract_state)
         except Exception as error:  # Whatever a library says of a damaged file.
+            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+                raise  # Which says nothing of the file.
             problem = next(iter(str(error).splitlines()), type(error).__name__)
         return state, next((said for said in gathered(problem) if said is not None), None)
 
-    def _drop(self, damaged: list[int], instead: int) -> None:
-        for step in damaged:
+    def _drop(self, damaged: list[tuple[int, str]], instead: int) -> None:
+        for step, problem in damaged:
             if is_first():
                 print(
-                    f"the checkpoint of step {step} in {self._checkpointer.directory} is damaged "
-                    f"and removed; continuing from step {instead}, {step - instead} steps earlier",
+                    f"the checkpoint of step {step} in {self._checkpointer.directory} is of no use "
+                    f"({problem}) and removed; continuing from step {instead}, {step - instead} "
+                    "steps earlier",
                     file=sys.stderr,
                 )
             self._checkpointer.delete(step)

@@ -9,19 +9,35 @@ from typing import Any
 
 from etils import epath
 
+from scaling_jax.files import in_bucket, retried, write_text_atomically
 from scaling_jax.train.distributed import is_first
 
 METRICS_FILE = "metrics.jsonl"
 
 
 def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
-    """Rows of the run's loss curve in step order; a line cut short by a kill is left out."""
+    """Rows of the run's loss curve in step order, up to where the file is cut short or damaged."""
     path = directory / METRICS_FILE
     if not path.exists():
         return []
-    text = path.read_text()
-    complete = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in complete.splitlines()]
+    text = retried(path.read_bytes).decode(errors="replace")
+    rows = []
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
+
+
+def steps_without_gap(directory: epath.Path) -> int:
+    """The number of steps, from the first on, of which the run's loss curve has every one."""
+    n = 0
+    for row in read_metrics(directory):
+        if row["step"] != n + 1:
+            break
+        n += 1
+    return n
 
 
 class MetricsLog:
@@ -33,7 +49,9 @@ class MetricsLog:
         # Steps after the checkpoint will be trained again: each must be in the file once.
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
         self._lines = [json.dumps(row) for row in kept]
-        self._path.write_text("".join(line + "\n" for line in self._lines))
+        text = _joined(self._lines)
+        write_text_atomically(self._path, text)
+        self._size = len(text.encode())
         self._unwritten: list[str] = []
 
     def add(self, rows: list[dict[str, Any]]) -> None:
@@ -44,15 +62,26 @@ class MetricsLog:
                 self._writer.add_scalar(name, value, rows[-1]["step"])
 
     def flush(self) -> None:
-        """Put every row on disk (or in the bucket, which cannot append and is rewritten)."""
-        text = "".join(line + "\n" for line in self._unwritten)
-        self._lines += self._unwritten
-        self._unwritten = []
-        if "://" in os.fspath(self._path):
-            self._path.write_text("".join(line + "\n" for line in self._lines))
-            return
-        with open(self._path, "a") as file:
-            file.write(text)
+        """Put every row on disk (or in the bucket, which cannot append and is rewritten).
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        lines = self._lines + self._unwritten
+        if in_bucket(self._path):
+            write_text_atomically(self._path, _joined(lines))
+        else:
+            added = _joined(self._unwritten).encode()
+            retried(lambda: self._write(added))
+            self._size += len(added)
+        self._lines, self._unwritten = lines, []
+
+    def _write(self, added: bytes) -> None:
+        # At a known place: what a failed try left of it is written over.
+        with open(self._path, "r+b") as file:
+            file.seek(self._size)
+            file.write(added)
+            file.truncate()
             file.flush()
             os.fsync(file.fileno())
 
@@ -85,6 +114,10 @@ def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog
             yield log
         finally:
             log.flush()
+
+
+def _joined(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
 from etils import epath
 
 from scaling_jax.config import from_dict
-from scaling_jax.files import write_text_atomically
+from scaling_jax.files import read_text, write_text_atomically
 
 Status = Literal["finished", "diverged"]
 
@@ -59,6 +60,16 @@ def write_result(directory: epath.Path, result: Result) -> None:
 
 
 def read_result(directory: epath.Path) -> Result | None:
-    """The result of the run in `directory`, or None while it has none."""
+    """The result of the run in `directory`, or None while it has none that is whole.
+
+    A run whose result is damaged is not over: it is evaluated again from its last checkpoint.
+
+    Raises:
+        InputError: a result with other fields than this package writes.
+    """
     path = directory / RESULT_FILE
-    return from_dict(Result, json.loads(path.read_text())) if path.exists() else None
+    try:
+        written = json.loads(read_text(path))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return from_dict(Result, written, os.fspath(path))

@@ -22,7 +22,7 @@ from scaling_jax.train.distributed import from_first, gathered, is_first, togeth
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.loop import Loop, Tools, Track
-from scaling_jax.train.metrics import open_metrics
+from scaling_jax.train.metrics import open_metrics, steps_without_gap
 from scaling_jax.train.outcome import measured
 from scaling_jax.train.preemption import stop_request
 from scaling_jax.train.programs import Programs, programs
@@ -220,7 +220,10 @@ def _begin(
 ) -> tuple[Track, State]:
     """A run at its last checkpoint or its start, with all it writes to open until `stack` ends."""
     checkpoints = stack.enter_context(open_checkpoints(path / "checkpoints"))
-    restored = checkpoints.restore(compiled.abstract_state)
+    # A curve with a hole would be that of another run.
+    restored = checkpoints.restore(
+        compiled.abstract_state, at_most=from_first(lambda: steps_without_gap(path))
+    )
     step, state = restored or (0, compiled.init(jax.random.key(config.seed)))
     metrics = stack.enter_context(open_metrics(path, step))
     report = stack.enter_context(display(step))

@@ -10,7 +10,16 @@ import pytest
 from scaling_jax.cli import main
 from scaling_jax.config import DataConfig
 from scaling_jax.shapes import Family
-from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
+from scaling_jax.study import (
+    ConstantBatch,
+    ConstantLR,
+    IsoFlop,
+    Recipe,
+    Store,
+    StoredRun,
+    Study,
+    history,
+)
 from scaling_jax.train.result import Result, write_result
 
 BUDGETS = (1e12, 4e12, 1.6e13)
@@ -76,7 +85,7 @@ def store(study: Study, tmp_path: Path) -> Store:
     for run in runs[:-3]:
         _finish(run, "finished")
     _finish(runs[-3], "diverged")
-    runs[-2].fail("RuntimeError: out of memory")
+    history.record(runs[-2].directory, "failed", reason="RuntimeError: out of memory")
     return store
 
 

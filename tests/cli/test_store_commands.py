@@ -95,3 +95,17 @@ def test_verification_run_is_compared_and_never_fitted(
     # The store's losses follow the fitted law exactly.
     assert check.measured == pytest.approx(check.predicted, rel=1e-3)
     assert check.error_percent == pytest.approx(100 * (check.measured / check.predicted - 1))
+
+
+def test_runs_are_cancelled_and_wanted_again(cli: Callable, store: Store) -> None:
+    finished, planned = store.runs()[0].run_id, store.runs()[-1].run_id
+    assert cli("cancel", store.directory, planned).err == f"{planned} cancelled\n"
+    assert list(collect(store)["status"])[-1] == "cancelled"
+    assert cli("status", store.directory, "--json").json["states"]["cancelled"] == 1
+    code, _, err = cli("cancel", store.directory, finished)
+    assert (code, "is finished" in err) == (2, True)
+    code, _, err = cli("cancel", store.directory, planned[:-1] + "x")
+    assert (code, f"did you mean {planned!r}?" in err) == (2, True)
+    assert cli("cancel", store.directory).code == 2
+    assert cli("cancel", store.directory, planned, "--undo").code == 0
+    assert store.runs()[-1].state == "planned"

@@ -1,12 +1,13 @@
 """A study is trained whole, whatever happens to its processes, and every run at most once."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +17,12 @@ from small_studies import SIZES, losses, small_study, write_fake_result
 
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
-from scaling_jax.study import Store, collect, run_study, train_runs, workers
+from scaling_jax.study import Store, collect, history, lifecycle, run_study, train_runs, workers
 from scaling_jax.study import attempt as attempts
 from scaling_jax.study.store import read_run
 from scaling_jax.train import Preempted, program_of, read_metrics, read_result
 from scaling_jax.train.cores import pinned, shares
+from scaling_jax.train.supervision import Supervision
 
 HERE = Path(__file__).parent
 
@@ -140,10 +142,10 @@ def test_a_killed_worker_is_replaced_and_its_run_tried_again(finished, tmp_path,
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    run_study(small_study(), tmp_path, workers=2)
+    run_study(small_study(), tmp_path, workers=2, supervision=AT_ONCE)
     killer.join()
     assert len(spawned) == 3
-    assert "ended by SIGKILL; trying again" in capfd.readouterr().err
+    assert "again in 0 s: its worker process was ended by SIGKILL" in capfd.readouterr().err
     assert losses(Store.open(tmp_path)) == losses(finished)
 
 
@@ -158,19 +160,60 @@ for line in sys.stdin:
 """
 
 
-def test_a_run_whose_worker_dies_twice_has_failed_and_the_rest_goes_on(
+AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
+
+
+def test_a_run_whose_worker_dies_at_every_attempt_has_failed_and_the_rest_goes_on(
     tmp_path, monkeypatch, spawned, capfd
 ):
     monkeypatch.setattr(workers, "worker_code", lambda: DEADLY)
     runs = Store.create(tmp_path, small_study()).runs()
     (runs[-1].directory / "deadly").touch()
-    train_runs(runs, workers=2)
+    train_runs(runs, workers=2, supervision=AT_ONCE)
     assert [run.state for run in runs] == ["planned"] * 3 + ["failed"]
     assert "ended by SIGKILL" in runs[-1].failure
+    assert history.last_event(runs[-1].directory).attempts == 2
     said = capfd.readouterr().err
     assert said.count(": survived") == 3
-    assert "failed: its worker process was ended by SIGKILL" in said
+    assert said.count("attempt failed, again in 0 s: its worker process was ended by") == 1
+    assert said.count("failed: its worker process was ended by SIGKILL") == 1
     assert len(spawned) <= 4
+
+
+HANGING = DEADLY.replace("os.kill(os.getpid(), 9)", "__import__('signal').pause()")
+
+
+def test_a_worker_that_hangs_is_killed_and_that_was_an_attempt(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(workers, "worker_code", lambda: HANGING)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[0].directory / "deadly").touch()
+    train_runs(runs, workers=2, supervision=replace(AT_ONCE, stall_seconds=0.3))
+    assert [run.state for run in runs] == ["failed"] + ["planned"] * 3
+    assert runs[0].failure == "no progress for 0 s"
+    assert capfd.readouterr().err.count(": survived") == 3
+
+
+# Stands for a worker that is asked to stop, not by its parent.
+PREEMPTED = """
+import json, os, sys
+for line in sys.stdin:
+    (directory,) = json.loads(line)["directories"]
+    if os.path.exists(directory + "/once"):
+        os.unlink(directory + "/once")
+        print(json.dumps({"preempted": "stopped"}), flush=True)
+        break
+    print(json.dumps({"run": os.path.basename(directory), "over": "survived"}), flush=True)
+"""
+
+
+def test_a_worker_asked_to_stop_is_replaced_and_its_run_goes_on(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(workers, "worker_code", lambda: PREEMPTED)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[0].directory / "once").touch()
+    train_runs(runs, workers=2, supervision=replace(AT_ONCE, attempts=1))
+    said = capfd.readouterr().err
+    assert said.count(": survived") == 4
+    assert "was asked to stop; going on" in said
 
 
 def test_ctrl_c_waits_for_the_workers_to_end(tmp_path, monkeypatch, spawned):
@@ -189,7 +232,7 @@ def test_ctrl_c_waits_for_the_workers_to_end(tmp_path, monkeypatch, spawned):
     assert [process.poll() for process in spawned] == [0, 0]
 
 
-def test_a_run_refused_in_a_worker_stops_the_study_with_its_message(tmp_path, monkeypatch):
+def test_damaged_files_found_by_a_worker_stop_the_study_with_its_message(tmp_path, monkeypatch):
     refusing = DEADLY.replace('"over": "survived"', '"refused": "no such thing"')
     monkeypatch.setattr(workers, "worker_code", lambda: refusing)
     with pytest.raises(InputError, match="no such thing"):
@@ -220,7 +263,7 @@ def test_a_pack_whose_worker_dies_is_tried_run_by_run(tmp_path, monkeypatch, spa
     runs = Store.create(tmp_path, small_study(2e9, 4e9, 8e9)).runs()
     deadly = next(run for run in runs[::-1] if len(same_program(runs, run)) == 3)
     (deadly.directory / "deadly").touch()
-    train_runs(runs, workers=2, pack=3)
+    train_runs(runs, workers=2, pack=3, supervision=AT_ONCE)
     assert [run for run in runs if run.state == "failed"] == [deadly]
     said = capfd.readouterr().err
     assert said.count(": survived") == len(runs) - 1
@@ -263,24 +306,123 @@ def fake_training(monkeypatch, act):
     return trained
 
 
-def test_a_run_that_raises_has_failed_and_is_tried_by_the_next_start(tmp_path, monkeypatch, capfd):
-    broken = small_study().plan()[1].config.run_id
+def broken_run(exception, directory):
+    """Let training fail with `exception` in the run `directory` alone."""
 
-    def fail(directory):
-        if directory.name == broken:
-            raise MemoryError("none left")
+    def act(path):
+        if path == directory:
+            raise exception
 
-    fake_training(monkeypatch, fail)
-    store = run_study(small_study(), tmp_path, workers=1)
+    return act
+
+
+def in_history(run):
+    return [event.state for event in history.events(run.directory)]
+
+
+def test_a_run_that_raises_is_tried_again_then_has_failed_until_asked_for(
+    tmp_path, monkeypatch, capfd
+):
+    broken = Store.create(tmp_path, small_study()).runs()[1]
+    trained = fake_training(monkeypatch, broken_run(MemoryError("none left"), broken.directory))
+    store = run_study(small_study(), tmp_path, workers=1, supervision=AT_ONCE)
     assert [run.state for run in store.runs()].count("finished") == 3
-    failed = next(run for run in store.runs() if run.run_id == broken)
-    assert (failed.state, failed.failure) == ("failed", "MemoryError: none left")
+    assert trained.count(broken.run_id) == 2
+    assert (broken.state, broken.failure) == ("failed", "MemoryError: none left")
+    assert in_history(broken) == ["leased", "planned", "leased", "failed"]
     assert "failed: MemoryError: none left" in capfd.readouterr().err
 
     trained = fake_training(monkeypatch, lambda directory: None)
     run_study(small_study(), tmp_path, workers=1, progress=False)
-    assert trained == [broken]
-    assert (failed.state, failed.failure) == ("finished", None)
+    assert (trained, broken.state) == ([], "failed")
+    run_study(small_study(), tmp_path, workers=1, progress=False, retry_failed=True)
+    assert trained == [broken.run_id]
+    assert (broken.state, broken.failure) == ("finished", None)
+    assert in_history(broken)[-3:] == ["planned", "leased", "finished"]
+
+
+def test_what_a_run_refuses_is_not_tried_again(tmp_path, monkeypatch):
+    runs = Store.create(tmp_path, small_study()).runs()
+    trained = fake_training(monkeypatch, broken_run(InputError("not so"), runs[0].directory))
+    train_runs(runs, workers=1, progress=False)
+    assert [run.state for run in runs] == ["failed"] + ["finished"] * 3
+    assert (len(trained), runs[0].failure) == (4, "not so")
+
+
+def test_the_wait_before_another_attempt_grows(tmp_path, monkeypatch):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    supervision = Supervision(attempts=5, retry_wait=5.0)
+    waits = [lifecycle.fail(run, "no", supervision) for _ in range(5)]
+    assert waits == [5, 20, 80, 300, None]
+    assert run.state == "failed"
+
+
+def test_a_run_that_waits_for_its_next_attempt_is_not_begun(tmp_path, monkeypatch):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    trained = fake_training(monkeypatch, lambda directory: None)
+    lifecycle.fail(run, "no", Supervision(retry_wait=100.0))
+    outcome = attempts.attempt(run)
+    assert 99 < outcome.wait <= 100
+    assert trained == []
+    assert run.state == "planned"
+
+
+def test_deaths_without_a_word_are_attempts_while_the_run_gets_no_further(tmp_path, monkeypatch):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    supervision = Supervision(attempts=2, retry_wait=0.0)
+    assert lifecycle.take(run, supervision) is None
+    assert lifecycle.take(run, supervision) is None
+    assert history.last_event(run.directory).attempts == 1
+    # It came further than before: what failed before counts no more.
+    (run.directory / "checkpoints" / "7").mkdir(parents=True)
+    assert lifecycle.take(run, supervision) is None
+    assert history.last_event(run.directory).attempts == 1
+    assert lifecycle.take(run, supervision) == (f"failed: {lifecycle.DIED}", None)
+    assert run.state == "failed"
+
+
+def test_a_cancelled_run_is_not_trained_and_one_under_way_stops(tmp_path, monkeypatch):
+    runs = Store.create(tmp_path, small_study()).runs()
+    runs[0].cancel()
+    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 0.0)
+    trained = []
+
+    def train(config, directory, *, report, **options):
+        trained.append(config.run_id)
+        if config.run_id == runs[1].run_id:
+            runs[1].cancel()
+        report(1, 2.0, 1e5)
+        write_fake_result(read_run(directory))
+
+    monkeypatch.setattr(attempts, "train_run", train)
+    train_runs(runs, workers=1, progress=False)
+    assert [run.state for run in runs] == ["cancelled", "cancelled", "finished", "finished"]
+    assert in_history(runs[2]) == ["leased", "running", "finished"]
+    runs[1].restore()
+    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 60.0)
+    fake_training(monkeypatch, lambda directory: None)
+    train_runs(runs, workers=1, progress=False)
+    assert [run.state for run in runs] == ["cancelled", "finished", "finished", "finished"]
+
+
+def test_a_full_disk_fails_the_run_and_not_the_study(tmp_path, monkeypatch, capfd):
+    runs = Store.create(tmp_path, small_study()).runs()
+    full = OSError(errno.ENOSPC, "No space left on device")
+    fake_training(monkeypatch, broken_run(full, runs[0].directory))
+    train_runs(runs, workers=1, supervision=AT_ONCE, progress=False)
+    assert [run.state for run in runs] == ["failed"] + ["finished"] * 3
+    assert "No space left on device" in runs[0].failure
+
+    def no_room(*args, **options):
+        raise full
+
+    monkeypatch.setattr(history, "record", no_room)
+    runs[1].directory.joinpath("result.json").unlink()
+    trained = fake_training(monkeypatch, broken_run(full, runs[1].directory))
+    train_runs(runs[1:], workers=1, supervision=AT_ONCE, progress=False)
+    # What cannot be recorded is said, and the run is there to be tried by the next start.
+    assert "cannot record that it is planned" in capfd.readouterr().err
+    assert (runs[1].state, len(trained)) == ("planned", 1)
 
 
 def test_what_another_process_trains_or_has_trained_is_left_alone(tmp_path, monkeypatch, capfd):

@@ -24,7 +24,7 @@ def at_once(monkeypatch):
 
 @pytest.mark.parametrize("in_bucket", [False, True])
 def test_one_holds_and_others_know(directory, monkeypatch, in_bucket):
-    monkeypatch.setattr(lock, "_in_bucket", lambda directory: in_bucket)
+    monkeypatch.setattr(lock, "in_bucket", lambda directory: in_bucket)
     assert not is_held(directory)
     with hold(directory) as first:
         assert is_held(directory)
@@ -81,3 +81,34 @@ def test_of_two_that_want_a_lease_at_once_the_last_to_write_has_it(directory, mo
     with lease(path) as mine:
         assert not mine
     assert json.loads(path.read_text())["holder"] == "somebody"
+
+
+FUTURE = json.dumps({"holder": "somebody", "until": time.time() + 1e6})
+
+
+def test_a_lease_from_the_future_is_void_unless_it_is_renewed(directory, monkeypatch):
+    path = directory / ".lease"
+    later = json.dumps({"holder": "somebody", "until": time.time() + 2e6})
+    slept = []
+
+    def renewed(seconds):
+        slept.append(seconds)
+        path.write_text(later)
+
+    path.write_text(FUTURE)
+    monkeypatch.setattr(lock.time, "sleep", renewed)
+    with lease(path) as mine:
+        assert not mine
+    assert slept[0] > lock.LEASE_SECONDS / 5
+    monkeypatch.setattr(lock.time, "sleep", slept.append)
+    with lease(path) as mine:
+        assert mine
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"holder": "somebody"}', '{"until": "x"}'])
+def test_a_damaged_lease_holds_nothing(directory, text):
+    path = directory / ".lease"
+    path.write_text(text)
+    with lease(path) as mine:
+        assert mine

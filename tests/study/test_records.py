@@ -8,7 +8,7 @@ import pytest
 from small_studies import small_study, write_fake_result
 
 from scaling_jax import flops
-from scaling_jax.study import Store, collect, curves
+from scaling_jax.study import Store, collect, curves, history
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
 LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]
@@ -17,7 +17,7 @@ LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]
 def test_one_row_per_run_whatever_its_state(tmp_path):
     store = Store.create(tmp_path, small_study())
     planned, failed, finished, diverged = store.runs()
-    failed.fail("OSError: disk full")
+    history.record(failed.directory, "failed", reason="OSError: disk full")
     write_fake_result(finished)
     write_fake_result(
         diverged, status="diverged", tokens=512, loss=None, loss_stderr=None, bits_per_byte=None

@@ -8,7 +8,8 @@ import pytest
 from small_studies import RECIPE, small_study, write_fake_result
 
 from scaling_jax.errors import InputError
-from scaling_jax.study import Store
+from scaling_jax.flops import count_params
+from scaling_jax.study import Store, history
 from scaling_jax.study.store import refuse_unwritable
 
 
@@ -57,7 +58,7 @@ def test_a_study_directory_is_not_a_root(store):
         Store.create(store.directory, small_study(name="other"))
 
 
-@pytest.mark.parametrize("text", ['{"format": 2, "name": "small"}', '{"format": '])
+@pytest.mark.parametrize("text", ['{"format": 1, "name": "small"}', '{"format": '])
 def test_a_store_this_package_cannot_read_is_refused(store, tmp_path, text):
     (store.directory / "study.json").write_text(text)
     for use in (
@@ -65,7 +66,7 @@ def test_a_store_this_package_cannot_read_is_refused(store, tmp_path, text):
         lambda: Store.open(tmp_path),
         lambda: Store.create(tmp_path, small_study()),
     ):
-        with pytest.raises(InputError, match=r"format 2|not JSON"):
+        with pytest.raises(InputError, match=r"format 1.*choose another root|not JSON"):
             use()
     assert (store.directory / "study.json").read_text() == text
 
@@ -80,23 +81,87 @@ def test_a_root_is_opened_if_it_holds_exactly_one_study(store, tmp_path):
             Store.open(nothing)
 
 
+def test_what_was_planned_is_there_for_readers_without_this_package(store):
+    run = store.runs()[0]
+    plan = json.loads((run.directory / "plan.json").read_text())
+    counts = count_params(run.planned.config.shape)
+    assert plan["budget"] == run.planned.budget
+    assert plan["cell"] == {
+        "params": counts.total,
+        "params_non_embedding": counts.non_embedding,
+        "params_active": counts.active,
+        "tokens": run.planned.config.tokens,
+        "flops": run.planned.flops,
+    }
+
+
+def test_an_edited_config_is_refused_and_a_reformatted_one_is_not(store):
+    path = store.runs()[0].directory / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps(config, indent=2))
+    assert len(store.runs()) == 4
+    path.write_text(json.dumps(config | {"seed": 5}))
+    with pytest.raises(InputError, match=r"config.json was changed: .*delete both and run"):
+        store.runs()
+
+
+@pytest.mark.parametrize("name", ["config.json", "plan.json"])
+@pytest.mark.parametrize("text", ["", '{"budget": 1', "[]"])
+def test_damaged_plans_are_refused_and_written_anew_once_deleted(store, tmp_path, name, text):
+    run = store.runs()[0]
+    (run.directory / name).write_text(text)
+    with pytest.raises(InputError, match=r"damaged .*: restore config.json and plan.json, or"):
+        store.runs()
+    for each in ("config.json", "plan.json"):
+        (run.directory / each).unlink()
+    assert Store.create(tmp_path, small_study()).runs()[0].planned == run.planned
+
+
+def test_a_damaged_result_is_none(store):
+    run = store.runs()[0]
+    write_fake_result(run)
+    path = run.directory / "result.json"
+    path.write_bytes(path.read_bytes()[:50])
+    assert (run.result, run.state) == (None, "planned")
+    path.write_bytes(b"\xff\xfe")
+    assert run.state == "planned"
+
+
 def test_the_state_of_a_run(store):
     planned, running, finished, diverged = store.runs()
     write_fake_result(finished)
     write_fake_result(diverged, status="diverged", loss=None)
+
+    def states():
+        return [run.state for run in store.runs()]
+
     with running.lock() as mine:
         assert mine
-        assert [run.state for run in store.runs()] == [
-            "planned",
-            "running",
-            "finished",
-            "diverged",
-        ]
+        assert states() == ["planned", "leased", "finished", "diverged"]
+        history.record(running.directory, "running")
+        assert states() == ["planned", "running", "finished", "diverged"]
+    # Nobody holds it any more, whatever its history says.
     assert running.state == "planned"
-    planned.fail("MemoryError: none left")
+    history.record(planned.directory, "failed", reason="MemoryError: none left", attempts=3)
     assert (planned.state, planned.failure) == ("failed", "MemoryError: none left")
-    planned.fail(None)
+    history.record(planned.directory, "planned")
     assert (planned.state, planned.failure) == ("planned", None)
+
+
+def test_a_run_can_be_cancelled_and_restored_until_it_is_over(store):
+    run, over = store.runs()[:2]
+    with pytest.raises(InputError, match="is planned, not cancelled"):
+        run.restore()
+    run.cancel()
+    assert run.state == "cancelled"
+    with pytest.raises(InputError, match="is cancelled: only"):
+        run.cancel()
+    run.restore()
+    assert run.state == "planned"
+    assert [event.state for event in history.events(run.directory)] == ["cancelled", "planned"]
+    write_fake_result(over)
+    with pytest.raises(InputError, match="is finished: only one that is not"):
+        over.cancel()
 
 
 def test_a_run_is_locked_for_one_at_a_time(store):

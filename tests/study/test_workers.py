@@ -11,8 +11,9 @@ from small_studies import RECIPE
 from scaling_jax.environment import ALLOCATOR_TUNABLES, merge_tunables
 from scaling_jax.errors import InputError
 from scaling_jax.study import IsoFlop, Store, Study
+from scaling_jax.study.order import NEAR
 from scaling_jax.study.packs import packs
-from scaling_jax.study.workers import next_pack
+from scaling_jax.study.waiting import Waiting
 from scaling_jax.train import Execution, MeshSpec, cores, program_of
 from scaling_jax.train.cores import affinity, pinned, shares, usable_cores
 
@@ -27,20 +28,30 @@ def runs(tmp_path):
     return Store.create(tmp_path, Study("many", replace(RECIPE), design)).runs()
 
 
-def test_the_most_expensive_run_goes_first(runs):
-    alone = [[run] for run in runs]
-    assert next_pack(alone, set(), 2) == [runs[-1]]
-    # Two together are dearer than the largest.
-    assert next_pack([runs[:-1], runs[-1:]], set(), 2) == runs[:-1]
-
-
-def test_a_run_whose_program_is_compiled_goes_first_while_nothing_large_waits(runs):
+def test_packs_go_out_in_their_order_but_for_a_near_one_that_is_compiled(runs):
     alone, compiled = [[run] for run in runs], {program_of(runs[0].planned.config)}
     same = [run for run in runs if run.planned.config.shape == runs[0].planned.config.shape]
     assert len(same) == 3
-    assert next_pack(alone, compiled, 1) == [same[-1]]
-    # With few runs left for many workers, the largest must not come last.
-    assert next_pack([[runs[0]], [runs[-1]]], compiled, 4) == [runs[-1]]
+    waiting = Waiting(alone)
+    assert waiting.next(set()) == [runs[0]]
+    assert waiting.next(compiled) == [same[1]]
+    assert waiting.next(set()) == [next(run for run in runs if run not in same)]
+    far = [[other] for other in runs if other not in same] * NEAR + [[same[2]]]
+    assert Waiting(far).next(compiled) == far[0]
+
+
+def test_a_pack_put_back_waits_its_time(runs, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("scaling_jax.study.waiting.time.monotonic", lambda: now[0])
+    waiting = Waiting([])
+    waiting.put_back([runs[1]], 9.0)
+    waiting.put_back([runs[0]], 5.0)
+    assert waiting
+    assert waiting.next(set()) is None
+    now[0] = 5.0
+    assert waiting.next(set()) == [runs[0]]
+    assert waiting.take([runs[1].run_id]) == [runs[1]]
+    assert not waiting
 
 
 def test_runs_of_one_program_are_packed_in_their_order(runs):

@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.train.checkpoint import KEEP, open_checkpoints
+from scaling_jax.train.checkpoint import KEEP, Checkpoints, open_checkpoints
 
 # Large enough that one is still being written when the next is due.
 N = 4_000_000
@@ -98,7 +98,7 @@ def test_checkpoints_that_are_all_damaged_are_kept_and_refused(directory, two_sa
     damage(directory, 9)
     with (
         open_checkpoints(directory) as checkpoints,
-        pytest.raises(InputError, match=r"no checkpoint in .* can be read; that of step 9 says"),
+        pytest.raises(InputError, match=r"no checkpoint in .* can be continued from; of step 9: "),
     ):
         checkpoints.restore(two_saved)
     assert {path.name for path in directory.iterdir()} >= {"5", "9"}
@@ -109,9 +109,30 @@ def test_a_checkpoint_of_another_shape_is_refused(directory, two_saved):
     other = {"values": jax.ShapeDtypeStruct((N // 2,), jnp.float32, sharding=sharding)}
     with (
         open_checkpoints(directory) as checkpoints,
-        pytest.raises(InputError, match=r"no checkpoint .* can be read"),
+        pytest.raises(InputError, match=r"no checkpoint .* can be continued from"),
     ):
         checkpoints.restore(other)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_checkpoint_beyond_the_metrics_gives_way_to_the_one_before(directory, two_saved, capfd):
+    with open_checkpoints(directory) as checkpoints:
+        assert checkpoints.restore(two_saved, at_most=8)[0] == 5
+    assert "step 9" in capfd.readouterr().err
+    with (
+        open_checkpoints(directory) as checkpoints,
+        pytest.raises(InputError, match="the metrics of steps before it are lost"),
+    ):
+        checkpoints.restore(two_saved, at_most=4)
+
+
+def test_running_out_of_memory_says_nothing_of_a_checkpoint(directory, two_saved, monkeypatch):
+    def full(*args):
+        raise MemoryError("none left")
+
+    monkeypatch.setattr(Checkpoints, "load", full)
+    with open_checkpoints(directory) as checkpoints, pytest.raises(MemoryError):
+        checkpoints.restore(two_saved)
 
 
 def test_without_a_checkpoint_nothing_is_restored(directory):

@@ -1,0 +1,50 @@
+"""`cancel`: runs that are no longer wanted."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated
+
+import tyro
+
+from scaling_jax.cli.arguments import StoreDirectory, optional
+from scaling_jax.cli.output import remark
+from scaling_jax.errors import InputError
+
+
+def cancel(
+    directory: StoreDirectory,
+    run_ids: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="RUN_ID", help="runs of the study, as in its records"),
+    ],
+    /,
+    *,
+    undo: Annotated[bool, optional("want them again")] = False,
+) -> None:
+    """Cancel runs of a study: none is trained, and one that is trained by itself stops soon.
+
+    What they have done stays, and --undo lets them go on from there.
+    """
+    from scaling_jax.study import Store
+
+    known = {run.run_id: run for run in Store.open(directory).runs()}
+    if not run_ids:
+        raise InputError("no run given: name those to cancel, as scaling-jax collect does")
+    for run_id in run_ids:
+        if run_id not in known:
+            raise InputError(
+                f"{directory} has no run {run_id!r}{_nearest(run_id, known)}: scaling-jax collect "
+                "lists all of them"
+            )
+    for run_id in run_ids:
+        try:
+            known[run_id].restore() if undo else known[run_id].cancel()
+        except OSError as error:
+            raise InputError(f"cannot write to {directory}: {error.strerror or error}") from error
+        remark(f"{run_id} {'is wanted again' if undo else 'cancelled'}")
+
+
+def _nearest(run_id: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(run_id, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,50 @@
+"""The packs of a study that wait to be trained, and those that wait to be tried again."""
+
+import time
+from collections.abc import Sequence
+
+from scaling_jax.config import RunConfig
+from scaling_jax.study.order import NEAR
+from scaling_jax.study.packs import Pack
+from scaling_jax.train import program_of
+
+
+class Waiting:
+    """Packs in the order in which they are due."""
+
+    def __init__(self, packs: Sequence[Pack]) -> None:
+        self._ready = list(packs)
+        self._later: list[tuple[float, Pack]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._ready or self._later)
+
+    def put_back(self, pack: Pack, wait: float) -> None:
+        """Let `pack` be tried again in `wait` seconds."""
+        self._later.append((time.monotonic() + wait, pack))
+
+    def next(self, compiled: set[RunConfig]) -> Pack | None:
+        """Take the next pack that is due; one of a program in `compiled` if it is near."""
+        now = time.monotonic()
+        due = [pack for at, pack in self._later if at <= now]
+        self._later = [(at, pack) for at, pack in self._later if at > now]
+        self._ready += due
+        if not self._ready:
+            return None
+        pack = nearest(self._ready, compiled)
+        self._ready.remove(pack)
+        return pack
+
+    def take(self, run_ids: Sequence[str]) -> Pack:
+        """Take the pack of these runs, due or not."""
+        packs = self._ready + [pack for _, pack in self._later]
+        taken = next(pack for pack in packs if [run.run_id for run in pack] == list(run_ids))
+        self._ready = [pack for pack in self._ready if pack is not taken]
+        self._later = [(at, pack) for at, pack in self._later if pack is not taken]
+        return taken
+
+
+def nearest(ready: Sequence[Pack], compiled: set[RunConfig]) -> Pack:
+    """The first pack, or one of the next few whose program has been compiled."""
+    known = (p for p in ready[:NEAR] if program_of(p[0].planned.config) in compiled)
+    return next(known, ready[0])
