@@ -21,7 +21,8 @@ from scaling_jax.cli.arguments import (
     refuse_beyond,
 )
 from scaling_jax.cli.exits import CommandFailed, resumable
-from scaling_jax.cli.output import print_json
+from scaling_jax.cli.goals import goal_from, tell_narrowed
+from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
 from scaling_jax.train.execution import DEFAULT
@@ -48,6 +49,15 @@ def run(
         optional("runs of one program that share it side by side (default: chosen)", "N"),
     ] = None,
     max_flops: MaxFlops = None,
+    until: Annotated[
+        str | None,
+        optional(
+            "train only the runs that this needs, a few at a time: params, tokens or loss of the "
+            "optimum at that budget, to an interval as narrow (params@1e21:1.5, loss@1e21:0.02); "
+            "--max-flops then bounds what is spent",
+            "QUANTITY@C:WIDTH",
+        ),
+    ] = None,
     retry_failed: Annotated[bool, optional("also train runs that have failed for good")] = False,
     execution: ExecutionOptions = DEFAULT,
     supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
@@ -61,23 +71,31 @@ def run(
     The hosts of a TPU slice, of Slurm's srun, or of --coordinator train each run together.
     """
     from scaling_jax.study import run_study
+    from scaling_jax.study.adaptive import run_until
     from scaling_jax.train import use_compilation_cache
     from scaling_jax.train.distributed import is_first
 
     study = load_study(experiment, scale, settings)
-    refuse_beyond(study, max_flops)
+    goal = goal_from(until) if until is not None else None
+    if goal is None:
+        refuse_beyond(study, max_flops)
     processes.connect()
     use_compilation_cache()
+    training: dict[str, Any] = {
+        "workers": workers,
+        "pack": pack,
+        "execution": execution,
+        "supervision": supervision,
+    }
+    if goal is not None:
+        with resumable():
+            ended = run_until(
+                study, located(root), goal, max_flops=max_flops, report=remark, **training
+            )
+        tell_narrowed(ended, goal, json)
+        return
     with resumable():
-        store = run_study(
-            study,
-            located(root),
-            workers=workers,
-            pack=pack,
-            execution=execution,
-            supervision=supervision,
-            retry_failed=retry_failed,
-        )
+        store = run_study(study, located(root), retry_failed=retry_failed, **training)
     if is_first():
         _tell(store, json)
 

@@ -26,6 +26,8 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
         return ()
     x_G = np.log(budgets_G)
     off_G = np.array([_off_centre(rows, fit, budget) for budget in budgets_G])
+    if not np.isfinite(off_G).all():
+        return ()
     slope, level, t = _line(x_G, off_G)
     first, last = np.exp(level + slope * (x_G[[0, -1]] - x_G.mean()))
     drift = max(first / last, last / first)

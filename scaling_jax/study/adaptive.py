@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from scaling_jax.errors import InputError
@@ -91,6 +92,11 @@ def run_until(
     """
     if at_once < 1:
         raise InputError(f"at_once {at_once} must be at least 1")
+    if jax.process_count() > 1:
+        raise InputError(
+            "processes that train each run together cannot choose runs: start one process on each "
+            "machine without joining them, or train the study whole"
+        )
     if any(run.branch is not None for run in study.plan()):
         raise InputError(
             f"study {study.name!r} cannot be trained a few runs at a time, since the branches of a "
@@ -184,5 +190,7 @@ def _said(state: Narrowed, goal: Goal, n_next: int) -> str:
     if not n_next:
         return f"{spent}: {at}: {width}; no run is left that could be trained"
     needed = len(state.needed)
+    if not needed:
+        return f"{spent}: {at}: {width}; {n_next} runs beyond the plan next"
     hope = f"{needed} should do" if state.advice.enough else f"all {needed} left will not do"
     return f"{spent}: {at}: {width}; {n_next} runs next, {hope}"

@@ -138,7 +138,7 @@ def test_resamples_reach_their_own_optima():
     values, loss = columns("chinchilla_240.csv")
     fit = fit_point(CHINCHILLA, values, loss)
     rng = np.random.default_rng(1)
-    weights = rng.multinomial(240, np.full(240, 1 / 240), size=40).astype(float)
+    weights = rng.multinomial(240, np.full(240, 1 / 240), size=12).astype(float)
     losses = np.broadcast_to(loss, weights.shape)
     drawn = refit_resamples(CHINCHILLA, values, fit, losses, weights)
     for constants, w in zip(drawn, weights, strict=True):

@@ -109,9 +109,8 @@ def test_runs_that_cannot_be_trained_are_not_asked_for_again(monkeypatch, tmp_pa
     assert len(names) == len(set(names)) == len(STUDY.plan())
 
 
-@pytest.mark.parametrize(
-    "wrong", [("depth", 2e12, 2.0), ("loss", -1.0, 0.1), ("params", 1e11, 1.0), ("loss", 1e11, 0)]
-)
-def test_goals_that_mean_nothing_are_refused(wrong):
-    with pytest.raises(InputError, match=r"goal|width"):
-        Goal(*wrong)
+def test_processes_that_are_joined_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(adaptive.jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match="train each run together cannot choose"):
+        run_until(STUDY, tmp_path, Goal("loss", 2e12, 0.03))
+    assert not list(tmp_path.iterdir())
