@@ -13,6 +13,7 @@ import jax
 from scaling_jax.errors import InputError
 from scaling_jax.study import lifecycle
 from scaling_jax.study.store import StoredRun
+from scaling_jax.study.trunks import await_trunk, lineage, tidy
 from scaling_jax.train import Preempted, Report, Result, UnusableCheckpointsError, train_run
 from scaling_jax.train.distributed import from_first, is_first
 from scaling_jax.train.execution import DEFAULT, Execution
@@ -57,6 +58,9 @@ def attempt(
         mine = from_first(lambda: hold(stack, run, supervision))
         if mine is not True:
             return Outcome(*mine)
+        waits = from_first(lambda: await_trunk(run, supervision))
+        if waits is not None:
+            return Outcome(*waits)
         if from_first(lambda: run.result is None):
             barred = from_first(lambda: lifecycle.take(run, supervision))
             if barred is not None:
@@ -67,6 +71,7 @@ def attempt(
                 return failure
         if is_first():
             lifecycle.finish(run)
+            tidy(run)
         return Outcome(from_first(lambda: _in_words(run.result)))
 
 
@@ -121,6 +126,7 @@ def _train(
     supervision: Supervision,
 ) -> Outcome | None:
     """How the attempt failed, None if it did not."""
+    related = lineage(run)
 
     def train() -> None:
         train_run(
@@ -131,6 +137,7 @@ def _train(
             checkpoint_seconds=supervision.checkpoint_seconds,
             progress=False,
             report=report,
+            lineage=related,
         )
 
     try:
@@ -183,4 +190,5 @@ def _fields(outcome: Outcome) -> tuple[str, float | None]:
 def _in_words(result: Result | None) -> str:
     assert result is not None
     loss = "diverged" if result.loss is None else f"loss {result.loss:.4f}"
-    return f"{loss}, {sum(result.seconds.values()):.1f} s"
+    why = "" if result.note is None else f" ({result.note})"
+    return f"{loss}, {sum(result.seconds.values()):.1f} s{why}"

@@ -15,6 +15,7 @@ from scaling_jax.memory import Spread, training_memory
 from scaling_jax.study import lifecycle
 from scaling_jax.study.attempt import Listener, Outcome, attempt, hold
 from scaling_jax.study.store import StoredRun
+from scaling_jax.study.trunks import await_trunk, lineage
 from scaling_jax.train import Preempted, program_of, train_replicas
 from scaling_jax.train.distributed import from_first, is_first
 from scaling_jax.train.execution import Execution
@@ -47,12 +48,14 @@ def packs(runs: Sequence[StoredRun], most: int | None, execution: Execution) -> 
     n_devices = execution.mesh.replica
     if execution.mesh == CHOSEN and jax.default_backend() != "cpu":
         n_devices = jax.device_count()
-    alike: dict[RunConfig, Pack] = {}
+    alike: dict[tuple[RunConfig, bool], Pack] = {}
     for run in runs:
-        alike.setdefault(program_of(run.planned.config), []).append(run)
+        # A trunk and its branches cannot be side by side.
+        is_branch = run.planned.branch is not None
+        alike.setdefault((program_of(run.planned.config), is_branch), []).append(run)
     place = {run.run_id: i for i, run in enumerate(runs)}
     made = []
-    for config, group in alike.items():
+    for (config, _), group in alike.items():
         while group:
             size = _size(min(most or _suitable(config), len(group)), n_devices)
             made.append(group[:size])
@@ -107,8 +110,8 @@ def attempt_pack(
     with ExitStack() as stack:
 
         def free(run: StoredRun) -> bool:
-            mine = hold(stack, run, supervision) is True and run.result is None
-            return mine and lifecycle.take(run, supervision) is None
+            mine = hold(stack, run, supervision) is True and await_trunk(run, supervision) is None
+            return mine and run.result is None and lifecycle.take(run, supervision) is None
 
         mine = [run for run in pack if len(pack) > 1 and from_first(partial(free, run))]
         try:
@@ -121,6 +124,7 @@ def attempt_pack(
                     checkpoint_seconds=supervision.checkpoint_seconds,
                     progress=False,
                     reports=[Listener(run, reports[run.run_id], heed_cancel=False) for run in mine],
+                    lineages=[lineage(run) for run in mine],
                 )
         except Preempted as stop:
             _leave(mine, str(stop))

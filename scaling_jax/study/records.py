@@ -28,10 +28,15 @@ def collect(store: Store) -> "pd.DataFrame":
     """One row per run, whatever its state; losses in nats per token.
 
     `params` is the total; `flops` follows the study's convention, the others stand beside it.
+    They are those of the run from its first step, which laws are about; `flops_spent` are those
+    that the run took itself, fewer for a branch, whose `trunk` took the first `begun_at` steps.
+    `lineage` says whether a run is a trunk, a branch or single.
     """
     import pandas as pd
 
-    return pd.DataFrame([_record(run) for run in store.runs()])
+    runs = store.runs()
+    trunks = {run.planned.branch.trunk for run in runs if run.planned.branch is not None}
+    return pd.DataFrame([_record(run) | _lineage(run, trunks) for run in runs])
 
 
 def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
@@ -94,7 +99,22 @@ def _record(run: StoredRun) -> dict[str, Any]:
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
         **_made_with(result),
-        "failure": run.failure,
+        "failure": run.failure or (result.note if result else None),
+    }
+
+
+def _lineage(run: StoredRun, trunks: set[str]) -> dict[str, Any]:
+    planned, branch, result = run.planned, run.planned.branch, run.result
+    is_trunk = run.run_id in trunks
+    shared, spent = (branch.step if branch else 0), planned.flops_spent
+    if result is not None:
+        shared = result.begun_at
+        spent = planned.flops * (result.steps - shared) // planned.config.steps
+    return {
+        "lineage": "branch" if branch else "trunk" if is_trunk else "single",
+        "trunk": branch.trunk if branch else None,
+        "begun_at": shared,
+        "flops_spent": spent,
     }
 
 

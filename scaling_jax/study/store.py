@@ -29,6 +29,9 @@ State = history.State
 # No process will train a run in one of these states, unless the user asks for it.
 SETTLED: tuple[State, ...] = ("finished", "diverged", "failed", "cancelled")
 
+# In a trunk's directory: a file for each of its branches, named after it, with its step.
+BRANCHES = "branches"
+
 _CANCELLED_FILE = "cancelled"
 
 
@@ -171,6 +174,10 @@ class Store:
     def add(self, planned: PlannedRun) -> StoredRun:
         """The run's place in the store, made if need be; a run already there keeps its plan."""
         run = self.place(planned)
+        if planned.branch is not None and not (run.directory / "plan.json").exists():
+            folder = self.directory / "runs" / planned.branch.trunk / BRANCHES
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text_atomically(folder / run.run_id, str(planned.branch.step))
         texts = {"config.json": planned.config.to_json, "plan.json": lambda: _plan_text(planned)}
         for name, text in texts.items():
             if not (path := run.directory / name).exists():

@@ -1,11 +1,13 @@
 """The packs of a study that wait to be trained, and those that wait to be tried again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from scaling_jax.config import RunConfig
 from scaling_jax.study.order import NEAR
 from scaling_jax.study.packs import Pack
+from scaling_jax.study.store import StoredRun
+from scaling_jax.study.trunks import can_begin
 from scaling_jax.train import program_of
 
 
@@ -23,15 +25,22 @@ class Waiting:
         """Let `pack` be tried again in `wait` seconds."""
         self._later.append((time.monotonic() + wait, pack))
 
-    def next(self, compiled: set[RunConfig]) -> Pack | None:
-        """Take the next pack that is due; one of a program in `compiled` if it is near."""
+    def next(self, compiled: set[RunConfig], under_way: Collection[str] = ()) -> Pack | None:
+        """Take the next pack that is due; one of a program in `compiled` if it is near.
+
+        A branch is due once its trunk has passed the step where it begins, or neither waits here
+        nor is one of the runs `under_way`.
+        """
         now = time.monotonic()
         due = [pack for at, pack in self._later if at <= now]
         self._later = [(at, pack) for at, pack in self._later if at > now]
         self._ready += due
-        if not self._ready:
+        packs = self._ready + [pack for _, pack in self._later]
+        trunks = {run.run_id for pack in packs for run in pack}.union(under_way)
+        free = [pack for pack in self._ready if not any(_is_early(run, trunks) for run in pack)]
+        if not free:
             return None
-        pack = nearest(self._ready, compiled)
+        pack = nearest(free, compiled)
         self._ready.remove(pack)
         return pack
 
@@ -42,6 +51,11 @@ class Waiting:
         self._ready = [pack for pack in self._ready if pack is not taken]
         self._later = [(at, pack) for at, pack in self._later if pack is not taken]
         return taken
+
+
+def _is_early(run: StoredRun, trunks: Collection[str]) -> bool:
+    branch = run.planned.branch
+    return branch is not None and branch.trunk in trunks and not can_begin(run)
 
 
 def nearest(ready: Sequence[Pack], compiled: set[RunConfig]) -> Pack:

@@ -187,14 +187,18 @@ class _Pool:
         for worker in self._workers:
             if worker.runs or worker.dismissed:
                 continue
-            if (pack := self._waiting.next(worker.compiled)) is not None:
+            if (pack := self._next(worker.compiled)) is not None:
                 worker.assign(pack, self._task)
             elif not self._waiting:
                 worker.dismiss()
-        while self._free_cores and (pack := self._waiting.next(set())) is not None:
+        while self._free_cores and (pack := self._next(set())) is not None:
             worker = _Worker(self._free_cores.pop(0), self._inbox, self._environment)
             self._workers.append(worker)
             worker.assign(pack, self._task)
+
+    def _next(self, compiled: set[RunConfig]) -> Pack | None:
+        under_way = [run for worker in self._workers for run in worker.runs]
+        return self._waiting.next(compiled, under_way)
 
     def _heed(self, worker: _Worker, message: dict[str, Any]) -> None:
         worker.heard_at = time.monotonic()

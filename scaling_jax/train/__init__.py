@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from scaling_jax.train.execution import Execution as Execution
     from scaling_jax.train.inputs import check_same_text as check_same_text
     from scaling_jax.train.inputs import load_inputs as load_inputs
+    from scaling_jax.train.lineage import Lineage as Lineage
+    from scaling_jax.train.lineage import Origin as Origin
     from scaling_jax.train.mesh import make_mesh as make_mesh
     from scaling_jax.train.mesh import mesh_for as mesh_for
     from scaling_jax.train.mesh_spec import MeshSpec as MeshSpec
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from scaling_jax.train.progress import Report as Report
     from scaling_jax.train.result import Result as Result
     from scaling_jax.train.result import read_result as read_result
+    from scaling_jax.train.result import write_result as write_result
     from scaling_jax.train.run import program_of as program_of
     from scaling_jax.train.run import train_replicas as train_replicas
     from scaling_jax.train.run import train_run as train_run
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
 # Looked up on first use: the command line can then offer an execution's choices without JAX.
 _EXPORTS = {
     "Execution": "execution",
+    "Lineage": "lineage",
     "MeshSpec": "mesh_spec",
     "UnusableCheckpointsError": "checkpoint",
+    "Origin": "lineage",
     "Preempted": "preemption",
     "Processes": "processes",
     "Report": "progress",
@@ -45,6 +50,7 @@ _EXPORTS = {
     "train_replicas": "run",
     "train_run": "run",
     "use_compilation_cache": "compilation",
+    "write_result": "result",
 }
 
 

@@ -1,7 +1,7 @@
 """Asynchronous, atomic checkpoints of the training state, through Orbax."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.train.distributed import gathered, is_first
 
 KEEP = 2
+CHECKPOINTS = "checkpoints"
 
 
 class UnusableCheckpointsError(InputError):
@@ -65,15 +66,7 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, abstract_state: Any) -> tuple[Any, str | None]:
-        """The state, or why a process could not read it."""
-        state, problem = None, None
-        try:
-            state = self.load(step, abstract_state)
-        except Exception as error:  # Whatever a library says of a damaged file.
-            if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-                raise  # Which says nothing of the file.
-            problem = next(iter(str(error).splitlines()), type(error).__name__)
-        return state, next((said for said in gathered(problem) if said is not None), None)
+        return _read(lambda: self.load(step, abstract_state))
 
     def _drop(self, damaged: list[tuple[int, str]], instead: int) -> None:
         for step, problem in damaged:
@@ -96,12 +89,38 @@ class Checkpoints:
 
 
 @contextmanager
-def open_checkpoints(directory: epath.Path) -> Iterator[Checkpoints]:
-    """Checkpoints under `directory`; what a killed writer left half-made is ignored and removed."""
+def open_checkpoints(directory: epath.Path, kept: Collection[int] = ()) -> Iterator[Checkpoints]:
+    """Checkpoints under `directory`; what a killed writer left half-made is ignored and removed.
+
+    Those of the steps `kept` stay, however many newer ones there are.
+    """
     from orbax.checkpoint import v1 as ocp
 
-    keep = ocp.training.preservation_policies.LatestN(KEEP)
+    policies = ocp.training.preservation_policies
+    keep = policies.AnyPreservationPolicy([policies.LatestN(KEEP), policies.CustomSteps(kept)])
     with ocp.training.Checkpointer(
         directory, preservation_policy=keep, cleanup_tmp_directories=True
     ) as checkpointer:
         yield Checkpoints(checkpointer)
+
+
+def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[Any, str | None]:
+    """The state of the run in `run` at a step that it keeps, or why it cannot be read.
+
+    Touches nothing there: the run may be under way in another process.
+    """
+    from orbax.checkpoint import v1 as ocp
+
+    return _read(lambda: ocp.load(run / CHECKPOINTS / str(step), abstract_state))
+
+
+def _read(load: Callable[[], Any]) -> tuple[Any, str | None]:
+    """The state, or why a process could not read it."""
+    state, problem = None, None
+    try:
+        state = load()
+    except Exception as error:  # Whatever a library says of a damaged file.
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            raise  # Which says nothing of the file.
+        problem = next(iter(str(error).splitlines()), type(error).__name__)
+    return state, next((said for said in gathered(problem) if said is not None), None)

@@ -37,6 +37,7 @@ class Track:
     metrics: MetricsLog
     report: Report
     step: int
+    kept: frozenset[int] = frozenset()
     healthy: bool = True
     tokens_trained: int = 0
 
@@ -44,6 +45,17 @@ class Track:
     def left(self) -> int:
         """Steps it has yet to take; none after a non-finite loss."""
         return self.config.steps - self.step if self.healthy else 0
+
+    @property
+    def ahead(self) -> int:
+        """Steps it may take before its next checkpoint that is kept, or its end."""
+        kept = min((step for step in self.kept if step > self.step), default=self.config.steps)
+        return min(self.left, kept - self.step)
+
+    @property
+    def is_at_kept(self) -> bool:
+        """Whether it stands at a step whose checkpoint is kept."""
+        return self.healthy and self.step in self.kept
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,8 @@ class Loop:
             if pending:
                 self._read(pending)
             pending = dispatched
-            if wish := self._agreed(self._wish()):
+            wish = self._agreed(self._wish())
+            if wish or any(track.is_at_kept for track in self._tracks):
                 self._read(pending)
                 pending = None
                 if self._left():
@@ -129,7 +142,7 @@ class Loop:
 
     def _dispatch(self) -> _Dispatch:
         firsts = [track.step for track in self._tracks]
-        counts = [min(self._programs.steps_per_dispatch, track.left) for track in self._tracks]
+        counts = [min(self._programs.steps_per_dispatch, track.ahead) for track in self._tracks]
         with self._tools.watch.part("input"):
             batches = [self._batches(*each) for each in zip(self._tracks, counts, strict=True)]
             tokens = layout.put_batches(self._joined(batches, 1), self._mesh, self._batch_size)

@@ -40,6 +40,16 @@ def steps_without_gap(directory: epath.Path) -> int:
     return n
 
 
+def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
+    """Make the first `steps` of one run's loss curve the beginning of another's.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    rows = [row for row in read_metrics(source) if row["step"] <= steps]
+    write_text_atomically(target / METRICS_FILE, _joined([json.dumps(row) for row in rows]))
+
+
 class MetricsLog:
     """Appends rows to `metrics.jsonl`; `flush` makes them durable before a checkpoint is taken."""
 

@@ -9,6 +9,7 @@ from etils import epath
 
 from scaling_jax.train.code import code_state
 from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
 from scaling_jax.train.metrics import read_metrics
 from scaling_jax.train.result import Result
@@ -43,6 +44,7 @@ def measured(
         tokens_per_second=track.tokens_trained / train_seconds if train_seconds else None,
         data_fingerprint=inputs.fingerprint,
         device=jax.devices()[0].device_kind,
+        begun_at=begun_at(directory),
         packages=packages(),
         seconds=watch.shares(n_runs),
         devices=n_devices,

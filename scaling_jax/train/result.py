@@ -28,6 +28,8 @@ class Result:
         loss_stderr: its standard error over held-out sequences.
         bits_per_byte: the same loss per byte of held-out text.
         train_loss: smoothed training loss at the end.
+        begun_at: step after which it began, at a checkpoint of another run; 0 for the first.
+        note: why it is so, where that is not of its own doing.
         seconds: where the wall time of the process that finished the run went; of runs that
             trained side by side, an equal share.
         devices: how many trained it.
@@ -46,6 +48,8 @@ class Result:
     tokens_per_second: float | None
     data_fingerprint: str
     device: str
+    begun_at: int = 0
+    note: str | None = None
     packages: dict = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
     devices: int = 1

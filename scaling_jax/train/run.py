@@ -16,11 +16,12 @@ from scaling_jax import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.checkpoint import open_checkpoints
+from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
 from scaling_jax.train.code import code_state
 from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
+from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
 from scaling_jax.train.metrics import open_metrics, steps_without_gap
 from scaling_jax.train.outcome import measured
@@ -45,12 +46,15 @@ def train_run(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: bool = True,
     report: Report | None = None,
+    lineage: Lineage = SINGLE,
 ) -> Result:
     """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
 
     A finished or diverged run is returned as it is. Killed at any moment and started again,
     a run ends as if it had never stopped, bit for bit on a CPU. `execution` says how it is
     computed. `report`, if given, is called now and then with (step, training loss, tokens/s).
+    `lineage` says which checkpoint of another run it begins from, if any, and which of its own
+    others do.
 
     Raises:
         InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
@@ -66,6 +70,7 @@ def train_run(
         checkpoint_seconds=checkpoint_seconds,
         progress=progress,
         reports=[report],
+        lineages=[lineage],
     )[0]
 
 
@@ -79,6 +84,7 @@ def train_replicas(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     progress: bool = True,
     reports: Sequence[Report | None] | None = None,
+    lineages: Sequence[Lineage] | None = None,
 ) -> list[Result]:
     """Train runs that share a program side by side in it, each as `train_run` would.
 
@@ -121,7 +127,9 @@ def train_replicas(
             configs, [reports[i] if reports else None for i in waiting], strict=True
         )
     ]
-    trained = _train(configs, paths, mesh, compiled, inputs, watch, checkpoint_seconds, displays)
+    related = [lineages[i] if lineages else SINGLE for i in waiting]
+    runs = list(zip(configs, paths, inputs, related, displays, strict=True))
+    trained = _train(runs, mesh, compiled, watch, checkpoint_seconds)
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
@@ -166,15 +174,15 @@ def _check_same_text(paths: Sequence[epath.Path], inputs: Sequence[Inputs]) -> N
                 check_same_text(path, fingerprint)
 
 
+Display = Callable[[int], AbstractContextManager[Report]]
+
+
 def _train(
-    configs: Sequence[RunConfig],
-    paths: Sequence[epath.Path],
+    runs: Sequence[tuple[RunConfig, epath.Path, Inputs, Lineage, Display]],
     mesh: Mesh,
     compiled: Programs,
-    inputs: Sequence[Inputs],
     watch: Stopwatch,
     checkpoint_seconds: float,
-    displays: Sequence[Callable[[int], AbstractContextManager[Report]]],
 ) -> list[Result]:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_request())
@@ -182,23 +190,22 @@ def _train(
             stop.signum = stop.signum or signum
         stop.heed()
         with watch.part("initialize"):
-            begun = [
-                _begin(stack, compiled, *run)
-                for run in zip(configs, paths, inputs, displays, strict=True)
-            ]
-            peak = hardware.local_peak_flops(configs[0].precision)
+            begun = [_begin(stack, compiled, *run) for run in runs]
+            config, _, inputs, *_ = runs[0]
+            peak = hardware.local_peak_flops(config.precision)
             tracks, states = zip(*begun, strict=True)
             tools = Tools(stop, watch, checkpoint_seconds, peak)
             loop = Loop(tracks, jax.block_until_ready(states), mesh, compiled, tools)
         del begun, states
         _timed(loop, watch)
         with watch.part("evaluate"):
-            losses = _evaluate(loop, tracks, compiled, inputs[0], mesh)
+            losses = _evaluate(loop, tracks, compiled, inputs, mesh)
         with watch.part("checkpoint"):
             for track in tracks:
                 track.checkpoints.wait()
 
     def written() -> list[dict]:
+        paths = [path for _, path, *_ in runs]
         results = [
             measured(track, path, loss_KxB, watch, len(tracks), mesh.size)
             for track, path, loss_KxB in zip(tracks, paths, losses, strict=True)
@@ -216,18 +223,30 @@ def _begin(
     config: RunConfig,
     path: epath.Path,
     inputs: Inputs,
-    display: Callable[[int], AbstractContextManager[Report]],
+    lineage: Lineage,
+    display: Display,
 ) -> tuple[Track, State]:
     """A run at its last checkpoint or its start, with all it writes to open until `stack` ends."""
-    checkpoints = stack.enter_context(open_checkpoints(path / "checkpoints"))
+    kept = lineage.kept
+    checkpoints = stack.enter_context(open_checkpoints(path / CHECKPOINTS, kept))
     # A curve with a hole would be that of another run.
     restored = checkpoints.restore(
         compiled.abstract_state, at_most=from_first(lambda: steps_without_gap(path))
     )
-    step, state = restored or (0, compiled.init(jax.random.key(config.seed)))
+    step, state = restored or _first(compiled, config, path, lineage.origin)
     metrics = stack.enter_context(open_metrics(path, step))
     report = stack.enter_context(display(step))
-    return Track(config, inputs, checkpoints, metrics, report, step), state
+    return Track(config, inputs, checkpoints, metrics, report, step, kept), state
+
+
+def _first(
+    compiled: Programs, config: RunConfig, path: epath.Path, origin: Origin | None
+) -> tuple[int, State]:
+    if origin is not None:
+        state = begin_from(origin, path, compiled.abstract_state)
+        if state is not None:
+            return origin.step, state
+    return 0, compiled.init(jax.random.key(config.seed))
 
 
 def _timed(loop: Loop, watch: Stopwatch) -> None:
