@@ -62,8 +62,8 @@ def test_a_narrower_interval_costs_more(fitted, done, candidates):
 
 def test_choices_are_cheapest_first_and_differ_by_what_is_asked(fitted, done, candidates):
     known = [advised(fitted, done, candidates, *goal).width for goal in ((1.01,), (1e-4, "loss"))]
-    params = advised(fitted, done, candidates, known[0] ** 0.8).chosen
-    loss = advised(fitted, done, candidates, known[1] * 0.8, "loss").chosen
+    params = advised(fitted, done, candidates, known[0] ** 0.4).chosen
+    loss = advised(fitted, done, candidates, known[1] * 0.4, "loss").chosen
     assert params != loss
     for chosen in (params, loss):
         assert len(set(chosen)) == len(chosen)
