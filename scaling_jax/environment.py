@@ -30,6 +30,15 @@ def worker_environment() -> dict[str, str]:
     return training_environment() | {"JAX_PLATFORMS": "cpu"}
 
 
+def leave_accelerators() -> None:
+    """Keep JAX in this process off accelerators, which a study under way needs for itself.
+
+    Has an effect only before JAX is imported.
+    """
+    if "jax" not in sys.modules:
+        os.environ["JAX_PLATFORMS"] = "cpu"
+
+
 def restart_tuned() -> None:
     """Start this program again, in its place, with the allocator's settings if it lacks them.
 

@@ -5,7 +5,11 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
 HOURS_ONLY = 48
 
@@ -21,11 +25,28 @@ class Table:
 
 def print_table(table: Table) -> None:
     """Print a table: drawn on a terminal, plain aligned text elsewhere; no cell is ever cut."""
-    rows = [tuple(plain(cell) for cell in row) for row in table.rows]
-    if sys.stdout.isatty():
-        _print_drawn(table, rows)
+    if on_terminal():
+        _print_drawn(table)
         return
-    print("\n".join(aligned(table.columns, rows, table.left)))
+    print("\n".join(aligned(table.columns, _plain_rows(table), table.left)))
+
+
+def on_terminal() -> bool:
+    """Whether a person sees standard output as it is drawn."""
+    return sys.stdout.isatty()
+
+
+def drawn(table: Table) -> "RichTable":
+    """The table as rich draws it."""
+    from rich import box
+    from rich.table import Table as RichTable
+
+    made = RichTable(box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        made.add_column(column, justify="left" if column in table.left else "right", no_wrap=True)
+    for row in _plain_rows(table):
+        made.add_row(*map(_unmarked, row))
+    return made
 
 
 def aligned(
@@ -70,22 +91,27 @@ def duration(seconds: float) -> str:
     return formatting.seconds(seconds)
 
 
-def _print_drawn(table: Table, rows: list[tuple[str, ...]]) -> None:
-    from rich import box
+def _plain_rows(table: Table) -> list[tuple[str, ...]]:
+    return [tuple(plain(cell) for cell in row) for row in table.rows]
+
+
+def _unmarked(text: str) -> "Text":
+    """Text in which square brackets mean nothing."""
+    from rich.text import Text
+
+    return Text(text)
+
+
+def _print_drawn(table: Table) -> None:
     from rich.console import Console
     from rich.measure import Measurement
-    from rich.table import Table as Drawn
 
-    drawn = Drawn(box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        drawn.add_column(column, justify="left" if column in table.left else "right", no_wrap=True)
-    for row in rows:
-        drawn.add_row(*row)
+    made = drawn(table)
     console = Console(markup=False, highlight=False)
     # Wider than the terminal, it runs on in the next line: cutting a number would be worse.
-    needed = Measurement.get(console, console.options.update(width=10_000), drawn).maximum
+    needed = Measurement.get(console, console.options.update(width=10_000), made).maximum
     console.width = max(console.width, needed)
-    console.print(drawn, soft_wrap=True)
+    console.print(made, soft_wrap=True)
 
 
 def _finite(value: Any) -> Any:

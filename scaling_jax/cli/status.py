@@ -1,102 +1,117 @@
-"""`status`: where a study stands."""
+"""`status`: where a study stands, once or over and over."""
 
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
-from scaling_jax.cli.arguments import Json, StoreDirectory
-from scaling_jax.cli.output import Table, duration, print_json, print_table
-from scaling_jax.report import formatting
+import tyro
+
+from scaling_jax.cli.arguments import Json, StoreDirectory, optional, refuse_with
+from scaling_jax.cli.output import Table, drawn, on_terminal, plain, print_json, print_table
+from scaling_jax.cli.status_text import status_json, status_text
+from scaling_jax.environment import leave_accelerators
+from scaling_jax.errors import InputError, suggestion
 
 if TYPE_CHECKING:
-    from scaling_jax.study import StoredRun
-    from scaling_jax.train import Result
+    from rich.console import Group
 
-OVER = ("finished", "diverged")
+    from scaling_jax.study.interim import InterimLaw
+    from scaling_jax.study.standing import Onlooker
 
-
-@dataclass(frozen=True)
-class _Seen:
-    """One run as it was when looked at, so that every number speaks of the same moment."""
-
-    run: "StoredRun"
-    state: str
-    result: "Result | None"
+NO_LAW = "none"
 
 
-def status(directory: StoreDirectory, /, *, json: Json = False) -> None:
-    """Show how far a study is: its runs by state, each budget, failures, and the time left."""
+def status(
+    directory: StoreDirectory,
+    /,
+    *,
+    law: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME", help="the law to fit to the runs that finished, as for fit, or none"
+        ),
+    ] = "chinchilla",
+    price: Annotated[float | None, optional("of a device-hour, in any currency", "P")] = None,
+    watch: Annotated[bool, optional("keep it on the screen until Ctrl-C")] = False,
+    every: Annotated[
+        float, tyro.conf.arg(metavar="SECONDS", help="how often --watch looks again")
+    ] = 5.0,
+    json: Json = False,
+) -> None:
+    """Show how far a study is: runs, each budget, failures, time and money left, the law so far.
+
+    A law is only ever fitted to runs that finished. It is kept in the study's directory and
+    fitted anew when another run has finished.
+    """
+    leave_accelerators()
     from scaling_jax.study import Store
+    from scaling_jax.study.interim import InterimLaw
+    from scaling_jax.study.standing import Onlooker
 
+    if price is not None and not 0 <= price < math.inf:
+        raise InputError(f"--price {price} must be finite and not negative: leave it out")
+    if watch:
+        refuse_with("--watch draws on a terminal", {"--json": json})
+        require_interval(every)
+        if not on_terminal():
+            raise InputError("--watch draws on a terminal, and there is none: leave it out")
+    if law != NO_LAW:
+        _require_law(law)
     store = Store.open(directory)
-    seen = [_Seen(run, run.state, run.result) for run in store.runs()]
-    summary: dict[str, Any] = {
-        "study": store.study["name"],
-        "runs": len(seen),
-        "states": dict(Counter(one.state for one in seen)),
-        "budgets": _budgets(seen),
-        "failures": [
-            {"run_id": one.run.run_id, "reason": one.run.failure}
-            for one in seen
-            if one.state == "failed"
-        ],
-        "seconds_left": _seconds_left(seen),
-    }
+    onlooker, interim = Onlooker(store), InterimLaw(store, law)
+    if watch:
+        _watch(onlooker, interim if law != NO_LAW else None, price, every)
+        return
+    standing = onlooker.look()
+    fitted = None if law == NO_LAW else interim.of(standing)
     if json:
-        print_json(summary)
-    else:
-        _print(summary)
+        print_json(status_json(standing, fitted, price))
+        return
+    for number, block in enumerate(status_text(standing, fitted, price)):
+        if number:
+            print()
+        print(plain(block)) if isinstance(block, str) else print_table(block)
 
 
-def _budgets(seen: list[_Seen]) -> list[dict[str, Any]]:
-    rows = []
-    for budget in sorted({one.run.planned.budget for one in seen}):
-        here = [one for one in seen if one.run.planned.budget == budget]
-        losses = [one.result.loss for one in here if one.result and one.result.loss is not None]
-        rows.append(
-            {
-                "budget": budget,
-                "done": sum(one.state in OVER for one in here),
-                "total": len(here),
-                "best_loss": min(losses, default=None),
-            }
-        )
-    return rows
+def require_interval(seconds: float) -> None:
+    """Refuse an interval between looks that is not positive and finite (`InputError`)."""
+    if not 0 < seconds < math.inf:
+        raise InputError(f"--every {seconds} must be a positive number of seconds")
 
 
-def _seconds_left(seen: list[_Seen]) -> float | None:
-    """Seconds for the unfinished runs, one after another, at the finished runs' mean rate."""
-    left = sum(one.run.planned.flops_spent for one in seen if one.state not in OVER)
-    if not left:
-        return 0.0
-    measured = [one for one in seen if one.result and one.result.status == "finished"]
-    spent = sum(sum(one.result.seconds.values()) for one in measured if one.result)
-    done = sum(one.run.planned.flops_spent for one in measured)
-    return left * spent / done if done and spent else None
+def _require_law(name: str) -> None:
+    from scaling_jax.laws import FORMS
+
+    known = [*FORMS, "auto", NO_LAW]
+    if name not in known:
+        raise InputError(f"unknown law {name!r}{suggestion(name, known)}")
 
 
-def _print(summary: dict[str, Any]) -> None:
-    states = ", ".join(f"{n} {state}" for state, n in summary["states"].items())
-    print(f"{summary['study']}: {summary['runs']} runs: {states or 'none'}")
-    rows = [
-        (
-            formatting.flops(row["budget"]),
-            f"{row['done']}/{row['total']}",
-            formatting.loss(row["best_loss"]) if row["best_loss"] is not None else "-",
-        )
-        for row in summary["budgets"]
-    ]
-    print()
-    print_table(Table(("budget", "done", "best loss"), rows))
-    for failure in summary["failures"]:
-        print(f"failed: {failure['run_id']}: {failure['reason']}")
-    print()
-    print(_time_left(summary["seconds_left"]))
+def _watch(
+    onlooker: "Onlooker", interim: "InterimLaw | None", price: float | None, every: float
+) -> None:
+    """Show the study until Ctrl-C or until no training is left."""
+    from rich.console import Console
+    from rich.live import Live
+
+    law = None
+    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            standing = onlooker.look()
+            live.update(_group(status_text(standing, law, price)), refresh=True)
+            if interim is not None:
+                # It takes seconds when it is new, so what is known already is shown first.
+                law = interim.of(standing)
+                live.update(_group(status_text(standing, law, price)), refresh=True)
+            if standing.seconds_left == 0:
+                return
+            time.sleep(every)
 
 
-def _time_left(seconds: float | None) -> str:
-    if seconds is None:
-        return "time left: unknown until a run has finished"
-    if seconds == 0:
-        return "nothing left to train"
-    return f"time left: {duration(seconds)}, one run after another at the rate of those finished"
+def _group(blocks: list[str | Table]) -> "Group":
+    from rich.console import Group
+    from rich.text import Text
+
+    shown = [Text(plain(b) + "\n") if isinstance(b, str) else drawn(b) for b in blocks]
+    return Group(*shown)

@@ -1,0 +1,76 @@
+import time
+from collections.abc import Callable
+
+import pytest
+
+from scaling_jax import laws
+from scaling_jax.study import Store, collect
+
+
+def test_the_law_so_far_is_that_of_the_finished_runs(cli: Callable, store: Store) -> None:
+    status = cli("status", store.directory, "--json").json
+    told = status["law"]
+    fit = laws.fit(collect(store))
+    assert told["n_points"] == told["n_finished"] == status["states"]["finished"]
+    assert told["params"] == pytest.approx(fit.params)
+    assert told["intervals"]["alpha"] == pytest.approx(fit.intervals["alpha"])
+    assert sum(budget["missing"] for budget in status["budgets"]) == 3
+    said = cli("status", store.directory).out
+    assert f"from {fit.n_points} finished runs, 3 are missing; 90 % intervals" in said
+    assert cli("status", store.directory, "--law", "none", "--json").json["law"] is None
+
+
+def test_money_spent_and_left(cli: Callable, store: Store) -> None:
+    status = cli("status", store.directory, "--law", "none", "--price", 3, "--json").json
+    records = collect(store)
+    assert status["price_spent"] == pytest.approx(3 * records["seconds"].sum() / 3600)
+    assert status["price_left"] == pytest.approx(3 * status["device_seconds_left"] / 3600)
+    assert "at 3 an hour" in cli("status", store.directory, "--law", "none", "--price", 3).out
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaling_jax.cli.status.on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_watching_ends_well_by_ctrl_c(
+    cli: Callable, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def interrupted(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    code, out, err = cli("status", store.directory, "--watch", "--every", 7, "--law", "none")
+    assert (code, err, looks) == (0, "", [7.0, 7.0])
+    assert out.count("trial: 15 runs") >= 1
+
+
+@pytest.mark.usefixtures("terminal")
+def test_watching_ends_when_nothing_is_left(cli: Callable, store: Store, finish: Callable) -> None:
+    for run in store.runs():
+        finish(run, "finished")
+    code, out, _ = cli("status", store.directory, "--watch", "--law", "none")
+    assert code == 0
+    assert "nothing left to train" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--watch",), "there is none"),
+        (("--watch", "--json"), "--json does not apply"),
+        (("--watch", "--every", 0), "must be a positive number of seconds"),
+        (("--law", "chinchila"), "did you mean 'chinchilla'"),
+        (("--price", -1), "--price -1.0 must be finite"),
+    ],
+)
+def test_what_status_cannot_do(cli: Callable, store: Store, options: tuple, message: str) -> None:
+    code, out, err = cli("status", store.directory, *options)
+    assert (code, out) == (2, "")
+    assert message in err
