@@ -104,6 +104,7 @@ def fit_isoflop(
             diagnostics.span(rows.flops),
             *notes,
             *_few_minima(len(kept)),
+            *_unweighted(rows, method),
             *diagnostics.of_biases(biases, corrected),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
@@ -111,6 +112,16 @@ def fit_isoflop(
         provenance=options.provenance(rows),
         draws_BxP=constants_BxP[1:] if options.bootstrap else None,
         minima=tuple(_minimum(c, s, options) for c, s in zip(kept, shifts_G, strict=True)),
+    )
+
+
+def _unweighted(rows: Rows, method: ReadOff) -> tuple[str, ...]:
+    if method == "surface" or np.ptp(rows.weight) == 0:
+        return ()
+    low, high = rows.weight.min(), rows.weight.max()
+    return (
+        f"The rows' weights, {low:.3g} to {high:.3g}, are not used: every run counts alike for a "
+        f"budget's {method}. They count with the curve 'surface' and in approach 3.",
     )
 
 

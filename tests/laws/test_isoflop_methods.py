@@ -88,6 +88,17 @@ def test_intervals_hold_the_truth_in_most_studies(method):
     assert laws.Fit.from_json(fit.to_json()).optimal(1e21) == fit.optimal(1e21)
 
 
+def test_weights_that_are_not_used_are_spoken_of():
+    weighted = study(4, noise=0.002).assign(weight=1.0)
+    assert "weights" not in " ".join(laws.fit(weighted, approach=2, bootstrap=0).diagnostics)
+    weighted.loc[3, "weight"] = 2.0
+    assert "weights, 1 to 2, are not" in " ".join(
+        laws.fit(weighted, approach=2, bootstrap=0).diagnostics
+    )
+    surface = laws.fit(weighted, approach=2, curve="surface", bootstrap=0)
+    assert "weights" not in " ".join(surface.diagnostics)
+
+
 def test_an_unknown_curve_is_refused():
     with pytest.raises(InputError, match="did you mean 'akima'"):
         laws.fit(study(4), approach=2, curve="akim")
