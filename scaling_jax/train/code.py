@@ -5,8 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
-import scaling_jax
-
 
 class CodeState(TypedDict, total=False):
     """Commit of the clone this package lies in, and whether its files there were changed since.
@@ -21,7 +19,7 @@ class CodeState(TypedDict, total=False):
 @cache
 def code_state() -> CodeState:
     """The state when first asked, since what is imported does not change with the files."""
-    return state_of(Path(scaling_jax.__file__).parent)
+    return state_of(Path(__file__).parents[1])
 
 
 def state_of(package: Path) -> CodeState:
