@@ -10,7 +10,6 @@ from scaling_jax.train.metrics import METRICS_FILE
 
 def test_a_record_leads_to_its_run_source_and_machine(finished):
     table = collect(finished)
-    state = code_state()
     for run, row in zip(finished.runs(), table.itertuples(), strict=True):
         assert row.run_id == run.planned.config.run_id
         assert row.data_fingerprint == run.result.data_fingerprint
@@ -18,8 +17,9 @@ def test_a_record_leads_to_its_run_source_and_machine(finished):
         assert row.scaling_jax == run.result.packages["scaling_jax"]
         assert row.jax
         assert row.python.startswith("3.")
-        assert row.commit == state.get("commit")
-        assert row.code_changed == state.get("changed")
+        assert row.commit == run.result.code.get("commit")
+        assert row.code_changed == run.result.code.get("changed")
+        assert set(run.result.code) == set(code_state())
         assert (row.seed, row.corpus) == (0, run.planned.config.data.corpus)
 
 
