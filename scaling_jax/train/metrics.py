@@ -11,6 +11,7 @@ from etils import epath
 
 from scaling_jax.files import in_bucket, retried, write_text_atomically
 from scaling_jax.train.distributed import is_first
+from scaling_jax.train.tensorboard import Events
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -53,9 +54,9 @@ def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
 class MetricsLog:
     """Appends rows to `metrics.jsonl`; `flush` makes them durable before a checkpoint is taken."""
 
-    def __init__(self, directory: epath.Path, resume_step: int, writer: Any) -> None:
+    def __init__(self, directory: epath.Path, resume_step: int, events: Events) -> None:
         self._path = directory / METRICS_FILE
-        self._writer = writer
+        self._events = events
         # Steps after the checkpoint will be trained again: each must be in the file once.
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
         self._lines = [json.dumps(row) for row in kept]
@@ -67,9 +68,10 @@ class MetricsLog:
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Record one row per step; the last one also goes to TensorBoard."""
         self._unwritten += [json.dumps(_finite(row)) for row in rows]
-        for name, value in rows[-1].items():
-            if name != "step" and value is not None and math.isfinite(value):
-                self._writer.add_scalar(name, value, rows[-1]["step"])
+        last = dict(rows[-1])
+        step = last.pop("step")
+        finite = {k: v for k, v in last.items() if v is not None and math.isfinite(v)}
+        self._events.add(step, finite)
 
     def flush(self) -> None:
         """Put every row on disk (or in the bucket, which cannot append and is rewritten).
@@ -85,6 +87,17 @@ class MetricsLog:
             retried(lambda: self._write(added))
             self._size += len(added)
         self._lines, self._unwritten = lines, []
+
+    def close(self) -> None:
+        """Put every row on disk, and all of them anew if others have changed the file meanwhile.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.flush()
+        text = _joined(self._lines)
+        if retried(self._path.read_bytes) != text.encode():
+            write_text_atomically(self._path, text)
 
     def _write(self, added: bytes) -> None:
         # At a known place: what a failed try left of it is written over.
@@ -108,6 +121,9 @@ class NoMetrics(MetricsLog):
     def flush(self) -> None:
         """Do nothing."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
 
 @contextmanager
 def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog]:
@@ -115,15 +131,13 @@ def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog
     if not is_first():
         yield NoMetrics()
         return
-    from tensorboardX import SummaryWriter
-
-    events = os.fspath(directory / "tensorboard")
-    with SummaryWriter(events, purge_step=resume_step + 1, flush_secs=10) as writer:
-        log = MetricsLog(directory, resume_step, writer)
-        try:
-            yield log
-        finally:
-            log.flush()
+    events = Events(directory / "tensorboard", resume_step)
+    log = MetricsLog(directory, resume_step, events)
+    try:
+        yield log
+    finally:
+        events.close()
+        log.close()
 
 
 def _joined(lines: list[str]) -> str:

@@ -77,3 +77,31 @@ def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
     assert steps(run) == [1, 2, 3, 4, 5, 6, 7]
     lines = (run / metrics.METRICS_FILE).read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == steps(run)
+
+
+def test_a_file_that_was_changed_meanwhile_is_written_anew_at_the_end(run):
+    path = run / metrics.METRICS_FILE
+    with open_metrics(run, 5) as log:
+        path.write_bytes(b"")
+        log.add([row(6)])
+        log.flush()
+        assert steps_without_gap(run) == 0
+    assert steps(run) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_full_disk_ends_the_events_and_not_the_curve(tmp_path, monkeypatch, capfd):
+    from tensorboardX.event_file_writer import EventsWriter
+
+    directory = epath.Path(tmp_path)
+    with open_metrics(directory, 0) as log:
+        log.add([row(1)])
+
+        def full(writer, event):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(EventsWriter, "write_event", full)
+        for step in range(2, 40):
+            log.add([row(step)])
+    assert steps(directory) == list(range(1, 40))
+    assert capfd.readouterr().err.count("No space left on device") == 1
+    assert len(list((directory / "tensorboard").glob("events*"))) == 1

@@ -1,0 +1,76 @@
+"""TensorBoard events beside a run's metrics: for looking at, so never in the way of training."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from etils import epath
+
+_FLUSH_SECONDS = 10.0
+
+
+class Events:
+    """Scalars of a run by step; after an error of the file system it writes no more.
+
+    They are written at once: tensorboardX's own writer has a thread for it, without which, once
+    it has died of a full disk, training would wait for ever.
+    """
+
+    def __init__(self, directory: epath.Path, resume_step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._directory: epath.Path = directory
+        self._writer: Any = None
+        self._flushed_at = time.monotonic()
+        with self._unhindered():
+            self._open()
+        # What an earlier process wrote of later steps is not shown.
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(step=resume_step + 1, session_log=start))
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Write finite values of a step."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            self._write(Event(step=step, wall_time=time.time(), summary=scalar(name, value)))
+        if time.monotonic() > self._flushed_at + _FLUSH_SECONDS:
+            self._flushed_at = time.monotonic()
+            self._flush()
+
+    def close(self) -> None:
+        """Put what is left on disk."""
+        if self._writer is not None:
+            with self._unhindered():
+                self._writer.close()
+        self._writer = None
+
+    def _open(self) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+
+        self._directory.mkdir(parents=True, exist_ok=True)
+        prefix = os.fspath(self._directory / "events")
+        self._writer = EventsWriter(prefix, filename_suffix=f".{os.getpid()}")
+        self._writer.flush()
+
+    def _write(self, event: Any) -> None:
+        if self._writer is not None:
+            with self._unhindered():
+                self._writer.write_event(event)
+
+    def _flush(self) -> None:
+        if self._writer is not None:
+            with self._unhindered():
+                self._writer.flush()
+
+    @contextmanager
+    def _unhindered(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Of the file system, or of a cloud's library.
+            print(f"no more TensorBoard events in {self._directory}: {error}", file=sys.stderr)
+            self._writer = None
