@@ -99,6 +99,11 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
             f"{who} under the schedule {schedule!r}, which follows the horizon from the start: set "
             "optimizer_knobs={'schedule': 'wsd'}, or plan the design without Branched"
         )
+    if descent_start(first) + 1 >= first.steps:
+        raise InputError(
+            f"{who}: a cooldown over {first.optimizer.cooldown_share:g} of {first.steps:,} steps "
+            "is no step; raise cooldown_share or lengthen the horizon"
+        )
     for config, shared in itertools.product(configs, _SHARED):
         ours, theirs = shared.value(first), shared.value(config)
         if ours != theirs:

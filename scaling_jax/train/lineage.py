@@ -67,11 +67,8 @@ def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> An
     None where the checkpoint or the curve is not there or damaged, which is said: the run is then
     trained from its first step, to the same end.
     """
-    problem = None
-    state = None
-    if from_first(lambda: steps_without_gap(origin.directory)) < origin.step:
-        problem = "the metrics of steps before it are lost"
-    else:
+    state, problem = None, from_first(lambda: _missing(origin))
+    if problem is None:
         state, problem = load_checkpoint(origin.directory, origin.step, abstract_state)
     if is_first():
         if problem is None:
@@ -86,6 +83,14 @@ def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> An
                 file=sys.stderr,
             )
     return None if problem else state
+
+
+def _missing(origin: Origin) -> str | None:
+    if not origin.is_there:
+        return "the checkpoint is gone"
+    if steps_without_gap(origin.directory) < origin.step:
+        return "the metrics of steps before it are lost"
+    return None
 
 
 def begun_at(directory: epath.Path) -> int:

@@ -80,6 +80,10 @@ def test_each_variation_of_a_sweep_has_trunks_of_its_own():
             {"peak_lr": ComputeLR(1e-2, 1e9)},
             "recipe's peak_lr gives a peak learning rate.* use ConstantLR",
         ),
+        (
+            {"optimizer_knobs": {"schedule": "wsd", "cooldown_share": 0.005}},
+            r"cooldown over 0.005 of \d+ steps is no step; raise cooldown_share",
+        ),
         ({"batch_size": StepLawBatch()}, "recipe's batch_size gives a batch size .* ConstantBatch"),
     ],
 )
