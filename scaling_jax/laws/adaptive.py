@@ -26,6 +26,8 @@ _EFFICIENCY = 0.37
 _STEP = 1e-4
 # Keeps what the rows do not determine finite; far below what any row says.
 _PRIOR = 1e-10
+# What rows say of a term that is no part of their losses.
+_VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     rows_CxP = _slopes(form, constants_P, centre, choices)
     toward_P = _gradient(goal, form, constants_P, centre)
     information_PxP = rows_NxP.T @ rows_NxP
-    if not (np.diag(information_PxP).all() and np.isfinite(toward_P).all()):
+    if np.diag(information_PxP).min() < _VANISHED or not np.isfinite(toward_P).all():
         return _no_law(flops_C)
     covariance_PxP = np.linalg.inv(information_PxP + _PRIOR * np.diag(np.diag(information_PxP)))
     variance = float(toward_P @ covariance_PxP @ toward_P)
