@@ -1,5 +1,6 @@
 """Arguments that several commands share, and the checks on paths to write."""
 
+import ast
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -112,6 +113,24 @@ def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
             given[name] = float(value)
         except ValueError as error:
             raise InputError(f"{option} {text}: write NAME=NUMBER, such as E=1.69") from error
+    return given
+
+
+def values(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
+    """Values by name from `NAME=VALUE` each, as in Python or else as text.
+
+    Raises:
+        InputError: another form.
+    """
+    given: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(f"{option} {text}: write NAME=VALUE, such as cpus_per_task=2")
+        try:
+            given[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            given[name] = value
     return given
 
 

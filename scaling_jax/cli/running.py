@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -19,6 +19,7 @@ from scaling_jax.cli.arguments import (
     located,
     optional,
     refuse_beyond,
+    values,
 )
 from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.goals import goal_from, tell_narrowed
@@ -58,6 +59,19 @@ def run(
             "QUANTITY@C:WIDTH",
         ),
     ] = None,
+    executor: Annotated[
+        Literal["local", "ray", "slurm"],
+        tyro.conf.arg(help="this machine, or a cluster that sees the directory"),
+    ] = "local",
+    executor_option: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(
+            metavar="NAME=VALUE",
+            help="of Ray's tasks or Slurm's jobs, such as slurm_partition=gpu; may be repeated",
+            help_behavior_hint="",
+        ),
+    ] = (),
     retry_failed: Annotated[bool, optional("also train runs that have failed for good")] = False,
     execution: ExecutionOptions = DEFAULT,
     supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
@@ -86,6 +100,8 @@ def run(
         "pack": pack,
         "execution": execution,
         "supervision": supervision,
+        "executor": executor,
+        "executor_options": values("--executor-option", executor_option),
     }
     if goal is not None:
         with resumable():

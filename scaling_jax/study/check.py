@@ -27,12 +27,14 @@ def check_study(
     *,
     pack: int | None = None,
     execution: Execution = DEFAULT,
+    elsewhere: bool = False,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
     """Refuse `study` if it cannot be planned, stored or fed; nothing under `root` changes.
 
-    The corpus is tokenized if it was not before.
+    The corpus is tokenized if it was not before. What depends on this machine's devices is not
+    asked of runs that are trained `elsewhere`.
 
     Raises:
         InputError: the first thing found.
@@ -43,7 +45,14 @@ def check_study(
     refuse_unwritable(base)
     store = Store(base / study.name)
     runs = [store.place(run) for run in planned]
-    check_runs(runs, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress)
+    check_runs(
+        runs,
+        pack=pack,
+        execution=execution,
+        elsewhere=elsewhere,
+        cache_dir=cache_dir,
+        progress=progress,
+    )
 
 
 def check_runs(
@@ -51,6 +60,7 @@ def check_runs(
     *,
     pack: int | None = None,
     execution: Execution = DEFAULT,
+    elsewhere: bool = False,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
@@ -63,7 +73,7 @@ def check_runs(
     """
     waiting = [run for run in runs if run.state not in SETTLED]
     texts = {}
-    for together in packs(waiting, pack, execution):
+    for together in [] if elsewhere else packs(waiting, pack, execution):
         config = together[0].planned.config
         execution.resolved(config, jax.default_backend())
         mesh_for(

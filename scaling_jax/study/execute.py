@@ -11,12 +11,21 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.study import lifecycle
 from scaling_jax.study.check import check_runs, check_study
+from scaling_jax.study.clusters import (
+    LOCAL,
+    NO_OPTIONS,
+    Options,
+    check_executor,
+    open_cluster,
+    train_on,
+)
 from scaling_jax.study.order import ordered
 from scaling_jax.study.packs import Pack, attempt_pack, packs
 from scaling_jax.study.progress import StudyProgress, study_progress
 from scaling_jax.study.stall import ending_if_stalled
 from scaling_jax.study.store import SETTLED, Store, StoredRun
 from scaling_jax.study.study import Study
+from scaling_jax.study.task import Task
 from scaling_jax.study.waiting import Waiting
 from scaling_jax.study.workers import train_in_workers
 from scaling_jax.train import StopRequest, program_of, stop_request
@@ -37,6 +46,8 @@ def run_study(
     execution: Execution = DEFAULT,
     supervision: Supervision = USUAL,
     retry_failed: bool = False,
+    executor: str = LOCAL,
+    executor_options: Options = NO_OPTIONS,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> Store:
@@ -55,6 +66,7 @@ def run_study(
         execution: how every run is computed.
         supervision: what is done about runs that fail, hang or are cut short.
         retry_failed: try those again that have failed for good.
+        executor, executor_options: see `train_runs`.
         cache_dir: of tokens.
         progress: whether to show it on standard error.
 
@@ -63,8 +75,15 @@ def run_study(
         Preempted: asked to stop; the runs under way are saved.
     """
     with together():
+        check_executor(executor, pack)
         check_study(
-            study, root, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress
+            study,
+            root,
+            pack=pack,
+            execution=execution,
+            elsewhere=executor != LOCAL,
+            cache_dir=cache_dir,
+            progress=progress,
         )
     with together():
         created = Store.create(root, study) if is_first() else None
@@ -80,6 +99,8 @@ def run_study(
         pack=pack,
         execution=execution,
         supervision=supervision,
+        executor=executor,
+        executor_options=executor_options,
         cache_dir=cache_dir,
         progress=progress,
     )
@@ -93,6 +114,8 @@ def train_runs(
     pack: int | None = None,
     execution: Execution = DEFAULT,
     supervision: Supervision = USUAL,
+    executor: str = LOCAL,
+    executor_options: Options = NO_OPTIONS,
     cache_dir: os.PathLike | str | None = None,
     progress: bool = True,
 ) -> None:
@@ -110,6 +133,9 @@ def train_runs(
     sums are taken in another order; for the same threads they are the same, bit for bit,
     whatever the number of workers.
 
+    Another executor than `local` trains each run as a task of a cluster that sees the store, with
+    options of its own; `workers` then bounds how many are under way.
+
     Raises:
         InputError: bad input, or several workers on an accelerator.
         Preempted: asked to stop; the runs under way are saved.
@@ -120,11 +146,27 @@ def train_runs(
     waiting = [run for run in listed if run.run_id in unfinished]
     if not waiting:
         return
+    elsewhere = executor != LOCAL
     # This also tokenizes, once, what all workers read.
     with together():
-        check_runs(listed, pack=pack, execution=execution, cache_dir=cache_dir, progress=progress)
-        n_workers = _n_workers(workers)
-        made = packs(waiting, pack, execution)
+        check_executor(executor, pack)
+        check_runs(
+            listed,
+            pack=pack,
+            execution=execution,
+            elsewhere=elsewhere,
+            cache_dir=cache_dir,
+            progress=progress,
+        )
+        n_workers = 0 if elsewhere else _n_workers(workers)
+        made = [] if elsewhere else packs(waiting, pack, execution)
+    if elsewhere:
+        cache = None if cache_dir is None else os.fspath(cache_dir)
+        task = Task(execution, supervision, cache)
+        cluster = open_cluster(executor, executor_options, workers, waiting, task)
+        with stop_request() as stop, study_progress(waiting, progress) as display:
+            train_on(cluster, waiting, task, display, stop)
+        return
     n_workers = min(len(made), n_workers)
     with stop_request() as stop, study_progress(waiting, progress and is_first()) as display:
         if n_workers > 1:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -11,6 +12,19 @@ from scaling_jax.study.store import StoredRun
 
 # Runs differ in speed, so the time left is told from a long stretch.
 _SPEED_SECONDS = 600.0
+
+
+class Display(Protocol):
+    """Whatever is told how a study goes."""
+
+    def advanced(self, run: StoredRun, step: int) -> None:
+        """`run` has taken `step` steps."""
+
+    def over(self, run: StoredRun, outcome: str) -> None:
+        """`run` ended, for good or for now, as `outcome` says."""
+
+    def say(self, text: str) -> None:
+        """Something to know."""
 
 
 class StudyProgress:

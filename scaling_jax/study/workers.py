@@ -18,7 +18,7 @@ from scaling_jax.environment import worker_environment
 from scaling_jax.errors import InputError
 from scaling_jax.study.attempt import Outcome, failed
 from scaling_jax.study.packs import Pack
-from scaling_jax.study.progress import StudyProgress
+from scaling_jax.study.progress import Display
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.waiting import Waiting
 from scaling_jax.train import Execution, StopRequest, program_of
@@ -33,7 +33,7 @@ def train_in_workers(
     n_workers: int,
     execution: Execution,
     cache_dir: os.PathLike | str | None,
-    display: StudyProgress,
+    display: Display,
     stop: StopRequest,
     supervision: Supervision = USUAL,
     environment: dict[str, str] | None = None,
@@ -146,7 +146,7 @@ class _Pool:
         packs: Sequence[Pack],
         n_workers: int,
         task: dict[str, Any],
-        display: StudyProgress,
+        display: Display,
         supervision: Supervision,
         environment: dict[str, str],
     ) -> None:
