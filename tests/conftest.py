@@ -11,3 +11,6 @@ import jax
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Now, before a directory's own fixtures change the flags for the processes that its tests start.
+jax.devices()
