@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -127,6 +128,10 @@ def train(
     root: Root,
     execution: ExecutionOptions = DEFAULT,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
+    profile: Annotated[
+        Path | None,
+        optional("write a trace of ten dispatches there, for TensorBoard and Perfetto", "DIR"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train one run in DIR/RUN_ID, or continue it from its last checkpoint.
@@ -139,6 +144,7 @@ def train(
     from scaling_jax.train import train_run, use_compilation_cache
     from scaling_jax.train.cores import split_batch_over_cores
     from scaling_jax.train.distributed import is_first, together
+    from scaling_jax.train.profiling import profiled
 
     specified = read_config(config)
     processes.connect()
@@ -153,8 +159,9 @@ def train(
                 write_text_atomically(directory / "config.json", specified.to_json())
         except OSError as error:
             raise InputError(f"cannot write {directory}: {error.strerror}") from error
-    with resumable():
-        result = train_run(specified, directory, execution=execution)
+    traced = profiled(profile) if profile is not None else nullcontext()
+    with resumable(), traced as report:
+        result = train_run(specified, directory, execution=execution, report=report)
     if not is_first():
         return
     if json:
