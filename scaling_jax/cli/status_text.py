@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.cli.output import Table, duration
-from scaling_jax.report import formatting
+from scaling_jax.cli.output import Table
+from scaling_jax.report import formatting, under_way
 
 if TYPE_CHECKING:
-    from scaling_jax.study.standing import Seen, Standing
-
-BUDGETS = ("budget", "finished", "missing", "best loss", "at N")
-AT_WORK = ("at work", "layers x width", "step", "of", "done", "training loss")
+    from scaling_jax.study.standing import Standing
 
 # A table of all of many runs would push the rest off the screen.
 MOST_SHOWN = 12
@@ -22,13 +19,14 @@ def status_text(
 ) -> list[str | Table]:
     """Paragraphs and tables, in the order to show them in."""
     blocks: list[str | Table] = [_headline(standing, price)]
-    # Where every run has a budget of its own, a table of budgets is one of runs.
-    if any(row.total > 1 for row in standing.budgets):
-        blocks.append(_budgets(standing))
+    if budgets := under_way.budget_rows(standing):
+        blocks.append(Table(under_way.BUDGET_COLUMNS, budgets))
     if standing.at_work:
-        blocks.append(_at_work(standing.at_work[:MOST_SHOWN]))
+        columns = under_way.WORK_COLUMNS
+        rows = [under_way.work_cells(one) for one in standing.at_work[:MOST_SHOWN]]
+        blocks.append(Table(columns, rows, columns[:1]))
     if standing.failures:
-        blocks.append("\n".join(map(_failure, standing.failures)))
+        blocks.append("\n".join(map(under_way.lost_run, standing.failures)))
     if law is not None:
         blocks.append(_law(standing, law))
     return blocks
@@ -55,12 +53,12 @@ def status_json(
             for one in standing.at_work
         ],
         "failures": [
-            {"run_id": one.run.run_id, "state": one.state, "reason": _reason(one)}
+            {"run_id": one.run.run_id, "state": one.state, "reason": under_way.why_lost(one)}
             for one in standing.failures
         ],
         "flops_done": standing.flops_done,
         "flops_total": standing.flops_total,
-        "flops_per_second": _rate(standing),
+        "flops_per_second": under_way.flops_per_second(standing),
         "seconds_left": standing.seconds_left,
         "device_seconds_left": standing.device_seconds_left,
         "price_left": _money(price, standing.device_seconds_left),
@@ -70,90 +68,21 @@ def status_json(
 
 
 def _headline(standing: "Standing", price: float | None) -> str:
-    states = ", ".join(f"{n} {state}" for state, n in standing.states.items())
-    done, total = standing.flops_done, standing.flops_total
-    share = f"{done / total:.0%} of {formatting.flops(total)} FLOPs done" if total else "no runs"
-    rate = _rate(standing)
-    speed = f", {formatting.flops(rate)} FLOP/s" if rate is not None else ""
-    return "\n".join(
-        (
-            f"{standing.name}: {len(standing.seen)} runs: {states or 'none'}",
-            f"{share}{speed}",
-            _left(standing) + _money_left(standing, price),
-        )
-    )
+    first = f"{standing.name}: {under_way.progress(standing)}"
+    return "\n".join((first, under_way.time_left(standing), *_money_left(standing, price)))
 
 
-def _left(standing: "Standing") -> str:
-    seconds = standing.seconds_left
-    if seconds is None:
-        return "time left: unknown until a run has finished"
-    if seconds == 0:
-        return "nothing left to train"
-    at_once = len(standing.at_work)
-    how = f"{at_once} runs at once as now" if at_once > 1 else "one run after another"
-    return f"time left: {duration(seconds)}, {how}, at the rate of those finished"
-
-
-def _money_left(standing: "Standing", price: float | None) -> str:
+def _money_left(standing: "Standing", price: float | None) -> list[str]:
     spent = _money(price, standing.device_seconds_spent)
     left = _money(price, standing.device_seconds_left)
     if spent is None:
-        return ""
+        return []
     more = "an unknown sum" if left is None else f"{left:,.2f}"
-    return f"\nmoney: {spent:,.2f} spent on runs that are over, {more} left, at {price:g} an hour"
+    return [f"money: {spent:,.2f} spent on runs that are over, {more} left, at {price:g} an hour"]
 
 
 def _money(price: float | None, seconds: float | None) -> float | None:
     return None if price is None or seconds is None else price * seconds / 3600
-
-
-def _rate(standing: "Standing") -> float | None:
-    """FLOP/s of the study with what is at work now, everything beside training included."""
-    left = standing.flops_total - standing.flops_done
-    seconds = standing.seconds_left
-    return left / seconds if seconds else None
-
-
-def _budgets(standing: "Standing") -> Table:
-    rows = [
-        (
-            formatting.flops(row.flops),
-            f"{row.finished}/{row.total}",
-            f"{row.missing}" if row.missing else "-",
-            formatting.loss(row.best_loss) if row.best_loss is not None else "-",
-            formatting.count(row.best_params) if row.best_params is not None else "-",
-        )
-        for row in standing.budgets
-    ]
-    return Table(BUDGETS, rows)
-
-
-def _at_work(seen: "tuple[Seen, ...]") -> Table:
-    rows = []
-    for one in seen:
-        shape = one.run.planned.config.shape
-        rows.append(
-            (
-                one.run.run_id,
-                f"{shape.n_layers} x {shape.d_model}",
-                f"{one.step:,}",
-                f"{one.run.planned.config.steps:,}",
-                f"{one.share:.0%}",
-                formatting.loss(one.loss) if one.loss is not None else "-",
-            )
-        )
-    return Table(AT_WORK, rows, AT_WORK[:1])
-
-
-def _failure(one: "Seen") -> str:
-    return f"{one.state}: {one.run.run_id}: {_reason(one)}"
-
-
-def _reason(one: "Seen") -> str:
-    if one.state == "diverged":
-        return f"loss or gradient was not finite at step {one.step:,}"
-    return one.run.failure or "no reason is recorded"
 
 
 def _law(standing: "Standing", law: Mapping[str, Any]) -> str:
@@ -177,4 +106,4 @@ def _constant(name: str, value: float, bounds: Any) -> str:
         return formatting.significant(number, 4)
 
     between = formatting.interval(tuple(bounds) if bounds else None, form)
-    return f"  {name:<19} {form(value):>8}" + (f"  ({between})" if between else "")
+    return f"  {name:<15} {form(value):>8}" + (f"  ({between})" if between else "")

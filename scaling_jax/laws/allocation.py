@@ -162,7 +162,9 @@ def power_law_frontier(constants_P: np.ndarray, reference: float, flops: float) 
     if of_loss:
         floor, k_ref, gamma = of_loss
         loss = floor + k_ref * ratio**-gamma
-    return Frontier(n_ref * ratio**a, d_ref * ratio**b, loss)
+    # The exponent of a resample can be so large that its optimum is beyond what is finite.
+    with np.errstate(over="ignore"):
+        return Frontier(n_ref * ratio**a, d_ref * ratio**b, loss)
 
 
 def power_law_constants(

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
 from scaling_jax.report.content import PARAMS_COLUMNS, ReportData, Verification
+from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
+from scaling_jax.study.standing import Onlooker
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws import Fit
+    from scaling_jax.laws import Comparison, Fit
     from scaling_jax.train import Result
 
 BEYOND = 10.0
@@ -26,26 +28,24 @@ def build_report(
     bootstrap: int = 1000,
     seed: int = 0,
     commands: Sequence[str] | None = None,
+    compared: "Comparison | None" = None,
 ) -> ReportData:
     """Everything a report shows of `store`, with whichever of the three approaches its runs allow.
 
     The budget asked about is `target_flops`; by default that of the verification run, or else
     ten times the largest budget. `law` is that of approach 3;
-    `commands` are what made the store, where they were not `run`, `fit` and `report`.
+    `commands` are what made the store, where they were not `run`, `fit` and `report`;
+    `compared` are fits of its finished runs, where those are not to be made anew.
 
     Raises:
         InputError: a store without runs, or a target that is not positive and finite.
     """
-    from scaling_jax import laws
-
-    records, loss_curves = collect(store), curves(store)
+    records = collect(store)
     if records.empty:
         raise InputError(f"{store.directory} holds no runs: nothing to report")
-    if (records["status"] == "finished").any():
-        options = dict(law=law, bootstrap=bootstrap, seed=seed)
-        compared = laws.compare(records, curves=loss_curves, **options)
-    else:
-        compared = laws.Comparison({}, dict.fromkeys((1, 2, 3), "no run is finished yet"))
+    if compared is None:
+        compared = compare_finished(store, law=law, bootstrap=bootstrap, seed=seed)
+    standing = Onlooker(store).look()
     verification = verify(records, compared.fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
@@ -55,7 +55,7 @@ def build_report(
     return ReportData(
         title=str(store.study["name"]),
         records=records,
-        curves=loss_curves,
+        curves=curves(store, unfinished=True),
         fits=compared.fits,
         target_flops=target,
         verification=verification,
@@ -64,7 +64,28 @@ def build_report(
         provenance=_provenance(known),
         seconds=_seconds(known),
         refused=compared.refused,
+        under_way=None if standing.seconds_left == 0 else under_way(standing),
     )
+
+
+def compare_finished(
+    store: Store, *, law: str = "chinchilla", bootstrap: int = 1000, seed: int = 0
+) -> "Comparison":
+    """The fits of the three approaches to the runs that finished, and why the others are not."""
+    from scaling_jax import laws
+
+    records = collect(store)
+    if records.empty or not (records["status"] == "finished").any():
+        return not_fitted("no run is finished yet")
+    options = dict(law=law, bootstrap=bootstrap, seed=seed)
+    return laws.compare(records, curves=curves(store), **options)
+
+
+def not_fitted(reason: str) -> "Comparison":
+    """No fits, all for one reason."""
+    from scaling_jax import laws
+
+    return laws.Comparison({}, dict.fromkeys((1, 2, 3), reason))
 
 
 def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scaling_jax.report.under_way import UnderWay
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -39,7 +41,9 @@ class ReportData:
 
     `records` and `curves` are the tables of `study.collect` and `study.curves`; `fits` maps the
     approach of Hoffmann et al. (1, 2, 3) to its fit; `target_flops` is the budget asked about;
-    `seconds` says where the time went; `refused` says of an approach why it has no fit.
+    `seconds` says where the time went; `refused` says of an approach why it has no fit;
+    `under_way` where the study stands if it is not over; `refresh` after how many seconds a page
+    that is written again and again is to be looked at anew.
     """
 
     title: str
@@ -53,6 +57,8 @@ class ReportData:
     provenance: Mapping[str, str]
     seconds: Mapping[str, float]
     refused: Mapping[int, str] = field(default_factory=dict)
+    under_way: UnderWay | None = None
+    refresh: float | None = None
 
     @property
     def main_fit(self) -> "Fit | None":

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.report import style
-from scaling_jax.report.content import ReportData
+from scaling_jax.report.content import ReportData, finished
 from scaling_jax.report.panels import Panel
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ ENVELOPE = (
     "Dots mark the lowest loss any run had reached at each compute, the frontier to which "
     "approach 1 fits its power laws."
 )
+UNDER_WAY = " Dotted curves are of runs that are not over; no law is fitted to them."
 
 
 def envelope_panel(data: ReportData) -> Panel | None:
@@ -33,13 +34,17 @@ def envelope_panel(data: ReportData) -> Panel | None:
         return None
     figure, axes = style.panel(3.9)
     colouring = _colouring(curves["params"])
-    for _, rows in curves.groupby("run_id"):
-        _draw_curve(axes, rows.sort_values("flops"), colouring)
+    done = set(finished(data.records)["run_id"])
+    for run_id, rows in curves.groupby("run_id"):
+        _draw_curve(axes, rows.sort_values("flops"), colouring, run_id in done)
     points = data.fits[1].frontier_points if 1 in data.fits else None
     if points is not None:
         axes.plot(points.flops, points.loss, "o", color=style.INK, markersize=3, zorder=5)
     _finish_axes(figure, axes, curves, points, colouring)
-    return Panel("envelope", TITLE, CAPTION + (ENVELOPE if points is not None else ""), figure)
+    caption = CAPTION + (ENVELOPE if points is not None else "")
+    if not set(curves["run_id"]) <= done:
+        caption += UNDER_WAY
+    return Panel("envelope", TITLE, caption, figure)
 
 
 def _colouring(params: "pd.Series") -> Any:
@@ -51,11 +56,11 @@ def _colouring(params: "pd.Series") -> Any:
     return ScalarMappable(LogNorm(low, high), matplotlib.colormaps["cividis"].resampled(24))
 
 
-def _draw_curve(axes: "Axes", rows: "pd.DataFrame", colouring: Any) -> None:
+def _draw_curve(axes: "Axes", rows: "pd.DataFrame", colouring: Any, is_done: bool) -> None:
     keep = _thinned(rows["flops"].to_numpy(float))
     x, y = rows["flops"].to_numpy(float)[keep], rows["loss"].to_numpy(float)[keep]
     colour = colouring.to_rgba(float(rows["params"].iloc[0]))
-    axes.plot(x, y, color=colour, linewidth=1, alpha=0.85)
+    axes.plot(x, y, color=colour, linewidth=1, alpha=0.85, linestyle="-" if is_done else ":")
 
 
 def _thinned(flops: "np.ndarray") -> "np.ndarray":

@@ -16,6 +16,7 @@ from scaling_jax.report.panels import Panel
 from scaling_jax.report.predicted import fit_panels
 from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
+from scaling_jax.report.under_way import BUDGET_COLUMNS, WORK_COLUMNS
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:
@@ -63,6 +64,9 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
     return template.render(
         css=Markup((files / "page.css").read_text(encoding="utf-8")),
         data=data,
+        refresh=None if data.refresh is None else max(1, round(data.refresh)),
+        budget_columns=BUDGET_COLUMNS,
+        work_columns=WORK_COLUMNS,
         figures=shown,
         figure_directory=directory,
         summary=summarize(data),

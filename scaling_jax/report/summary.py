@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Fit
 
 NO_FIT = "No law was fitted: there are too few finished runs to say what is compute-optimal."
+NO_FIT_YET = "No law is fitted yet; why is said below."
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def summarize(data: ReportData) -> Summary:
     verdict = _verdict(check) if check else ""
     checked = _verification_numbers(check) if check else ()
     if data.main_fit is None:
-        return Summary(NO_FIT, (), verdict, checked)
+        return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), verdict, checked)
     optimum = data.main_fit.optimal(data.target_flops)
     sentence = _sentence(data, optimum)
     return Summary(sentence, _optimum_numbers(data.main_fit, optimum), verdict, checked)

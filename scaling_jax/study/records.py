@@ -42,8 +42,8 @@ def collect(store: Store) -> "pd.DataFrame":
 def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
     """Training loss at every step of every finished run of the grid.
 
-    With `unfinished` also of the others as far as they are, to look at: a law is never fitted to
-    those.
+    With `unfinished` also of those not over as far as they are, to look at: a law is never fitted
+    to them.
     """
     import pandas as pd
 
@@ -138,7 +138,9 @@ def _made_with(result: "Result | None") -> dict[str, Any]:
 
 def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
     result = run.result
-    if not unfinished and (result is None or result.status != "finished"):
+    if result is None and not unfinished:
+        return []
+    if result is not None and result.status != "finished":
         return []
     config = run.planned.config
     per_step = run.planned.flops / config.steps

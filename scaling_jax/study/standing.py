@@ -75,8 +75,9 @@ class Standing:
 
     @property
     def states(self) -> dict[str, int]:
-        """How many runs are in each state."""
-        return dict(Counter(one.state for one in self.seen))
+        """How many runs are in each state, those that are over first."""
+        counts = Counter(one.state for one in self.seen)
+        return {state: counts[state] for state in (*OVER, *AT_WORK, "planned") if counts[state]}
 
     @property
     def at_work(self) -> tuple[Seen, ...]:

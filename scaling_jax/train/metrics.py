@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,9 @@ from scaling_jax.train.distributed import is_first
 from scaling_jax.train.tensorboard import Events
 
 METRICS_FILE = "metrics.jsonl"
+
+# How long the curve on disk may lag behind the run.
+FLUSH_SECONDS = 10.0
 
 
 def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
@@ -64,6 +68,7 @@ class MetricsLog:
         write_text_atomically(self._path, text)
         self._size = len(text.encode())
         self._unwritten: list[str] = []
+        self._flushed_at = time.monotonic()
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Record one row per step; the last one also goes to TensorBoard."""
@@ -72,6 +77,9 @@ class MetricsLog:
         step = last.pop("step")
         finite = {k: v for k, v in last.items() if v is not None and math.isfinite(v)}
         self._events.add(step, finite)
+        # Whoever watches the run need not wait for a checkpoint. A bucket is written less often.
+        if not in_bucket(self._path) and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
         """Put every row on disk (or in the bucket, which cannot append and is rewritten).
@@ -79,6 +87,7 @@ class MetricsLog:
         Raises:
             OSError: it cannot be written.
         """
+        self._flushed_at = time.monotonic()
         lines = self._lines + self._unwritten
         if in_bucket(self._path):
             write_text_atomically(self._path, _joined(lines))

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,28 @@ def test_report_of_a_study_that_has_hardly_begun(
         (run.directory / "result.json").unlink(missing_ok=True)
     path = tmp_path / "report.html"
     assert cli("report", store.directory, "--out", path).code == 0
-    assert "No law was fitted" in path.read_text()
+    assert "No law is fitted yet" in path.read_text()
+
+
+def test_a_page_is_written_again_until_ctrl_c(
+    cli: Callable, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in store.runs():
+        (run.directory / "result.json").unlink(missing_ok=True)
+    path, pages = tmp_path / "report.html", []
+
+    def interrupted(seconds: float) -> None:
+        pages.append(path.read_text())
+        if len(pages) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupted)
+    command = ("report", store.directory, "--out", path, "--watch", "--every", 9)
+    code, out, err = cli(*command)
+    assert (code, out, err) == (0, "", f"wrote {path}\n")
+    assert all('http-equiv="refresh" content="9"' in page for page in pages)
+    assert "http-equiv" not in path.read_text()
+    assert cli(*command[:-1], 0).code == 2
 
 
 def test_verification_run_is_compared_and_never_fitted(

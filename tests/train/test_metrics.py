@@ -57,6 +57,18 @@ def test_a_continued_curve_has_every_step_once(run):
     assert steps(run) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_curve_is_on_disk_soon_without_a_checkpoint(tmp_path, monkeypatch):
+    directory = epath.Path(tmp_path)
+    with open_metrics(directory, 0) as log:
+        log.add([row(1)])
+        assert steps(directory) == []
+        monkeypatch.setattr(metrics, "FLUSH_SECONDS", 0.0)
+        log.add([row(2)])
+        assert steps(directory) == [1, 2]
+        log.add([row(3)])
+    assert steps(directory) == [1, 2, 3]
+
+
 def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
     monkeypatch.setattr(files, "WAITS", (0.0,))
     write, failures = metrics.MetricsLog._write, [errno.EIO, errno.ENOSPC]
