@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scaling_jax import laws
-from scaling_jax.laws.adaptive import FIRST_CELLS, Goal, Quantity, next_cells
+from scaling_jax.laws.adaptive import FIRST_CELLS, Goal, Quantity, in_one_round, next_cells
 from scaling_jax.laws.known import KnownLaw, published_law
 from scaling_jax.laws.noise import Noise
 from scaling_jax.laws.simulate import simulate_losses
@@ -61,7 +61,9 @@ def adaptive(pool: pd.DataFrame, goal: Goal) -> tuple[laws.Fit, float]:
         advice = next_cells(goal, fit, done, left)
         if advice.reached or left.empty:
             return fit, float(done["flops"].sum())
-        chosen = [*chosen, *left.index[list(advice.chosen[:AT_ONCE])]]
+        wanted = left.iloc[list(advice.chosen)]
+        n = in_one_round(wanted["flops"].to_list(), float(done["flops"].sum()), AT_ONCE)
+        chosen = [*chosen, *wanted.index[:n]]
 
 
 def truth_of(law: KnownLaw, quantity: Quantity) -> float:
@@ -118,7 +120,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=200)
     studies = parser.parse_args().studies
     print(
-        f"{studies} studies each; first {FIRST_CELLS} cells, then {AT_ONCE} at a time; "
+        f"{studies} studies each; first {FIRST_CELLS} cells, then up to {AT_ONCE} at a time; "
         f"{LEVEL:.0%} intervals at {TARGET:.1e} FLOPs"
     )
     names = ("width", "reached", "error", "error", "holds", "holds", "median", "mean", "90 %")

@@ -1,7 +1,7 @@
 """Which run to train next: those that narrow what is asked the most for the FLOPs they cost."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -161,6 +161,16 @@ def _variables(form: Form, fit: Fit, table: "pd.DataFrame") -> dict[str, np.ndar
         name: table[params if name == "params" else name].to_numpy(np.float64)
         for name in form.variables
     }
+
+
+def in_one_round(flops_C: Sequence[float], spent: float, at_once: int) -> int:
+    """How many of the candidates, cheapest first, to train before the next choice.
+
+    At most `at_once`, and no more FLOPs than half of all `spent` so far unless a single one takes
+    more: dear runs are decided on one by one.
+    """
+    affordable = int(np.searchsorted(np.cumsum(flops_C[:at_once]), 0.5 * spent, side="right"))
+    return min(max(1, affordable), len(flops_C))
 
 
 def _width(goal: Goal, fit: Fit, variance: float) -> float:

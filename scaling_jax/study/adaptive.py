@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, fit
-from scaling_jax.laws.adaptive import FIRST_CELLS, Advice, Goal, next_cells
+from scaling_jax.laws.adaptive import FIRST_CELLS, Advice, Goal, in_one_round, next_cells
 from scaling_jax.laws.table import Count
 from scaling_jax.study.check import check_study
 from scaling_jax.study.design import PlannedRun
@@ -70,16 +70,17 @@ def run_until(
     """Train runs of `study`, a few at a time, until the goal is reached.
 
     The cheapest cells come first. From then on the law is fitted to what has finished, and the
-    next `at_once` are the cheapest of those that are expected to do. Where a budget's lowest loss
-    is at the smallest or largest size of its grid, the grid is continued on that side. The design
-    is what there is to choose from, so it can be wider and denser than one trained as a whole.
+    next are the cheapest of those that are expected to do, up to `at_once` of them. Where a
+    budget's lowest loss is at the smallest or largest size of its grid, the grid is continued on
+    that side. The design is what there is to choose from, so it can be wider and denser than one
+    trained as a whole.
     Several processes may work on it; each chooses by what it sees, and no run is trained twice.
 
     Args:
         study: what to choose from; verification runs are left alone.
         root: directory that holds the study's own.
         goal: when to stop.
-        at_once: runs between fits.
+        at_once: the most runs between fits; dear ones are fewer.
         max_flops: not to be exceeded by all runs together.
         count: which parameters are N.
         bootstrap: resamples of each fit.
@@ -111,8 +112,13 @@ def run_until(
         state = _look(store, table, goal, count, bootstrap)
         wider = [store.add(run).run_id for run in _beyond_edges(study, table, len(study.plan()))]
         wanted = [run_id for run_id in (*wider, *state.needed) if run_id not in tried]
-        n_wanted = at_once if state.advice else max(at_once, FIRST_CELLS - len(tried))
-        chosen = _affordable(_grid(store), wanted[:n_wanted], state.flops, max_flops)
+        table = _grid(store)
+        costs = [float(flops) for flops in table.loc[wanted, "flops"]]
+        if state.advice:
+            n_wanted = in_one_round(costs, state.flops, at_once)
+        else:
+            n_wanted = max(at_once, FIRST_CELLS - len(tried))
+        chosen = _affordable(table, wanted[:n_wanted], state.flops, max_flops)
         report(_said(state, goal, len(chosen)))
         if state.reached or not chosen:
             return state

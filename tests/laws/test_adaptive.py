@@ -8,7 +8,7 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
-from scaling_jax.laws.adaptive import Goal, next_cells
+from scaling_jax.laws.adaptive import Goal, in_one_round, next_cells
 from scaling_jax.laws.known import published_law
 from scaling_jax.laws.noise import Noise
 from scaling_jax.laws.simulate import simulate_losses
@@ -68,6 +68,14 @@ def test_choices_are_cheapest_first_and_differ_by_what_is_asked(fitted, done, ca
     for chosen in (params, loss):
         assert len(set(chosen)) == len(chosen)
         assert (np.diff(candidates["flops"].iloc[list(chosen)]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("costs", "spent", "n"),
+    [([1, 1, 1, 1, 1], 100, 4), ([1, 1, 10], 5, 2), ([10, 10], 5, 1), ([10], 0, 1), ([], 5, 0)],
+)
+def test_dear_runs_are_decided_on_one_by_one(costs, spent, n):
+    assert in_one_round(costs, spent, 4) == n
 
 
 def test_what_cannot_be_reached_takes_all_and_says_so(fitted, done, candidates):
