@@ -10,7 +10,7 @@ from scaling_jax.study import PlannedRun, Store, Study, collect, curves
 
 
 def test_status_counts_and_names_failures(cli: Callable, store: Store) -> None:
-    status = cli("status", store.directory, "--json").json
+    status = cli("status", store.directory, "--law", "none", "--json").json
     n = len(store.runs())
     assert status["runs"] == n
     assert status["states"] == {"finished": n - 3, "diverged": 1, "failed": 1, "planned": 1}
@@ -27,13 +27,13 @@ def test_time_left_is_what_the_finished_rate_gives(cli: Callable, store: Store) 
     records = collect(store)
     # Failed for good, so no process will take it up again.
     left = records[records["status"] == "planned"]
-    status = cli("status", store.directory, "--json").json
+    status = cli("status", store.directory, "--law", "none", "--json").json
     # Runs of every size trained at 1e5 tokens per second.
     assert status["seconds_left"] == pytest.approx(left["tokens"].sum() / 1e5, rel=1e-6)
 
 
 def test_status_in_words(cli: Callable, store: Store) -> None:
-    code, out, err = cli("status", store.directory)
+    code, out, err = cli("status", store.directory, "--law", "none")
     assert (code, err) == (0, "")
     assert "out of memory" in out
     assert "time left" in out
@@ -125,7 +125,9 @@ def test_runs_are_cancelled_and_wanted_again(cli: Callable, store: Store) -> Non
     finished, planned = store.runs()[0].run_id, store.runs()[-1].run_id
     assert cli("cancel", store.directory, planned).err == f"{planned} cancelled\n"
     assert list(collect(store)["status"])[-1] == "cancelled"
-    assert cli("status", store.directory, "--json").json["states"]["cancelled"] == 1
+    assert (
+        cli("status", store.directory, "--law", "none", "--json").json["states"]["cancelled"] == 1
+    )
     code, _, err = cli("cancel", store.directory, finished)
     assert (code, "is finished" in err) == (2, True)
     code, _, err = cli("cancel", store.directory, planned[:-1] + "x")
