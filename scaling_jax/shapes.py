@@ -5,6 +5,7 @@ which proportions change as little as whole numbers allow. Jumps in them would s
 in a curve of loss against size.
 """
 
+import functools
 import itertools
 import math
 from bisect import bisect_left
@@ -90,6 +91,8 @@ class Family:
         """The family's smallest shape."""
         return next(self.shapes())
 
+    # Caches: a study asks for much the same shapes again and again. Families are few and small.
+    @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def nearest(self, params: float) -> Shape:
         """The shape whose total parameter count is nearest `params`, by ratio.
 
@@ -157,6 +160,7 @@ class Family:
         narrow, wide = _ladder(self.head_dim, self.n_kv_heads or 1)
         return narrow[rung] if rung < len(narrow) else wide[rung - len(narrow)]
 
+    @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _depths(self, width: int) -> range:
         exact = width / self.aspect
         nearest = math.floor(exact + 0.5)
@@ -173,6 +177,7 @@ class Family:
         below = min(max(wanted, depths[0]), depths[-1])
         return range(below, min(below + 1, depths[-1]) + 1)
 
+    @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _count(self, width: int, depth: int) -> int:
         return count_params(self._shape(width, depth)).total
 

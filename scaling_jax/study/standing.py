@@ -104,21 +104,21 @@ class Standing:
         """What of it is done, or will not be."""
         return float(sum(one.share * one.run.planned.flops_spent for one in self.seen))
 
-    @property
+    @cached_property
     def budgets(self) -> tuple[Budget, ...]:
         """By budget, verification runs left out."""
-        grid = [one for one in self.seen if one.run.planned.role == "grid"]
-        budgets = sorted({one.run.planned.budget for one in grid})
-        return tuple(
-            _budget(c, [one for one in grid if one.run.planned.budget == c]) for c in budgets
-        )
+        runs: dict[float, list[Seen]] = {}
+        for one in self.seen:
+            if one.run.planned.role == "grid":
+                runs.setdefault(one.run.planned.budget, []).append(one)
+        return tuple(_budget(budget, runs[budget]) for budget in sorted(runs))
 
     @cached_property
     def speed(self) -> Speed | None:
         """That of the finished runs; None before the first."""
         return speed_of([(one.run.planned, one.result) for one in self._measured()])
 
-    @property
+    @cached_property
     def in_parallel(self) -> float:
         """Devices at work now; where none is, those that one run after another would use."""
         results = [one.result for one in self._measured()]
@@ -127,7 +127,7 @@ class Standing:
         to_a_run = statistics.median(r.devices / r.side_by_side for r in results)
         return to_a_run * max(len(self.at_work), 1)
 
-    @property
+    @cached_property
     def device_seconds_left(self) -> float | None:
         """What the unfinished runs take of one device; None before anything was measured."""
         left = [one for one in self.seen if one.share < 1]

@@ -1,6 +1,7 @@
 """Study: a name, a recipe and a design; an experiment file is a module that defines one."""
 
 import dataclasses
+import functools
 import hashlib
 import importlib.util
 import json
@@ -41,6 +42,10 @@ class Study:
 
     def plan(self) -> tuple[PlannedRun, ...]:
         """Every run, cheapest first, each once."""
+        return self._planned
+
+    @functools.cached_property
+    def _planned(self) -> tuple[PlannedRun, ...]:
         runs = {run.config.run_id: run for run in self.design.runs(self.recipe)}
         return tuple(sorted(runs.values(), key=lambda run: (run.flops, run.config.run_id)))
 

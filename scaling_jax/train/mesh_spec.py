@@ -50,7 +50,7 @@ class MeshSpec:
     @property
     def sizes(self) -> dict[str, int | None]:
         """Sizes by axis, outermost first."""
-        return dataclasses.asdict(self)
+        return {axis: getattr(self, axis) for axis in AXES}
 
     def over(self, n_devices: int) -> dict[str, int]:
         """Sizes by axis, outermost first, that use exactly `n_devices`; `data` before `fsdp`.

@@ -20,7 +20,13 @@ from scaling_jax.flops import count_params
 from scaling_jax.study import Store, collect, history, lifecycle, run_study, train_runs, workers
 from scaling_jax.study import attempt as attempts
 from scaling_jax.study.store import read_run
-from scaling_jax.train import Preempted, program_of, read_metrics, read_result
+from scaling_jax.train import (
+    Preempted,
+    UnusableCheckpointsError,
+    program_of,
+    read_metrics,
+    read_result,
+)
 from scaling_jax.train.cores import pinned, shares
 from scaling_jax.train.supervision import Supervision
 
@@ -403,6 +409,24 @@ def test_a_cancelled_run_is_not_trained_and_one_under_way_stops(tmp_path, monkey
     fake_training(monkeypatch, lambda directory: None)
     train_runs(runs, workers=1, progress=False)
     assert [run.state for run in runs] == ["cancelled", "finished", "finished", "finished"]
+
+
+def test_checkpoints_of_no_use_are_set_aside_and_the_run_begins_anew(tmp_path, monkeypatch, capfd):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    (run.directory / "checkpoints" / "7").mkdir(parents=True)
+
+    def refuse(directory):
+        if (directory / "checkpoints").exists():
+            raise UnusableCheckpointsError("none can be read")
+
+    trained = fake_training(monkeypatch, refuse)
+    assert attempts.attempt(run).text.startswith("loss")
+    assert (run.state, len(trained)) == ("finished", 2)
+    (aside,) = run.directory.glob("checkpoints.unusable-*")
+    assert (aside / "7").is_dir()
+    reasons = [event.reason for event in history.events(run.directory) if event.reason]
+    assert reasons == [f"begins anew: none can be read; set aside as {aside.name}"]
+    assert "set aside" in capfd.readouterr().err
 
 
 def test_a_full_disk_fails_the_run_and_not_the_study(tmp_path, monkeypatch, capfd):

@@ -1,0 +1,99 @@
+"""Seconds that plan, status and collect take for studies of many runs.
+
+    python benchmarks/store.py [--runs 1000 3000 10000]
+
+Of the runs in a store, which lies in a temporary directory, a third is finished, a few have
+failed or are cancelled, and none has been trained. Every command is a process of its own; status
+fits no law, which takes its own time whatever the number of runs.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from scaling_jax.study import Store, history, load_experiment
+from scaling_jax.train.result import Result, write_result
+
+EXPERIMENT = """
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import Family
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study, around
+
+budgets = tuple(1e16 * 1.002**i for i in range({n_runs} // 20))
+recipe = Recipe(
+    data=DataConfig("embedded", "bytes"),
+    family=Family(vocab_size=256, seq_len=128),
+    peak_lr=ConstantLR(3e-3),
+    batch_size=ConstantBatch(8),
+)
+sizes = around(budgets, params=1e7, at=1e16, exponent=0.5, width=30, n=20)
+study = Study("many", recipe, IsoFlop(budgets, sizes))
+"""
+EVERY_FAILED, EVERY_CANCELLED = 101, 103
+COMMAND = [sys.executable, "-c", "from scaling_jax.cli import main; raise SystemExit(main())"]
+
+
+def fill(root: Path, experiment: Path) -> Store:
+    store = Store.create(root, load_experiment(experiment))
+    for i, run in enumerate(store.runs()):
+        if i % 3 == 0:
+            config = run.planned.config
+            write_result(
+                run.directory,
+                Result(
+                    status="finished",
+                    steps=config.steps,
+                    tokens=config.tokens,
+                    unique_tokens=config.tokens,
+                    loss=3.0,
+                    loss_stderr=0.01,
+                    bits_per_byte=1.5,
+                    train_loss=3.0,
+                    tokens_per_second=1e5,
+                    data_fingerprint="0123",
+                    device="cpu",
+                    seconds={"train": 1.0},
+                ),
+            )
+        elif i % EVERY_FAILED == 0:
+            history.record(run.directory, "failed", reason="MemoryError: none left", attempts=3)
+        elif i % EVERY_CANCELLED == 0:
+            run.cancel()
+    return store
+
+
+def timed(*arguments: object) -> tuple[float, float]:
+    """Seconds and seconds of CPU of a command."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([*COMMAND, *map(str, arguments)], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began, cpu
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 3000, 10000])
+    print(f"{'runs':>6}  {'command':8}  {'seconds':>7}  {'of CPU':>7}")
+    for n_runs in parser.parse_args().runs:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory)
+            experiment = path / "many.py"
+            experiment.write_text(EXPERIMENT.format(n_runs=n_runs))
+            store = fill(path / "root", experiment)
+            n = len(store.runs())
+            for name, arguments in {
+                "plan": ("plan", experiment, "--hardware", "h100"),
+                "status": ("status", store.directory, "--law", "none"),
+                "collect": ("collect", store.directory, "--out", path / "records.parquet"),
+            }.items():
+                seconds, cpu = timed(*arguments)
+                print(f"{n:6}  {name:8}  {seconds:7.2f}  {cpu:7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
