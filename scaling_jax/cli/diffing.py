@@ -13,7 +13,7 @@ from scaling_jax.cli.output import Table, print_json, print_table
 from scaling_jax.config import OptimizerConfig
 
 if TYPE_CHECKING:
-    from scaling_jax.study import PlannedRun
+    from scaling_jax.study import PlannedRun, Store
     from scaling_jax.study.difference import Difference
 
 COLUMNS = ("field", "A", "B")
@@ -29,10 +29,14 @@ Side = Annotated[
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two: its description as plain data, and its runs."""
+    """One of the two: its description as plain data, its runs, and what those there were made with.
+
+    An experiment's runs were made with nothing yet.
+    """
 
     described: Mapping[str, Any]
     runs: "Mapping[str, PlannedRun]"
+    made_with: Mapping[str, str]
 
 
 def diff(
@@ -45,6 +49,7 @@ def diff(
 ) -> None:
     """Show how two studies differ: every field of recipe and design, and the runs they share.
 
+    Of two directories also what their runs were made with: text, machine, versions, commit.
     --scale says which study of an experiment is meant; a directory holds one.
     """
     from scaling_jax.study.difference import differences
@@ -52,6 +57,9 @@ def diff(
     sides = [_side(each, scale) for each in (a, b)]
     first, second = (side.described for side in sides)
     found = differences(first, second)
+    made_in_a, made_in_b = (side.made_with for side in sides)
+    if made_in_a and made_in_b:
+        found += differences(made_in_a, made_in_b, "made_with")
     in_a, in_b = (set(side.runs) for side in sides)
     shared = {"both": len(in_a & in_b), "only_a": len(in_a - in_b), "only_b": len(in_b - in_a)}
     if json:
@@ -67,9 +75,23 @@ def _side(text: str, scale: Scale) -> _Side:
 
     if "://" in text or Path(text).is_dir():
         store = Store.open(text)
-        return _Side(_fields(store.study), {run.run_id: run.planned for run in store.runs()})
+        runs = {run.run_id: run.planned for run in store.runs()}
+        return _Side(_fields(store.study), runs, _made_with(store))
     study = load_study(Path(text), scale)
-    return _Side(_fields(study.describe()), {run.config.run_id: run for run in study.plan()})
+    return _Side(_fields(study.describe()), {run.config.run_id: run for run in study.plan()}, {})
+
+
+def _made_with(store: "Store") -> dict[str, str]:
+    """Text, machine and software of the runs that are over, every value that occurs."""
+    from scaling_jax.study import collect
+    from scaling_jax.study.records import MADE_WITH
+
+    table = collect(store)
+    return {
+        name: ", ".join(sorted(map(str, table[name].dropna().unique())))
+        for name in MADE_WITH
+        if table[name].notna().any()
+    }
 
 
 def _fields(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Where a study stands, in words and as plain data."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.cli.output import Table
@@ -41,7 +40,15 @@ def status_json(
         "runs": len(standing.seen),
         "states": standing.states,
         "budgets": [
-            {"budget": row.flops, "missing": row.missing, **asdict(row)} for row in standing.budgets
+            {
+                "budget": row.flops,
+                "finished": row.finished,
+                "missing": row.missing,
+                "total": row.total,
+                "best_loss": row.best_loss,
+                "best_params": row.best_params,
+            }
+            for row in standing.budgets
         ],
         "at_work": [
             {

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from scaling_jax.study import Store, load_experiment
+from scaling_jax.study import Store, Study, load_experiment
 
 ISOFLOP = "chinchilla-isoflop"
 
@@ -41,6 +41,19 @@ def test_a_store_is_compared_with_the_file_it_came_from(cli: Callable, tmp_path:
     changed = {"batch_size.sequences", "family.seq_len", "eval_tokens"}
     assert set(lines) == {f"recipe.{field}" for field in changed}
     assert lines["recipe.family.seq_len"].split() == ["recipe.family.seq_len", "32", "128"]
+
+
+def test_what_the_runs_of_two_directories_were_made_with(
+    cli: Callable, store: Store, study: Study, finish: Callable, tmp_path: Path
+) -> None:
+    other = Store.create(tmp_path / "other", study)
+    assert differing(cli("diff", store.directory, other.directory, "--json").json) == {}
+    run = other.runs()[0]
+    finish(run, "finished")
+    path = run.directory / "result.json"
+    path.write_text(path.read_text().replace('"0.10.2"', '"0.12.0"'))
+    told = differing(cli("diff", store.directory, other.directory, "--json").json)
+    assert told == {"made_with.jax": ("0.10.2", "0.12.0")}
 
 
 def test_what_is_no_study_is_refused(cli: Callable, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from small_studies import small_study, write_fake_result
 
 from scaling_jax import flops
 from scaling_jax.study import Store, collect, curves, history
+from scaling_jax.train.code import code_state
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
 LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]
@@ -90,3 +91,18 @@ def test_only_finished_runs_of_the_grid_have_curves(tmp_path):
     for run in (grid, diverged, verification, unfinished):
         (run.directory / "metrics.jsonl").write_text('{"step": 1, "tokens": 256, "loss": 5.0}\n')
     assert list(curves(store).run_id) == [grid.run_id]
+
+
+def test_a_record_leads_to_its_run_source_and_machine(finished):
+    table = collect(finished)
+    for run, row in zip(finished.runs(), table.itertuples(), strict=True):
+        assert row.run_id == run.planned.config.run_id
+        assert row.data_fingerprint == run.result.data_fingerprint
+        assert (row.device, row.devices) == ("cpu", 1)
+        assert row.scaling_jax == run.result.packages["scaling_jax"]
+        assert row.jax
+        assert row.python.startswith("3.")
+        assert row.commit == run.result.code.get("commit")
+        assert row.code_changed == run.result.code.get("changed")
+        assert set(run.result.code) == set(code_state())
+        assert (row.seed, row.corpus) == (0, run.planned.config.data.corpus)
