@@ -1,0 +1,51 @@
+"""TensorBoard shows a resumed run's scalars once, as TensorBoard itself reads the files."""
+
+import struct
+
+import pytest
+from etils import epath
+
+from scaling_jax.train.tensorboard import Events
+
+
+def events_in(path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+        (size,) = struct.unpack_from("<Q", content, at)
+        # A length and its checksum, then the event and its checksum.
+        yield Event.FromString(content[at + 12 : at + 12 + size])
+        at += 12 + size + 4
+
+
+def shown(directory):
+    """Steps and losses after what TensorBoard forgets: all from a restart's step on."""
+    from tensorboardX.proto.event_pb2 import SessionLog
+
+    kept = {}
+    for path in sorted(directory.iterdir()):
+        for event in events_in(path):
+            if event.session_log.status == SessionLog.START:
+                kept = {step: value for step, value in kept.items() if step < event.step}
+            for value in event.summary.value:
+                assert value.tag == "loss"
+                assert event.step not in kept
+                kept[event.step] = value.simple_value
+    return kept
+
+
+def test_steps_trained_again_after_a_kill_are_shown_once(tmp_path, monkeypatch):
+    directory = epath.Path(tmp_path) / "tensorboard"
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    killed = Events(directory, 0)
+    for step in range(1, 8):
+        killed.add(step, {"loss": 10.0 - step})
+    killed.close()
+    monkeypatch.setattr("os.getpid", lambda: 2)
+    resumed = Events(directory, 4)
+    for step in range(5, 10):
+        resumed.add(step, {"loss": 20.0 - step})
+    resumed.close()
+    expected = {step: (10.0 if step <= 4 else 20.0) - step for step in range(1, 10)}
+    assert shown(directory) == pytest.approx(expected)
