@@ -1,7 +1,10 @@
 """Slurm, through submitit: a job array of the runs, each requeued when it is preempted."""
 
 import math
+import shutil
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +18,7 @@ from scaling_jax.study.task import Task
 
 _TIMEOUT_MINUTES = 60
 _POLL_SECONDS = 0.5
+_LOOK_SECONDS = 30.0
 _CLOSE_SECONDS = 60.0
 # Runs are bounded by their attempts, not by how often their time was up.
 _REQUEUES = 1000
@@ -42,6 +46,8 @@ class SlurmCluster:
 
     def __init__(self, executor: Any, on_cpu: bool) -> None:
         self._executor, self._on_cpu = executor, on_cpu
+        self._missed = Counter[str]()
+        self._looked_at = time.monotonic()
 
     def submit(self, runs: Sequence[StoredRun], task: Task) -> list[Any]:
         """Submit an array with a job for each run."""
@@ -52,11 +58,35 @@ class SlurmCluster:
     def finished(self, handles: Sequence[Any]) -> list[Any]:
         """Jobs that have ended; waits a moment."""
         time.sleep(_POLL_SECONDS)
-        return [job for job in handles if job.done()]
+        under_way = [job for job in handles if not job.done()]
+        if time.monotonic() > self._looked_at + _LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._look(under_way)
+        return [job for job in handles if job not in under_way or self._is_lost(job)]
 
     def outcome(self, handle: Any) -> Outcome:
-        """What the job gave."""
+        """What the job gave.
+
+        Raises:
+            Exception: it was lost.
+        """
+        if self._is_lost(handle) and not handle.done():
+            raise RuntimeError(f"Slurm no longer has job {handle.job_id}, which left no result")
         return handle.result()
+
+    def _look(self, jobs: Sequence[Any]) -> None:
+        """Take note of jobs that Slurm no longer has; submitit asks accounting, if there is any."""
+        if not jobs or shutil.which("squeue") is None:
+            return
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        asked = subprocess.run(command, capture_output=True, text=True)
+        if asked.returncode == 0:
+            there = set(asked.stdout.split())
+            self._missed.update(job.job_id for job in jobs if job.job_id not in there)
+
+    def _is_lost(self, job: Any) -> bool:
+        # Its result may be slow to appear on a shared disk.
+        return self._missed[job.job_id] > 1
 
     def close(self, handles: Sequence[Any]) -> None:
         """Cancel the jobs, which makes them save, and wait until they have ended."""

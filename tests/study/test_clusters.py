@@ -165,6 +165,35 @@ def test_a_task_trains_its_run_in_a_process_of_its_own(tmp_path, finished):
     assert run.result.loss == pytest.approx(finished.runs()[0].result.loss, rel=1e-4)
 
 
+@dataclass(frozen=True)
+class Job:
+    job_id: str
+
+    def done(self):
+        return self.job_id == "7_2"
+
+    def result(self):
+        return Outcome("loss 2.0")
+
+
+def test_a_slurm_job_that_left_the_queue_without_a_result_is_lost(monkeypatch, tmp_path):
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 7_1\necho 9\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name in ("_LOOK_SECONDS", "_POLL_SECONDS"):
+        monkeypatch.setattr(slurm_cluster, name, 0.0)
+    cluster = slurm_cluster.SlurmCluster(None, on_cpu=True)
+    gone, there, done = jobs = [Job("7_0"), Job("7_1"), Job("7_2")]
+    assert cluster.finished(jobs) == [done]
+    # The second time that it is missing.
+    assert cluster.finished(jobs) == [gone, done]
+    with pytest.raises(RuntimeError, match="no longer has job 7_0"):
+        cluster.outcome(gone)
+    assert cluster.outcome(done) == Outcome("loss 2.0")
+    assert there not in cluster.finished(jobs)
+
+
 @needs("submitit")
 def test_slurm_jobs_train_a_study(tmp_path, finished):
     options = dict(cluster="local", timeout_min=5)
