@@ -4,6 +4,9 @@ import math
 
 MISSING = "—"
 SPACE = "\u00a0"
+# Beyond these, a number is written with an exponent.
+_PLAIN = (1e-6, 1e9)
+_LARGEST_COUNT = 1e18
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -20,6 +23,8 @@ def count(value: object, digits: int = 3) -> str:
     if not known(value):
         return MISSING
     number = float(value)  # type: ignore[arg-type]
+    if abs(number) >= _LARGEST_COUNT:
+        return flops(number, digits - 1)
     for unit, suffix in SUFFIXES:
         # 999_999 must round up into "1 M", not "1e+03 k".
         if abs(number) >= unit * (1 - 0.5 * 10**-digits):
@@ -93,6 +98,8 @@ def level(value: float) -> str:
 def _significant(number: float, digits: int) -> str:
     if number == 0:
         return "0"
+    if not _PLAIN[0] <= abs(number) < _PLAIN[1]:
+        return flops(number, digits - 1).replace("-", "−")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(number))))
     text = f"{number:.{decimals}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -54,7 +55,8 @@ class Events:
 
         self._directory.mkdir(parents=True, exist_ok=True)
         prefix = os.fspath(self._directory / "events")
-        self._writer = EventsWriter(prefix, filename_suffix=f".{os.getpid()}")
+        # Two writers of one second would have one name.
+        self._writer = EventsWriter(prefix, filename_suffix=f".{uuid.uuid4().hex[:12]}")
         self._writer.flush()
 
     def _write(self, event: Any) -> None:

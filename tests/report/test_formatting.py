@@ -16,6 +16,7 @@ from scaling_jax.report import formatting
         (999_999, "1 M"),
         (20e9, "20 B"),
         (1.4e12, "1.4 T"),
+        (1.234e150, "1.23e150"),
         (float("nan"), "—"),
         (None, "—"),
     ],
@@ -39,6 +40,13 @@ def test_seconds(value: float, text: str) -> None:
     assert formatting.seconds(value) == text.replace(" ", formatting.SPACE).replace(
         f"min{formatting.SPACE}", "min "
     ).replace(f"h{formatting.SPACE}", "h ")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.34567, "0.3457"), (5813.2, "5813"), (2e150, "2e150"), (3e-12, "3e−12")]
+)
+def test_significant_digits_stay_few(value: float, text: str) -> None:
+    assert formatting.significant(value, 4) == text
 
 
 def test_percent_has_a_sign() -> None:
