@@ -6,23 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from etils import epath
 
 from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.errors import InputError
-from scaling_jax.files import in_bucket, names, read_text, write_text_atomically
+from scaling_jax.files import names, read_text, write_text_atomically
 from scaling_jax.flops import count_params
 from scaling_jax.study import history
 from scaling_jax.study.design import Branch, PlannedRun
-from scaling_jax.study.difference import differences, sentence
 from scaling_jax.study.lock import hold, is_held
+from scaling_jax.study.root import FORMAT, read_study_json, refuse_another_study
 from scaling_jax.study.study import Study
 from scaling_jax.train import Result, read_result
-
-FORMAT = 2
 
 State = history.State
 
@@ -152,7 +149,7 @@ class Store:
         """
         directory = epath.Path(path)
         if (directory / "study.json").exists():
-            _read_study_json(directory)
+            read_study_json(directory)
             return cls(directory)
         found = sorted(p.parent for p in directory.glob("*/study.json"))
         if len(found) != 1:
@@ -165,7 +162,7 @@ class Store:
     @property
     def study(self) -> dict[str, Any]:
         """What `study.json` says of the study."""
-        return _read_study_json(self.directory)
+        return read_study_json(self.directory)
 
     def place(self, planned: PlannedRun) -> StoredRun:
         """The run where it lies or would lie; nothing is written."""
@@ -249,56 +246,3 @@ def _plan_text(planned: PlannedRun) -> str:
     plan = {name: getattr(planned, name) for name in _PLANNED}
     branch = dataclasses.asdict(planned.branch) if planned.branch else None
     return json.dumps(plan | {"branch": branch, "cell": cell})
-
-
-def _read_study_json(directory: epath.Path) -> dict[str, Any]:
-    try:
-        described = json.loads((directory / "study.json").read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{directory / 'study.json'} is not JSON ({error}): restore it, or choose another root"
-        ) from error
-    if described.get("format") != FORMAT:
-        raise InputError(
-            f"{directory} has store format {described.get('format')}, but this package reads "
-            f"{FORMAT}: use the package version that wrote it, or choose another root"
-        )
-    return described
-
-
-def refuse_another_study(root: epath.Path, study: Study) -> None:
-    """Refuse a root where `study` cannot go because another one is there.
-
-    Raises:
-        InputError: naming the other study.
-    """
-    if (root / "study.json").exists():
-        raise InputError(
-            f"{root} belongs to the study {_read_study_json(root)['name']!r}: give its parent as "
-            "the root, or another directory"
-        )
-    if not (root / study.name / "study.json").exists():
-        return
-    theirs = _read_study_json(root / study.name)
-    if theirs["recipe_hash"] != study.recipe_hash:
-        found = differences(theirs["recipe"], study.describe()["recipe"], "recipe")
-        raise InputError(
-            f"{root / study.name} belongs to a study {study.name!r} with another recipe "
-            f"({sentence(found)}): choose another root, or another name (--set name=NAME)"
-        )
-
-
-def refuse_unwritable(root: epath.Path) -> None:
-    """Refuse a local root where no directory can be made.
-
-    Raises:
-        InputError: naming what stands in the way.
-    """
-    if in_bucket(root):
-        return
-    path = Path(os.fspath(root)).absolute()
-    above = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not above.is_dir():
-        raise InputError(f"cannot write to {root}: {above} is a file; choose another root")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"cannot write to {root}: {above} is not writable; choose another root")

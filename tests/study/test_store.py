@@ -10,7 +10,7 @@ from small_studies import RECIPE, small_study, write_fake_result
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
 from scaling_jax.study import Store, history
-from scaling_jax.study.store import refuse_unwritable
+from scaling_jax.study.root import refuse_unwritable
 
 
 @pytest.fixture
@@ -69,6 +69,8 @@ def test_a_store_this_package_cannot_read_is_refused(store, tmp_path, text):
         with pytest.raises(InputError, match=r"format 1.*choose another root|not JSON"):
             use()
     assert (store.directory / "study.json").read_text() == text
+    (store.directory / "study.json").unlink()
+    assert len(Store.create(tmp_path, small_study()).runs()) == 4
 
 
 def test_a_root_is_opened_if_it_holds_exactly_one_study(store, tmp_path):
