@@ -85,6 +85,8 @@ def run(
     machines that share the directory: a run is trained by one process at a time and never twice.
     The hosts of a TPU slice, of Slurm's srun, or of --coordinator train each run together.
     """
+    import jax
+
     from scaling_jax.study import run_study
     from scaling_jax.study.adaptive import run_until
     from scaling_jax.train import use_compilation_cache
@@ -96,6 +98,9 @@ def run(
         refuse_beyond(study, max_flops)
     processes.connect()
     use_compilation_cache()
+    if executor != "local":
+        # This process only watches: the accelerators are for the tasks.
+        jax.config.update("jax_platforms", "cpu")
     training: dict[str, Any] = {
         "workers": workers,
         "pack": pack,

@@ -44,7 +44,7 @@ class Cluster(Protocol):
         """Ask the tasks under way to save and end, and let go of the scheduler."""
 
 
-def check_executor(name: str, pack: int | None) -> None:
+def check_executor(name: str, pack: int | None, options: Options = NO_OPTIONS) -> None:
     """Refuse an executor that does not exist or cannot be used here.
 
     Raises:
@@ -53,6 +53,11 @@ def check_executor(name: str, pack: int | None) -> None:
     if name not in EXECUTORS:
         raise InputError(f"executor {name!r} is unknown{suggestion(name, EXECUTORS)}")
     if name == LOCAL:
+        if options:
+            raise InputError(
+                f"executor {LOCAL!r} has no options, but {', '.join(options)} is given: leave it "
+                f"out, or choose one of {', '.join(_PACKAGES)}"
+            )
         return
     if jax.process_count() > 1:
         raise InputError(f"executor {name!r}: processes that train together use {LOCAL!r}")

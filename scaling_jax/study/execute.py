@@ -75,7 +75,7 @@ def run_study(
         Preempted: asked to stop; the runs under way are saved.
     """
     with together():
-        check_executor(executor, pack)
+        check_executor(executor, pack, executor_options)
         check_study(
             study,
             root,
@@ -149,7 +149,7 @@ def train_runs(
     elsewhere = executor != LOCAL
     # This also tokenizes, once, what all workers read.
     with together():
-        check_executor(executor, pack)
+        check_executor(executor, pack, executor_options)
         check_runs(
             listed,
             pack=pack,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scaling_jax.train.run import program_of as program_of
     from scaling_jax.train.run import train_replicas as train_replicas
     from scaling_jax.train.run import train_run as train_run
+    from scaling_jax.train.supervision import Supervision as Supervision
 
 # Looked up on first use: the command line can then offer an execution's choices without JAX.
 _EXPORTS = {
@@ -39,6 +40,7 @@ _EXPORTS = {
     "Report": "progress",
     "Result": "result",
     "StopRequest": "preemption",
+    "Supervision": "supervision",
     "check_same_text": "inputs",
     "load_inputs": "inputs",
     "make_mesh": "mesh",

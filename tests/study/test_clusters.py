@@ -128,6 +128,12 @@ def test_what_cannot_be_used_is_refused_with_the_remedy(monkeypatch, name, pack,
         check_executor(name, pack)
 
 
+def test_this_machine_has_no_options():
+    with pytest.raises(InputError, match="'local' has no options, but partition is given"):
+        check_executor("local", None, {"partition": "gpu"})
+    check_executor("local", 4)
+
+
 def test_a_task_trains_one_run_in_one_process(monkeypatch):
     monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: True)
     with pytest.raises(InputError, match="pack 2: a task of ray trains one run"):
