@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -112,10 +112,12 @@ def train_on(
         cluster.close(list(under_way))
 
 
-def _due(waiting: Waiting, under_way: Sequence[str]) -> list[StoredRun]:
+def _due(waiting: Waiting, under_way: Iterable[str]) -> list[StoredRun]:
     due: list[StoredRun] = []
-    while pack := waiting.next(set(), [*under_way, *(run.run_id for run in due)]):
+    begun = set(under_way)
+    while pack := waiting.next(set(), begun):
         due += pack
+        begun.update(run.run_id for run in pack)
     return due
 
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Collection, Sequence
+from itertools import islice
 
 from scaling_jax.config import RunConfig
 from scaling_jax.study.order import NEAR
 from scaling_jax.study.packs import Pack
-from scaling_jax.study.store import StoredRun
 from scaling_jax.study.trunks import can_begin
 from scaling_jax.train import program_of
 
@@ -17,6 +17,7 @@ class Waiting:
     def __init__(self, packs: Sequence[Pack]) -> None:
         self._ready = list(packs)
         self._later: list[tuple[float, Pack]] = []
+        self._ids = {run.run_id for pack in packs for run in pack}
 
     def __bool__(self) -> bool:
         return bool(self._ready or self._later)
@@ -24,6 +25,7 @@ class Waiting:
     def put_back(self, pack: Pack, wait: float) -> None:
         """Let `pack` be tried again in `wait` seconds."""
         self._later.append((time.monotonic() + wait, pack))
+        self._ids.update(run.run_id for run in pack)
 
     def next(self, compiled: set[RunConfig], under_way: Collection[str] = ()) -> Pack | None:
         """Take the next pack that is due; one of a program in `compiled` if it is near.
@@ -35,13 +37,13 @@ class Waiting:
         due = [pack for at, pack in self._later if at <= now]
         self._later = [(at, pack) for at, pack in self._later if at > now]
         self._ready += due
-        packs = self._ready + [pack for _, pack in self._later]
-        trunks = {run.run_id for pack in packs for run in pack}.union(under_way)
-        free = [pack for pack in self._ready if not any(_is_early(run, trunks) for run in pack)]
-        if not free:
+        free = (pack for pack in self._ready if not self._is_early(pack, under_way))
+        near = list(islice(free, NEAR))
+        if not near:
             return None
-        pack = nearest(free, compiled)
+        pack = nearest(near, compiled)
         self._ready.remove(pack)
+        self._ids.difference_update(run.run_id for run in pack)
         return pack
 
     def take(self, run_ids: Sequence[str]) -> Pack:
@@ -50,12 +52,17 @@ class Waiting:
         taken = next(pack for pack in packs if [run.run_id for run in pack] == list(run_ids))
         self._ready = [pack for pack in self._ready if pack is not taken]
         self._later = [(at, pack) for at, pack in self._later if pack is not taken]
+        self._ids.difference_update(run_ids)
         return taken
 
-
-def _is_early(run: StoredRun, trunks: Collection[str]) -> bool:
-    branch = run.planned.branch
-    return branch is not None and branch.trunk in trunks and not can_begin(run)
+    def _is_early(self, pack: Pack, under_way: Collection[str]) -> bool:
+        """Whether a run of `pack` begins from a trunk that has yet to come there, and will."""
+        return any(
+            run.planned.branch is not None
+            and (run.planned.branch.trunk in self._ids or run.planned.branch.trunk in under_way)
+            and not can_begin(run)
+            for run in pack
+        )
 
 
 def nearest(ready: Sequence[Pack], compiled: set[RunConfig]) -> Pack:
