@@ -21,9 +21,9 @@ from scaling_jax.laws.objectives import Objective
 
 MAX_STEPS = 200
 _POLISHING_STEPS = 3
-# Lanes of a program, and the steps after which they are grouped anew. Rows fill the vector
-# units, so more lanes are no faster, and the last ones wait for fewer others.
-_LANES = 16
+# Lanes of a program: many have the higher throughput, of few the last ones wait for fewer others.
+_MANY, _FEW = 128, 16
+# Steps after which lanes are grouped anew.
 _STAGES = (7, 9, 11, 14, 20, 32, 64)
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
@@ -189,10 +189,11 @@ def descend(
     waiting = np.arange(len(theta_SxP))
     for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
         left = []
-        for at in range(0, len(waiting), _LANES):
-            group = waiting[at : at + _LANES]
+        size = _MANY if len(waiting) > _MANY // 2 else _FEW
+        for at in range(0, len(waiting), size):
+            group = waiting[at : at + size]
             # The last group is filled up with its own first lanes: one size, one program.
-            chosen = np.resize(group, _LANES)
+            chosen = np.resize(group, size)
             lanes = jax.tree.map(lambda x, chosen=chosen: x[chosen], lanes_S)
             ends, unfinished = _advance_lanes(
                 problem, lanes, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
