@@ -72,12 +72,7 @@ class Goal:
 
     def width_of(self, fit: Fit) -> float:
         """Width of the fit's interval; infinite where it is unbounded or there is none."""
-        optimum = fit.optimal(self.flops)
-        bounds = {
-            "params": optimum.params_interval,
-            "tokens": optimum.tokens_interval,
-            "loss": optimum.loss_interval,
-        }[self.quantity]
+        bounds = getattr(fit.optimal(self.flops), f"{self.quantity}_interval")
         if bounds is None or not 0 < bounds[0] <= bounds[1] < math.inf:
             return math.inf
         low, high = bounds
@@ -239,7 +234,7 @@ def _slopes(
     """Derivatives `NxP` of rows' log losses in log coefficients and exponents, logs centred."""
     logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
     u_NxKxP = form.design(logs)
-    log_NxK = u_NxKxP @ _theta(form, constants_P, centre)
+    log_NxK = u_NxKxP @ form.theta(constants_P, centre)
     share_NxK = np.exp(log_NxK - log_NxK.max(axis=1, keepdims=True))
     share_NxK /= share_NxK.sum(axis=1, keepdims=True)
     return np.einsum("nk,nkp->np", share_NxK, u_NxKxP)
@@ -249,17 +244,7 @@ def _gradient(
     goal: Goal, form: Form, constants_P: np.ndarray, centre: Mapping[str, float]
 ) -> np.ndarray:
     """Derivative of the goal's value in log coefficients and exponents, by central differences."""
-    theta_P, offsets_PxP = _theta(form, constants_P, centre), _STEP * np.eye(len(constants_P))
+    theta_P, offsets_PxP = form.theta(constants_P, centre), _STEP * np.eye(len(constants_P))
     ends = [goal.value(form, form.constants(theta_P + s * offsets_PxP, centre)) for s in (1, -1)]
     with np.errstate(invalid="ignore"):
         return (ends[0] - ends[1]) / (2 * _STEP)
-
-
-def _theta(form: Form, constants_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
-    """Log coefficients for centred logs, and exponents: the inverse of `Form.constants`."""
-    n_terms = len(form.terms)
-    shift_KxP = form.design({name: np.array([centre[name]]) for name in form.variables})[0]
-    # A term that has vanished has a coefficient of zero.
-    shift_K = shift_KxP[:, n_terms:] @ constants_P[n_terms:]
-    logs_K = np.log(np.maximum(constants_P[:n_terms], 1e-300)) + shift_K
-    return np.concatenate([logs_K, constants_P[n_terms:]])

@@ -78,11 +78,9 @@ def fit_table(
 
 def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
     """The true law as the start of fits: the optimum of its own losses."""
-    form, constants_P, n_terms = law.form, law.constants_P, len(law.form.terms)
+    form, constants_P = law.form, law.constants_P
     centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
-    shift_KxP = form.design({name: np.array([mean]) for name, mean in centre.items()})[0]
-    logs_K = np.log(constants_P[:n_terms]) + shift_KxP[:, n_terms:] @ constants_P[n_terms:]
-    theta_P = np.concatenate([logs_K, constants_P[n_terms:]])
+    theta_P = form.theta(constants_P, centre)
     logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
     slope_NxP = in_float64(_slopes)(form, theta_P, logs)
     return PointFit(

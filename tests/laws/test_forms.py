@@ -290,3 +290,12 @@ def test_what_a_form_cannot_use_is_named():
         forms.CHINCHILLA.ordered({"E": 1.0})
     with pytest.raises(InputError, match="did you mean 'granularity'"):
         form_named("granulatity")
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_theta_is_the_inverse_of_constants(form):
+    rng = np.random.default_rng(0)
+    theta_P = rng.normal(size=len(form.names))
+    centre = {name: 20 * rng.random() for name in form.variables}
+    back_P = form.theta(form.constants(theta_P, centre), centre)
+    np.testing.assert_allclose(back_P, theta_P, rtol=1e-9, atol=1e-12)

@@ -14,6 +14,8 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 
+_LEAST_COEFFICIENT = 1e-300
+
 
 @dataclass(frozen=True)
 class Term:
@@ -124,6 +126,17 @@ class Form:
             if self.outer:
                 exponents = np.concatenate([exponents[..., :-1], np.exp(exponents[..., -1:])], -1)
             return np.concatenate([np.exp(logs), exponents], axis=-1)
+
+    def theta(self, constants_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
+        """The inverse of `constants`, of one law; a coefficient of zero is taken as tiny."""
+        constants_P = np.asarray(constants_P, np.float64)
+        shift_KxP = self.design({name: np.array([value]) for name, value in centre.items()})[0]
+        n_terms = len(self.terms)
+        exponents = constants_P[n_terms:].copy()
+        if self.outer:
+            exponents[-1] = np.log(exponents[-1])
+        logs = np.log(np.maximum(constants_P[:n_terms], _LEAST_COEFFICIENT))
+        return np.concatenate([logs + shift_KxP[:, n_terms:] @ exponents, exponents])
 
     def loss(self, constants_P: np.ndarray, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """The response at the given variables, broadcasting `constants[..., P]` against them.
