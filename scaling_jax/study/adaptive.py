@@ -17,7 +17,7 @@ from scaling_jax.study.check import check_study
 from scaling_jax.study.design import PlannedRun
 from scaling_jax.study.execute import train_runs
 from scaling_jax.study.records import collect
-from scaling_jax.study.store import Store
+from scaling_jax.study.store import SETTLED, Store
 from scaling_jax.study.study import Study
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def run_until(
     next are the cheapest of those that are expected to do, up to `at_once` of them. Where a
     budget's lowest loss is at the smallest or largest size of its grid, the grid is continued on
     that side. The design is what there is to choose from, so it can be wider and denser than one
-    trained as a whole.
-    Several processes may work on it; each chooses by what it sees, and no run is trained twice.
+    trained as a whole. Several processes may work on it; each chooses by what it sees, and no run
+    is trained twice.
 
     Args:
         study: what to choose from; verification runs are left alone.
@@ -98,7 +98,8 @@ def run_until(
             "processes that train each run together cannot choose runs: start one process on each "
             "machine without joining them, or train the study whole"
         )
-    if any(run.branch is not None for run in study.plan()):
+    planned = study.plan()
+    if any(run.branch is not None for run in planned):
         raise InputError(
             f"study {study.name!r} cannot be trained a few runs at a time, since the branches of a "
             "size need its longest run first: plan its design without Branched, or train it whole"
@@ -110,15 +111,15 @@ def run_until(
     while True:
         table = _grid(store)
         state = _look(store, table, goal, count, bootstrap)
-        wider = [store.add(run).run_id for run in _beyond_edges(study, table, len(study.plan()))]
-        wanted = [run_id for run_id in (*wider, *state.needed) if run_id not in tried]
-        table = _grid(store)
-        costs = [float(flops) for flops in table.loc[wanted, "flops"]]
+        if wider := [store.add(run).run_id for run in _beyond_edges(study, table, len(planned))]:
+            table = _grid(store)
+        wanted = table.loc[[i for i in (*wider, *state.needed) if i not in tried], "flops"]
+        costs = {str(i): float(flops) for i, flops in wanted.items()}
         if state.advice:
-            n_wanted = in_one_round(costs, state.flops, at_once)
+            n_wanted = in_one_round([*costs.values()], state.flops, at_once)
         else:
             n_wanted = max(at_once, FIRST_CELLS - len(tried))
-        chosen = _affordable(table, wanted[:n_wanted], state.flops, max_flops)
+        chosen = _affordable([*costs.items()][:n_wanted], state.flops, max_flops)
         report(_said(state, goal, len(chosen)))
         if state.reached or not chosen:
             return state
@@ -136,7 +137,7 @@ def _look(
 ) -> Narrowed:
     done = table[table["status"] == "finished"]
     # A run that was given up is neither fitted nor tried again.
-    left = table[~table["status"].isin(("finished", "diverged", "failed", "cancelled"))]
+    left = table[~table["status"].isin(SETTLED)]
     fitted, advice, needed = None, None, list(left["flops"].sort_values(kind="stable").index)
     if len(done) >= FIRST_CELLS:
         try:
@@ -151,13 +152,13 @@ def _look(
 
 
 def _affordable(
-    table: "pd.DataFrame", wanted: Iterable[str], spent: float, max_flops: float | None
+    costs: Iterable[tuple[str, float]], spent: float, max_flops: float | None
 ) -> set[str]:
-    kept, costs = set(), dict(zip(table.index, table["flops"].to_numpy(np.float64), strict=True))
-    for run_id in wanted:
-        if max_flops is None or spent + costs[run_id] <= max_flops:
+    kept = set()
+    for run_id, cost in costs:
+        if max_flops is None or spent + cost <= max_flops:
             kept.add(run_id)
-            spent += costs[run_id]
+            spent += cost
     return kept
 
 

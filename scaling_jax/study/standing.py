@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from scaling_jax.study.speed import Speed, speed_of
-from scaling_jax.study.store import Store, StoredRun, read_run
+from scaling_jax.study.store import SETTLED, Store, StoredRun, read_run
 
 if TYPE_CHECKING:
     from scaling_jax.train import Result
 
-# No more training is to come of runs in these states.
-OVER = ("finished", "diverged", "failed", "cancelled")
 AT_WORK = ("running", "leased")
 
 _TAIL_BYTES = 4096
@@ -43,7 +41,7 @@ class Seen:
     @property
     def share(self) -> float:
         """How much of what the run takes itself is done, from 0 to 1, which is all when over."""
-        if self.state in OVER:
+        if self.state in SETTLED:
             return 1.0
         planned = self.run.planned
         begun = planned.branch.step if planned.branch else 0
@@ -77,7 +75,7 @@ class Standing:
     def states(self) -> dict[str, int]:
         """How many runs are in each state, those that are over first."""
         counts = Counter(one.state for one in self.seen)
-        return {state: counts[state] for state in (*OVER, *AT_WORK, "planned") if counts[state]}
+        return {state: counts[state] for state in (*SETTLED, *AT_WORK, "planned") if counts[state]}
 
     @property
     def at_work(self) -> tuple[Seen, ...]:
