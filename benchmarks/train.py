@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from peers.sizes import SIZES
 
@@ -34,12 +35,12 @@ MODES = ("eager", "compiled")
 class Contestant:
     """A process that measures when told to."""
 
-    def __init__(self, python: str, *arguments: str) -> None:
+    def __init__(self, environment: dict[str, str], python: str, *arguments: str) -> None:
         command = [python, str(PEERS / arguments[0]), *arguments[1:]]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
-        self.facts: dict[str, float] = json.loads(self._read())
+        self.facts: dict[str, Any] = json.loads(self._read())
         self.fastest: dict[str, float] = {}
 
     def measure(self) -> None:
@@ -70,9 +71,9 @@ def has_pytorch(python: str) -> bool:
 
 def compare(name: str, rounds: int, peer: str | None) -> bool:
     """Print how one size fares; whether it meets its target."""
-    contestants = {"ours": Contestant(sys.executable, "ours.py", name)}
+    contestants = {"ours": Contestant(environment(), sys.executable, "ours.py", name)}
     for mode in MODES if peer else ():
-        contestants[mode] = Contestant(str(peer), "pytorch.py", name, mode)
+        contestants[mode] = Contestant(environment(), str(peer), "pytorch.py", name, mode)
     for _ in range(rounds):
         for contestant in contestants.values():
             contestant.measure()
@@ -119,7 +120,7 @@ def verdict(name: str, value: float, target: float, below: bool = True) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--sizes", default=",".join(TARGETS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", default=sys.executable)
     options = parser.parse_args(arguments)

@@ -17,10 +17,13 @@ from scaling_jax.flops import ParamCount, count_params
 
 _FLOAT32 = 4
 
-# Of a layer, per token and channel: the residual stream's normalized and scaled forms in float32
-# and in the compute precision, the forms of the feed-forward layer around its non-linearity, and
-# what normalizing queries and keys keeps, in bytes. Of each score: the score, its exponential, and
-# the weight in the compute precision.
+# Kept of a layer, per token and channel: the residual stream before and after either normalization.
+_KEPT_STREAM = 4
+
+# Held while a layer's backward pass is under way, per token and channel: the residual stream's
+# normalized and scaled forms in float32 and in the compute precision, the forms of the feed-forward
+# layer around its non-linearity, and what normalizing queries and keys takes, in bytes. Of each
+# score: the score, its exponential, and the weight in the compute precision.
 _NORM_FLOAT32 = 8
 _STREAM = 3
 _FEED_FORWARD = 6
@@ -85,12 +88,12 @@ def training_memory(
     state = _share(_FLOAT32 * params.total, spread.state)
     # Gradients of a microbatch are there beside the sum of those before it.
     gradients = state * min(2, spread.microbatches)
-    read = _read_backward(shape, compute, kernel, spread.tensor)
+    held = _held_backward(shape, compute, kernel, spread.tensor)
     kept = compute * shape.d_model
     if remat == "dots":
         kept += compute * (shape.d_model + _share(_products(shape), spread.tensor))
     elif remat == "none":
-        kept = read
+        kept = _kept(shape, compute, kernel, spread.tensor)
     logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
@@ -100,12 +103,28 @@ def training_memory(
         activations=copies
         + _share(_vocabulary(shape, compute, spread), spread.tensor)
         + _share(_layer(shape, params, compute, spread), spread.tensor)
-        + tokens * (shape.n_layers * kept + max(read, logits)),
+        + tokens * (shape.n_layers * kept + max(held, logits)),
     )
 
 
-def _read_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
-    """Bytes per token that the backward pass of one layer reads.
+def _kept(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
+    """Bytes per token that one layer keeps for the backward pass without rematerialization.
+
+    The residual stream's part is whole on every device.
+    """
+    heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
+    if shape.qk_norm:
+        heads += shape.d_attn + shape.d_kv
+    # Each input of the non-linearity, and what it makes of them.
+    inner = (_n_inputs(shape) + 1) * shape.d_ff
+    shared = compute * (inner + heads)
+    if not kernel:
+        shared += (_FLOAT32 + compute) * shape.n_heads * shape.seq_len
+    return compute * _KEPT_STREAM * shape.d_model + _share(shared, tensor)
+
+
+def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
+    """Bytes per token that the backward pass of one layer holds, what it computes again included.
 
     The residual stream's part is whole on every device.
     """
@@ -118,10 +137,13 @@ def _read_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int
     return (_FLOAT32 * _NORM_FLOAT32 + compute * _STREAM) * shape.d_model + _share(shared, tensor)
 
 
+def _n_inputs(shape: Shape) -> int:
+    return 2 if shape.activation == "swiglu" else 1
+
+
 def _products(shape: Shape) -> int:
     """Channels of a layer's products that `tensor` shares out: queries, keys, values, and up."""
-    n_inputs = 2 if shape.activation == "swiglu" else 1
-    return shape.d_attn + 2 * shape.d_kv + n_inputs * shape.d_ff
+    return shape.d_attn + 2 * shape.d_kv + _n_inputs(shape) * shape.d_ff
 
 
 def _vocabulary(shape: Shape, compute: int, spread: Spread) -> int:

@@ -1,7 +1,8 @@
 """Training steps in plain PyTorch: `python pytorch.py SIZE eager|compiled`.
 
 The fast form of everything: fused attention, fused AdamW, one matrix for queries, keys and
-values. LayerNorm, for which PyTorch has one kernel on the CPU, stands for RMSNorm.
+values. LayerNorm, for which PyTorch has one kernel on the CPU, stands for RMSNorm. A size in
+bfloat16 is for a GPU: parameters in float32, products under autocast.
 """
 
 import sys
@@ -50,7 +51,8 @@ class GPT(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Mean loss of `tokens`, `B x (T + 1)`."""
         inputs, targets = tokens[:, :-1], tokens[:, 1:]
-        x = self.embedding(inputs) + self.positions(torch.arange(inputs.shape[1]))
+        position_ids = torch.arange(inputs.shape[1], device=inputs.device)
+        x = self.embedding(inputs) + self.positions(position_ids)
         for block in self.blocks:
             x = block(x)
         logits = self.final_norm(x) @ self.embedding.weight.T
@@ -59,20 +61,25 @@ class GPT(nn.Module):
 
 def main() -> None:
     size, mode = SIZES[sys.argv[1]], sys.argv[2]
+    on_gpu = size.precision == "bfloat16"
+    device = "cuda" if on_gpu else "cpu"
     torch.manual_seed(0)
-    model = GPT(size)
+    torch.set_float32_matmul_precision("high")
+    model = GPT(size).to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
     loss_of = torch.compile(model) if mode == "compiled" else model
-    batches = torch.randint(size.vocab_size, (16, size.batch_size, size.seq_len + 1))
     # As many steps as reading the loss once a second allows, at most 16.
     n_steps = 16 if size.n_layers < 4 else 1
+    dims = (n_steps, size.batch_size, size.seq_len + 1)
+    batches = torch.randint(size.vocab_size, dims, device=device)
 
     def advance() -> int:
         for i in range(n_steps):
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(batches[i])
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=on_gpu):
+                loss = loss_of(batches[i])
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

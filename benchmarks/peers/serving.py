@@ -4,12 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 MEASURE_SECONDS = 2.0
 LEAST_WORKS = 3
 
 
-def serve(facts: dict[str, float], works: dict[str, Callable[[], int]]) -> None:
+def serve(facts: dict[str, Any], works: dict[str, Callable[[], int]]) -> None:
     """Write `facts` when ready; then for every line read the least seconds that each work takes.
 
     A work does something some times over, waits until it is done and returns how often it was.

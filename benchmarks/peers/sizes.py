@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from scaling_jax.config import Precision
+
 
 class Size(NamedTuple):
-    """A GPT-2-style model, float32: learned positions, GELU, tied embedding, no biases."""
+    """A GPT-2-style model: learned positions, GELU, tied embedding, no biases."""
 
     n_layers: int
     d_model: int
@@ -12,6 +14,7 @@ class Size(NamedTuple):
     vocab_size: int
     seq_len: int
     batch_size: int
+    precision: Precision = "float32"
 
     @property
     def tokens(self) -> int:
@@ -19,8 +22,12 @@ class Size(NamedTuple):
         return self.batch_size * self.seq_len
 
 
+# The larger two are GPT-2 small and GPT-3 XL, whose heads are widened to 128; GPT-2's vocabulary
+# is rounded up to a multiple of 128.
 SIZES = {
     "0.12M": Size(2, 64, 2, 256, 128, 16),
     "3M": Size(4, 256, 4, 4096, 256, 8),
     "25M": Size(8, 512, 8, 8192, 256, 8),
+    "124M": Size(12, 768, 12, 50_304, 1024, 32, "bfloat16"),
+    "1.3B": Size(24, 2048, 16, 50_304, 2048, 8, "bfloat16"),
 }

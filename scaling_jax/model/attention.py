@@ -40,12 +40,12 @@ class Attention(nnx.Module):
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = self._heads(x_NxD, seq_len)
         y_BxTxHxK = attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK)
         y_NxA = y_BxTxHxK.reshape(x_NxD.shape[0], -1)
-        return dense(y_NxA, self.out[...].reshape(y_NxA.shape[1], -1))
+        return dense(y_NxA, self.out[...])
 
     def _heads(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         g, k = self.shape.kv_heads, self.shape.head_size
         r = self.shape.n_heads // g
-        qkv_NxE = dense(x_NxD, self.qkv[...].reshape(x_NxD.shape[1], -1))
+        qkv_NxE = dense(x_NxD, self.qkv[...])
         qkv_BxTxGxRxK = qkv_NxE.reshape(-1, seq_len, g, r + 2, k)
         # Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
         parts = jax.lax.split(qkv_BxTxGxRxK, (r, 1, 1), axis=3)

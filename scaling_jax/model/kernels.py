@@ -47,13 +47,27 @@ def _group_rows(q_BxTxHxK: jax.Array, n_groups: int) -> jax.Array:
 
 def _causal_weights(scores_GxMxT: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Unnormalized softmax weights and their row sums, rows cycling through the positions."""
-    n_rows, t = scores_GxMxT.shape[1:]
-    visible_MxT = np.tile(np.tri(t, dtype=bool), (n_rows // t, 1))
-    hidden_1xMxT = np.where(visible_MxT, np.float32(0), np.float32(-1e30))[None]
-    masked = scores_GxMxT + jnp.broadcast_to(hidden_1xMxT, scores_GxMxT.shape)
+    masked = scores_GxMxT + jnp.broadcast_to(_hidden(*scores_GxMxT.shape[1:]), scores_GxMxT.shape)
     # The maximum only guards against overflow and cancels out, so no gradient flows through it.
     weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
     return weights, weights.sum(-1, keepdims=True)
+
+
+def _hidden(n_rows: int, t: int) -> jax.Array:
+    """`hidden_1xMxT`: 0 where a row's position may look and far below any score elsewhere."""
+    far_below = np.float32(-1e30)
+
+    def stored() -> jax.Array:
+        visible_MxT = np.tile(np.tri(t, dtype=bool), (n_rows // t, 1))
+        return jnp.asarray(np.where(visible_MxT, np.float32(0), far_below)[None])
+
+    def computed() -> jax.Array:
+        row_MxT, column_MxT = (jax.lax.broadcasted_iota(jnp.int32, (n_rows, t), i) for i in (0, 1))
+        return jnp.where(column_MxT <= row_MxT % t, np.float32(0), far_below)[None]
+
+    # A CPU reads it faster than it computes it. Elsewhere every layer would hold its own copy of
+    # T x T numbers, over which compilers spend minutes.
+    return jax.lax.platform_dependent(cpu=stored, default=computed)
 
 
 def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:

@@ -1,7 +1,11 @@
 """The pieces of a block besides attention: RMS normalization and the feed-forward layer."""
 
+import math
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from scaling_jax.config import Shape
@@ -12,12 +16,38 @@ from scaling_jax.scales import Scales
 NORM_EPS = 1e-6
 
 
+# Of what is cheap to compute the backward pass keeps the arguments alone. Unrolled, compilers
+# see to that themselves; a loop over layers would keep every intermediate.
+_cheap = partial(jax.checkpoint, prevent_cse=False)
+
+
+@_cheap
 def rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
     """`gain * x / rms(x)` over the last axis, reduced in float32, in the dtype of `x`."""
     x32 = x.astype(jnp.float32)
     mean_square = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
     scaled = x32 * jax.lax.rsqrt(mean_square + NORM_EPS)
     return (scaled * jnp.broadcast_to(gain, x.shape)).astype(x.dtype)
+
+
+@_cheap
+def gelu(x: jax.Array) -> jax.Array:
+    """GELU by its tanh approximation (Hendrycks & Gimpel 2016), in the dtype of `x`."""
+    by_tanh = partial(jax.nn.gelu, approximate=True)
+    return jax.lax.platform_dependent(x, cuda=gelu_by_logistic, default=by_tanh)
+
+
+def gelu_by_logistic(x: jax.Array) -> jax.Array:
+    """The same, since `1 + tanh(u)` is twice the logistic function of `2u`: faster on a GPU."""
+    x32 = x.astype(jnp.float32)
+    u2 = np.float32(math.sqrt(8 / math.pi)) * (x32 + np.float32(0.044715) * x32 * x32 * x32)
+    return (x32 * jax.nn.sigmoid(u2)).astype(x.dtype)
+
+
+@_cheap
+def swish_gate(x: jax.Array, value: jax.Array) -> jax.Array:
+    """`silu(x) * value`."""
+    return jax.nn.silu(x) * value
 
 
 class RMSNorm(nnx.Module):
@@ -36,7 +66,6 @@ class FeedForward(nnx.Module):
 
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
         d, f = shape.d_model, shape.d_ff
-        self.activation = shape.activation
         n_inputs = 2 if shape.activation == "swiglu" else 1
         out_gain = init.activation_gain(shape.activation) * init.residual_scale(scales)
         self.up = nnx.Param(init.normal(rngs.params(), (d, n_inputs, f), fan_in=d))
@@ -45,10 +74,9 @@ class FeedForward(nnx.Module):
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         """Map rows `x_NxD` to rows of the same shape."""
         # A product for each input, so that devices that share out F exchange nothing of it.
-        inputs_Dx1xF = jnp.split(self.up[...], self.up.shape[1], axis=1)
-        h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF[:, 0]) for up_Dx1xF in inputs_Dx1xF)
-        if self.activation == "swiglu":
-            h_NxF = jax.nn.silu(h_NxF) * value_NxF[0]
-        else:
-            h_NxF = jax.nn.gelu(h_NxF, approximate=True)
+        up_DxIxF = self.up[...]
+        n_inputs = up_DxIxF.shape[1]
+        inputs_Dx1xF = jnp.split(up_DxIxF, n_inputs, axis=1) if n_inputs > 1 else [up_DxIxF]
+        h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF) for up_Dx1xF in inputs_Dx1xF)
+        h_NxF = swish_gate(h_NxF, value_NxF[0]) if value_NxF else gelu(h_NxF)
         return dense(h_NxF, self.down[...])

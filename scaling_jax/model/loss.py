@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling_jax.model.partition import batch_sums
 from scaling_jax.model.products import second_gradient
@@ -86,14 +87,33 @@ def _loss_and_grads(
     dtype, targets_N = x_BxCxD.dtype, targets_BxC.ravel()
     x_NxD, weights_DxV = x_BxCxD.reshape(targets_N.size, -1), output_DxV.astype(x_BxCxD.dtype)
     logits_NxV = _logits(x_NxD, output_DxV)
-    log_normalizer_N = jax.nn.logsumexp(logits_NxV, axis=-1)
+    log_normalizer_N = _log_normalizer(logits_NxV)
     is_target_NxV = jnp.arange(logits_NxV.shape[-1])[None] == targets_N[:, None]
     target_N = jnp.where(is_target_NxV, logits_NxV, 0.0).sum(-1)
     probability_NxV = jnp.exp(logits_NxV - log_normalizer_N[:, None])
     grad_NxV = jnp.where(is_target_NxV, probability_NxV - 1, probability_NxV).astype(dtype)
-    x_grad_NxD = _product(grad_NxV, weights_DxV.T).astype(dtype)
+    x_grad_NxD = jnp.matmul(grad_NxV, weights_DxV.T, preferred_element_type=dtype)
     loss = (log_normalizer_N - target_N).sum()
     return loss, x_grad_NxD.reshape(x_BxCxD.shape), second_gradient(x_NxD, grad_NxV)
+
+
+def _log_normalizer(logits_NxV: jax.Array) -> jax.Array:
+    by_rows = partial(jax.nn.logsumexp, axis=-1)
+    return jax.lax.platform_dependent(logits_NxV, cuda=logsumexp_in_one_pass, default=by_rows)
+
+
+def logsumexp_in_one_pass(logits_NxV: jax.Array) -> jax.Array:
+    """`logsumexp` over the last axis, for which a GPU reads the logits once instead of twice."""
+
+    def join(a: Any, b: Any) -> Any:
+        (top_a, sum_a), (top_b, sum_b) = a, b
+        top = jnp.maximum(top_a, top_b)
+        return top, sum_a * jnp.exp(top_a - top) + sum_b * jnp.exp(top_b - top)
+
+    parts = logits_NxV, jnp.ones_like(logits_NxV)
+    nothing = np.float32(np.finfo(np.float32).min), np.float32(0)
+    top_N, sum_N = jax.lax.reduce(parts, nothing, join, (logits_NxV.ndim - 1,))
+    return top_N + jnp.log(sum_N)
 
 
 def _logits(x: jax.Array, output_DxV: jax.Array) -> jax.Array:

@@ -10,36 +10,47 @@ from jax.ad_checkpoint import checkpoint_name
 # Name of the products with weights, for rematerialization policies.
 DENSE = "dense"
 
+# Sums of products are in float32 whatever they are rounded to at the end.
 _exact = partial(jnp.matmul, preferred_element_type=jnp.float32)
 
 
-def dense(x_NxD: jax.Array, w_DxF: jax.Array) -> jax.Array:
-    """`x_NxD @ w_DxF`, computed and returned in the dtype of the activations."""
-    return checkpoint_name(product(x_NxD, w_DxF, x_NxD.dtype), DENSE)
+def dense(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
+    """`x_NxD @ w_DxF`, computed and returned in the dtype of the activations.
+
+    The leading axes of `w` may make up D and its last ones F.
+    """
+    return checkpoint_name(product(x_NxD, w, x_NxD.dtype), DENSE)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def product(x_NxD: jax.Array, w_DxF: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
+def product(x_NxD: jax.Array, w: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
     """`x_NxD @ w_DxF`, or a batch of such, computed in the dtype of `x_NxD`.
 
     Sums are in float32 and returned in `dtype`; gradients are in the dtypes of their factors.
     """
-    return _exact(x_NxD, w_DxF.astype(x_NxD.dtype)).astype(dtype)
+    w_DxF = _factor(x_NxD, w)
+    return jnp.matmul(x_NxD, w_DxF, preferred_element_type=dtype)
+
+
+def _factor(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
+    w_DxF = w.reshape(x_NxD.shape[1], -1) if x_NxD.ndim == 2 else w
+    return w_DxF.astype(x_NxD.dtype)
 
 
 def _product_forward(
-    x_NxD: jax.Array, w_DxF: jax.Array, dtype: Any
+    x_NxD: jax.Array, w: jax.Array, dtype: Any
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return product(x_NxD, w_DxF, dtype), (x_NxD, w_DxF)
+    # What is kept is `w` as it came: a loop over layers would stack up the reshaped ones.
+    return product(x_NxD, w, dtype), (x_NxD, w)
 
 
 def _product_backward(
     dtype: Any, factors: tuple[jax.Array, jax.Array], y_grad_NxF: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    x_NxD, w_DxF = factors
+    x_NxD, w = factors
     y_grad_NxF = y_grad_NxF.astype(x_NxD.dtype)
-    x_grad_NxD = _exact(y_grad_NxF, w_DxF.astype(x_NxD.dtype).mT).astype(x_NxD.dtype)
-    return x_grad_NxD, second_gradient(x_NxD, y_grad_NxF).astype(w_DxF.dtype)
+    x_grad_NxD = product(y_grad_NxF, _factor(x_NxD, w).mT, x_NxD.dtype)
+    return x_grad_NxD, second_gradient(x_NxD, y_grad_NxF).astype(w.dtype).reshape(w.shape)
 
 
 product.defvjp(_product_forward, _product_backward)

@@ -21,13 +21,14 @@ MAX_STEPS_PER_DISPATCH = 16
 _NOMINAL_FLOPS_PER_SECOND = {"cpu": 1e11}
 _ACCELERATOR_FLOPS_PER_SECOND = 1e14
 
-# Above this many layers a CPU too compiles scanned layers, to keep compilation in bounds.
-MAX_UNROLLED_LAYERS = 16
+# Up to this many layers are unrolled, where that is faster; more are compiled as a loop, to keep
+# compilation in bounds. A platform that is absent has its layers in a loop.
+MAX_UNROLLED_LAYERS = {"cpu": 16, "gpu": 32, "cuda": 32}
 
 # Float32 logits that a device may hold at once: about its cache on a CPU, and on an accelerator
 # enough to keep it busy.
-_LOGITS_BYTES = {"cpu": 2**23}
-_ACCELERATOR_LOGITS_BYTES = 2**28
+_LOGITS_BYTES = {"cpu": 2**23, "gpu": 2**31, "cuda": 2**31}
+_TPU_LOGITS_BYTES = 2**28
 
 _GPU_PLATFORMS = ("gpu", "cuda")
 _SPLASH_MULTIPLE = 128
@@ -82,7 +83,7 @@ class Execution:
         _check_attention(self.attention, config, platform)
         _check_divides("accumulate", self.accumulate, "batch_size", config.batch_size)
         _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
-        scan_layers = platform != "cpu" or config.shape.n_layers > MAX_UNROLLED_LAYERS
+        scan_layers = config.shape.n_layers > MAX_UNROLLED_LAYERS.get(platform, 0)
         microbatch = config.batch_size // self.accumulate
         return replace(
             self,
@@ -146,7 +147,7 @@ def _check_divides(name: str, n: int, of: str, size: int) -> None:
 
 def _loss_chunks(shape: Shape, batch_size: int, platform: str, n_devices: int) -> int:
     """The fewest equal pieces of a sequence whose logits are small enough on each device."""
-    limit = _LOGITS_BYTES.get(platform, _ACCELERATOR_LOGITS_BYTES) * n_devices
+    limit = _LOGITS_BYTES.get(platform, _TPU_LOGITS_BYTES) * n_devices
     position = 4 * batch_size * shape.vocab_size
     return next(
         (

@@ -55,8 +55,10 @@ class Events:
 
         self._directory.mkdir(parents=True, exist_ok=True)
         prefix = os.fspath(self._directory / "events")
-        # Two writers of one second would have one name.
-        self._writer = EventsWriter(prefix, filename_suffix=f".{uuid.uuid4().hex[:12]}")
+        # TensorBoard reads files in the order of their names, which tell seconds alone; two
+        # writers of one moment would have one name.
+        suffix = f".{time.time_ns()}.{uuid.uuid4().hex[:12]}"
+        self._writer = EventsWriter(prefix, filename_suffix=suffix)
         self._writer.flush()
 
     def _write(self, event: Any) -> None:

@@ -79,10 +79,10 @@ def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:
 
 
 def test_says_what_would_make_the_largest_run_fit(cli: Callable) -> None:
-    command = ("plan", EXPERIMENTS / "chinchilla_isoflop.py", "--hardware", "v5p", "--chips", 64)
+    command = ("plan", EXPERIMENTS / "chinchilla_isoflop.py", "--hardware", "v5p", "--chips", 32)
     (warning,) = cli(*command, "--json").json["warnings"]
-    assert "estimated to fit with --remat dots" in warning
-    assert cli(*command, "--remat", "dots", "--json").json["warnings"] == []
+    assert "estimated to fit with --remat full" in warning
+    assert cli(*command, "--remat", "full", "--json").json["warnings"] == []
 
 
 def test_says_when_nothing_is_enough(cli: Callable) -> None:

@@ -81,6 +81,19 @@ def test_cudnn_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
     assert set(asked) == {"cudnn"}
 
 
+@pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize(("n_kv_heads", "head_size"), [(4, 64), (2, 64), (1, 128)])
+def test_cudnn_on_a_gpu(n_kv_heads, head_size):
+    qkv = heads(n_kv_heads=n_kv_heads, seq_len=256, head_size=head_size)
+    short = [x.astype(jnp.bfloat16) for x in qkv]
+    ours = value_and_gradients(lambda *x: cudnn_attention(*x).astype(jnp.float32), short)
+    with jax.default_matmul_precision("float32"):
+        plain = value_and_gradients(causal_attention, [x.astype(jnp.float32) for x in short])
+    for a, b in zip(ours, plain, strict=True):
+        error = np.linalg.norm(a.astype(np.float32) - b) / np.linalg.norm(b)
+        assert error < 1e-2  # A bfloat16 has eight bits.
+
+
 def test_tokamax_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
     stand_in = types.SimpleNamespace(dot_product_attention=jax.nn.dot_product_attention)
     monkeypatch.setitem(sys.modules, "tokamax", stand_in)

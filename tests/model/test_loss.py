@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from jax.extend.core import jaxprs_in_params
 
 from scaling_jax.model import chunked_losses, mean_loss, token_losses
+from scaling_jax.model.loss import logsumexp_in_one_pass
 
 B, T, D, V = 3, 12, 8, 40
 
@@ -54,6 +56,13 @@ def test_bfloat16_features_give_a_float32_loss_and_output_gradient():
     for ours, theirs in zip(grads, exact_grads, strict=True):
         error = np.abs(np.asarray(ours, np.float32) - theirs).max()
         assert error < 2**-6 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_one_pass_over_the_logits_gives_their_normalizer(scale):
+    logits_NxV = scale * np.random.default_rng(0).normal(size=(5, 1000)).astype(np.float32)
+    exact = scipy.special.logsumexp(logits_NxV.astype(np.float64), axis=-1)
+    np.testing.assert_allclose(run_once(logsumexp_in_one_pass)(logits_NxV), exact, rtol=1e-6)
 
 
 def test_a_logit_far_above_the_others_gives_no_overflow():

@@ -35,14 +35,12 @@ def shown(directory):
     return kept
 
 
-def test_steps_trained_again_after_a_kill_are_shown_once(tmp_path, monkeypatch):
+def test_steps_trained_again_after_a_kill_are_shown_once(tmp_path):
     directory = epath.Path(tmp_path) / "tensorboard"
-    monkeypatch.setattr("os.getpid", lambda: 1)
     killed = Events(directory, 0)
     for step in range(1, 8):
         killed.add(step, {"loss": 10.0 - step})
     killed.close()
-    monkeypatch.setattr("os.getpid", lambda: 2)
     resumed = Events(directory, 4)
     for step in range(5, 10):
         resumed.add(step, {"loss": 20.0 - step})

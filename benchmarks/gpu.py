@@ -1,0 +1,85 @@
+"""Training steps on one GPU: how much of it they use, PyTorch beside them, and small runs together.
+
+    python benchmarks/gpu.py [--sizes 124M,1.3B] [--rounds 3] [--peer PYTHON] [--replicas 8]
+
+- The GPT-2-style models of `peers/sizes.py` in bfloat16 are trained by this package and by
+  compiled PyTorch (`--peer` is the Python that has it), one after the other on the same card; the
+  fastest step of each counts. Model FLOP utilization is the exact count's FLOPs, attention scores
+  in full, over the card's published dense peak.
+- Runs of 0.12M parameters, in float32, advance side by side in one program, and one alone: the
+  ratio of their tokens/s.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from peers.sizes import SIZES
+from train import Contestant, has_pytorch, verdict
+
+from scaling_jax.environment import training_environment
+from scaling_jax.hardware import chip_of_kind, mfu
+
+MFU_TARGETS = {"124M": 0.50, "1.3B": 0.55}
+REPLICAS_TARGET = 4.0
+# Contestants follow one another, so that each can have nearly all of the memory.
+MEMORY = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}
+
+
+def measured(rounds: int, python: str, *arguments: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """What a contestant says of itself, and the seconds of its fastest steps."""
+    contestant = Contestant(training_environment() | MEMORY, python, *arguments)
+    for _ in range(rounds):
+        contestant.measure()
+    contestant.end()
+    return contestant.facts, contestant.fastest
+
+
+def compare(name: str, rounds: int, peer: str | None) -> bool:
+    """Print how one size fares; whether it meets its target."""
+    size = SIZES[name]
+    facts, fastest = measured(rounds, sys.executable, "ours.py", name)
+    seconds = {"ours": fastest["step"]}
+    chip = chip_of_kind(facts["device"])
+    if chip is None:
+        sys.exit(f"no published peak is known of a {facts['device']}")
+    if peer:
+        _, fastest = measured(rounds, peer, "pytorch.py", name, "compiled")
+        seconds["PyTorch"] = fastest["step"]
+    print(f"{name}: {size.batch_size} sequences of {size.seq_len} a step, {facts['device']}")
+    shares = {}
+    for who, each in seconds.items():
+        shares[who] = mfu(facts["flops"], each, chip, precision=size.precision)
+        print(f"  {who:8} {size.tokens / each:10,.0f} tokens/s  MFU {shares[who]:.1%}")
+    if not peer:
+        print("  PyTorch  missing: none here (--peer, or the extra bench)")
+    return verdict(f"  {name} MFU", shares["ours"], MFU_TARGETS[name], below=False)
+
+
+def compare_replicas(n_runs: int, rounds: int) -> bool:
+    """Print how many times as fast runs advance together; whether the target is met."""
+    _, seconds = measured(rounds, sys.executable, "ours.py", "replicas", "0.12M", str(n_runs))
+    for who, each in seconds.items():
+        print(f"0.12M {who:9} {SIZES['0.12M'].tokens / each:12,.0f} tokens/s")
+    ratio = seconds["alone"] / seconds["together"]
+    return verdict(f"{n_runs} runs over one", ratio, REPLICAS_TARGET, below=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default=",".join(MFU_TARGETS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", default=sys.executable)
+    parser.add_argument("--replicas", type=int, default=8)
+    options = parser.parse_args(arguments)
+    peer = options.peer if has_pytorch(options.peer) else None
+    sizes = [name for name in options.sizes.split(",") if name]
+    passed = [compare(name, options.rounds, peer) for name in sizes]
+    if options.replicas > 1:
+        passed.append(compare_replicas(options.replicas, options.rounds))
+    return 0 if all(passed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
