@@ -1,6 +1,6 @@
 """Adaptive studies against the fixed grid: FLOPs spent to the same interval, in simulation.
 
-    python benchmarks/adaptive.py
+    python benchmarks/adaptive.py [--studies 200] [--noises normal,outliers]
 
 Losses follow the law of Besiroglu et al. 2024 with noise. The fixed grid is 7 sizes within a
 factor of 4 about the optimum at each of 5 budgets. The adaptive study chooses from 11 sizes
@@ -118,16 +118,18 @@ def rows(quantity: Quantity, noise: Noise, studies: int) -> Iterator[tuple[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=200)
-    studies = parser.parse_args().studies
+    parser.add_argument("--noises", default=",".join(NOISES))
+    options = parser.parse_args()
+    studies = options.studies
     print(
         f"{studies} studies each; first {FIRST_CELLS} cells, then up to {AT_ONCE} at a time; "
         f"{LEVEL:.0%} intervals at {TARGET:.1e} FLOPs"
     )
     names = ("width", "reached", "error", "error", "holds", "holds", "median", "mean", "90 %")
     print(f"{'':<22}" + "".join(f"{name:>9}" for name in names))
-    for noise_name, noise in NOISES.items():
+    for noise_name in options.noises.split(","):
         for quantity in ("params", "loss"):
-            for row in rows(quantity, noise, studies):
+            for row in rows(quantity, NOISES[noise_name], studies):
                 cells = "".join(f"{cell:>9}" for cell in row)
                 print(f"{noise_name + ', ' + quantity:<22}{cells}", flush=True)
 

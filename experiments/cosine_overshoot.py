@@ -6,10 +6,10 @@ up to a quarter too long does little harm and more does clearly; a run read off 
 longer cosine is what its section 3.1 warns of.
 
     scaling-jax run experiments/cosine_overshoot.py --scale cpu --root results
-    python experiments/cosine_overshoot.py results/cosine-overshoot-cpu
+    python experiments/cosine_overshoot.py results/cosine-overshoot-cpu overshoot.svg
 
-The second command prints the loss at each length over the loss at the right one. `full` reads C4
-through the tokenizer that `chinchilla_isoflop.py` says how to make.
+The second command prints and draws the loss at each length over the loss at the right one. `full`
+reads C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
 """
 
 import sys
@@ -24,10 +24,8 @@ from scaling_jax.study import (
     Recipe,
     ShapeTable,
     Source,
-    Store,
     Study,
     Sweep,
-    collect,
     vary,
 )
 
@@ -54,7 +52,7 @@ cpu = Study(
     Recipe(
         data=DataConfig("embedded", "bytes"),
         family=Family(vocab_size=256, seq_len=128),
-        peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
+        peak_lr=PowerLawLR(value=0.03, reference_params=20e3, exponent=-0.5),
         batch_size=ConstantBatch(16),
     ),
     Sweep(FixedModels(params=(12e3, 24e3, 48e3), tokens_per_param=(40.0,)), variations),
@@ -72,12 +70,7 @@ smoke = Study(
     Sweep(FixedModels(params=(4e3, 6.6e3, 10e3), tokens_per_param=(4.0,)), variations),
 )
 
-
-def main(root: str) -> None:
-    """Print each model's loss by cycle length, relative to the cycle that matches the run."""
-    losses = collect(Store.open(root)).pivot(index="params", columns="cycle", values="loss")
-    print((losses.div(losses[1.0], axis=0) - 1).map("{:+.2%}".format).to_string())
-
-
 if __name__ == "__main__":
+    from scaling_jax.report.overshoot import main
+
     main(*sys.argv[1:])

@@ -37,7 +37,7 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
     )
     # What is reported is one step, however many would go out together.
     resolved = dataclasses.replace(execution, steps_per_dispatch=1).resolved(
-        config, topology.platform, mesh.size
+        config, topology.platform, mesh.size, mesh.shape["fsdp"] > 1
     )
     traced = traced_training(config, mesh, resolved)
     with layout_rules(mesh):

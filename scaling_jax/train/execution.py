@@ -74,8 +74,13 @@ class Execution:
             if getattr(self, name) is not None:
                 require_positive(name, getattr(self, name))
 
-    def resolved(self, config: RunConfig, platform: str, n_devices: int = 1) -> "Execution":
+    def resolved(
+        self, config: RunConfig, platform: str, n_devices: int = 1, is_split: bool = False
+    ) -> "Execution":
         """The same choices with every None decided for `config` on `n_devices` of `platform`.
+
+        `is_split` says that each holds a part of the parameters, of which a loop over layers
+        gathers one layer's at a time.
 
         Raises:
             InputError: a kernel that cannot run there, or pieces of unequal size.
@@ -83,7 +88,7 @@ class Execution:
         _check_attention(self.attention, config, platform)
         _check_divides("accumulate", self.accumulate, "batch_size", config.batch_size)
         _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
-        scan_layers = config.shape.n_layers > MAX_UNROLLED_LAYERS.get(platform, 0)
+        scan_layers = is_split or config.shape.n_layers > MAX_UNROLLED_LAYERS.get(platform, 0)
         microbatch = config.batch_size // self.accumulate
         return replace(
             self,

@@ -60,8 +60,13 @@ def programs(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    resolved = execution.resolved(config, mesh.devices.flat[0].platform, mesh.size)
+    resolved = _resolved(execution, config, mesh)
     return _compile(replace(_key(config, eval_batches, resolved), n_runs=n_runs), mesh)
+
+
+def _resolved(execution: Execution, config: RunConfig, mesh: Mesh) -> Execution:
+    platform = mesh.devices.flat[0].platform
+    return execution.resolved(config, platform, mesh.size, mesh.shape["fsdp"] > 1)
 
 
 def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
@@ -76,7 +81,7 @@ def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAUL
 
     To be lowered within `layout_rules(mesh)`; the mesh may be of devices that are not here.
     """
-    key = _key(config, 1, execution.resolved(config, mesh.devices.flat[0].platform, mesh.size))
+    key = _key(config, 1, _resolved(execution, config, mesh))
     return _trace_training(key, mesh, _abstract_state(key.spec, mesh))
 
 

@@ -127,6 +127,19 @@ def test_what_cannot_run_is_refused_with_what_can(execution, platform, message):
         execution.resolved(CONFIG, platform)
 
 
+def test_layers_are_unrolled_where_that_is_faster():
+    def scanned(platform, n_layers, **where):
+        config = replace(CONFIG, shape=replace(CONFIG.shape, n_layers=n_layers))
+        return DEFAULT.resolved(config, platform, **where).scan_layers
+
+    assert [scanned("cpu", n) for n in (16, 17)] == [False, True]
+    assert [scanned("gpu", n) for n in (32, 33)] == [False, True]
+    assert scanned("tpu", 2)
+    # Copies on several devices gather nothing; parts of the parameters do, all at once.
+    assert not scanned("gpu", 2, n_devices=8)
+    assert scanned("gpu", 2, n_devices=8, is_split=True)
+
+
 def test_a_name_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(InputError, match="did you mean 'cudnn'"):
         Execution(attention="cuddn")
