@@ -9,7 +9,7 @@ import tyro
 
 from scaling_jax.cli.arguments import Json, StoreDirectory, optional, refuse_with
 from scaling_jax.cli.output import Table, drawn, on_terminal, plain, print_json, print_table
-from scaling_jax.cli.status_text import status_json, status_text
+from scaling_jax.cli.status_text import law_text, status_json, status_text
 from scaling_jax.environment import leave_accelerators
 from scaling_jax.errors import InputError, suggestion
 
@@ -64,14 +64,17 @@ def status(
         _watch(onlooker, interim if law != NO_LAW else None, price, every)
         return
     standing = onlooker.look()
-    fitted = None if law == NO_LAW else interim.of(standing)
     if json:
-        print_json(status_json(standing, fitted, price))
+        print_json(status_json(standing, None if law == NO_LAW else interim.of(standing), price))
         return
-    for number, block in enumerate(status_text(standing, fitted, price)):
+    for number, block in enumerate(status_text(standing, None, price)):
         if number:
             print()
         print(plain(block)) if isinstance(block, str) else print_table(block)
+    if law != NO_LAW:
+        # It takes seconds when it is new, so what is known already is shown first.
+        print(flush=True)
+        print(plain(law_text(standing, interim.of(standing))))
 
 
 def require_interval(seconds: float) -> None:

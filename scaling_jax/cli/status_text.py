@@ -27,7 +27,7 @@ def status_text(
     if standing.failures:
         blocks.append("\n".join(map(under_way.lost_run, standing.failures)))
     if law is not None:
-        blocks.append(_law(standing, law))
+        blocks.append(law_text(standing, law))
     return blocks
 
 
@@ -92,7 +92,8 @@ def _money(price: float | None, seconds: float | None) -> float | None:
     return None if price is None or seconds is None else price * seconds / 3600
 
 
-def _law(standing: "Standing", law: Mapping[str, Any]) -> str:
+def law_text(standing: "Standing", law: Mapping[str, Any]) -> str:
+    """The law so far with its intervals, or why there is none yet."""
     finished = len(standing.finished_ids)
     if "refused" in law:
         return f"No law yet from the {finished} runs that finished: {law['refused']}"
