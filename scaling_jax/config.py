@@ -14,6 +14,7 @@ from typing import Any, Literal
 from scaling_jax.errors import InputError
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.strict import from_dict as from_dict
+from scaling_jax.strict import later, stored_fields
 from scaling_jax.strict import require_one_of as require_one_of
 from scaling_jax.strict import require_positive as require_positive
 
@@ -33,6 +34,11 @@ _FINAL_LR_FRACTION: dict[ScheduleName, float] = {
 }
 _COOLDOWN_SHARE = 0.2
 
+# ST-MoE trains with this capacity (Zoph et al. 2022, 2202.08906), and Switch Transformers with
+# this weight of the balance (Fedus et al. 2022, 2101.03961).
+DEFAULT_CAPACITY = 1.25
+DEFAULT_BALANCE_WEIGHT = 0.01
+
 RUN_ID_LENGTH = 16
 
 
@@ -44,7 +50,8 @@ class Shape:
         n_layers: number of blocks.
         d_model: width of the residual stream.
         n_heads: number of query heads.
-        d_ff: width of the feed-forward layer (of each of its two inputs for SwiGLU).
+        d_ff: width of the feed-forward layer (of each of its two inputs for SwiGLU), or of one
+            expert.
         vocab_size: number of token ids.
         seq_len: context length in tokens.
         head_dim: width of one head; `d_model / n_heads` when not given. Some published
@@ -54,11 +61,16 @@ class Shape:
         activation: GELU, or SwiGLU (three matrices).
         tied_embedding: whether the output matrix is the embedding's transpose.
         qk_norm: whether queries and keys are RMS-normalized.
+        n_experts: feed-forward layers that each layer's router chooses from; 1 is a dense model.
+        experts_per_token: how many of them a token uses.
+        capacity: rows that an expert has for a sequence, over those it needs if all get the same
+            share; what comes when they are full is passed by.
 
     Raises:
         InputError: a size below 1, heads that do not divide the width, key/value heads that
-            do not divide the heads, an odd head size under rotary positions, or a variant that
-            does not exist.
+            do not divide the heads, an odd head size under rotary positions, a variant that does
+            not exist, more experts a token than there are, a capacity that is not positive, or
+            either set for a dense model.
     """
 
     n_layers: int
@@ -73,10 +85,16 @@ class Shape:
     activation: Activation = "gelu"
     tied_embedding: bool = True
     qk_norm: bool = False
+    n_experts: int = later(1)
+    experts_per_token: int = later(1)
+    capacity: float = later(DEFAULT_CAPACITY)
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
             require_positive(name, getattr(self, name))
+        # Equal numbers must have equal JSON.
+        object.__setattr__(self, "capacity", float(self.capacity))
+        _check_experts(self.n_experts, self.experts_per_token, self.capacity)
         require_one_of("positions", self.positions, Positions)
         require_one_of("activation", self.activation, Activation)
         _fill(self, "head_dim", self._default_head_dim())
@@ -122,6 +140,16 @@ class Shape:
         """Width of all key (or value) heads together."""
         return self.kv_heads * self.head_size
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether every token uses every parameter: there are no experts."""
+        return self.n_experts == 1
+
+    def expert_rows(self, seq_len: int) -> int:
+        """Rows that each expert has for a sequence: `capacity` times an even share, rounded up."""
+        share = self.capacity * seq_len * self.experts_per_token / self.n_experts
+        return min(seq_len, math.ceil(share))
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -161,6 +189,8 @@ class OptimizerConfig:
         beta1, beta2, eps: Adam's moments and its denominator's floor.
         weight_decay: decoupled decay of matrices, per unit of learning rate.
         clip_norm: ceiling of the gradient's global norm.
+        balance_weight: of the experts' balance in what is minimized (eq. 4 of Fedus et al. 2022);
+            no loss that is recorded has it in.
 
     Raises:
         InputError: a value outside its range, or one that the optimizer or schedule has no use
@@ -179,6 +209,7 @@ class OptimizerConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    balance_weight: float = later(DEFAULT_BALANCE_WEIGHT)
 
     def __post_init__(self) -> None:
         require_one_of("optimizer", self.name, OptimizerName)
@@ -197,8 +228,10 @@ class OptimizerConfig:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise InputError(f"{name} {value} must be at least 0 and below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"weight_decay {self.weight_decay} must be finite and not negative")
+        for name in ("weight_decay", "balance_weight"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise InputError(f"{name} {value} must be finite and not negative")
         if self.name == "adam" and self.weight_decay:
             raise InputError(
                 f"weight_decay {self.weight_decay} with optimizer adam, which has none: set it to "
@@ -254,7 +287,8 @@ class RunConfig:
 
     Raises:
         InputError: a count below 1, a negative seed, a precision that does not exist, a warm-up
-            as long as the run or longer, or another version.
+            as long as the run or longer, a balance of experts in a model that has none, or
+            another version.
     """
 
     shape: Shape
@@ -276,6 +310,11 @@ class RunConfig:
             raise InputError(
                 f"warmup_steps {self.optimizer.warmup_steps} must be below steps {self.steps}: "
                 "shorten the warm-up or lengthen the run"
+            )
+        if self.shape.is_dense and self.optimizer.balance_weight != DEFAULT_BALANCE_WEIGHT:
+            raise InputError(
+                f"balance_weight {self.optimizer.balance_weight} means nothing in a dense model: "
+                "leave it out, or set the shape's n_experts"
             )
         if self.seed < 0:
             raise InputError(f"seed {self.seed} must not be negative")
@@ -301,7 +340,7 @@ class RunConfig:
         return hash_of(self.to_json())
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, every field present."""
+        """Canonical JSON: sorted keys, no spaces, every field of `stored_fields` present."""
         return json.dumps(_as_dict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -320,19 +359,30 @@ class RunConfig:
 
 def _as_dict(config: Any) -> Any:
     """As `dataclasses.asdict`, without its copies of every value, which take most of its time."""
-    names = _field_names(type(config))  # type: ignore[arg-type]
-    return {name: _as_dict(getattr(config, name)) for name in names} if names else config
-
-
-@functools.cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    """Empty for what is not a dataclass."""
-    return tuple(f.name for f in dataclasses.fields(cls)) if dataclasses.is_dataclass(cls) else ()
+    fields = stored_fields(config)
+    return {name: _as_dict(value) for name, value in fields.items()} if fields else config
 
 
 def hash_of(canonical_json: str) -> str:
     """The identity of the run that this canonical JSON describes."""
     return hashlib.sha256(canonical_json.encode()).hexdigest()[:RUN_ID_LENGTH]
+
+
+def _check_experts(n_experts: int, experts_per_token: int, capacity: float) -> None:
+    """Refuse experts that cannot be (`InputError`), as `Shape` does."""
+    require_positive("n_experts", n_experts)
+    require_positive("experts_per_token", experts_per_token)
+    if experts_per_token > n_experts:
+        raise InputError(
+            f"experts_per_token {experts_per_token} is more than n_experts {n_experts}: choose at "
+            f"most {n_experts}"
+        )
+    if not 0 < capacity < math.inf:
+        raise InputError(f"capacity {capacity} must be positive and finite")
+    if n_experts == 1 and capacity != DEFAULT_CAPACITY:
+        raise InputError(
+            f"capacity {capacity} means nothing in a dense model: leave it out, or set n_experts"
+        )
 
 
 def _fill(shape: Shape, name: str, default: int) -> None:

@@ -11,6 +11,10 @@ a scaling law depend on which one is meant:
 - `kaplan`: 6 N D with N without embeddings (Kaplan et al. 2020, arXiv 2001.08361, Section 2.1).
 - `6nd`: 6 N D with N the total count.
 
+Of a mixture of experts the last two count the active parameters, those that one token uses: 6 N D
+stands for the work on a token, and the other experts do none. `exact` and `chinchilla` count the
+products of every row that the experts have, filled or not, which is `capacity` times as many.
+
 All four put the backward pass at twice the forward. For `exact` that too is a count, not a
 rule of thumb: each product `C = A B` has the two gradient products `dC Bᵀ` and `Aᵀ dC`. Even
 the first layer needs both, since its input is the embedding, which is trained.
@@ -37,9 +41,12 @@ class ParamCount:
         embedding: the vocabulary table.
         positions: the learned position table, 0 under rotary positions.
         attention: query, key, value and output matrices.
-        feed_forward: two matrices under GELU, three under SwiGLU.
+        feed_forward: two matrices under GELU, three under SwiGLU; 0 where there are experts.
         norms: gains of every normalization, queries' and keys' included.
         output: the output matrix, 0 where it is the embedding's transpose.
+        router: matrices that choose the experts.
+        experts: matrices of those that one token uses.
+        other_experts: matrices of all the others.
     """
 
     embedding: int
@@ -48,6 +55,9 @@ class ParamCount:
     feed_forward: int
     norms: int
     output: int
+    router: int = 0
+    experts: int = 0
+    other_experts: int = 0
 
     @property
     def total(self) -> int:
@@ -57,12 +67,22 @@ class ParamCount:
     @property
     def non_embedding(self) -> int:
         """Without vocabulary table, output matrix and position table (Kaplan's N)."""
-        return self.attention + self.feed_forward + self.norms
+        return self.attention + self.feed_forwards + self.norms
 
     @property
     def active(self) -> int:
         """Parameters one token passes through: all of them in a dense model."""
-        return self.total
+        return self.total - self.other_experts
+
+    @property
+    def active_non_embedding(self) -> int:
+        """`non_embedding` of `active`."""
+        return self.non_embedding - self.other_experts
+
+    @property
+    def feed_forwards(self) -> int:
+        """Feed-forward matrices, of all experts and their router."""
+        return self.feed_forward + self.router + self.experts + self.other_experts
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,8 @@ class OpFlops:
     feed_forward: int
     norms: int
     logits: int
+    router: int = 0
+    experts: int = 0
 
     @property
     def total(self) -> int:
@@ -91,13 +113,18 @@ def count_params(shape: Shape) -> ParamCount:
     """Parameters of the model this package builds for `shape`."""
     qk_gains = 2 * shape.head_size if shape.qk_norm else 0
     learned = shape.positions == "learned"
+    layers = shape.n_layers * _feed_forward_params(shape)
+    k = 0 if shape.is_dense else shape.experts_per_token
     return ParamCount(
         embedding=shape.vocab_size * shape.d_model,
         positions=shape.seq_len * shape.d_model if learned else 0,
         attention=shape.n_layers * (_qkv_params(shape) + _projection_params(shape)),
-        feed_forward=shape.n_layers * _feed_forward_params(shape),
+        feed_forward=layers if shape.is_dense else 0,
         norms=shape.n_layers * (2 * shape.d_model + qk_gains) + shape.d_model,
         output=0 if shape.tied_embedding else shape.vocab_size * shape.d_model,
+        router=shape.n_layers * _router_params(shape),
+        experts=k * layers,
+        other_experts=0 if shape.is_dense else (shape.n_experts - k) * layers,
     )
 
 
@@ -197,6 +224,8 @@ def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> O
     """
     s, layers = shape.seq_len, shape.n_layers
     square = 2 * layers * pairs * shape.d_attn
+    rows = s if shape.is_dense else shape.n_experts * shape.expert_rows(s)
+    feed_forward = 2 * layers * rows * _feed_forward_params(shape)
     return OpFlops(
         embedding=embedding,
         qkv=2 * layers * s * _qkv_params(shape),
@@ -204,14 +233,16 @@ def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> O
         softmax=softmax,
         values=square,
         projection=2 * layers * s * _projection_params(shape),
-        feed_forward=2 * layers * s * _feed_forward_params(shape),
+        feed_forward=feed_forward if shape.is_dense else 0,
         norms=0,
         logits=2 * s * shape.d_model * shape.vocab_size,
+        router=2 * layers * s * _router_params(shape),
+        experts=0 if shape.is_dense else feed_forward,
     )
 
 
 def _parameter_ops(shape: Shape, *, with_embeddings: bool) -> OpFlops:
-    """Two FLOPs per parameter and token, laid at the operation that owns the parameter."""
+    """Two FLOPs per active parameter and token, laid at the operation that owns the parameter."""
     s, layers, params = shape.seq_len, shape.n_layers, count_params(shape)
     # A tied matrix is one parameter block; it is multiplied by at the logits.
     logits = params.embedding if shape.tied_embedding else params.output
@@ -226,6 +257,8 @@ def _parameter_ops(shape: Shape, *, with_embeddings: bool) -> OpFlops:
         feed_forward=2 * s * params.feed_forward,
         norms=2 * s * params.norms,
         logits=2 * s * logits if with_embeddings else 0,
+        router=2 * s * params.router,
+        experts=2 * s * params.experts,
     )
 
 
@@ -237,7 +270,12 @@ def _projection_params(shape: Shape) -> int:
     return shape.d_attn * shape.d_model
 
 
+def _router_params(shape: Shape) -> int:
+    return 0 if shape.is_dense else shape.d_model * shape.n_experts
+
+
 def _feed_forward_params(shape: Shape) -> int:
+    """Of one layer, or of one expert of it."""
     n_matrices = 3 if shape.activation == "swiglu" else 2
     return n_matrices * shape.d_model * shape.d_ff
 

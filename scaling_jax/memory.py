@@ -7,7 +7,8 @@ of one layer's backward pass and one chunk of the logits, which are not there at
 that are split over devices are whole for as long as they are used: the tables of the vocabulary,
 and two layers, since the next is fetched meanwhile. What a layer keeps without rematerialization
 was read off JAX's list of residuals; how near the sums come to the TPU compiler's is in
-`docs/compile.md`.
+`docs/compile.md`. A mixture's experts count with every row that they have; for those the sums were
+compared with the CPU's compiler alone.
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,11 @@ _STREAM = 3
 _FEED_FORWARD = 6
 _QK_NORM_BYTES = 8
 _SCORE_FLOAT32 = 2
+
+# The same of an expert's rows of the stream: theirs, what is made of them, and both gradients; and
+# kept of its router, per expert: logits, probabilities, and whether it is chosen.
+_EXPERT_STREAM = 4
+_ROUTER = 3
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def training_memory(
     kept = compute * shape.d_model
     if remat == "dots":
         kept += compute * (shape.d_model + _share(_products(shape), spread.tensor))
+        kept += _FLOAT32 * _routed(shape)
     elif remat == "none":
         kept = _kept(shape, compute, kernel, spread.tensor)
     logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
@@ -117,10 +124,15 @@ def _kept(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
         heads += shape.d_attn + shape.d_kv
     # Each input of the non-linearity, and what it makes of them.
     inner = (_n_inputs(shape) + 1) * shape.d_ff
-    shared = compute * (inner + heads)
+    if not shape.is_dense:
+        inner += shape.d_model
+    shared = compute * (_rows(shape, inner) + heads)
     if not kernel:
         shared += (_FLOAT32 + compute) * shape.n_heads * shape.seq_len
-    return compute * _KEPT_STREAM * shape.d_model + _share(shared, tensor)
+    # What the experts made of a token is kept for its weights, which are in float32.
+    chosen = compute * shape.d_model * shape.experts_per_token + _FLOAT32 * _ROUTER * _routed(shape)
+    whole = compute * _KEPT_STREAM * shape.d_model + (0 if shape.is_dense else chosen)
+    return whole + _share(shared, tensor)
 
 
 def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
@@ -129,12 +141,27 @@ def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int
     The residual stream's part is whole on every device.
     """
     heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
-    shared = compute * (_FEED_FORWARD * shape.d_ff + heads)
+    inner = _FEED_FORWARD * shape.d_ff
+    if not shape.is_dense:
+        inner += _EXPERT_STREAM * shape.d_model
+    shared = compute * (_rows(shape, inner) + heads)
     if shape.qk_norm:
         shared += _QK_NORM_BYTES * (shape.d_attn + shape.d_kv)
     if not kernel:
         shared += (_FLOAT32 * _SCORE_FLOAT32 + compute) * shape.n_heads * shape.seq_len
     return (_FLOAT32 * _NORM_FLOAT32 + compute * _STREAM) * shape.d_model + _share(shared, tensor)
+
+
+def _rows(shape: Shape, n: int) -> int:
+    """`n` of each row of the feed-forward layer, or of its experts, per token."""
+    if shape.is_dense:
+        return n
+    return _share(n * shape.n_experts * shape.expert_rows(shape.seq_len), shape.seq_len)
+
+
+def _routed(shape: Shape) -> int:
+    """Probabilities of a token in the router's output."""
+    return 0 if shape.is_dense else shape.n_experts
 
 
 def _n_inputs(shape: Shape) -> int:
@@ -143,7 +170,10 @@ def _n_inputs(shape: Shape) -> int:
 
 def _products(shape: Shape) -> int:
     """Channels of a layer's products that `tensor` shares out: queries, keys, values, and up."""
-    return shape.d_attn + 2 * shape.d_kv + _n_inputs(shape) * shape.d_ff
+    inner = _n_inputs(shape) * shape.d_ff
+    if not shape.is_dense:
+        inner += shape.d_model  # Their results, for the gradients of their weights.
+    return shape.d_attn + 2 * shape.d_kv + _rows(shape, inner)
 
 
 def _vocabulary(shape: Shape, compute: int, spread: Spread) -> int:
@@ -153,7 +183,7 @@ def _vocabulary(shape: Shape, compute: int, spread: Spread) -> int:
 
 
 def _layer(shape: Shape, params: ParamCount, compute: int, spread: Spread) -> int:
-    one = (params.attention + params.feed_forward) // shape.n_layers
+    one = (params.attention + params.feed_forwards) // shape.n_layers
     return (compute + _FLOAT32) * one * (2 if spread.state > spread.tensor else 1)
 
 
@@ -162,7 +192,7 @@ def _moments(params: ParamCount, optimizer: OptimizerName) -> int:
     if optimizer == "adafactor":
         return params.total  # its momentum; the factored second moments are next to nothing
     if optimizer == "muon":
-        matrices = params.attention + params.feed_forward
+        matrices = params.attention + params.feed_forwards - params.router
         return matrices + 2 * (params.total - matrices)
     return 2 * params.total
 

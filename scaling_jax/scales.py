@@ -14,10 +14,14 @@ l = n_layers / base_n_layers, and everything not listed as under `standard`:
 | depth in the initialization's 1 / √(2 depth) | n_layers | n_layers | base_n_layers |
 | learning rate of hidden matrices, Adam and Adafactor | 1 | 1 / m | 1 / m |
 | learning rate of hidden matrices, Muon | 1 | 1 / √m | 1 / √m |
-| Adam's epsilon, hidden matrices | 1 | 1 / m | 1 / (m l) |
+| learning rate of routers, every optimizer | 1 | 1 / m | 1 / m |
+| Adam's epsilon, hidden matrices and routers | 1 | 1 / m | 1 / (m l) |
 | Adam's epsilon, tables and gains | 1 | 1 / m | 1 / m |
 
-Hidden matrices have variance 1 / fan-in under all three. The learning rate times the weight
+Hidden matrices and routers have variance 1 / fan-in under all three. An expert's matrices are
+hidden matrices like those of a feed-forward layer. A router turns the width into as many numbers
+as there are experts, whatever the width: its logits start at unit scale and move alike at every
+width, under Muon too, which leaves it to Adam. The learning rate times the weight
 decay is the same for all matrices at every size, so decay is not multiplied.
 
 muP is Yang et al. 2022 (2203.03466), table 8, its form for tied embeddings; CompleteP is Dey et
@@ -56,6 +60,11 @@ class Scales:
     def hidden_lr(self, optimizer: OptimizerName) -> float:
         """Factor of the learning rate of hidden matrices."""
         return math.sqrt(self.logits) if optimizer == "muon" else self.logits
+
+    @property
+    def router_lr(self) -> float:
+        """Factor of the learning rate of routers."""
+        return self.logits
 
     def epsilon(self, *, hidden: bool) -> float:
         """Factor of Adam's epsilon."""

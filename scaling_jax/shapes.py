@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from scaling_jax.config import Activation, Positions, Shape
+from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
+from scaling_jax.strict import later
 
 DEFAULT_ASPECT = 64.0
 LARGEST_PARAMS = 1e15
@@ -49,7 +50,9 @@ class Family:
     The width runs over a fixed ladder (steps of 4 channels below 64, of 8 below 256, of 16
     below 512, of one head above), and the depth is the whole number nearest
     `d_model / aspect`, or another one whose aspect ratio is within 15 % of the wanted. The
-    feed-forward width is `4 d_model` for GELU and `8/3 d_model`, rounded, for SwiGLU.
+    feed-forward width is `4 d_model` for GELU and `8/3 d_model`, rounded, for SwiGLU, of every
+    expert too. Parameters are those one token uses: all of them in a dense model, so that with one
+    expert a token a mixture is a dense model's size but for its routers.
 
     Attributes:
         vocab_size: number of token ids.
@@ -61,10 +64,11 @@ class Family:
         head_dim: width of one head, which then divides every width; by default 64 up to a
             width of 1,024 and 128 above, and 4 to 62 in two to eight heads below 512.
         n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
+        n_experts, experts_per_token, capacity: as in `Shape`.
 
     Raises:
-        InputError: an aspect that is not positive, sizes below 1, or a head size that is odd
-            under rotary positions.
+        InputError: an aspect that is not positive, sizes below 1, a head size that is odd
+            under rotary positions, or experts that cannot be.
     """
 
     vocab_size: int
@@ -77,6 +81,9 @@ class Family:
     activation: Activation = "gelu"
     tied_embedding: bool = True
     qk_norm: bool = False
+    n_experts: int = later(1)
+    experts_per_token: int = later(1)
+    capacity: float = later(DEFAULT_CAPACITY)
 
     def __post_init__(self) -> None:
         if not 0 < self.aspect < math.inf:
@@ -94,12 +101,12 @@ class Family:
     # Caches: a study asks for much the same shapes again and again. Families are few and small.
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def nearest(self, params: float) -> Shape:
-        """The shape whose total parameter count is nearest `params`, by ratio.
+        """The shape whose count of active parameters is nearest `params`, by ratio.
 
         Raises:
             InputError: `params` below the smallest shape's count, above 1e15 or not finite.
         """
-        least = count_params(self.smallest()).total
+        least = count_params(self.smallest()).active
         if not least <= params <= LARGEST_PARAMS:
             raise InputError(
                 f"{params:g} parameters: shapes of this family (vocabulary {self.vocab_size}, at "
@@ -179,7 +186,7 @@ class Family:
 
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _count(self, width: int, depth: int) -> int:
-        return count_params(self._shape(width, depth)).total
+        return count_params(self._shape(width, depth)).active
 
     def _shape(self, width: int, depth: int) -> Shape:
         return Shape(
@@ -194,6 +201,9 @@ class Family:
             activation=self.activation,
             tied_embedding=self.tied_embedding,
             qk_norm=self.qk_norm,
+            n_experts=self.n_experts,
+            experts_per_token=self.experts_per_token,
+            capacity=self.capacity,
         )
 
 
@@ -210,8 +220,11 @@ def family_shape(
     activation: Activation = "gelu",
     tied_embedding: bool = True,
     qk_norm: bool = False,
+    n_experts: int = 1,
+    experts_per_token: int = 1,
+    capacity: float = DEFAULT_CAPACITY,
 ) -> Shape:
-    """The shape of a `Family` whose total parameter count is nearest `params`.
+    """The shape of a `Family` whose count of active parameters is nearest `params`.
 
     Raises:
         InputError: as `Family` and `Family.nearest`; a count too small for any shape is told
@@ -228,12 +241,15 @@ def family_shape(
         activation,
         tied_embedding,
         qk_norm,
+        n_experts,
+        experts_per_token,
+        capacity,
     )
     return family.nearest(params)
 
 
 def _distance(shape: Shape, params: float) -> float:
-    return abs(math.log(count_params(shape).total / params))
+    return abs(math.log(count_params(shape).active / params))
 
 
 @cache

@@ -11,6 +11,8 @@ from scaling_jax.errors import InputError, suggestion
 
 T = TypeVar("T")
 
+_LATER = "later"
+
 
 def from_dict(cls: type[T], data: Any, path: str = "") -> T:
     """Build the dataclass `cls` from nested mappings, strictly.
@@ -32,6 +34,36 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
         elif required:
             raise InputError(f"{where} lacks the field {name!r}: add it")
     return cls(**values)
+
+
+def later(default: T) -> T:
+    """A dataclass field that came after configurations were stored without it.
+
+    `stored_fields` leaves it out at its default, so that what was stored keeps its identity; its
+    default must never change.
+    """
+    return dataclasses.field(default=default, metadata={_LATER: True})
+
+
+def stored_fields(value: Any) -> dict[str, Any]:
+    """What identifies a dataclass: its fields by name, `later` ones unless at their defaults.
+
+    Empty for what is not a dataclass.
+    """
+    names, later_defaults = _stored(type(value))  # type: ignore[arg-type]
+    fields = {name: getattr(value, name) for name in names}
+    for name, default in later_defaults.items():
+        if fields[name] == default:
+            del fields[name]
+    return fields
+
+
+@functools.cache
+def _stored(cls: type) -> tuple[list[str], dict[str, Any]]:
+    """The names of a dataclass's fields, and the defaults of its `later` ones."""
+    fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+    later_defaults = {f.name: f.default for f in fields if _LATER in f.metadata}
+    return [f.name for f in fields], later_defaults
 
 
 # Looking them up takes most of the time of reading a configuration.

@@ -51,7 +51,20 @@ OTHER = {
     "parameterization.base_head_dim": 4,
     "parameterization.base_n_layers": 1,
     "seed": 1,
+    "shape.n_experts": 4,
+    "shape.experts_per_token": 2,
+    "shape.capacity": 2.0,
+    "optimizer.balance_weight": 0.1,
 }
+
+# Fields that a run is stored without where they are at their defaults.
+LATER = {
+    "shape.n_experts",
+    "shape.experts_per_token",
+    "shape.capacity",
+    "optimizer.balance_weight",
+}
+MIXED = dataclasses.replace(SHAPE, n_experts=8)
 
 MUP = Parameterization("mup", base_d_model=32, base_head_dim=8)
 COMPLETEP = Parameterization("completep", base_d_model=32, base_head_dim=8, base_n_layers=2)
@@ -62,6 +75,8 @@ def base_of(path: str) -> RunConfig:
     if path == "optimizer.cooldown_share":
         wsd = OptimizerConfig(peak_lr=1e-3, warmup_steps=10, schedule="wsd")
         return dataclasses.replace(CONFIG, optimizer=wsd)
+    if path in LATER - {"shape.n_experts"}:
+        return dataclasses.replace(CONFIG, shape=MIXED)
     if path.startswith("parameterization."):
         return dataclasses.replace(CONFIG, parameterization=COMPLETEP)
     return CONFIG
@@ -95,7 +110,7 @@ def paths(data: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def test_every_field_is_in_this_files_table() -> None:
-    assert {*OTHER, "parameterization.rule", "version"} == set(paths(as_dict()))
+    assert {*OTHER, "parameterization.rule", "version"} == {*paths(as_dict()), *LATER}
 
 
 @pytest.mark.parametrize("path", OTHER)
@@ -157,6 +172,13 @@ def test_defaults_written_out_are_the_same_run() -> None:
             del data[part][name]
     del data["seed"], data["version"]
     assert read(data).run_id == CONFIG.run_id
+    for path, default in {
+        "shape.n_experts": 1,
+        "shape.experts_per_token": 1,
+        "shape.capacity": 1.25,
+        "optimizer.balance_weight": 0.01,
+    }.items():
+        assert read(changed(path, default)).run_id == CONFIG.run_id
     # JSON writers may drop a float's point.
     assert read(changed("optimizer.clip_norm", 1)).run_id == CONFIG.run_id
 
@@ -172,6 +194,15 @@ def test_a_whole_number_given_for_a_rate_is_the_same_run() -> None:
 def test_tokens_are_those_of_all_steps() -> None:
     assert CONFIG.tokens_per_step == 8 * 64
     assert CONFIG.tokens == 100 * 8 * 64
+
+
+def test_rows_of_an_expert_are_its_even_share_with_room_to_spare() -> None:
+    rows = [dataclasses.replace(MIXED, capacity=c).expert_rows(64) for c in (0.01, 1, 1.25, 99)]
+    assert rows == [1, 8, 10, 64]
+    assert dataclasses.replace(MIXED, experts_per_token=4, capacity=1).expert_rows(30) == 15
+    whole, point = (dataclasses.replace(MIXED, capacity=c) for c in (2, 2.0))
+    texts = {dataclasses.replace(CONFIG, shape=shape).to_json() for shape in (whole, point)}
+    assert len(texts) == 1
 
 
 def test_sizes_that_are_not_given_follow_from_the_others() -> None:
@@ -264,6 +295,8 @@ SIZES = [
     "seq_len",
     "head_dim",
     "n_kv_heads",
+    "n_experts",
+    "experts_per_token",
 ]
 
 
@@ -286,6 +319,13 @@ def test_sizes_below_one_are_refused(name: str, value: int) -> None:
         ({"head_dim": 7}, r"head_dim 7 is odd, but rotary"),
         ({"positions": "rotry"}, r"positions is 'rotry' .*; did you mean 'rotary'"),
         ({"activation": "relu"}, r"activation is 'relu' \(there is gelu, swiglu\)"),
+        (
+            {"n_experts": 2, "experts_per_token": 3},
+            "experts_per_token 3 is more than n_experts 2: choose at most 2",
+        ),
+        ({"experts_per_token": 2}, "experts_per_token 2 is more than n_experts 1"),
+        ({"n_experts": 2, "capacity": 0.0}, "capacity 0.0 must be positive and finite"),
+        ({"capacity": 2.0}, "capacity 2.0 means nothing in a dense model: leave it out, or set n_"),
     ],
 )
 def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -309,6 +349,7 @@ def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str) ->
         ({"final_lr_fraction": -0.1}, "final_lr_fraction -0.1 must lie in"),
         ({"warmup_steps": -1}, "warmup_steps -1 must not be negative"),
         ({"weight_decay": -0.1}, "weight_decay -0.1 must be finite and not negative"),
+        ({"balance_weight": -0.1}, "balance_weight -0.1 must be finite and not negative"),
         ({"name": "adamv"}, "optimizer is 'adamv' .*; did you mean 'adam"),
         ({"name": "adam"}, "weight_decay 0.1 with optimizer adam.*set it to 0, or choose adamw"),
         ({"schedule": "cosin"}, "schedule is 'cosin' .*; did you mean 'cosine'"),
@@ -366,6 +407,10 @@ def test_schedules_have_final_learning_rates_of_their_own() -> None:
         ({"seed": -1}, "seed -1 must not be negative"),
         ({"precision": "float16"}, "precision is 'float16' .*; did you mean"),
         ({"version": 2}, "config version 2 is not 1"),
+        (
+            {"optimizer": dataclasses.replace(OPTIMIZER, balance_weight=0.1)},
+            "balance_weight 0.1 means nothing in a dense model: leave it out, or set the",
+        ),
     ],
 )
 def test_impossible_runs_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -42,6 +42,7 @@ SWITCHED = dataclasses.replace(
 @st.composite
 def shapes(draw: st.DrawFn) -> Shape:
     kv_heads, group = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    n_experts = draw(st.sampled_from([1, 1, 2, 5, 64]))
     return Shape(
         n_layers=draw(st.integers(1, 6)),
         d_model=draw(st.integers(1, 300)),
@@ -55,6 +56,9 @@ def shapes(draw: st.DrawFn) -> Shape:
         activation=draw(st.sampled_from(["gelu", "swiglu"])),
         tied_embedding=draw(st.booleans()),
         qk_norm=draw(st.booleans()),
+        n_experts=n_experts,
+        experts_per_token=draw(st.integers(1, min(n_experts, 4))),
+        capacity=1.25 if n_experts == 1 else draw(st.floats(0.1, 8)),
     )
 
 
@@ -91,12 +95,42 @@ def test_parameters_under_every_switch_counted_by_hand() -> None:
         SWITCHED,
         dataclasses.replace(SMALL, head_dim=6),
         dataclasses.replace(SMALL, n_layers=1, activation="swiglu", qk_norm=True),
+        dataclasses.replace(SMALL, n_experts=6, experts_per_token=2, activation="swiglu"),
     ],
 )
 def test_parameters_are_those_of_the_model_as_built(shape: Shape) -> None:
     model = nnx.eval_shape(lambda: Transformer(shape, rngs=nnx.Rngs(0)))
     built = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
     assert count_params(shape).total == built
+
+
+MIXED = dataclasses.replace(SMALL, n_experts=6, experts_per_token=2)
+
+
+def test_parameters_of_experts_counted_by_hand() -> None:
+    counted, dense = count_params(MIXED), count_params(SMALL)
+    assert counted == dataclasses.replace(
+        dense,
+        feed_forward=0,
+        router=3 * 8 * 6,
+        experts=3 * 2 * (2 * 8 * 20),
+        other_experts=3 * 4 * (2 * 8 * 20),
+    )
+    assert counted.total == dense.total + 3 * (8 * 6 + 5 * 320)
+    assert counted.active == dense.total + 3 * (8 * 6 + 320)
+    assert counted.total - counted.non_embedding == counted.active - counted.active_non_embedding
+
+
+def test_exact_operations_of_experts_counted_by_hand() -> None:
+    # 1.25 * 5 * 2 / 6 rows of each expert, rounded up, for a sequence of 5.
+    rows = 6 * 3
+    expected = dataclasses.replace(
+        forward_ops(SMALL), feed_forward=0, router=3 * 2 * 5 * 8 * 6, experts=3 * 2 * rows * 320
+    )
+    assert forward_ops(MIXED) == expected
+    # An expert never has more rows than there are positions.
+    roomy = forward_ops(dataclasses.replace(MIXED, capacity=100))
+    assert roomy.experts == 3 * 2 * (6 * 5) * 320
 
 
 def test_exact_operations_counted_by_hand() -> None:
@@ -125,11 +159,13 @@ def test_chinchilla_adds_the_lookup_and_the_softmax_of_appendix_f() -> None:
 @given(shapes(), st.integers(1, 10**13))
 def test_conventions_are_what_their_names_say(shape: Shape, tokens: int) -> None:
     params = count_params(shape)
-    assert training_flops(shape, tokens, "kaplan") == 6 * params.non_embedding * tokens
-    assert training_flops(shape, tokens, "6nd") == 6 * params.total * tokens
-    matrices = params.attention + params.feed_forward + shape.vocab_size * shape.d_model
-    context = 4 * shape.n_layers * shape.seq_len * shape.d_attn
-    assert training_flops(shape, tokens, "exact") == 3 * (2 * matrices + context) * tokens
+    assert training_flops(shape, tokens, "kaplan") == 6 * params.active_non_embedding * tokens
+    assert training_flops(shape, tokens, "6nd") == 6 * params.active * tokens
+    if shape.is_dense:
+        assert params.active == params.total
+        matrices = params.attention + params.feed_forward + shape.vocab_size * shape.d_model
+        context = 4 * shape.n_layers * shape.seq_len * shape.d_attn
+        assert training_flops(shape, tokens, "exact") == 3 * (2 * matrices + context) * tokens
 
 
 @given(shapes(), st.sampled_from(CONVENTIONS))
@@ -170,6 +206,8 @@ VARIANTS = {
     "untied": {"tied_embedding": False},
     "learned positions": {"positions": "learned"},
     "normalized heads": {"qk_norm": True},
+    "experts": {"n_experts": 4},
+    "two experts a token": {"n_experts": 5, "experts_per_token": 2, "activation": "swiglu"},
 }
 SEQUENCES = 4
 
@@ -196,7 +234,8 @@ def test_exact_is_what_the_traced_program_multiplies(changes: dict) -> None:
     ):
         products = product_flops(gradient_program(shape, execution).jaxpr.jaxpr)
         assert products == Products(plain=exact)
-    # Recomputing a layer is its forward pass again, less the last product, which nothing needs.
+    # Recomputing a layer is its forward pass again, less the last product, which nothing needs
+    # save the weights of experts.
     whole = product_flops(gradient_program(shape, Execution(remat="full")).jaxpr.jaxpr).plain
     forward = forward_ops(shape)
     last = forward.feed_forward // (3 if shape.activation == "swiglu" else 2)

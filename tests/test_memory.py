@@ -56,6 +56,15 @@ def test_logits_count_a_chunk_at_a_time_where_they_are_the_most() -> None:
     assert whole.activations - quarter.activations == 7 * 5 * 4000 * 6 * 3 // 4
 
 
+def test_moments_of_experts_are_muons_and_those_of_their_routers_adams() -> None:
+    shape = dataclasses.replace(SMALL, n_experts=4)
+    experts, routers, dense = 3 * 4 * 320, 3 * 8 * 4, PARAMS - 3 * 320
+    total = dense + experts + routers
+    adamw, muon = (training_memory(shape, Spread(1), optimizer=o) for o in ("adamw", "muon"))
+    assert (adamw.params, adamw.moments) == (4 * total, 8 * total)
+    assert adamw.moments - muon.moments == 4 * (experts + 3 * 4 * 8 * 8)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "adafactor", "muon"])
 def test_moments_are_those_of_the_optimizer(optimizer: OptimizerName) -> None:
     config = OptimizerConfig(
@@ -94,6 +103,7 @@ SIZES = ["n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"]
     st.sampled_from(SIZES),
     st.tuples(*[st.integers(1, 6)] * len(SIZES)),
     st.integers(1, 64),
+    st.sampled_from([1, 4]),
     st.sampled_from(["none", "dots", "full"]),
     st.fixed_dictionaries(
         {
@@ -104,10 +114,15 @@ SIZES = ["n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"]
     ),
 )
 def test_memory_grows_with_every_size_and_falls_with_recomputation_and_shares(
-    name: str, multiples: tuple[int, ...], sequences: int, remat: str, options: dict[str, Any]
+    name: str,
+    multiples: tuple[int, ...],
+    sequences: int,
+    n_experts: int,
+    remat: str,
+    options: dict[str, Any],
 ) -> None:
     sizes = {size: 4 * multiple for size, multiple in zip(SIZES, multiples, strict=True)}
-    shape = Shape(**sizes, head_dim=4)  # type: ignore[arg-type]
+    shape = Shape(**sizes, head_dim=4, n_experts=n_experts)  # type: ignore[arg-type]
     larger = dataclasses.replace(shape, n_kv_heads=None, **{name: 2 * sizes[name]})
     options |= {"remat": remat}
     one = training_memory(shape, Spread(sequences), **options)
@@ -120,8 +135,10 @@ def test_memory_grows_with_every_size_and_falls_with_recomputation_and_shares(
         assert training_memory(shape, Spread(sequences), **less).total < one.total
 
 
-def test_activations_are_within_a_factor_of_two_of_the_compilers_plan() -> None:
-    shape = Shape(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=64)
+@pytest.mark.parametrize("experts", [{}, {"n_experts": 4, "experts_per_token": 2}])
+def test_activations_are_within_a_factor_of_two_of_the_compilers_plan(experts: dict) -> None:
+    dims = dict(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=64)
+    shape = Shape(**dims, **experts)
     execution = Execution(scan_layers=True, attention="xla")
     spec = ModelSpec(shape, OptimizerConfig(1e-3, 0), "float32", execution=execution)
     params = jax.eval_shape(lambda key: init_state(spec, key)["params"], jax.random.key(0))

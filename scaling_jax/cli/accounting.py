@@ -11,9 +11,12 @@ from scaling_jax import flops as counting
 from scaling_jax.cli.arguments import Json, optional
 from scaling_jax.cli.output import Table, print_json, print_table
 from scaling_jax.cli.running import read_config
-from scaling_jax.config import Activation, Positions, Shape
+from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.report import formatting
+
+# What a table of a dense model leaves out.
+_OF_EXPERTS = ("router", "experts", "other_experts", "active_non_embedding")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class ShapeFlags:
     activation: Annotated[Activation, tyro.conf.arg(help="of the feed-forward layer")] = "gelu"
     untied: Annotated[bool, optional("an output matrix of its own")] = False
     qk_norm: Annotated[bool, optional("normalize queries and keys")] = False
+    n_experts: Annotated[int, tyro.conf.arg(help="feed-forward layers to choose from")] = 1
+    experts_per_token: Annotated[int, tyro.conf.arg(help="of them for each token")] = 1
+    capacity: Annotated[
+        float, tyro.conf.arg(help="rows of an expert over those of an even share")
+    ] = DEFAULT_CAPACITY
 
 
 def flops(
@@ -51,7 +59,8 @@ def flops(
     """Count the parameters and FLOPs of a shape, by operation and by convention.
 
     exact: the matrix products as executed. chinchilla: appendix F of Hoffmann et al. 2022.
-    kaplan: 6 N D without embeddings. 6nd: 6 N D with every parameter.
+    kaplan: 6 N D without embeddings. 6nd: 6 N D with every parameter. Of a mixture of experts
+    both count the parameters that one token uses.
     """
     counted, run_tokens = _shape(config, shape)
     total = _tokens(tokens, run_tokens)
@@ -97,6 +106,7 @@ def _account(shape: Shape, tokens: int | None) -> dict[str, Any]:
             "total": params.total,
             "non_embedding": params.non_embedding,
             "active": params.active,
+            "active_non_embedding": params.active_non_embedding,
         },
         # Each count is a multiple of the sequence length.
         "forward_flops_per_token": {
@@ -116,11 +126,13 @@ def _account(shape: Shape, tokens: int | None) -> dict[str, Any]:
 
 
 def _print(account: dict[str, Any]) -> None:
-    rows = [(name, f"{n:,}") for name, n in account["params"].items()]
+    dense = account["shape"]["n_experts"] == 1
+    left_out = _OF_EXPERTS if dense else ()
+    rows = [(name, f"{n:,}") for name, n in account["params"].items() if name not in left_out]
     print_table(Table(("parameters", "count"), rows, left=("parameters",)))
     print()
     by_convention = account["forward_flops_per_token"]
-    operations = list(by_convention["exact"])
+    operations = [op for op in by_convention["exact"] if op not in left_out]
     lines = [(op, *(f"{by_convention[c][op]:,}" for c in by_convention)) for op in operations]
     training = account["training_flops_per_token"]
     lines.append(("forward", *(f"{sum(ops.values()):,}" for ops in by_convention.values())))

@@ -50,6 +50,19 @@ def swish_gate(x: jax.Array, value: jax.Array) -> jax.Array:
     return jax.nn.silu(x) * value
 
 
+def feed_forward(x_NxD: jax.Array, up_DxIxF: jax.Array, down_FxD: jax.Array) -> jax.Array:
+    """A feed-forward layer, or, with one more axis in front of all three, several of them.
+
+    The non-linearity is told by the inputs I: one for the GELU, two for SwiGLU.
+    """
+    # A product for each input, so that devices that share out F exchange nothing of it.
+    n_inputs = up_DxIxF.shape[-2]
+    inputs_Dx1xF = jnp.split(up_DxIxF, n_inputs, axis=-2) if n_inputs > 1 else [up_DxIxF]
+    h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF) for up_Dx1xF in inputs_Dx1xF)
+    h_NxF = swish_gate(h_NxF, value_NxF[0]) if value_NxF else gelu(h_NxF)
+    return dense(h_NxF, down_FxD)
+
+
 class RMSNorm(nnx.Module):
     """Root-mean-square normalization with a learned gain (Zhang & Sennrich 2019)."""
 
@@ -73,10 +86,4 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
         """Map rows `x_NxD` to rows of the same shape."""
-        # A product for each input, so that devices that share out F exchange nothing of it.
-        up_DxIxF = self.up[...]
-        n_inputs = up_DxIxF.shape[1]
-        inputs_Dx1xF = jnp.split(up_DxIxF, n_inputs, axis=1) if n_inputs > 1 else [up_DxIxF]
-        h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF) for up_Dx1xF in inputs_Dx1xF)
-        h_NxF = swish_gate(h_NxF, value_NxF[0]) if value_NxF else gelu(h_NxF)
-        return dense(h_NxF, self.down[...])
+        return feed_forward(x_NxD, self.up[...], self.down[...])

@@ -15,9 +15,9 @@ _exact = partial(jnp.matmul, preferred_element_type=jnp.float32)
 
 
 def dense(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
-    """`x_NxD @ w_DxF`, computed and returned in the dtype of the activations.
+    """`x_NxD @ w_DxF`, or a batch of such, computed and returned in the dtype of the activations.
 
-    The leading axes of `w` may make up D and its last ones F.
+    Several axes of `w` may make up D and its last ones F.
     """
     return checkpoint_name(product(x_NxD, w, x_NxD.dtype), DENSE)
 
@@ -33,7 +33,7 @@ def product(x_NxD: jax.Array, w: jax.Array, dtype: Any = jnp.float32) -> jax.Arr
 
 
 def _factor(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
-    w_DxF = w.reshape(x_NxD.shape[1], -1) if x_NxD.ndim == 2 else w
+    w_DxF = w.reshape(*x_NxD.shape[:-2], x_NxD.shape[-1], -1)
     return w_DxF.astype(x_NxD.dtype)
 
 

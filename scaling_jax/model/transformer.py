@@ -12,6 +12,7 @@ from scaling_jax.model import init
 from scaling_jax.model.attention import Attention
 from scaling_jax.model.kernels import Kernel, causal_attention
 from scaling_jax.model.layers import FeedForward, RMSNorm
+from scaling_jax.model.moe import Experts
 from scaling_jax.model.partition import constrain
 from scaling_jax.model.products import DENSE
 from scaling_jax.parameterization import STANDARD, Parameterization
@@ -29,22 +30,32 @@ REMAT_POLICIES = {
 
 
 class Block(nnx.Module):
-    """One layer: attention, then feed-forward, each normalized before and added after."""
+    """One layer: attention, then feed-forward, each normalized before and added after.
+
+    In a mixture of experts the feed-forward layer is one.
+    """
 
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
         self.branch_scale = scales.branch
         self.attention_norm = RMSNorm(shape.d_model)
         self.attention = Attention(shape, scales, rngs=rngs)
         self.feed_forward_norm = RMSNorm(shape.d_model)
-        self.feed_forward = FeedForward(shape, scales, rngs=rngs)
+        make = FeedForward if shape.is_dense else Experts
+        self.feed_forward = make(shape, scales, rngs=rngs)
 
-    def __call__(self, x_NxD: jax.Array, seq_len: int, attend: Kernel) -> jax.Array:
-        """Add both branches to the residual stream."""
+    def __call__(
+        self, x_NxD: jax.Array, seq_len: int, attend: Kernel
+    ) -> tuple[jax.Array, jax.Array | None]:
+        """Add both branches to the residual stream; with experts, their `balance_B` too."""
         scale = self.branch_scale
         x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len, attend)
         x_NxD = constrain(x_NxD, "batch", None)
-        x_NxD = x_NxD + scale * self.feed_forward(self.feed_forward_norm(x_NxD))
-        return constrain(x_NxD, "batch", None)
+        normed_NxD, balance_B = self.feed_forward_norm(x_NxD), None
+        if isinstance(self.feed_forward, Experts):
+            y_NxD, balance_B = self.feed_forward(normed_NxD, seq_len)
+        else:
+            y_NxD = self.feed_forward(normed_NxD)
+        return constrain(x_NxD + scale * y_NxD, "batch", None), balance_B
 
 
 class Transformer(nnx.Module):
@@ -97,8 +108,15 @@ class Transformer(nnx.Module):
 
     def features(self, tokens_BxT: jax.Array) -> jax.Array:
         """Normalized rows `x_NxD` of the residual stream after the last block, to be projected."""
-        x_NxD = self._run_blocks(self.embed(tokens_BxT), tokens_BxT.shape[1])
-        return self.final_norm(x_NxD) * self.scales.logits
+        return self.features_and_balance(tokens_BxT)[0]
+
+    def features_and_balance(self, tokens_BxT: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        """`features`, and of a mixture of experts its `balance`, the mean of all layers and rows.
+
+        It is 1 where the experts are used alike (`scaling_jax.model.moe.balance`).
+        """
+        x_NxD, balance = self._run_blocks(self.embed(tokens_BxT), tokens_BxT.shape[1])
+        return self.final_norm(x_NxD) * self.scales.logits, balance
 
     def embed(self, tokens_BxT: jax.Array) -> jax.Array:
         """Rows `x_NxD` of the residual stream before the first block, at unit scale.
@@ -116,10 +134,10 @@ class Transformer(nnx.Module):
             x_BxTxD = x_BxTxD + jnp.broadcast_to(positions_TxD, x_BxTxD.shape)
         return constrain(x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model), "batch", None)
 
-    def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> jax.Array:
+    def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array | None]:
         graph, stacked = nnx.split(self.blocks)
 
-        def run(x_NxD: jax.Array, layer: Any) -> jax.Array:
+        def run(x_NxD: jax.Array, layer: Any) -> tuple[jax.Array, jax.Array | None]:
             return nnx.merge(graph, layer)(x_NxD, seq_len, self.attend)
 
         if self.remat != "none":
@@ -127,10 +145,14 @@ class Transformer(nnx.Module):
             policy = REMAT_POLICIES[self.remat]
             run = jax.checkpoint(run, policy=policy, prevent_cse=not self.scan_layers)
         if self.scan_layers:
-            return jax.lax.scan(lambda x, layer: (run(x, layer), None), x_NxD, stacked)[0]
+            x_NxD, balance_LxB = jax.lax.scan(run, x_NxD, stacked)
+            return x_NxD, None if balance_LxB is None else balance_LxB.mean()
+        balances = []
         for layer in unstack(stacked, self.shape.n_layers):
-            x_NxD = run(x_NxD, layer)
-        return x_NxD
+            x_NxD, balance_B = run(x_NxD, layer)
+            if balance_B is not None:
+                balances.append(balance_B)
+        return x_NxD, jnp.stack(balances).mean() if balances else None
 
 
 def unstack(stacked: Any, n_layers: int) -> list[Any]:

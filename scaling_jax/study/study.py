@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from scaling_jax.errors import InputError
+from scaling_jax.strict import stored_fields
 from scaling_jax.study.branched import Branched
 from scaling_jax.study.design import Design, PlannedRun
 from scaling_jax.study.recipe import Recipe
@@ -68,7 +69,7 @@ class Study:
 def plain(value: Any) -> Any:
     """Dataclasses as mappings that name their class, all the way down."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        named = {name: plain(field) for name, field in stored_fields(value).items()}
         return {"is": type(value).__name__, **named}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}

@@ -173,4 +173,5 @@ def _steps_per_dispatch(config: RunConfig, platform: str) -> int:
 
 def _matrix_params(shape: Shape) -> int:
     """Rough parameter count, enough to tell a short step from a long one."""
-    return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + shape.d_ff))
+    d_ff = shape.experts_per_token * shape.d_ff
+    return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + d_ff))

@@ -25,6 +25,7 @@ RULES: dict[str, str | tuple[str, ...]] = {
     "heads": "tensor",
     "mlp": "tensor",
     "vocab": "tensor",
+    "expert": "tensor",
 }
 
 # Logical axes of every parameter, by its name in the model; a name that is absent (gains,
@@ -36,6 +37,9 @@ PARAMETERS: dict[str, tuple[str | None, ...]] = {
     "out": ("layers", "heads", None, None, "embed"),
     "up": ("layers", "embed", None, "mlp"),
     "down": ("layers", "mlp", "embed"),
+    "router": ("layers", "embed", None),
+    "expert_up": ("layers", "expert", "embed", None, None),
+    "expert_down": ("layers", "expert", None, "embed"),
     "output": ("embed", "vocab"),
 }
 

@@ -31,7 +31,7 @@ class MeshSpec:
         replica: models trained side by side.
         data: shares of the batch, each with its own copy of the model.
         fsdp: shares of the batch among which parameters and moments are split too.
-        tensor: shares of the heads, the feed-forward width and the vocabulary.
+        tensor: shares of the heads, the feed-forward width or the experts, and the vocabulary.
 
     Raises:
         InputError: a size below 1.
@@ -108,7 +108,10 @@ def check_fit(
     n_devices = math.prod(sizes.values())
     split = {
         "replica": {"runs": n_runs},
-        "tensor": {"n_kv_heads": shape.kv_heads, "d_ff": shape.d_ff},
+        "tensor": {
+            "n_kv_heads": shape.kv_heads,
+            **({"d_ff": shape.d_ff} if shape.is_dense else {"n_experts": shape.n_experts}),
+        },
         "fsdp": {"d_model": shape.d_model},
     }
     for axis, dims in split.items():

@@ -9,8 +9,8 @@ matrices, not of normalization gains.
   Adam's learning rates suit it: no scaling by the parameters' size, `beta1` as momentum (0 keeps
   none), `beta2` as the ceiling of the second moment's decay. Axes of 128 and more are factored.
 - `muon`: Jordan 2024; momentum orthogonalized by five Newton–Schulz steps for hidden matrices,
-  Adam for tables and gains. Updates have the root mean square of Adam's, 0.2 (Liu et al. 2025,
-  2502.16982), so that Adam's learning rates suit it.
+  Adam for tables, gains and routers. Updates have the root mean square of Adam's, 0.2 (Liu et al.
+  2025, 2502.16982), so that Adam's learning rates suit it.
 """
 
 import math
@@ -30,13 +30,17 @@ MUON_MOMENTUM = 0.95
 MUON_RMS = 0.2
 
 # Axes of a hidden matrix that it sums over and that it gives, counted from the end; the others,
-# such as layers, query/key/value and gate/value, hold separate matrices. Adam takes the rest.
+# such as layers, experts, query/key/value and gate/value, hold separate matrices. Adam takes the
+# rest.
 _MATRICES = {
     "qkv": MuonDimensionNumbers((-4,), (-3, -1)),
     "out": MuonDimensionNumbers((-4, -3, -2), (-1,)),
     "up": MuonDimensionNumbers((-3,), (-1,)),
     "down": MuonDimensionNumbers((-2,), (-1,)),
+    "expert_up": MuonDimensionNumbers((-3,), (-1,)),
+    "expert_down": MuonDimensionNumbers((-2,), (-1,)),
 }
+_ROUTER = "router"
 
 
 def make_optimizer(
@@ -48,8 +52,8 @@ def make_optimizer(
     if parameterization != STANDARD:
         # Adam of c times the gradient is Adam with epsilon / c.
         hidden, others = (1 / scales.epsilon(hidden=hidden) for hidden in (True, False))
-        steps.insert(1, _scale(hidden, others))
-        steps.append(_scale(scales.hidden_lr(config.name), 1.0))
+        steps.insert(1, _scale(hidden, hidden, others))
+        steps.append(_scale(scales.hidden_lr(config.name), scales.router_lr, 1.0))
     return optax.chain(*steps, optax.add_decayed_weights(config.weight_decay, mask=_decayed))
 
 
@@ -87,11 +91,13 @@ def _rms_of_adam(path: Any, update: jax.Array) -> float:
     return MUON_RMS * math.sqrt(max(fans))
 
 
-def _scale(hidden: float, others: float) -> optax.GradientTransformation:
-    """Multiply updates of the blocks' matrices by one number and all others by another."""
+def _scale(hidden: float, router: float, others: float) -> optax.GradientTransformation:
+    """Multiply updates of the blocks' matrices, of their routers, and all others by a number."""
 
     def factor(path: Any, _: jax.Array) -> float:
-        return hidden if path[0].key == "blocks" and not _is_gain(_name(path)) else others
+        if path[0].key != "blocks" or _is_gain(_name(path)):
+            return others
+        return router if _name(path) == _ROUTER else hidden
 
     return _scale_each(factor)
 

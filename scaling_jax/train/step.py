@@ -65,29 +65,40 @@ def init_state(spec: ModelSpec, key: jax.Array) -> State:
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """Function from (params, `tokens_BxT1`) to per-sequence mean losses `loss_B`."""
     loss_BxT = _make_head(spec, chunked_losses)
-    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1).mean(axis=-1)
+    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1)[0].mean(axis=-1)
 
 
-def _make_head(spec: ModelSpec, head: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """Function from (params, `tokens_BxT1`) to what `head` makes of features and targets."""
+def _make_head(
+    spec: ModelSpec, head: Callable[..., jax.Array]
+) -> Callable[..., tuple[jax.Array, jax.Array | None]]:
+    """Function from (params, `tokens_BxT1`) to what `head` makes of features and targets.
+
+    Beside it the balance of a mixture's experts.
+    """
     graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
     n_chunks = spec.execution.loss_chunks or 1
 
-    def apply(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
+    def apply(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
-        x_BxTxD = model.features(tokens_BxT1[:, :-1]).reshape(*targets_BxT.shape, -1)
-        return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks)
+        x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1])
+        x_BxTxD = x_NxD.reshape(*targets_BxT.shape, -1)
+        return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks), balance
 
     return apply
 
 
 def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
-    """Function from (params, `tokens_BxT1`) to the mean loss and its gradient.
+    """Function from (params, `tokens_BxT1`) to the mean loss and the gradient to go down.
 
+    That is the loss's, and with experts also that of their balance, `balance_weight` times.
     Microbatches, `accumulate` of them, follow one another and their gradients are averaged.
     """
-    of_microbatch = jax.value_and_grad(_make_head(spec, mean_loss))
+    objective = jax.value_and_grad(_make_objective(spec), has_aux=True)
     n = spec.execution.accumulate
+
+    def of_microbatch(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, Any]:
+        (_, loss), grads = objective(params, tokens_BxT1)
+        return loss, grads
 
     def gradient(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, Any]:
         if n == 1:
@@ -101,6 +112,19 @@ def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array
         return jax.tree.map(lambda total: total / n, sums)
 
     return gradient
+
+
+def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """Function from (params, `tokens_BxT1`) to what is minimized, and the loss alone."""
+    of_batch = _make_head(spec, mean_loss)
+
+    def objective(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array]:
+        loss, balance = of_batch(params, tokens_BxT1)
+        if balance is None:
+            return loss, loss
+        return loss + spec.optimizer.balance_weight * balance, loss
+
+    return objective
 
 
 def _microbatches(tokens_BxT1: jax.Array, n: int) -> jax.Array:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import platform
 import subprocess
@@ -34,6 +35,21 @@ def test_flops_of_flags(cli: Callable) -> None:
         assert account["training_flops"][name] == flops.training_flops(SHAPE, 10**9, name)
         parts = account["forward_flops_per_token"][name].values()
         assert 3 * sum(parts) == account["training_flops_per_token"][name]
+
+
+def test_flops_of_experts(cli: Callable) -> None:
+    experts = ("--n-experts", 8, "--experts-per-token", 2, "--capacity", 2)
+    account = cli("flops", *FLAGS, *experts, "--json").json
+    shape = dataclasses.replace(SHAPE, n_experts=8, experts_per_token=2, capacity=2.0)
+    counted = flops.count_params(shape)
+    assert account["params"]["total"] == counted.total > counted.active
+    assert account["params"]["active"] == counted.active
+    assert account["training_flops_per_token"]["6nd"] == 6 * counted.active
+    assert "other_experts" in cli("flops", *FLAGS, *experts).out
+    assert "expert" not in cli("flops", *FLAGS).out
+    code, _, error = cli("flops", *FLAGS, "--experts-per-token", 2)
+    assert code == 2
+    assert "experts_per_token 2 is more than n_experts 1" in error
 
 
 def test_flops_of_a_run(cli: Callable, config: Path) -> None:

@@ -17,7 +17,8 @@ def forward(shape: Shape, params: dict, tokens: np.ndarray) -> np.ndarray:
         norm = blocks["attention_norm"]["gain"][layer]
         x = x + attention(shape, blocks["attention"], layer, rms_norm(x, norm))
         norm = blocks["feed_forward_norm"]["gain"][layer]
-        x = x + feed_forward(shape, blocks["feed_forward"], layer, rms_norm(x, norm))
+        branch = feed_forward if shape.n_experts == 1 else experts
+        x = x + branch(shape, blocks["feed_forward"], layer, rms_norm(x, norm))
     x = rms_norm(x, params["final_norm"]["gain"])
     output = params["embedding"].T if shape.tied_embedding else params["output"]
     return x @ output
@@ -59,11 +60,31 @@ def rotate(x):
 
 
 def feed_forward(shape, params, layer, x):
-    up = params["up"][layer]
+    return one_feed_forward(shape, params["up"][layer], params["down"][layer], x)
+
+
+def experts(shape, params, layer, x):
+    """Each position in turn, as long as the experts that it likes best have rows left."""
+    logits = x @ params["router"][layer]
+    k, y, used = shape.experts_per_token, np.zeros_like(x), np.zeros(shape.n_experts, int)
+    rows = min(len(x), math.ceil(shape.capacity * len(x) * k / shape.n_experts))
+    for t in range(len(x)):
+        probabilities = np.exp(logits[t]) / np.exp(logits[t]).sum()
+        best = np.argsort(-probabilities)[:k]
+        weights = probabilities[best] / (probabilities[best].sum() if k > 1 else 1)
+        for expert, weight in zip(best, weights, strict=True):
+            if used[expert] < rows:
+                matrices = (params[name][layer, expert] for name in ("expert_up", "expert_down"))
+                y[t] += weight * one_feed_forward(shape, *matrices, x[t])
+            used[expert] += 1
+    return y
+
+
+def one_feed_forward(shape, up, down, x):
     if shape.activation == "swiglu":
         gate, value = x @ up[:, 0], x @ up[:, 1]
         hidden = gate / (1 + np.exp(-gate)) * value
     else:
         h = x @ up[:, 0]
         hidden = 0.5 * h * (1 + np.tanh(math.sqrt(2 / math.pi) * (h + 0.044715 * h**3)))
-    return hidden @ params["down"][layer]
+    return hidden @ down

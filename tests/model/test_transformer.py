@@ -37,6 +37,8 @@ VARIANTS = {
         "qk_norm": True,
         "n_kv_heads": 2,
     },
+    "experts": {"n_experts": 4, "capacity": 0.75},
+    "two_of_five_experts": {"n_experts": 5, "experts_per_token": 2, "activation": "swiglu"},
 }
 
 
@@ -112,7 +114,7 @@ def test_scanned_layers_equal_unrolled_ones(variant):
     np.testing.assert_allclose(logits, unrolled_logits(variant), atol=1e-5)
 
 
-@pytest.mark.parametrize("variant", ["default", "all"])
+@pytest.mark.parametrize("variant", ["default", "all", "experts", "two_of_five_experts"])
 def test_a_position_depends_on_itself_and_the_past_alone(variant):
     model = make(variant)
     tokens = jnp.asarray(tokens_of(model.shape, batch=1))
@@ -120,7 +122,7 @@ def test_a_position_depends_on_itself_and_the_past_alone(variant):
 
     def outcome(shift_TxD):
         x_NxD = model.embed(tokens) + shift_TxD
-        return model._run_blocks(x_NxD, model.shape.seq_len)[position].sum()
+        return model._run_blocks(x_NxD, model.shape.seq_len)[0][position].sum()
 
     shift_TxD = jnp.zeros((model.shape.seq_len, model.shape.d_model))
     touched = np.abs(run_once(jax.grad(outcome))(shift_TxD)).max(axis=1)
@@ -174,7 +176,7 @@ def test_activations_start_at_unit_scale_at_any_depth_and_width(
     def scales(key):
         model = Transformer(shape, rngs=nnx.Rngs(params=key), scan_layers=True)
         entering_NxD = model.embed(tokens)
-        leaving_NxD = model._run_blocks(entering_NxD, shape.seq_len)
+        leaving_NxD, _ = model._run_blocks(entering_NxD, shape.seq_len)
         return rms(entering_NxD), rms(leaving_NxD), rms(model(tokens), where=others)
 
     # Millions of random numbers are worth compiling for, and this generator compiles fastest.

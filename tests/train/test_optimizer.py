@@ -77,9 +77,21 @@ def test_muon_orthogonalizes_every_matrix_by_itself():
     assert np.sum(updates["blocks"]["down"][0] * (u @ vt)) > 0
 
 
-def test_muon_is_adam_on_tables_and_gains():
-    adam, muon = (first_update(name=name)[1] for name in ("adam", "muon"))
+def test_muon_orthogonalizes_every_expert_by_itself():
+    dims = {"blocks": {"expert_up": (2, 3, 24, 2, 48), "expert_down": (2, 3, 48, 24)}}
+    _, updates, _ = first_update(dims, name="muon")
+    up, down = (updates["blocks"][name] for name in ("expert_up", "expert_down"))
+    for matrix in [*up.swapaxes(2, 3).reshape(-1, 24, 48), *down.reshape(-1, 48, 24)]:
+        singular = np.linalg.svd(matrix, compute_uv=False) / (MUON_RMS * 48**0.5)
+        assert singular.max() < 1.35
+        assert singular[:18].min() > 0.6
+
+
+def test_muon_is_adam_on_tables_gains_and_routers():
+    dims = DIMS | {"router": (2, 24, 4)}
+    adam, muon = (first_update(dims, name=name)[1] for name in ("adam", "muon"))
     np.testing.assert_allclose(muon["embedding"], adam["embedding"], rtol=1e-6)
+    np.testing.assert_allclose(muon["router"], adam["router"], rtol=1e-6)
     gains = [tree["blocks"]["norm"]["gain"] for tree in (muon, adam)]
     np.testing.assert_allclose(*gains, rtol=1e-6)
 

@@ -44,7 +44,7 @@ def movement_program(shape, parameterization, optimizer):
 
     def stream(params):
         model = nnx.merge(graph, params)
-        return model._run_blocks(model.embed(tokens[:, :-1]), 16)
+        return model._run_blocks(model.embed(tokens[:, :-1]), 16)[0]
 
     def moved(lr):
         horizon = Horizon(lr, *map(jnp.float32, (0, STEPS, 1, 1)))
@@ -68,6 +68,13 @@ def test_features_move_alike_at_every_width_under_mup_alone():
     assert movement(wide, MUP) / narrow == pytest.approx(1, abs=0.25)
 
 
+def test_features_of_experts_move_alike_at_every_width_under_mup_alone():
+    narrow, wide = (shape_of(width, n_experts=4, capacity=4) for width in (32, 256))
+    moved = movement(narrow)
+    assert movement(wide) / moved > 2.5
+    assert movement(wide, MUP) / moved == pytest.approx(1, abs=0.25)
+
+
 def test_features_move_alike_at_every_width_with_muon_under_mup():
     narrow, wide = movement(shape_of(), optimizer="muon"), shape_of(width=256)
     assert movement(wide, MUP, optimizer="muon") / narrow == pytest.approx(1, abs=0.1)
@@ -85,7 +92,13 @@ def first_update(shape, parameterization=STANDARD, **optimizer):
     transformation = make_optimizer(OptimizerConfig(**(known | optimizer)), shape, parameterization)
     dims = {
         "embedding": (64, 8),
-        "blocks": {"qkv": (2, 8, 2, 3, 4), "down": (2, 32, 8), "norm": {"gain": (2, 8)}},
+        "blocks": {
+            "qkv": (2, 8, 2, 3, 4),
+            "down": (2, 32, 8),
+            "expert_up": (2, 3, 8, 1, 16),
+            "router": (2, 8, 3),
+            "norm": {"gain": (2, 8)},
+        },
         "final_norm": {"gain": (8,)},
     }
     rng = np.random.default_rng(0)
@@ -112,9 +125,11 @@ def is_dims(value):
 def test_learning_rates_follow_the_width_in_hidden_matrices_alone(optimizer, hidden):
     shape, known = shape_of(width=128), dict(name=optimizer, weight_decay=0.0)
     standard, mup = (first_update(shape, rule, **known)[2] for rule in (STANDARD, MUP))
-    for name in ("qkv", "down"):
+    # Routers follow the width as Adam's matrices do.
+    factors = {"qkv": hidden, "down": hidden, "expert_up": hidden, "router": 0.25}
+    for name, factor in factors.items():
         mine, theirs = (tree["blocks"].pop(name) for tree in (mup, standard))
-        np.testing.assert_allclose(mine, hidden * theirs, rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(mine, factor * theirs, rtol=2e-3, atol=1e-5)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3), mup, standard)
 
 

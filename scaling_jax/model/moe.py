@@ -1,0 +1,153 @@
+"""A mixture of experts: a router chooses, for each token, which feed-forward layers see it.
+
+Top-k token choice (Shazeer et al. 2017, 1701.06538; for k = 1 Fedus et al. 2022, 2101.03961).
+Every expert has the same few rows for each sequence, `Shape.expert_rows`, and gives them to those
+who choose it in the order of their positions; who finds them all taken is passed by and gets
+nothing of this expert. So the outcome of a position depends on itself and on those before it in
+its own sequence alone, however the batch is cut up.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from scaling_jax.config import Shape
+from scaling_jax.model import init
+from scaling_jax.model.layers import feed_forward
+from scaling_jax.model.partition import constrain
+from scaling_jax.model.products import dense
+from scaling_jax.scales import Scales
+
+
+class Experts(nnx.Module):
+    """`n_experts` feed-forward layers and the router that chooses `experts_per_token` of them."""
+
+    def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
+        self.shape = shape
+        d, f, e = shape.d_model, shape.d_ff, shape.n_experts
+        n_inputs = 2 if shape.activation == "swiglu" else 1
+        out_gain = init.activation_gain(shape.activation) * init.residual_scale(scales)
+        self.router = nnx.Param(init.normal(rngs.params(), (d, e), fan_in=d))
+        self.expert_up = nnx.Param(init.normal(rngs.params(), (e, d, n_inputs, f), fan_in=d))
+        self.expert_down = nnx.Param(init.normal(rngs.params(), (e, f, d), fan_in=f, gain=out_gain))
+
+    def __call__(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array]:
+        """Rows of the same shape, and the `balance` of every sequence."""
+        x_BxTxD = x_NxD.reshape(-1, seq_len, x_NxD.shape[1])
+        probability_BxTxE = self._probabilities(x_NxD).reshape(*x_BxTxD.shape[:2], -1)
+        is_choice_BxTxJxE = choices(probability_BxTxE, self.shape.experts_per_token)
+        weight_BxTxJ = jnp.where(is_choice_BxTxJxE, probability_BxTxE[:, :, None], 0.0).sum(-1)
+        if self.shape.experts_per_token > 1:
+            weight_BxTxJ = weight_BxTxJ / weight_BxTxJ.sum(-1, keepdims=True)
+        slots = _slots(is_choice_BxTxJxE, self.shape.expert_rows(seq_len))
+        y_BxSxD = self._run(_dispatch(x_BxTxD, *slots))
+        y_BxTxJxD = _collect(y_BxSxD, *slots).reshape(*weight_BxTxJ.shape, -1)
+        y_BxTxD = (y_BxTxJxD.astype(jnp.float32) * weight_BxTxJ[..., None]).sum(2)
+        y_NxD = y_BxTxD.astype(x_NxD.dtype).reshape(x_NxD.shape)
+        return y_NxD, balance(probability_BxTxE, is_choice_BxTxJxE)
+
+    def _probabilities(self, x_NxD: jax.Array) -> jax.Array:
+        # In float32, as rounding would often change the choice.
+        return jax.nn.softmax(dense(x_NxD.astype(jnp.float32), self.router[...]))
+
+    def _run(self, x_BxSxD: jax.Array) -> jax.Array:
+        """Each expert's feed-forward layer on the rows of all sequences at once."""
+        (b, _, d), e = x_BxSxD.shape, self.shape.n_experts
+        x_BxExCxD = constrain(x_BxSxD.reshape(b, e, -1, d), "batch", "expert")
+        x_ExMxD = constrain(x_BxExCxD.swapaxes(0, 1).reshape(e, -1, d), "expert", "batch")
+        y_ExMxD = feed_forward(x_ExMxD, self.expert_up[...], self.expert_down[...])
+        y_BxExCxD = constrain(y_ExMxD, "expert", "batch").reshape(e, b, -1, d).swapaxes(0, 1)
+        return constrain(y_BxExCxD, "batch", "expert").reshape(b, -1, d)
+
+
+def choices(probability_BxTxE: jax.Array, n: int) -> jax.Array:
+    """`is_choice_BxTxJxE`: which expert is each token's first, second, ... choice of `n`."""
+    # Not top_k, for which XLA would gather the probabilities of all devices.
+    left_BxTxE, best = probability_BxTxE, []
+    for _ in range(n):
+        best_BxT = left_BxTxE.argmax(-1)
+        is_best_BxTxE = jax.nn.one_hot(best_BxT, left_BxTxE.shape[-1], dtype=bool)
+        best.append(is_best_BxTxE)
+        left_BxTxE = jnp.where(is_best_BxTxE, -1.0, left_BxTxE)
+    return jnp.stack(best, axis=2)
+
+
+def balance(probability_BxTxE: jax.Array, is_choice_BxTxJxE: jax.Array) -> jax.Array:
+    """`balance_B`: how unevenly the tokens of each sequence use the experts; 1 if all the same.
+
+    E times the sum over experts of their share of the choices times their mean probability, eq. 4
+    of Fedus et al. 2022. The gradient is the probabilities'.
+    """
+    share_BxE = is_choice_BxTxJxE.mean((1, 2), dtype=jnp.float32)
+    return share_BxE.shape[1] * (share_BxE * probability_BxTxE.mean(1)).sum(-1)
+
+
+def _slots(is_choice_BxTxJxE: jax.Array, n_rows: int) -> tuple[jax.Array, jax.Array]:
+    """Where each choice goes, and where what is there comes from.
+
+    `slot_BxR` is the row, of all experts' in order, of each choice of each token, and `source_BxS`
+    the choice in each row; they point beyond the end from what is passed by and what stays empty.
+    """
+    b, t, j, e = is_choice_BxTxJxE.shape
+    is_choice_BxRxE = is_choice_BxTxJxE.reshape(b, t * j, e)
+    taken_BxRxE = jnp.cumsum(is_choice_BxRxE, axis=1, dtype=jnp.int32) - 1
+    first_1x1xE = n_rows * jnp.arange(e, dtype=jnp.int32)[None, None]
+    slot_BxRxE = first_1x1xE + taken_BxRxE
+    is_in_BxRxE = is_choice_BxRxE & (taken_BxRxE < n_rows)
+    slot_BxR = jnp.where(is_in_BxRxE, slot_BxRxE, 0).sum(-1)
+    slot_BxR = jnp.where(is_in_BxRxE.any(-1), slot_BxR, e * n_rows)
+
+    @jax.vmap
+    def sources(slot_R: jax.Array) -> jax.Array:
+        empty_S = jnp.full(e * n_rows, t * j, jnp.int32)
+        return empty_S.at[slot_R].set(jnp.arange(t * j, dtype=jnp.int32), mode="drop")
+
+    return slot_BxR, sources(slot_BxR)
+
+
+def _rows(x_BxTxD: jax.Array, index_BxR: jax.Array) -> jax.Array:
+    """Rows of each sequence; zero where the index is beyond its end."""
+    rows = partial(jnp.take, axis=0, mode="fill", fill_value=0)
+    return jax.vmap(rows)(x_BxTxD, index_BxR)
+
+
+# A choice has one row and a row one choice, so that both gradients are lookups too: adding rows
+# up where they came from is slow.
+@jax.custom_vjp
+def _dispatch(x_BxTxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array) -> jax.Array:
+    """`x_BxSxD`: the token in each row of the experts, zero in empty ones."""
+    n_choices = slot_BxR.shape[1] // x_BxTxD.shape[1]
+    return _rows(x_BxTxD, source_BxS // n_choices)
+
+
+def _dispatch_forward(x_BxTxD: jax.Array, *slots: jax.Array) -> tuple[jax.Array, Any]:
+    return _dispatch(x_BxTxD, *slots), (slots, x_BxTxD.shape[1])
+
+
+def _dispatch_backward(kept: Any, grad_BxSxD: jax.Array) -> tuple[jax.Array, None, None]:
+    (slot_BxR, _), t = kept
+    b, _, d = grad_BxSxD.shape
+    return _rows(grad_BxSxD, slot_BxR).reshape(b, t, -1, d).sum(2), None, None
+
+
+_dispatch.defvjp(_dispatch_forward, _dispatch_backward)
+
+
+@jax.custom_vjp
+def _collect(y_BxSxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array) -> jax.Array:
+    """`y_BxRxD`: what the experts made of each choice, zero of those passed by."""
+    return _rows(y_BxSxD, slot_BxR)
+
+
+def _collect_forward(y_BxSxD: jax.Array, *slots: jax.Array) -> tuple[jax.Array, Any]:
+    return _collect(y_BxSxD, *slots), slots[1]
+
+
+def _collect_backward(source_BxS: Any, grad_BxRxD: jax.Array) -> tuple[jax.Array, None, None]:
+    return _rows(grad_BxRxD, source_BxS), None, None
+
+
+_collect.defvjp(_collect_forward, _collect_backward)
