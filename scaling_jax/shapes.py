@@ -188,6 +188,7 @@ class Family:
     def _count(self, width: int, depth: int) -> int:
         return count_params(self._shape(width, depth)).active
 
+    @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _shape(self, width: int, depth: int) -> Shape:
         return Shape(
             n_layers=depth,

@@ -19,6 +19,9 @@ from scaling_jax.train.schedule import Horizon, learning_rate
 
 State = dict[str, Any]
 
+# Float32 attention scores of a layer that evaluation may hold where training never holds any.
+_SCORES_BYTES = 2**31
+
 
 class StepMetrics(NamedTuple):
     """Per step, float32: training loss (nats/token), learning rate, gradient norm."""
@@ -184,15 +187,18 @@ def make_steps(
 def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """Mean loss of every sequence of `tokens_KxBxT1`, as `loss_KxB`, all of it in float32.
 
-    It takes as many sequences at a time as training does.
+    It takes as many sequences at a time as training does, or fewer where training has a kernel
+    for attention that evaluation must do without.
     """
-    execution = spec.execution
+    execution, largest = spec.execution, None
     if execution.attention == "cudnn":  # It has no float32.
         execution = replace(execution, attention="xla")
+        largest = _sequences_whose_scores_fit(spec.shape)
     loss_B = make_loss(replace(spec, precision="float32", execution=execution))
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
-        microbatches = _microbatches(tokens_BxT1, execution.accumulate)
+        n_microbatches = _pieces(tokens_BxT1.shape[0], execution.accumulate, largest)
+        microbatches = _microbatches(tokens_BxT1, n_microbatches)
         return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
 
     def evaluate(params: Any, tokens_KxBxT1: jax.Array) -> jax.Array:
@@ -200,3 +206,14 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
             return jax.lax.map(lambda tokens_BxT1: of_batch(params, tokens_BxT1), tokens_KxBxT1)
 
     return evaluate
+
+
+def _sequences_whose_scores_fit(shape: Shape) -> int:
+    return max(1, _SCORES_BYTES // (4 * shape.n_heads * shape.seq_len**2))
+
+
+def _pieces(n_sequences: int, least: int, largest: int | None) -> int:
+    """The fewest equal pieces, `least` or a multiple of it, of at most `largest` sequences."""
+    at_most = n_sequences if largest is None else largest
+    counts = (n for n in range(least, n_sequences + 1, least) if n_sequences % n == 0)
+    return next((n for n in counts if n_sequences // n <= at_most), n_sequences)

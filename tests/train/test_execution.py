@@ -83,6 +83,24 @@ def test_held_out_losses_do_not_depend_on_the_execution(params):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
 
 
+def test_evaluation_without_the_kernel_takes_fewer_sequences_at_a_time(params, monkeypatch):
+    shape, held_out = CONFIG.shape, tokens(1, 8)
+    of_one = shape.n_heads * shape.seq_len**2
+    monkeypatch.setattr("scaling_jax.train.step._SCORES_BYTES", 4 * of_one * 3)
+    spec = spec_of(precision="bfloat16")
+    kernel = replace(spec, execution=replace(spec.execution, attention="cudnn"))
+
+    def largest_scores(spec):
+        program = str(jax.make_jaxpr(make_evaluation(spec))(params, held_out))
+        t, h = shape.seq_len, shape.n_heads
+        return max(n for n in range(1, 9) if f"f32[{n * h},{t},{t}]" in program)
+
+    # Three fit; two divide the batch.
+    assert [largest_scores(spec), largest_scores(kernel)] == [8, 2]
+    ours, plain = (run_once(make_evaluation(s))(params, held_out) for s in (kernel, spec))
+    np.testing.assert_allclose(ours, plain, rtol=1e-6)
+
+
 def test_bfloat16_computes_products_alone_and_evaluates_in_float32(params, plain):
     loss, grads = run_once(make_gradient(spec_of(precision="bfloat16")))(params, tokens(8))
     assert {x.dtype for x in jax.tree.leaves((loss, grads))} == {jnp.dtype("float32")}
