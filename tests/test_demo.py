@@ -12,7 +12,8 @@ from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put
 from scaling_jax.laws.forms import KAPLAN
 from scaling_jax.shapes import Family
 from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, Study, around
-from scaling_jax.train.result import Result, write_result
+from scaling_jax.train.result import write_result
+from tests.made_up import made_up_result
 
 # A law of made-up losses whose optimum at 2e9 FLOPs has some 10,000 parameters.
 LAW = np.array([8e3**0.8, 2e4, 0.8, 1.0, 0.15])
@@ -40,19 +41,7 @@ def finish_grid(study: Study, root: Path) -> None:
         config = run.planned.config
         values = {"params": flops.count_params(config.shape).total, "tokens": config.tokens}
         loss = float(KAPLAN.loss(LAW, values)) * np.exp(0.002 * rng.normal())
-        result = Result(
-            status="finished",
-            steps=config.steps,
-            tokens=config.tokens,
-            unique_tokens=config.tokens,
-            loss=loss,
-            loss_stderr=0.01,
-            bits_per_byte=loss / np.log(2),
-            train_loss=loss,
-            tokens_per_second=1e5,
-            data_fingerprint="made up",
-            device="none",
-        )
+        result = made_up_result(config, loss, data_fingerprint="made up", device="none")
         write_result(run.directory, result)
 
 

@@ -20,7 +20,8 @@ from scaling_jax.study import (
     Study,
     history,
 )
-from scaling_jax.train.result import Result, write_result
+from scaling_jax.train.result import write_result
+from tests.made_up import made_up_result
 
 BUDGETS = (1e12, 4e12, 1.6e13)
 SIZES = (30e3, 60e3, 120e3, 240e3, 480e3)
@@ -98,21 +99,7 @@ def _finish(run: StoredRun, status: Any) -> None:
     config = run.planned.config
     params = run.planned.flops / 6 / config.tokens
     loss = law(params, config.tokens) if status == "finished" else None
-    result = Result(
-        status=status,
-        steps=config.steps,
-        tokens=config.tokens,
-        unique_tokens=config.tokens,
-        loss=loss,
-        loss_stderr=None if loss is None else 0.01,
-        bits_per_byte=None if loss is None else loss / math.log(2),
-        train_loss=loss,
-        tokens_per_second=1e5,
-        data_fingerprint="0123",
-        device="cpu",
-        packages={"jax": "0.10.2"},
-        seconds={"train": config.tokens / 1e5},
-    )
+    result = made_up_result(config, loss, status=status, packages={"jax": "0.10.2"})
     write_result(run.directory, result)
     steps = [config.steps * (i + 1) // CURVE_STEPS for i in range(CURVE_STEPS)]
     lines = [

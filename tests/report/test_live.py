@@ -22,7 +22,8 @@ from scaling_jax.study import (
     Study,
     history,
 )
-from scaling_jax.train.result import Result, write_result
+from scaling_jax.train.result import write_result
+from tests.made_up import made_up_result
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"
 
@@ -41,22 +42,7 @@ def law(run: StoredRun, steps: int) -> float:
 
 def finish(run: StoredRun) -> None:
     config = run.planned.config
-    loss = law(run, config.steps)
-    result = Result(
-        status="finished",
-        steps=config.steps,
-        tokens=config.tokens,
-        unique_tokens=config.tokens,
-        loss=loss,
-        loss_stderr=0.01,
-        bits_per_byte=2.9,
-        train_loss=loss,
-        tokens_per_second=1e4,
-        data_fingerprint="0123",
-        device="cpu",
-        seconds={"train": config.tokens / 1e4},
-    )
-    write_result(run.directory, result)
+    write_result(run.directory, made_up_result(config, law(run, config.steps)))
     write_curve(run, config.steps)
 
 
