@@ -34,9 +34,10 @@ _FINAL_LR_FRACTION: dict[ScheduleName, float] = {
 }
 _COOLDOWN_SHARE = 0.2
 
-# ST-MoE trains with this capacity (Zoph et al. 2022, 2202.08906), and Switch Transformers with
-# this weight of the balance (Fedus et al. 2022, 2101.03961).
-DEFAULT_CAPACITY = 1.25
+# Fedus et al. 2022 (2101.03961): the weight that Switch Transformers are trained with, and the
+# largest capacity of their table 1. They share rows among a batch; those of each sequence, as here,
+# run out sooner.
+DEFAULT_CAPACITY = 2.0
 DEFAULT_BALANCE_WEIGHT = 0.01
 
 RUN_ID_LENGTH = 16

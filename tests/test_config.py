@@ -53,7 +53,7 @@ OTHER = {
     "seed": 1,
     "shape.n_experts": 4,
     "shape.experts_per_token": 2,
-    "shape.capacity": 2.0,
+    "shape.capacity": 1.25,
     "optimizer.balance_weight": 0.1,
 }
 
@@ -175,7 +175,7 @@ def test_defaults_written_out_are_the_same_run() -> None:
     for path, default in {
         "shape.n_experts": 1,
         "shape.experts_per_token": 1,
-        "shape.capacity": 1.25,
+        "shape.capacity": 2.0,
         "optimizer.balance_weight": 0.01,
     }.items():
         assert read(changed(path, default)).run_id == CONFIG.run_id
@@ -200,7 +200,7 @@ def test_rows_of_an_expert_are_its_even_share_with_room_to_spare() -> None:
     rows = [dataclasses.replace(MIXED, capacity=c).expert_rows(64) for c in (0.01, 1, 1.25, 99)]
     assert rows == [1, 8, 10, 64]
     assert dataclasses.replace(MIXED, experts_per_token=4, capacity=1).expert_rows(30) == 15
-    whole, point = (dataclasses.replace(MIXED, capacity=c) for c in (2, 2.0))
+    whole, point = (dataclasses.replace(MIXED, capacity=c) for c in (3, 3.0))
     texts = {dataclasses.replace(CONFIG, shape=shape).to_json() for shape in (whole, point)}
     assert len(texts) == 1
 
@@ -325,7 +325,7 @@ def test_sizes_below_one_are_refused(name: str, value: int) -> None:
         ),
         ({"experts_per_token": 2}, "experts_per_token 2 is more than n_experts 1"),
         ({"n_experts": 2, "capacity": 0.0}, "capacity 0.0 must be positive and finite"),
-        ({"capacity": 2.0}, "capacity 2.0 means nothing in a dense model: leave it out, or set n_"),
+        ({"capacity": 1.5}, "capacity 1.5 means nothing in a dense model: leave it out, or set n_"),
     ],
 )
 def test_impossible_shapes_are_refused(changes: dict[str, Any], message: str) -> None:

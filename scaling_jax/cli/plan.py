@@ -99,13 +99,14 @@ def plan(
 
 
 def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
-    config, params = run.config, flops.count_params(run.config.shape).total
+    config, params = run.config, flops.count_params(run.config.shape)
+    of_all = "" if config.shape.is_dense else f" of {formatting.count(params.total)}"
     return (
         formatting.flops(run.budget),
-        formatting.count(params),
+        formatting.count(params.active) + of_all,
         formatting.count(config.tokens),
         formatting.flops(run.flops),
-        formatting.significant(config.tokens / params),
+        formatting.significant(config.tokens / params.active),
         f"{config.shape.n_layers} x {config.shape.d_model}",
         f"{config.batch_size:,}",
         f"{config.steps:,}" + (f" from {run.branch.step:,}" if run.branch else ""),
@@ -219,12 +220,13 @@ def _run_json(run: "PlannedRun", cost: Cost) -> dict[str, Any]:
         "budget": run.budget,
         "params": params.total,
         "params_non_embedding": params.non_embedding,
+        "params_active": params.active,
         "tokens": config.tokens,
         "flops": run.flops,
         "flops_spent": run.flops_spent,
         "trunk": run.branch.trunk if run.branch else None,
         "begun_at": run.branch.step if run.branch else 0,
-        "tokens_per_param": config.tokens / params.total,
+        "tokens_per_param": config.tokens / params.active,
         "n_layers": config.shape.n_layers,
         "d_model": config.shape.d_model,
         "batch_size": config.batch_size,

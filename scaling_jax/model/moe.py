@@ -8,7 +8,6 @@ its own sequence alone, however the batch is cut up.
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +42,7 @@ class Experts(nnx.Module):
         if self.shape.experts_per_token > 1:
             weight_BxTxJ = weight_BxTxJ / weight_BxTxJ.sum(-1, keepdims=True)
         slots = _slots(is_choice_BxTxJxE, self.shape.expert_rows(seq_len))
-        y_BxSxD = self._run(_dispatch(x_BxTxD, *slots))
+        y_BxSxD = self._run(_dispatch(self.shape.experts_per_token, x_BxTxD, *slots))
         y_BxTxJxD = _collect(y_BxSxD, *slots).reshape(*weight_BxTxJ.shape, -1)
         y_BxTxD = (y_BxTxJxD.astype(jnp.float32) * weight_BxTxJ[..., None]).sum(2)
         y_NxD = y_BxTxD.astype(x_NxD.dtype).reshape(x_NxD.shape)
@@ -116,21 +115,25 @@ def _rows(x_BxTxD: jax.Array, index_BxR: jax.Array) -> jax.Array:
 
 # A choice has one row and a row one choice, so that both gradients are lookups too: adding rows
 # up where they came from is slow.
-@jax.custom_vjp
-def _dispatch(x_BxTxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array) -> jax.Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _dispatch(
+    n_choices: int, x_BxTxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array
+) -> jax.Array:
     """`x_BxSxD`: the token in each row of the experts, zero in empty ones."""
-    n_choices = slot_BxR.shape[1] // x_BxTxD.shape[1]
     return _rows(x_BxTxD, source_BxS // n_choices)
 
 
-def _dispatch_forward(x_BxTxD: jax.Array, *slots: jax.Array) -> tuple[jax.Array, Any]:
-    return _dispatch(x_BxTxD, *slots), (slots, x_BxTxD.shape[1])
+def _dispatch_forward(
+    n_choices: int, x_BxTxD: jax.Array, *slots: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    return _dispatch(n_choices, x_BxTxD, *slots), slots[0]
 
 
-def _dispatch_backward(kept: Any, grad_BxSxD: jax.Array) -> tuple[jax.Array, None, None]:
-    (slot_BxR, _), t = kept
-    b, _, d = grad_BxSxD.shape
-    return _rows(grad_BxSxD, slot_BxR).reshape(b, t, -1, d).sum(2), None, None
+def _dispatch_backward(
+    n_choices: int, slot_BxR: jax.Array, grad_BxSxD: jax.Array
+) -> tuple[jax.Array, None, None]:
+    (b, _, d), grad_BxRxD = grad_BxSxD.shape, _rows(grad_BxSxD, slot_BxR)
+    return grad_BxRxD.reshape(b, -1, n_choices, d).sum(2), None, None
 
 
 _dispatch.defvjp(_dispatch_forward, _dispatch_backward)
@@ -142,11 +145,11 @@ def _collect(y_BxSxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array) -> 
     return _rows(y_BxSxD, slot_BxR)
 
 
-def _collect_forward(y_BxSxD: jax.Array, *slots: jax.Array) -> tuple[jax.Array, Any]:
+def _collect_forward(y_BxSxD: jax.Array, *slots: jax.Array) -> tuple[jax.Array, jax.Array]:
     return _collect(y_BxSxD, *slots), slots[1]
 
 
-def _collect_backward(source_BxS: Any, grad_BxRxD: jax.Array) -> tuple[jax.Array, None, None]:
+def _collect_backward(source_BxS: jax.Array, grad_BxRxD: jax.Array) -> tuple[jax.Array, None, None]:
     return _rows(grad_BxRxD, source_BxS), None, None
 
 

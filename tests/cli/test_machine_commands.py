@@ -38,9 +38,9 @@ def test_flops_of_flags(cli: Callable) -> None:
 
 
 def test_flops_of_experts(cli: Callable) -> None:
-    experts = ("--n-experts", 8, "--experts-per-token", 2, "--capacity", 2)
+    experts = ("--n-experts", 8, "--experts-per-token", 2, "--capacity", 3)
     account = cli("flops", *FLAGS, *experts, "--json").json
-    shape = dataclasses.replace(SHAPE, n_experts=8, experts_per_token=2, capacity=2.0)
+    shape = dataclasses.replace(SHAPE, n_experts=8, experts_per_token=2, capacity=3.0)
     counted = flops.count_params(shape)
     assert account["params"]["total"] == counted.total > counted.active
     assert account["params"]["active"] == counted.active
