@@ -18,7 +18,9 @@ def test_fields_that_differ_are_named_with_both_values(cli: Callable) -> None:
     fields = differing(told)
     # Where the classes differ there are no fields to compare.
     assert [side["is"] for side in fields["design"]] == ["IsoFlop", "Sweep"]
-    assert set(fields) == {"name", "design"}
+    assert fields["recipe.peak_lr.value"] == (0.006, 0.03)
+    rule = {f"recipe.peak_lr.{field}" for field in ("value", "reference_params", "exponent")}
+    assert set(fields) == {"name", "design", *rule}
     assert told["runs"] == {"both": 0, "only_a": 20, "only_b": 18}
 
 
