@@ -7,8 +7,8 @@ of one layer's backward pass and one chunk of the logits, which are not there at
 that are split over devices are whole for as long as they are used: the tables of the vocabulary,
 and two layers, since the next is fetched meanwhile. What a layer keeps without rematerialization
 was read off JAX's list of residuals; how near the sums come to the TPU compiler's is in
-`docs/compile.md`. A mixture's experts count with every row that they have; for those the sums were
-compared with the CPU's compiler alone.
+`docs/compile.md`. A mixture's experts count with every row that they have; of those few cases were
+compared, and the TPU compiler came to between 0.7 and 1.0 of the sums.
 """
 
 from dataclasses import dataclass

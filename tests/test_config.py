@@ -159,6 +159,7 @@ def test_the_order_of_keys_and_spaces_does_not_matter(random: Any) -> None:
 def test_a_run_keeps_its_name_across_versions_of_this_package() -> None:
     # Runs are stored under this name: whatever changes it orphans every finished run.
     assert CONFIG.run_id == "4d7fe9558b0b3fa9"
+    assert dataclasses.replace(CONFIG, shape=MIXED).run_id == "a56a1af50051c056"
 
 
 def test_defaults_written_out_are_the_same_run() -> None:

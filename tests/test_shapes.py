@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
 from scaling_jax.shapes import CHINCHILLA_SHAPES, LARGEST_PARAMS, Family, family_shape
+from scaling_jax.study.study import plain
 
 BYTES = Family(vocab_size=256, seq_len=256)
 
@@ -99,6 +101,17 @@ def test_heads_of_wide_shapes_are_the_published_ones() -> None:
         # Four published widths do not hold their heads exactly, so no divisor matches them.
         if published.d_attn == published.d_model and published.d_model in ladder:
             assert ladder[published.d_model] == published.head_size
+
+
+def test_a_dense_family_is_described_as_it_was_before_there_were_experts() -> None:
+    # Recipes, and with them studies' stores, are identified by this.
+    later = {"n_experts", "experts_per_token", "capacity"}
+    assert plain(Family(256, 128)).keys() == {"is", *names_of(Family)} - later
+    assert plain(Family(256, 128, n_experts=8)).keys() & later == {"n_experts"}
+
+
+def names_of(kind: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 def test_a_mixture_is_as_large_as_a_dense_model_by_what_a_token_uses() -> None:
