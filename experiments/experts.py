@@ -79,7 +79,7 @@ _cpu, _small = families(256, 128), (1e11, 2e11, 4e11)
 cpu = Study(
     "experts-cpu",
     small(_cpu[0], 16, 131_072),
-    sweep(IsoFlop(_small, around(_small, params=28e3, at=1e11, exponent=0.49, width=2, n=3)), _cpu),
+    sweep(IsoFlop(_small, around(_small, params=14e3, at=1e11, exponent=0.49, width=2, n=3)), _cpu),
 )
 
 _smoke = families(256, 32)
