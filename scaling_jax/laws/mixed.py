@@ -25,6 +25,8 @@ CONSTANT_KNOBS = (
     "beta2",
     "parameterization",
     "precision",
+    "n_experts",
+    "experts_per_token",
 )
 # One recipe has one value of each for a size and a length; rules make them follow those.
 RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps")
@@ -36,8 +38,7 @@ _MOST_SHOWN = 4
 def mixed_knobs(table: "pd.DataFrame") -> list[str]:
     """Sentences about knobs in which finished runs differ and that a fit would ignore.
 
-    Runs of one recipe differ in size, length and
-    seed alone; a learning rate or batch size may follow a rule, so it counts as different only
+    Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may follow a rule, so it counts as different only
     where runs of one size and about one length have several.
     """
     runs = fitted_rows(table)

@@ -79,6 +79,8 @@ def _record(run: StoredRun) -> dict[str, Any]:
         "d_model": shape.d_model,
         "n_heads": shape.n_heads,
         "d_ff": shape.d_ff,
+        "n_experts": shape.n_experts,
+        "experts_per_token": shape.experts_per_token,
         "vocab_size": shape.vocab_size,
         "seq_len": shape.seq_len,
         "batch_size": config.batch_size,

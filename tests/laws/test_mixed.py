@@ -34,7 +34,12 @@ def test_one_recipe_has_nothing_to_say():
 
 @pytest.mark.parametrize(
     ("knob", "values"),
-    [("optimizer", ("adamw", "muon")), ("weight_decay", (0.1, 0.01)), ("tokenizer", ("a", "b"))],
+    [
+        ("optimizer", ("adamw", "muon")),
+        ("weight_decay", (0.1, 0.01)),
+        ("tokenizer", ("a", "b")),
+        ("n_experts", (1, 8)),
+    ],
 )
 def test_a_knob_that_a_recipe_has_one_value_of(knob, values):
     both = pd.concat([table(**{knob: value}) for value in values], ignore_index=True)
