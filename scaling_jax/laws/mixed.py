@@ -38,8 +38,9 @@ _MOST_SHOWN = 4
 def mixed_knobs(table: "pd.DataFrame") -> list[str]:
     """Sentences about knobs in which finished runs differ and that a fit would ignore.
 
-    Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may follow a rule, so it counts as different only
-    where runs of one size and about one length have several.
+    Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may
+    follow a rule, so it counts as different only where runs of one size and about one length have
+    several.
     """
     runs = fitted_rows(table)
     names = [name for name in CONSTANT_KNOBS if name in runs]
