@@ -36,7 +36,7 @@ def collect(store: Store) -> "pd.DataFrame":
 
     runs = store.runs()
     trunks = {run.planned.branch.trunk for run in runs if run.planned.branch is not None}
-    return pd.DataFrame([_record(run) | _lineage(run, trunks) for run in runs])
+    return pd.DataFrame([_row(run, run.result, trunks) for run in runs])
 
 
 def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
@@ -52,8 +52,12 @@ def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
-def _record(run: StoredRun) -> dict[str, Any]:
-    config, result = run.planned.config, run.result
+def _row(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
+    return _record(run, result) | _lineage(run, result, trunks)
+
+
+def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
+    config = run.planned.config
     counts, shape = flops.count_params(config.shape), config.shape
     tokens = result.tokens if result else config.tokens
     by_convention = {
@@ -62,7 +66,7 @@ def _record(run: StoredRun) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "role": run.planned.role,
-        "status": run.state,
+        "status": run.state_given(result),
         "budget": run.planned.budget,
         "params": counts.total,
         "params_non_embedding": counts.non_embedding,
@@ -105,8 +109,8 @@ def _record(run: StoredRun) -> dict[str, Any]:
     }
 
 
-def _lineage(run: StoredRun, trunks: set[str]) -> dict[str, Any]:
-    planned, branch, result = run.planned, run.planned.branch, run.result
+def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
+    planned, branch = run.planned, run.planned.branch
     is_trunk = run.run_id in trunks
     shared, spent = (branch.step if branch else 0), planned.flops_spent
     if result is not None:

@@ -67,7 +67,10 @@ class StoredRun:
         A result says so first, then a process that holds the run, then the user's wish, then the
         run's history. What a process that died was doing holds for nothing.
         """
-        result = self.result
+        return self.state_given(self.result)
+
+    def state_given(self, result: Result | None) -> State:
+        """The same, by a result that has been read already."""
         if result is not None:
             return result.status
         last = history.last_state(self.directory)
