@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def expert_records(store: "Store") -> "pd.DataFrame":
-    """Records of the finished runs, with their numbers of experts.
+    """Records of the finished runs.
 
     Raises:
         InputError: no run has finished.
@@ -23,8 +23,6 @@ def expert_records(store: "Store") -> "pd.DataFrame":
     from scaling_jax.study import collect
 
     records = collect(store)
-    n_experts = {run.run_id: run.planned.config.shape.n_experts for run in store.runs()}
-    records["n_experts"] = records["run_id"].map(n_experts)
     done = records[records["status"] == "finished"]
     if done.empty:
         raise InputError("no run of this study has finished: train it first")
