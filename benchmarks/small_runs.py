@@ -26,7 +26,7 @@ from etils import epath
 from peers.sizes import SIZES
 
 from scaling_jax import data
-from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
 from scaling_jax.environment import training_environment
 from scaling_jax.flops import training_flops
 from scaling_jax.shapes import Family
@@ -55,14 +55,7 @@ train_runs(Store(epath.Path(sys.argv[1])).runs(), workers=workers, pack=pack, pr
 
 def replicas(steps: int) -> list[PlannedRun]:
     size = SIZES["0.12M"]
-    shape = Shape(
-        n_layers=size.n_layers,
-        d_model=size.d_model,
-        n_heads=size.n_heads,
-        d_ff=4 * size.d_model,
-        vocab_size=size.vocab_size,
-        seq_len=size.seq_len,
-    )
+    shape = size.shape("rotary")
     first = RunConfig(
         shape, DataConfig("embedded"), OptimizerConfig(3e-3, 20), size.batch_size, steps, 65_536
     )

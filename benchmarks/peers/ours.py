@@ -17,7 +17,7 @@ import numpy as np
 from serving import serve
 from sizes import SIZES, Size
 
-from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
 from scaling_jax.flops import training_flops
 from scaling_jax.train import Execution, make_mesh
 from scaling_jax.train.cores import split_batch_over_cores
@@ -29,19 +29,16 @@ MATRIX_SIZE = 1024
 
 
 def config_of(size: Size) -> RunConfig:
-    shape = Shape(
-        n_layers=size.n_layers,
-        d_model=size.d_model,
-        n_heads=size.n_heads,
-        d_ff=4 * size.d_model,
-        vocab_size=size.vocab_size,
-        seq_len=size.seq_len,
-        positions="learned",
-    )
     optimizer = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
     data, steps, eval_tokens = DataConfig(), 1_000_000, 4096
     return RunConfig(
-        shape, data, optimizer, size.batch_size, steps, eval_tokens, precision=size.precision
+        size.shape("learned"),
+        data,
+        optimizer,
+        size.batch_size,
+        steps,
+        eval_tokens,
+        precision=size.precision,
     )
 
 

@@ -1,8 +1,9 @@
 """The models that are timed."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from scaling_jax.config import Precision
+if TYPE_CHECKING:
+    from scaling_jax.config import Positions, Shape
 
 
 class Size(NamedTuple):
@@ -14,12 +15,27 @@ class Size(NamedTuple):
     vocab_size: int
     seq_len: int
     batch_size: int
-    precision: Precision = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def tokens(self) -> int:
         """Tokens of one step."""
         return self.batch_size * self.seq_len
+
+    def shape(self, positions: "Positions") -> "Shape":
+        """The model as this package describes it."""
+        # Here, as the Python that has PyTorch need not have this package.
+        from scaling_jax.config import Shape
+
+        return Shape(
+            n_layers=self.n_layers,
+            d_model=self.d_model,
+            n_heads=self.n_heads,
+            d_ff=4 * self.d_model,
+            vocab_size=self.vocab_size,
+            seq_len=self.seq_len,
+            positions=positions,
+        )
 
 
 # The larger two are GPT-2 small and GPT-3 XL, whose heads are widened to 128; GPT-2's vocabulary

@@ -16,7 +16,7 @@ from scaling_jax.aot.topology import Topology
 from scaling_jax.config import RunConfig
 from scaling_jax.train.execution import Execution
 from scaling_jax.train.mesh import layout_rules, mesh_for
-from scaling_jax.train.programs import traced_training
+from scaling_jax.train.programs import resolved_on, traced_training
 
 
 def compile_here(config: RunConfig, execution: Execution, topology: Topology) -> Report:
@@ -36,9 +36,7 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         accumulate=execution.accumulate,
     )
     # What is reported is one step, however many would go out together.
-    resolved = dataclasses.replace(execution, steps_per_dispatch=1).resolved(
-        config, topology.platform, mesh.size, mesh.shape["fsdp"] > 1
-    )
+    resolved = resolved_on(mesh, dataclasses.replace(execution, steps_per_dispatch=1), config)
     traced = traced_training(config, mesh, resolved)
     with layout_rules(mesh):
         lowered = traced.lower()

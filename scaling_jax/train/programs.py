@@ -60,11 +60,16 @@ def programs(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    resolved = _resolved(execution, config, mesh)
+    resolved = resolved_on(mesh, execution, config)
     return _compile(replace(_key(config, eval_batches, resolved), n_runs=n_runs), mesh)
 
 
-def _resolved(execution: Execution, config: RunConfig, mesh: Mesh) -> Execution:
+def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
+    """`execution` with every choice made for `config` on the devices of `mesh`.
+
+    Raises:
+        InputError: as `Execution.resolved`.
+    """
     platform = mesh.devices.flat[0].platform
     return execution.resolved(config, platform, mesh.size, mesh.shape["fsdp"] > 1)
 
@@ -81,7 +86,7 @@ def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAUL
 
     To be lowered within `layout_rules(mesh)`; the mesh may be of devices that are not here.
     """
-    key = _key(config, 1, _resolved(execution, config, mesh))
+    key = _key(config, 1, resolved_on(mesh, execution, config))
     return _trace_training(key, mesh, _abstract_state(key.spec, mesh))
 
 

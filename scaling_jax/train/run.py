@@ -26,7 +26,7 @@ from scaling_jax.train.loop import Loop, Tools, Track
 from scaling_jax.train.metrics import open_metrics, steps_without_gap
 from scaling_jax.train.outcome import measured
 from scaling_jax.train.preemption import stop_request
-from scaling_jax.train.programs import Programs, programs
+from scaling_jax.train.programs import Programs, programs, resolved_on
 from scaling_jax.train.progress import Report, progress_bar
 from scaling_jax.train.result import Result, read_result, write_result
 from scaling_jax.train.schedule import without_horizon
@@ -112,7 +112,7 @@ def train_replicas(
         n_runs=n_runs,
     )
     # Programs resolve it again; this refuses what cannot run before the text is read.
-    execution.resolved(first, mesh.devices.flat[0].platform, mesh.size)
+    resolved_on(mesh, execution, first)
     # As the source is now, not when the run ends.
     code_state()
     shown, watch = progress and is_first(), Stopwatch()
