@@ -4,6 +4,7 @@
 and those before it, scores scaled by `1 / sqrt(K)`, `H / G` query heads to a key and a value.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -20,53 +21,85 @@ Kernel = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 # divides the sequence.
 _SPLASH_BLOCKS = (512, 384, 256, 128)
 
+# Positions from which blocked attention has four blocks instead of two.
+_FOUR_BLOCKS_FROM = 512
 
-def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
+
+def causal_attention(
+    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array, n_blocks: int = 1
+) -> jax.Array:
     """Softmax attention over each position and those before it, softmax in float32.
 
-    Returns `y_BxTxHxK` in the dtype of the values.
+    Positions in `n_blocks` blocks have no scores with later blocks. Returns `y_BxTxHxK` in the
+    dtype of the values.
     """
-    b, t, h, k = q_BxTxHxK.shape
-    g = k_BxTxGxK.shape[2]
-    # The query heads of one group stack as rows, so that each group is one matrix product.
-    q_GxMxK = _group_rows(q_BxTxHxK * np.asarray(k**-0.5, q_BxTxHxK.dtype), g)
+    b, t, g, k = k_BxTxGxK.shape
     k_GxKxT = k_BxTxGxK.transpose(0, 2, 3, 1).reshape(b * g, k, t)
     v_GxTxK = v_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k)
-    scores_GxMxT = product(q_GxMxK, k_GxKxT)
-    weights_GxMxT, total_GxMx1 = _causal_weights(scores_GxMxT)
-    y_GxMxK = product(weights_GxMxT.astype(v_GxTxK.dtype), v_GxTxK)
-    # Dividing after the product is one pass over K columns instead of one over T.
-    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxTxK.dtype)
-    return y_GxMxK.reshape(b, h, t, k).transpose(0, 2, 1, 3)
+    s = t // n_blocks
+    q_nxBxSxHxK = jax.lax.split(q_BxTxHxK, [s] * n_blocks, axis=1)
+    y_nxBxSxHxK = [
+        _attend_up_to(q_BxSxHxK, k_GxKxT[..., :end], v_GxTxK[:, :end])
+        for q_BxSxHxK, end in zip(q_nxBxSxHxK, range(s, t + 1, s), strict=True)
+    ]
+    return jnp.concatenate(y_nxBxSxHxK, axis=1)
 
 
-def _group_rows(q_BxTxHxK: jax.Array, n_groups: int) -> jax.Array:
-    b, t, h, k = q_BxTxHxK.shape
-    return q_BxTxHxK.transpose(0, 2, 1, 3).reshape(b * n_groups, h // n_groups * t, k)
+def blocked_attention(
+    q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
+) -> jax.Array:
+    """The same in blocks, of which more save products and fewer are faster ones.
+
+    Measured on two cores, steps of a float32 model are 1.05 times as fast with two blocks as with
+    one at 128 positions, 1.02 times at 256 and 1.07 to 1.25 times with four at 512.
+    """
+    t = q_BxTxHxK.shape[1]
+    n_blocks = math.gcd(t, 2 if t < _FOUR_BLOCKS_FROM else 4)
+    return causal_attention(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, n_blocks)
 
 
-def _causal_weights(scores_GxMxT: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Unnormalized softmax weights and their row sums, rows cycling through the positions."""
-    masked = scores_GxMxT + jnp.broadcast_to(_hidden(*scores_GxMxT.shape[1:]), scores_GxMxT.shape)
+def _attend_up_to(q_BxSxHxK: jax.Array, k_GxKxE: jax.Array, v_GxExK: jax.Array) -> jax.Array:
+    """`y_BxSxHxK` of the last S of E positions."""
+    b, s, h, k = q_BxSxHxK.shape
+    n_groups = k_GxKxE.shape[0] // b
+    # The query heads of one group stack as rows, so that each group is one matrix product.
+    q_GxMxK = _group_rows(q_BxSxHxK * np.asarray(k**-0.5, q_BxSxHxK.dtype), n_groups)
+    weights_GxMxE, total_GxMx1 = _causal_weights(product(q_GxMxK, k_GxKxE), s)
+    y_GxMxK = product(weights_GxMxE.astype(v_GxExK.dtype), v_GxExK)
+    # Dividing after the product is one pass over K columns instead of one over E.
+    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxExK.dtype)
+    return y_GxMxK.reshape(b, h, s, k).transpose(0, 2, 1, 3)
+
+
+def _group_rows(q_BxSxHxK: jax.Array, n_groups: int) -> jax.Array:
+    b, s, h, k = q_BxSxHxK.shape
+    return q_BxSxHxK.transpose(0, 2, 1, 3).reshape(b * n_groups, h // n_groups * s, k)
+
+
+def _causal_weights(scores_GxMxE: jax.Array, s: int) -> tuple[jax.Array, jax.Array]:
+    """Unnormalized softmax weights and their row sums, rows cycling through the last S of E."""
+    m, e = scores_GxMxE.shape[1:]
+    hidden_1xMxE = _hidden(m, e, s)
+    masked = scores_GxMxE + jnp.broadcast_to(hidden_1xMxE, scores_GxMxE.shape)
     # The maximum only guards against overflow and cancels out, so no gradient flows through it.
     weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
     return weights, weights.sum(-1, keepdims=True)
 
 
-def _hidden(n_rows: int, t: int) -> jax.Array:
-    """`hidden_1xMxT`: 0 where a row's position may look and far below any score elsewhere."""
+def _hidden(n_rows: int, e: int, s: int) -> jax.Array:
+    """`hidden_1xMxE`: 0 where a row's position may look and far below any score elsewhere."""
     far_below = np.float32(-1e30)
 
     def stored() -> jax.Array:
-        visible_MxT = np.tile(np.tri(t, dtype=bool), (n_rows // t, 1))
-        return jnp.asarray(np.where(visible_MxT, np.float32(0), far_below)[None])
+        visible_MxE = np.tile(np.tri(s, e, e - s, dtype=bool), (n_rows // s, 1))
+        return jnp.asarray(np.where(visible_MxE, np.float32(0), far_below)[None])
 
     def computed() -> jax.Array:
-        row_MxT, column_MxT = (jax.lax.broadcasted_iota(jnp.int32, (n_rows, t), i) for i in (0, 1))
-        return jnp.where(column_MxT <= row_MxT % t, np.float32(0), far_below)[None]
+        row_MxE, column_MxE = (jax.lax.broadcasted_iota(jnp.int32, (n_rows, e), i) for i in (0, 1))
+        return jnp.where(column_MxE <= row_MxE % s + (e - s), np.float32(0), far_below)[None]
 
     # A CPU reads it faster than it computes it. Elsewhere every layer would hold its own copy of
-    # T x T numbers, over which compilers spend minutes.
+    # that many numbers, over which compilers spend minutes.
     return jax.lax.platform_dependent(cpu=stored, default=computed)
 
 
@@ -137,6 +170,7 @@ def on_shards(kernel: Kernel) -> Kernel:
 
 KERNELS: dict[str, Kernel] = {
     "xla": on_shards(causal_attention),
+    "blocks": on_shards(blocked_attention),
     "cudnn": cudnn_attention,
     "splash": on_shards(splash_attention),
     "tokamax": on_shards(tokamax_attention),

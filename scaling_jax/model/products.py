@@ -64,12 +64,14 @@ def second_gradient(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
 
 
 def _transposed_first(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
-    """The same, with the smaller factor transposed in memory beforehand.
+    """The same, with a factor transposed in memory beforehand.
 
     XLA's fast products on the CPU are of factors that lie as they are multiplied. Without the
-    barriers it folds the transposition into the product, which then takes twice as long.
+    barriers it folds the transposition into the product, which then takes longer. Of a batch of
+    products the smaller factor is transposed; of a product of weights it is `x_NxD`, so that
+    their gradient lies as they do.
     """
     keep = jax.lax.optimization_barrier
-    if x_NxD.size > y_grad_NxF.size:
+    if x_NxD.ndim > 2 and x_NxD.size > y_grad_NxF.size:
         return keep(_exact(keep(y_grad_NxF.mT), x_NxD)).mT
-    return _exact(keep(x_NxD.mT), y_grad_NxF)
+    return keep(_exact(keep(x_NxD.mT), y_grad_NxF))

@@ -15,6 +15,7 @@ from scaling_jax.model.layers import FeedForward, RMSNorm
 from scaling_jax.model.moe import Experts
 from scaling_jax.model.partition import constrain
 from scaling_jax.model.products import DENSE
+from scaling_jax.model.stacking import layers_of
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import Scales, scales_of
 
@@ -61,11 +62,11 @@ class Block(nnx.Module):
 class Transformer(nnx.Module):
     """Token ids to next-token logits.
 
-    Parameters are float32; `dtype` is what the matrix products run in. The layers' parameters
-    are stacked along a leading axis, so that the same parameters run unrolled (faster on a
-    CPU, where it is the default) or scanned (compiles faster when deep): `scan_layers`. The
-    backward pass recomputes of a layer what the policy `remat` does not keep (`REMAT_POLICIES`).
-    `attend` is one of the attention kernels of `kernels.py`.
+    Parameters are float32; `dtype` is what the matrix products run in. With `scan_layers` the
+    layers' parameters are stacked along a leading axis and run in a loop, which compiles faster
+    when deep; else each layer is by itself (`stacking.py` has the way from one to the other).
+    The backward pass recomputes of a layer what the policy `remat` does not keep
+    (`REMAT_POLICIES`). `attend` is one of the attention kernels of `kernels.py`.
     """
 
     def __init__(
@@ -89,7 +90,8 @@ class Transformer(nnx.Module):
                 rngs.params(), (shape.seq_len, d), fan_in=1, gain=POSITION_SCALE
             )
             self.positions = nnx.Param(positions)
-        self.blocks = _stacked_blocks(shape, self.scales, rngs)
+        stacked = _stacked_blocks(shape, self.scales, rngs)
+        self.blocks: Any = stacked if scan_layers else _apart(stacked)
         self.final_norm = RMSNorm(d)
         if not shape.tied_embedding:
             self.output = nnx.Param(init.normal(rngs.params(), (d, v), fan_in=table_fan_in))
@@ -135,7 +137,7 @@ class Transformer(nnx.Module):
         return constrain(x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model), "batch", None)
 
     def _run_blocks(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array | None]:
-        graph, stacked = nnx.split(self.blocks)
+        graph, *_ = nnx.split(self.blocks if self.scan_layers else self.blocks[0])
 
         def run(x_NxD: jax.Array, layer: Any) -> tuple[jax.Array, jax.Array | None]:
             return nnx.merge(graph, layer)(x_NxD, seq_len, self.attend)
@@ -145,27 +147,14 @@ class Transformer(nnx.Module):
             policy = REMAT_POLICIES[self.remat]
             run = jax.checkpoint(run, policy=policy, prevent_cse=not self.scan_layers)
         if self.scan_layers:
-            x_NxD, balance_LxB = jax.lax.scan(run, x_NxD, stacked)
+            x_NxD, balance_LxB = jax.lax.scan(run, x_NxD, nnx.state(self.blocks))
             return x_NxD, None if balance_LxB is None else balance_LxB.mean()
         balances = []
-        for layer in unstack(stacked, self.shape.n_layers):
-            x_NxD, balance_B = run(x_NxD, layer)
+        for block in self.blocks:
+            x_NxD, balance_B = run(x_NxD, nnx.state(block))
             if balance_B is not None:
                 balances.append(balance_B)
         return x_NxD, jnp.stack(balances).mean() if balances else None
-
-
-def unstack(stacked: Any, n_layers: int) -> list[Any]:
-    """One tree of parameters per layer, from a tree whose leaves are stacked over layers.
-
-    Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
-    """
-    leaves, treedef = jax.tree.flatten(stacked)
-    per_leaf = [jax.lax.split(leaf, [1] * n_layers) for leaf in leaves]
-    return [
-        jax.tree.unflatten(treedef, [parts[i].reshape(parts[i].shape[1:]) for parts in per_leaf])
-        for i in range(n_layers)
-    ]
 
 
 def _stacked_blocks(shape: Shape, scales: Scales, rngs: nnx.Rngs) -> Block:
@@ -175,3 +164,8 @@ def _stacked_blocks(shape: Shape, scales: Scales, rngs: nnx.Rngs) -> Block:
         return Block(shape, scales, rngs=rngs)
 
     return make(rngs)
+
+
+def _apart(stacked: Block) -> nnx.List[Block]:
+    graph, params = nnx.split(stacked)
+    return nnx.List([nnx.merge(graph, layer) for layer in layers_of(params)])

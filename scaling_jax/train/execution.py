@@ -12,7 +12,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.strict import require_one_of, require_positive
 from scaling_jax.train.mesh_spec import CHOSEN, MeshSpec
 
-Attention = Literal["xla", "cudnn", "splash", "tokamax"]
+Attention = Literal["xla", "blocks", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]
 
 # Several steps go out in one dispatch where a step is short: the host's work per step is
@@ -44,8 +44,9 @@ class Execution:
     order.
 
     Attributes:
-        attention: kernel: plain products (xla), cuDNN's on NVIDIA in bfloat16, JAX's splash
-            attention on a TPU, or what the package tokamax has for the device.
+        attention: kernel: plain products (xla), the same less most of what the causal mask hides
+            (blocks), cuDNN's on NVIDIA in bfloat16, JAX's splash attention on a TPU, or what the
+            package tokamax has for the device.
         remat: what the backward pass recomputes of each layer: nothing, all but the matrix
             products of weights (dots), or everything (full).
         scan_layers: run the layers in a loop, which compiles faster, instead of unrolled.
@@ -109,7 +110,7 @@ def _attention(config: RunConfig, platform: str) -> Attention:
     small = config.shape.head_size <= _CUDNN_HEAD_SIZES[0]
     if platform in _GPU_PLATFORMS and small and not _refusal("cudnn", config, platform):
         return "cudnn"
-    return "xla"
+    return "blocks" if platform == "cpu" else "xla"
 
 
 def _check_attention(attention: Attention | None, config: RunConfig, platform: str) -> None:

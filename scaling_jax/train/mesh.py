@@ -14,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scaling_jax import hardware
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
+from scaling_jax.model.stacking import map_blocks
 from scaling_jax.train.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 
 # Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
@@ -125,6 +126,20 @@ def stacked(state: Any, n_runs: int) -> Any:
         return jax.ShapeDtypeStruct((n_runs, *leaf.shape), leaf.dtype, sharding=over)
 
     return jax.tree.map(stack, state)
+
+
+def unstacked(state: Any) -> Any:
+    """The abstract state with its layers apart, each laid out as it was among the others."""
+
+    def layer(leaf: Any) -> jax.ShapeDtypeStruct:
+        sharding = NamedSharding(leaf.sharding.mesh, PartitionSpec(*leaf.sharding.spec[1:]))
+        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, sharding=sharding)
+
+    def each(blocks: dict) -> dict:
+        n_layers = jax.tree.leaves(blocks)[0].shape[0]
+        return dict.fromkeys(range(n_layers), jax.tree.map(layer, blocks))
+
+    return map_blocks(state, each)
 
 
 @contextmanager

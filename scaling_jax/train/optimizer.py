@@ -57,6 +57,11 @@ def make_optimizer(
     return optax.chain(*steps, optax.add_decayed_weights(config.weight_decay, mask=_decayed))
 
 
+def is_elementwise(name: str) -> bool:
+    """Whether the optimizer called `name` is the same however parameters are cut into arrays."""
+    return _DIRECTIONS[name] is _adam
+
+
 def _adam(config: OptimizerConfig) -> optax.GradientTransformation:
     return optax.scale_by_adam(b1=config.beta1, b2=config.beta2, eps=config.eps)
 

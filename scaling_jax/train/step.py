@@ -12,6 +12,7 @@ from flax import nnx
 from scaling_jax.config import OptimizerConfig, Precision, Shape
 from scaling_jax.model import Transformer, chunked_losses, mean_loss
 from scaling_jax.model.kernels import KERNELS
+from scaling_jax.model.stacking import unstack_layers
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.optimizer import make_optimizer
@@ -59,7 +60,8 @@ class ModelSpec:
 
 
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
-    """Parameters, optimizer moments and the step counter of a new run."""
+    """Parameters, optimizer moments and the step counter of a new run, its layers stacked."""
+    spec = replace(spec, execution=replace(spec.execution, scan_layers=True))
     params = nnx.to_pure_dict(nnx.split(spec.transformer(key))[1])
     moments = spec.gradient_transformation().init(params)
     return {"params": params, "opt": moments, "step": jnp.int32(0)}
@@ -82,6 +84,8 @@ def _make_head(
     n_chunks = spec.execution.loss_chunks or 1
 
     def apply(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        if not spec.execution.scan_layers:
+            params = unstack_layers(params)
         model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
         x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1])
         x_BxTxD = x_NxD.reshape(*targets_BxT.shape, -1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.model.kernels import (
+    blocked_attention,
     causal_attention,
     cudnn_attention,
     on_shards,
@@ -63,6 +64,19 @@ def test_the_plain_kernel_is_softmax_attention(n_kv_heads):
     ours, reference = (value_and_gradients(kernel, qkv) for kernel in (causal_attention, by_hand))
     for a, b in zip(ours, reference, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+@pytest.mark.parametrize(("seq_len", "n_heads"), [(12, 1), (7, 4), (512, 2)])
+def test_attention_in_blocks(seq_len, n_heads):
+    assert_same(blocked_attention, heads(n_heads, 1, 1, seq_len, 8))
+
+
+def test_blocks_leave_out_scores_that_the_mask_hides():
+    def product_flops(kernel):
+        return jax.jit(kernel).lower(*heads(seq_len=512)).compile().cost_analysis()["flops"]
+
+    # Four blocks have 10 of 16 parts of the scores; what else is counted is no more.
+    assert product_flops(blocked_attention) < 0.65 * product_flops(causal_attention)
 
 
 def test_splash_attention_in_its_interpreter():

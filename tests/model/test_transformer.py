@@ -14,6 +14,7 @@ from flax import nnx
 
 from scaling_jax.config import Shape
 from scaling_jax.model import Transformer, init, token_losses
+from scaling_jax.model.stacking import unstack_layers
 
 _spec = importlib.util.spec_from_file_location(
     "numpy_transformer", Path(__file__).with_name("numpy_transformer.py")
@@ -51,19 +52,25 @@ def shape_of(variant="default"):
     return Shape(**(dims | VARIANTS[variant]))
 
 
-def make(variant="default", **options):
-    """The variant's model, with parameters as initialized whatever the options."""
+def make(variant="default", change=lambda params: params, **options):
+    """The variant's model, its parameters initialized alike whatever the options, then changed."""
 
     def build():
         return Transformer(shape_of(variant), rngs=nnx.Rngs(0), **options)
 
-    return nnx.merge(nnx.split(nnx.eval_shape(build))[0], initial_params(variant))
+    params = change(initial_params(variant))
+    if not options.get("scan_layers"):
+        params = unstack_layers(params)
+    return nnx.merge(nnx.split(nnx.eval_shape(build))[0], params)
 
 
 @functools.cache
 def initial_params(variant):
+    """Of layers that are stacked."""
+
     def params(key):
-        return nnx.split(Transformer(shape_of(variant), rngs=nnx.Rngs(params=key)))[1]
+        model = Transformer(shape_of(variant), rngs=nnx.Rngs(params=key), scan_layers=True)
+        return nnx.to_pure_dict(nnx.split(model)[1])
 
     return run_once(params)(jax.random.key(0))
 
@@ -75,15 +82,14 @@ def logits_of(model, tokens):
 
 @functools.cache
 def unrolled_logits(variant):
-    model = random_gains(make(variant))
+    model = make(variant, random_gains)
     return logits_of(model, tokens_of(model.shape))
 
 
-def random_gains(model, seed=1):
+def random_gains(params):
     """Gains start at one; make them differ so that a test can see a misplaced gain."""
-    graph, params = nnx.split(model)
-    rng = np.random.default_rng(seed)
-    params = jax.tree_util.tree_map_with_path(
+    rng = np.random.default_rng(1)
+    return jax.tree_util.tree_map_with_path(
         lambda path, x: (
             x * jnp.asarray(rng.uniform(0.5, 1.5, x.shape), x.dtype)
             if "gain" in jax.tree_util.keystr(path)
@@ -91,7 +97,6 @@ def random_gains(model, seed=1):
         ),
         params,
     )
-    return nnx.merge(graph, params)
 
 
 def tokens_of(shape, batch=3, seed=0):
@@ -100,16 +105,16 @@ def tokens_of(shape, batch=3, seed=0):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_equals_a_plain_numpy_forward(variant):
-    model = random_gains(make(variant))
-    params = jax.tree.map(np.asarray, nnx.to_pure_dict(nnx.split(model)[1]))
-    tokens = tokens_of(model.shape)
-    expected = np.stack([numpy_transformer.forward(model.shape, params, row) for row in tokens])
+    params = jax.tree.map(np.asarray, random_gains(initial_params(variant)))
+    shape = shape_of(variant)
+    tokens = tokens_of(shape)
+    expected = np.stack([numpy_transformer.forward(shape, params, row) for row in tokens])
     np.testing.assert_allclose(unrolled_logits(variant), expected, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_scanned_layers_equal_unrolled_ones(variant):
-    scanned = random_gains(make(variant, scan_layers=True))
+    scanned = make(variant, random_gains, scan_layers=True)
     logits = logits_of(scanned, tokens_of(scanned.shape))
     np.testing.assert_allclose(logits, unrolled_logits(variant), atol=1e-5)
 

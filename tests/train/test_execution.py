@@ -49,6 +49,7 @@ def plain(params):
         Execution(remat="full"),
         Execution(remat="dots", scan_layers=True),
         Execution(loss_chunks=8),
+        Execution(attention="xla"),
         Execution(accumulate=4, loss_chunks=2),
     ],
     ids=str,
@@ -87,7 +88,7 @@ def test_evaluation_without_the_kernel_takes_fewer_sequences_at_a_time(params, m
     shape, held_out = CONFIG.shape, tokens(1, 8)
     of_one = shape.n_heads * shape.seq_len**2
     monkeypatch.setattr("scaling_jax.train.step._SCORES_BYTES", 4 * of_one * 3)
-    spec = spec_of(precision="bfloat16")
+    spec = spec_of(Execution(attention="xla"), "bfloat16")
     kernel = replace(spec, execution=replace(spec.execution, attention="cudnn"))
 
     def largest_scores(spec):
@@ -119,8 +120,8 @@ def test_kernels_are_chosen_by_platform_and_shape():
         for config in (wide, half)
     }
     assert chosen == {
-        ("cpu", "float32"): "xla",
-        ("cpu", "bfloat16"): "xla",
+        ("cpu", "float32"): "blocks",
+        ("cpu", "bfloat16"): "blocks",
         ("gpu", "float32"): "xla",
         ("gpu", "bfloat16"): "cudnn",
         ("tpu", "float32"): "splash",
@@ -132,7 +133,7 @@ def test_kernels_are_chosen_by_platform_and_shape():
 @pytest.mark.parametrize(
     ("execution", "platform", "message"),
     [
-        (Execution(attention="cudnn"), "cpu", "runs on NVIDIA GPUs, not on 'cpu': use 'xla'"),
+        (Execution(attention="cudnn"), "cpu", "runs on NVIDIA GPUs, not on 'cpu': use 'blocks'"),
         (Execution(attention="cudnn"), "gpu", "computes in bfloat16, not in float32"),
         (Execution(attention="splash"), "tpu", "multiple of 128, not 32"),
         (Execution(attention="tokamax"), "gpu", "not installed"),

@@ -41,7 +41,7 @@ def test_a_dispatch_takes_only_the_steps_it_is_told_to(text):
     compiled = programs(config, ONE_DEVICE, 1)
     k = compiled.steps_per_dispatch
     tokens = np.random.default_rng(0).integers(0, 256, (k, 8, 33), np.int32)
-    state = compiled.init(jax.random.key(0))
+    state = compiled.pack(compiled.init(jax.random.key(0)))
     state, metrics = compiled.train(state, tokens, jnp.int32(3), Horizon.of(config))
     assert int(state["step"]) == 3
     assert np.isfinite(metrics.loss[:3]).all()
@@ -51,3 +51,14 @@ def test_a_dispatch_takes_only_the_steps_it_is_told_to(text):
 def test_runs_that_differ_in_the_horizon_share_programs(text):
     short, long = small_run(text, steps=30), small_run(text, steps=60, optimizer={"peak_lr": 1e-3})
     assert programs(short, ONE_DEVICE, 1) is programs(long, ONE_DEVICE, 1)
+
+
+@pytest.mark.parametrize(("optimizer", "is_apart"), [("adamw", True), ("muon", False)])
+def test_a_state_is_what_it_was_after_training_holds_its_layers_its_own_way(
+    text, optimizer, is_apart
+):
+    compiled = programs(small_run(text, optimizer={"name": optimizer}), ONE_DEVICE, 1, n_runs=2)
+    state, other = map(compiled.init, jax.random.split(jax.random.key(0)))
+    packed = compiled.pack(state, other)
+    assert (0 in packed["params"]["blocks"]) == is_apart
+    jax.tree.map(np.testing.assert_array_equal, compiled.unpack(packed, 0), state)
