@@ -18,9 +18,10 @@ from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon, without_horizon
 from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
 
-# The random numbers of the initialization are long straight-line code, on which LLVM's default
-# effort takes longer than on everything else together (8 s against 1.3 s), for the same bits.
-_INIT_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
+# Of programs that hardly run but are long: the random numbers of the initialization are straight-
+# line code, on which LLVM's default effort takes longer than on everything else together (8 s
+# against 1.3 s), for the same bits.
+_SELDOM_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,11 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
         jax.tree.map(lambda leaf: leaf.sharding, state)
         for state in (_training_state(key, mesh), _abstract_state(key.spec, mesh))
     )
-    return jax.jit(pack, out_shardings=trained), jax.jit(unpack, out_shardings=stored)
+    seldom = _SELDOM_OPTIONS.get(mesh.devices.flat[0].platform)
+    return (
+        jax.jit(pack, out_shardings=trained, compiler_options=seldom),
+        jax.jit(unpack, out_shardings=stored, compiler_options=seldom),
+    )
 
 
 @cache
@@ -189,7 +194,7 @@ def _init(key: _Key, mesh: Mesh) -> Any:
     init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
     with layout.layout_rules(mesh):
         lowered = init.lower(jax.eval_shape(lambda: jax.random.key(0)))
-    return lowered.compile(compiler_options=_INIT_OPTIONS.get(mesh.devices.flat[0].platform))
+    return lowered.compile(compiler_options=_SELDOM_OPTIONS.get(mesh.devices.flat[0].platform))
 
 
 @cache

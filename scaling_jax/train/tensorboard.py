@@ -21,7 +21,8 @@ class Events:
     """
 
     def __init__(self, directory: epath.Path, resume_step: int) -> None:
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        with _without_torch():
+            from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         self._directory: epath.Path = directory
         self._writer: Any = None
@@ -78,3 +79,16 @@ class Events:
         except Exception as error:  # Of the file system, or of a cloud's library.
             print(f"no more TensorBoard events in {self._directory}: {error}", file=sys.stderr)
             self._writer = None
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """tensorboardX takes PyTorch along if there is one, for which a process would wait seconds."""
+    absent = "torch" not in sys.modules
+    if absent:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules["torch"]
