@@ -22,8 +22,8 @@ import numpy as np
 from scaling_jax.config import RunConfig
 from scaling_jax.flops import count_params
 from scaling_jax.laws.known import published_law
+from scaling_jax.runs.result import Result, write_result
 from scaling_jax.study import Store, history, load_experiment
-from scaling_jax.train.result import Result, write_result
 
 EXPERIMENT = """
 from scaling_jax.config import DataConfig

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from scaling_jax.config import RunConfig
-from scaling_jax.train.result import Result
+from scaling_jax.runs.result import Result
 
 
 def made_up_result(config: RunConfig, loss: float | None, **changes: Any) -> Result:

@@ -10,9 +10,9 @@ from scaling_jax import flops
 from scaling_jax.config import DataConfig
 from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
 from scaling_jax.laws.forms import KAPLAN
+from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, Study, around
-from scaling_jax.train.result import write_result
 from tests.made_up import made_up_result
 
 # A law of made-up losses whose optimum at 2e9 FLOPs has some 10,000 parameters.

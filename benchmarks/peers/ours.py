@@ -19,8 +19,8 @@ from sizes import SIZES, Size
 
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
 from scaling_jax.flops import training_flops
+from scaling_jax.processes.cores import split_batch_over_cores
 from scaling_jax.train import Execution, make_mesh
-from scaling_jax.train.cores import split_batch_over_cores
 from scaling_jax.train.mesh import batch_sharding
 from scaling_jax.train.programs import Programs, programs
 from scaling_jax.train.schedule import Horizon

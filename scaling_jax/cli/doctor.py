@@ -28,7 +28,7 @@ PACKAGES = (
 
 def doctor(*, json: Json = False) -> None:
     """Show Python, packages, devices, measured speed, memory and the token cache."""
-    from scaling_jax.train.cores import usable_cores
+    from scaling_jax.processes.cores import usable_cores
 
     found = {
         "python": platform.python_version(),

@@ -27,9 +27,9 @@ from scaling_jax.cli.goals import goal_from, tell_narrowed
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.files import write_text_atomically
+from scaling_jax.processes.connection import ALONE, Processes
+from scaling_jax.runs.supervision import USUAL, Supervision
 from scaling_jax.train.execution import DEFAULT
-from scaling_jax.train.processes import ALONE, Processes
-from scaling_jax.train.supervision import USUAL, Supervision
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -87,10 +87,10 @@ def run(
     """
     import jax
 
+    from scaling_jax.processes.agreement import is_first
+    from scaling_jax.processes.compilation import use_compilation_cache
     from scaling_jax.study import run_study
     from scaling_jax.study.adaptive import run_until
-    from scaling_jax.train import use_compilation_cache
-    from scaling_jax.train.distributed import is_first
 
     study = load_study(experiment, scale, settings)
     goal = goal_from(until) if until is not None else None
@@ -146,9 +146,10 @@ def train(
     """
     import jax
 
-    from scaling_jax.train import train_run, use_compilation_cache
-    from scaling_jax.train.cores import split_batch_over_cores
-    from scaling_jax.train.distributed import is_first, together
+    from scaling_jax.processes.agreement import is_first, together
+    from scaling_jax.processes.compilation import use_compilation_cache
+    from scaling_jax.processes.cores import split_batch_over_cores
+    from scaling_jax.train import train_run
     from scaling_jax.train.profiling import profiled
 
     specified = read_config(config)
@@ -192,7 +193,7 @@ def demo(
     and compares.
     """
     from scaling_jax.demo import run_demo
-    from scaling_jax.train import use_compilation_cache
+    from scaling_jax.processes.compilation import use_compilation_cache
 
     use_compilation_cache()
     with resumable():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import Comparison, Fit
-    from scaling_jax.train import Result
+    from scaling_jax.runs.result import Result
 
 BEYOND = 10.0
 

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import jax
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.processes.preemption import StopRequest
 from scaling_jax.study.attempt import Outcome, failed
 from scaling_jax.study.progress import Display
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.task import Task
 from scaling_jax.study.waiting import Waiting
-from scaling_jax.train import StopRequest
 
 LOCAL = "local"
 _PACKAGES = {"ray": "ray", "slurm": "submitit"}

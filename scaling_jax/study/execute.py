@@ -9,6 +9,10 @@ from etils import epath
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.processes.agreement import from_first, gathered, is_first, together
+from scaling_jax.processes.cores import usable_cores
+from scaling_jax.processes.preemption import StopRequest, stop_request
+from scaling_jax.runs.supervision import USUAL, Supervision
 from scaling_jax.study import lifecycle
 from scaling_jax.study.check import check_runs, check_study
 from scaling_jax.study.clusters import (
@@ -28,11 +32,8 @@ from scaling_jax.study.study import Study
 from scaling_jax.study.task import Task
 from scaling_jax.study.waiting import Waiting
 from scaling_jax.study.workers import train_in_workers
-from scaling_jax.train import StopRequest, program_of, stop_request
-from scaling_jax.train.cores import usable_cores
-from scaling_jax.train.distributed import from_first, gathered, is_first, together
+from scaling_jax.train import program_of
 from scaling_jax.train.execution import DEFAULT, Execution
-from scaling_jax.train.supervision import USUAL, Supervision
 
 _POLL_SECONDS = 0.2
 

@@ -6,10 +6,10 @@ Whoever calls these holds the run, or has seen the process die that held it.
 import sys
 
 from scaling_jax.files import names
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.study import history
 from scaling_jax.study.history import Event, State
 from scaling_jax.study.store import StoredRun
-from scaling_jax.train.supervision import Supervision
 
 DIED = "the process that trained it died without a word"
 _NEW = Event(0, "planned")

@@ -10,11 +10,11 @@ from typing import Any
 
 from scaling_jax.errors import InputError
 from scaling_jax.hardware import CHIPS, Chip
+from scaling_jax.processes.cores import affinity, pinned, usable_cores
 from scaling_jax.study.attempt import Outcome
 from scaling_jax.study.resources import resources
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.task import Task
-from scaling_jax.train.cores import affinity, pinned, usable_cores
 
 _POLL_SECONDS = 0.5
 _CLOSE_SECONDS = 60.0

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import flops
+from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.study.store import Store, StoredRun
-from scaling_jax.train import read_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.train import Result
+    from scaling_jax.runs.result import Result
 
 MADE_WITH = (
     "data_fingerprint",

@@ -10,8 +10,8 @@ from scaling_jax import flops, hardware
 from scaling_jax.study.design import PlannedRun
 
 if TYPE_CHECKING:
+    from scaling_jax.runs.result import Result
     from scaling_jax.study.store import StoredRun
-    from scaling_jax.train import Result
 
 
 @dataclass(frozen=True)

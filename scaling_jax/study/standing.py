@@ -16,7 +16,7 @@ from scaling_jax.study.speed import Speed, speed_of
 from scaling_jax.study.store import SETTLED, Store, StoredRun, read_run
 
 if TYPE_CHECKING:
-    from scaling_jax.train import Result
+    from scaling_jax.runs.result import Result
 
 AT_WORK = ("running", "leased")
 

@@ -14,12 +14,12 @@ from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.errors import InputError
 from scaling_jax.files import names, read_text, write_text_atomically
 from scaling_jax.flops import count_params
+from scaling_jax.runs.result import Result, read_result
 from scaling_jax.study import history
 from scaling_jax.study.design import Branch, PlannedRun
 from scaling_jax.study.lock import hold, is_held
 from scaling_jax.study.root import FORMAT, read_study_json, refuse_another_study
 from scaling_jax.study.study import Study
-from scaling_jax.train import Result, read_result
 
 State = history.State
 

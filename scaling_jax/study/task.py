@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from etils import epath
 
 from scaling_jax.environment import training_environment, worker_environment
+from scaling_jax.processes.preemption import Preempted, stop_request
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.study.attempt import Outcome
 from scaling_jax.study.store import StoredRun, read_run
 from scaling_jax.study.workers import train_in_workers
-from scaling_jax.train import Execution, Preempted, stop_request
-from scaling_jax.train.supervision import Supervision
+from scaling_jax.train import Execution
 
 STOPPED = "its task was asked to stop; going on"
 

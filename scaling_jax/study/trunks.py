@@ -9,11 +9,12 @@ from dataclasses import replace
 from etils import epath
 
 from scaling_jax.errors import InputError
+from scaling_jax.processes.agreement import from_first
+from scaling_jax.runs.result import Result, read_result, write_result
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.study import history, lifecycle
 from scaling_jax.study.store import BRANCHES, StoredRun, read_run
-from scaling_jax.train import Lineage, Origin, Result, read_result, write_result
-from scaling_jax.train.distributed import from_first
-from scaling_jax.train.supervision import Supervision
+from scaling_jax.train import Lineage, Origin
 
 
 def lineage(run: StoredRun) -> Lineage:

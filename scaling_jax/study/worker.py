@@ -17,17 +17,13 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.errors import InputError
+from scaling_jax.processes.compilation import use_compilation_cache
+from scaling_jax.processes.preemption import Preempted, StopRequest, stop_request
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.strict import from_dict
 from scaling_jax.study.packs import attempt_pack
 from scaling_jax.study.store import StoredRun, read_run
-from scaling_jax.train import (
-    Execution,
-    Preempted,
-    StopRequest,
-    stop_request,
-    use_compilation_cache,
-)
-from scaling_jax.train.supervision import Supervision
+from scaling_jax.train import Execution
 
 REPORT_SECONDS = 0.5
 

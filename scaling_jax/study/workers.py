@@ -16,14 +16,15 @@ from typing import Any
 from scaling_jax.config import RunConfig
 from scaling_jax.environment import worker_environment
 from scaling_jax.errors import InputError
+from scaling_jax.processes.cores import pinned, shares
+from scaling_jax.processes.preemption import StopRequest
+from scaling_jax.runs.supervision import USUAL, Supervision
 from scaling_jax.study.attempt import Outcome, failed
 from scaling_jax.study.packs import Pack
 from scaling_jax.study.progress import Display
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.waiting import Waiting
-from scaling_jax.train import Execution, StopRequest, program_of
-from scaling_jax.train.cores import pinned, shares
-from scaling_jax.train.supervision import USUAL, Supervision
+from scaling_jax.train import Execution, program_of
 
 _POLL_SECONDS = 0.2
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaling_jax.train.checkpoint import UnusableCheckpointsError as UnusableCheckpointsError
-    from scaling_jax.train.compilation import use_compilation_cache as use_compilation_cache
     from scaling_jax.train.execution import Execution as Execution
     from scaling_jax.train.inputs import check_same_text as check_same_text
     from scaling_jax.train.inputs import load_inputs as load_inputs
@@ -14,19 +13,9 @@ if TYPE_CHECKING:
     from scaling_jax.train.mesh import make_mesh as make_mesh
     from scaling_jax.train.mesh import mesh_for as mesh_for
     from scaling_jax.train.mesh_spec import MeshSpec as MeshSpec
-    from scaling_jax.train.metrics import read_metrics as read_metrics
-    from scaling_jax.train.preemption import Preempted as Preempted
-    from scaling_jax.train.preemption import StopRequest as StopRequest
-    from scaling_jax.train.preemption import stop_request as stop_request
-    from scaling_jax.train.processes import Processes as Processes
-    from scaling_jax.train.progress import Report as Report
-    from scaling_jax.train.result import Result as Result
-    from scaling_jax.train.result import read_result as read_result
-    from scaling_jax.train.result import write_result as write_result
     from scaling_jax.train.run import program_of as program_of
     from scaling_jax.train.run import train_replicas as train_replicas
     from scaling_jax.train.run import train_run as train_run
-    from scaling_jax.train.supervision import Supervision as Supervision
 
 # Looked up on first use: the command line can then offer an execution's choices without JAX.
 _EXPORTS = {
@@ -35,24 +24,13 @@ _EXPORTS = {
     "MeshSpec": "mesh_spec",
     "UnusableCheckpointsError": "checkpoint",
     "Origin": "lineage",
-    "Preempted": "preemption",
-    "Processes": "processes",
-    "Report": "progress",
-    "Result": "result",
-    "StopRequest": "preemption",
-    "Supervision": "supervision",
     "check_same_text": "inputs",
     "load_inputs": "inputs",
     "make_mesh": "mesh",
     "mesh_for": "mesh",
     "program_of": "run",
-    "read_metrics": "metrics",
-    "read_result": "result",
-    "stop_request": "preemption",
     "train_replicas": "run",
     "train_run": "run",
-    "use_compilation_cache": "compilation",
-    "write_result": "result",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.train.distributed import gathered, is_first
+from scaling_jax.processes.agreement import gathered, is_first
 
 KEEP = 2
 CHECKPOINTS = "checkpoints"

@@ -14,9 +14,9 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.files import in_bucket, read_text, write_text_atomically
+from scaling_jax.processes.agreement import from_first, is_first
+from scaling_jax.runs.metrics import copy_metrics, steps_without_gap
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
-from scaling_jax.train.distributed import from_first, is_first
-from scaling_jax.train.metrics import copy_metrics, steps_without_gap
 
 _ORIGIN_FILE = "origin.json"
 # Orbax's mark of a checkpoint that is whole, in a bucket too, which cannot rename.

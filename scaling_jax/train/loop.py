@@ -11,17 +11,17 @@ from jax.sharding import Mesh
 
 from scaling_jax import flops
 from scaling_jax.config import RunConfig
+from scaling_jax.processes.agreement import Agreement
+from scaling_jax.processes.preemption import Preempted, StopRequest
+from scaling_jax.runs.metrics import MetricsLog
+from scaling_jax.runs.progress import Report
+from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import Checkpoints
-from scaling_jax.train.distributed import Agreement
 from scaling_jax.train.inputs import Inputs
-from scaling_jax.train.metrics import MetricsLog
-from scaling_jax.train.preemption import Preempted, StopRequest
 from scaling_jax.train.programs import Programs
-from scaling_jax.train.progress import Report
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import State, StepMetrics
-from scaling_jax.train.timing import Stopwatch
 
 # What a process may wish for between two dispatches, and all then do at the same step.
 SAVE, STOP = 1, 2

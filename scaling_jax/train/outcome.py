@@ -7,13 +7,13 @@ import jax
 import numpy as np
 from etils import epath
 
-from scaling_jax.train.code import code_state
+from scaling_jax.runs.code import code_state
+from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.result import Result
+from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
 from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
-from scaling_jax.train.metrics import read_metrics
-from scaling_jax.train.result import Result
-from scaling_jax.train.timing import Stopwatch
 
 _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

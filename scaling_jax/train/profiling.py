@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import jax
 
 from scaling_jax.errors import InputError
-from scaling_jax.train.distributed import is_first
-from scaling_jax.train.progress import Report
+from scaling_jax.processes.agreement import is_first
+from scaling_jax.runs.progress import Report
 
 # The first dispatches still compile and fill caches.
 _SKIPPED, _TRACED = 3, 10

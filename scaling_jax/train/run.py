@@ -15,23 +15,23 @@ from jax.sharding import Mesh
 from scaling_jax import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.processes.agreement import from_first, gathered, is_first, together
+from scaling_jax.processes.preemption import stop_request
+from scaling_jax.runs.code import code_state
+from scaling_jax.runs.metrics import open_metrics, steps_without_gap
+from scaling_jax.runs.progress import Report, progress_bar
+from scaling_jax.runs.result import Result, read_result, write_result
+from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
-from scaling_jax.train.code import code_state
-from scaling_jax.train.distributed import from_first, gathered, is_first, together
 from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
-from scaling_jax.train.metrics import open_metrics, steps_without_gap
 from scaling_jax.train.outcome import measured
-from scaling_jax.train.preemption import stop_request
 from scaling_jax.train.programs import Programs, programs, resolved_on
-from scaling_jax.train.progress import Report, progress_bar
-from scaling_jax.train.result import Result, read_result, write_result
 from scaling_jax.train.schedule import without_horizon
 from scaling_jax.train.step import State
-from scaling_jax.train.timing import Stopwatch
 
 CHECKPOINT_SECONDS = 60.0
 

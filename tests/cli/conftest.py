@@ -9,6 +9,7 @@ import pytest
 
 from scaling_jax.cli import main
 from scaling_jax.config import DataConfig
+from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
@@ -20,7 +21,6 @@ from scaling_jax.study import (
     Study,
     history,
 )
-from scaling_jax.train.result import write_result
 from tests.made_up import made_up_result
 
 BUDGETS = (1e12, 4e12, 1.6e13)

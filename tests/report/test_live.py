@@ -11,6 +11,7 @@ from scaling_jax.config import DataConfig
 from scaling_jax.flops import count_params
 from scaling_jax.report.build import build_report, not_fitted
 from scaling_jax.report.live import LiveReport
+from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
@@ -22,7 +23,6 @@ from scaling_jax.study import (
     Study,
     history,
 )
-from scaling_jax.train.result import write_result
 from tests.made_up import made_up_result
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from scaling_jax import data
 from scaling_jax.config import DataConfig
+from scaling_jax.runs.result import Result, write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study
-from scaling_jax.train.result import Result, write_result
 
 RECIPE = Recipe(
     data=DataConfig("synthetic:markov?characters=500000"),

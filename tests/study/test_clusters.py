@@ -14,14 +14,15 @@ from small_studies import losses, small_study, write_fake_result
 
 from scaling_jax.errors import InputError
 from scaling_jax.hardware import CHIPS
+from scaling_jax.processes.preemption import Preempted
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.study import Store, clusters, execute, history, run_study, slurm_cluster
 from scaling_jax.study.attempt import Outcome
 from scaling_jax.study.clusters import check_executor
 from scaling_jax.study.order import ordered
 from scaling_jax.study.resources import resources
 from scaling_jax.study.task import STOPPED, Task
-from scaling_jax.train import Execution, MeshSpec, Preempted
-from scaling_jax.train.supervision import Supervision
+from scaling_jax.train import Execution, MeshSpec
 
 AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
 

@@ -17,18 +17,15 @@ from small_studies import SIZES, losses, small_study, write_fake_result
 
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
+from scaling_jax.processes.cores import pinned, shares
+from scaling_jax.processes.preemption import Preempted
+from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.result import read_result
+from scaling_jax.runs.supervision import Supervision
 from scaling_jax.study import Store, collect, history, lifecycle, run_study, train_runs, workers
 from scaling_jax.study import attempt as attempts
 from scaling_jax.study.store import read_run
-from scaling_jax.train import (
-    Preempted,
-    UnusableCheckpointsError,
-    program_of,
-    read_metrics,
-    read_result,
-)
-from scaling_jax.train.cores import pinned, shares
-from scaling_jax.train.supervision import Supervision
+from scaling_jax.train import UnusableCheckpointsError, program_of
 
 HERE = Path(__file__).parent
 

@@ -3,8 +3,8 @@
 from small_studies import small_study, write_fake_result
 
 from scaling_jax.report.build import build_report
+from scaling_jax.runs.metrics import METRICS_FILE
 from scaling_jax.study import Store, curves
-from scaling_jax.train.metrics import METRICS_FILE
 
 
 def test_a_page_shows_every_source_that_runs_came_from(tmp_path):

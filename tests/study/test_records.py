@@ -8,8 +8,8 @@ import pytest
 from small_studies import small_study, write_fake_result
 
 from scaling_jax import flops
+from scaling_jax.runs.code import code_state
 from scaling_jax.study import Store, collect, curves, history
-from scaling_jax.train.code import code_state
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
 LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]

@@ -5,10 +5,10 @@ import json
 import pytest
 from small_studies import small_study, write_fake_result
 
+from scaling_jax.runs.metrics import METRICS_FILE
 from scaling_jax.study import Store, history
 from scaling_jax.study.interim import INTERIM_FILE, InterimLaw
 from scaling_jax.study.standing import Onlooker
-from scaling_jax.train.metrics import METRICS_FILE
 
 
 @pytest.fixture

@@ -45,6 +45,6 @@ def test_joined_processes_have_one_worker_each(
 ) -> None:
     monkeypatch.setattr("scaling_jax.study.execute.from_first", lambda value: value())
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    monkeypatch.setattr("scaling_jax.train.distributed.gathered", lambda value: [value])
+    monkeypatch.setattr("scaling_jax.processes.agreement.gathered", lambda value: [value])
     with pytest.raises(InputError, match="workers 2: processes that train together use one"):
         run_study(SHORT, tmp_path, workers=2, progress=False)

@@ -10,12 +10,13 @@ from small_studies import RECIPE
 
 from scaling_jax.environment import ALLOCATOR_TUNABLES, merge_tunables
 from scaling_jax.errors import InputError
+from scaling_jax.processes import cores
+from scaling_jax.processes.cores import affinity, pinned, shares, usable_cores
 from scaling_jax.study import IsoFlop, Store, Study
 from scaling_jax.study.order import NEAR
 from scaling_jax.study.packs import packs
 from scaling_jax.study.waiting import Waiting
-from scaling_jax.train import Execution, MeshSpec, cores, program_of
-from scaling_jax.train.cores import affinity, pinned, shares, usable_cores
+from scaling_jax.train import Execution, MeshSpec, program_of
 
 DEVICES_ASKED_FOR = "--xla_force_host_platform_device_count=5"
 FULL = ":".join(f"{name}={value}" for name, value in ALLOCATOR_TUNABLES.items())

@@ -16,7 +16,9 @@ from etils import epath
 from helpers import small_run, write_text
 
 from scaling_jax.errors import InputError
-from scaling_jax.train import make_mesh, read_metrics, read_result, train_run
+from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.result import read_result
+from scaling_jax.train import make_mesh, train_run
 from scaling_jax.train.checkpoint import open_checkpoints
 
 SCRIPT = Path(__file__).with_name("train_once.py")

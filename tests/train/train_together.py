@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from scaling_jax.config import RunConfig
-from scaling_jax.train import Execution, MeshSpec, Preempted, Processes, train_run
+from scaling_jax.processes.connection import Processes
+from scaling_jax.processes.preemption import Preempted
+from scaling_jax.train import Execution, MeshSpec, train_run
 
 
 def main(config, directory, port, process_id, num_processes, stop_at):

@@ -7,8 +7,8 @@ import pytest
 from etils import epath
 
 from scaling_jax import files
-from scaling_jax.train import metrics
-from scaling_jax.train.metrics import open_metrics, read_metrics, steps_without_gap
+from scaling_jax.runs import metrics
+from scaling_jax.runs.metrics import open_metrics, read_metrics, steps_without_gap
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from scaling_jax.train.code import state_of
+from scaling_jax.runs.code import state_of
 
 
 @pytest.fixture

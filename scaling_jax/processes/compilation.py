@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 from scaling_jax import data
-from scaling_jax.train.cores import affinity
+from scaling_jax.processes.cores import affinity
 
 
 def use_compilation_cache() -> None:

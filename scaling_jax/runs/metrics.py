@@ -11,8 +11,8 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.files import in_bucket, retried, write_text_atomically
-from scaling_jax.train.distributed import is_first
-from scaling_jax.train.tensorboard import Events
+from scaling_jax.processes.agreement import is_first
+from scaling_jax.runs.tensorboard import Events
 
 METRICS_FILE = "metrics.jsonl"
 

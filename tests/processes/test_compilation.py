@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from scaling_jax.train import use_compilation_cache
+from scaling_jax.processes.compilation import use_compilation_cache
 
 NAMES = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 

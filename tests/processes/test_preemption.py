@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from scaling_jax.train import Preempted, stop_request
+from scaling_jax.processes.preemption import Preempted, stop_request
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -5,7 +5,7 @@ import struct
 import pytest
 from etils import epath
 
-from scaling_jax.train.tensorboard import Events
+from scaling_jax.runs.tensorboard import Events
 
 
 def events_in(path):

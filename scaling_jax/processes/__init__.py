@@ -1,0 +1,1 @@
+"""Processes: their cores, what they compile, the signals they get, how several act as one."""
