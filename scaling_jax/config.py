@@ -142,6 +142,11 @@ class Shape:
         return self.kv_heads * self.head_size
 
     @property
+    def n_inputs(self) -> int:
+        """Inputs of the feed-forward layer's non-linearity, with a matrix each: SwiGLU has two."""
+        return 2 if self.activation == "swiglu" else 1
+
+    @property
     def is_dense(self) -> bool:
         """Whether every token uses every parameter: there are no experts."""
         return self.n_experts == 1

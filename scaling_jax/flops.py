@@ -276,8 +276,7 @@ def _router_params(shape: Shape) -> int:
 
 def _feed_forward_params(shape: Shape) -> int:
     """Of one layer, or of one expert of it."""
-    n_matrices = 3 if shape.activation == "swiglu" else 2
-    return n_matrices * shape.d_model * shape.d_ff
+    return (shape.n_inputs + 1) * shape.d_model * shape.d_ff
 
 
 def _sum_fields(counts: ParamCount | OpFlops) -> int:

@@ -123,7 +123,7 @@ def _kept(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
     if shape.qk_norm:
         heads += shape.d_attn + shape.d_kv
     # Each input of the non-linearity, and what it makes of them.
-    inner = (_n_inputs(shape) + 1) * shape.d_ff
+    inner = (shape.n_inputs + 1) * shape.d_ff
     if not shape.is_dense:
         inner += shape.d_model
     shared = compute * (_rows(shape, inner) + heads)
@@ -164,13 +164,9 @@ def _routed(shape: Shape) -> int:
     return 0 if shape.is_dense else shape.n_experts
 
 
-def _n_inputs(shape: Shape) -> int:
-    return 2 if shape.activation == "swiglu" else 1
-
-
 def _products(shape: Shape) -> int:
     """Channels of a layer's products that `tensor` shares out: queries, keys, values, and up."""
-    inner = _n_inputs(shape) * shape.d_ff
+    inner = shape.n_inputs * shape.d_ff
     if not shape.is_dense:
         inner += shape.d_model  # Their results, for the gradients of their weights.
     return shape.d_attn + 2 * shape.d_kv + _rows(shape, inner)

@@ -79,9 +79,8 @@ class FeedForward(nnx.Module):
 
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
         d, f = shape.d_model, shape.d_ff
-        n_inputs = 2 if shape.activation == "swiglu" else 1
         out_gain = init.activation_gain(shape.activation) * init.residual_scale(scales)
-        self.up = nnx.Param(init.normal(rngs.params(), (d, n_inputs, f), fan_in=d))
+        self.up = nnx.Param(init.normal(rngs.params(), (d, shape.n_inputs, f), fan_in=d))
         self.down = nnx.Param(init.normal(rngs.params(), (f, d), fan_in=f, gain=out_gain))
 
     def __call__(self, x_NxD: jax.Array) -> jax.Array:

@@ -27,10 +27,9 @@ class Experts(nnx.Module):
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
         self.shape = shape
         d, f, e = shape.d_model, shape.d_ff, shape.n_experts
-        n_inputs = 2 if shape.activation == "swiglu" else 1
         out_gain = init.activation_gain(shape.activation) * init.residual_scale(scales)
         self.router = nnx.Param(init.normal(rngs.params(), (d, e), fan_in=d))
-        self.expert_up = nnx.Param(init.normal(rngs.params(), (e, d, n_inputs, f), fan_in=d))
+        self.expert_up = nnx.Param(init.normal(rngs.params(), (e, d, shape.n_inputs, f), fan_in=d))
         self.expert_down = nnx.Param(init.normal(rngs.params(), (e, f, d), fan_in=f, gain=out_gain))
 
     def __call__(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array]:
