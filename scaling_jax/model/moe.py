@@ -48,8 +48,9 @@ class Experts(nnx.Module):
         return y_NxD, balance(probability_BxTxE, is_choice_BxTxJxE)
 
     def _probabilities(self, x_NxD: jax.Array) -> jax.Array:
-        # In float32, as rounding would often change the choice.
-        return jax.nn.softmax(dense(x_NxD.astype(jnp.float32), self.router[...]))
+        # In float32, as rounding would often change the choice, on an accelerator too.
+        with jax.default_matmul_precision("float32"):
+            return jax.nn.softmax(dense(x_NxD.astype(jnp.float32), self.router[...]))
 
     def _run(self, x_BxSxD: jax.Array) -> jax.Array:
         """Each expert's feed-forward layer on the rows of all sequences at once."""

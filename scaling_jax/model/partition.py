@@ -17,13 +17,18 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
     rules = dict(get_logical_axis_rules())
     if not rules:
         return x
-    sizes = jax.sharding.get_abstract_mesh().shape
-    split = []
-    for axis, size in zip(axes, x.shape, strict=False):
-        over = rules.get(axis or "")
-        n = math.prod(sizes[name] for name in ([over] if isinstance(over, str) else over or ()))
-        split.append(over if size % n == 0 else None)
+    split = [
+        rules.get(axis or "") if size % n_shares(axis) == 0 else None
+        for axis, size in zip(axes, x.shape, strict=False)
+    ]
     return jax.lax.with_sharding_constraint(x, PartitionSpec(*split))
+
+
+def n_shares(axis: str | None) -> int:
+    """Into how many parts the rules in force split a logical axis."""
+    over = dict(get_logical_axis_rules()).get(axis or "") or ()
+    sizes = jax.sharding.get_abstract_mesh().shape
+    return math.prod(sizes[name] for name in ([over] if isinstance(over, str) else over))
 
 
 def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
@@ -32,8 +37,7 @@ def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[A
     Left to itself, XLA adds up the devices' sums in every turn of a loop.
     """
     rules = dict(get_logical_axis_rules())
-    over = rules.get("batch") or ()
-    axes = (over,) if isinstance(over, str) else tuple(over)
+    axes = rules.get("batch")
     if not axes:
         return of_rows
 

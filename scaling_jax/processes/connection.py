@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from scaling_jax.errors import InputError
 
 _RETRY_SECONDS = 0.2
+# Time for a visitor to say who it is.
+_HEAR_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,6 @@ def _host(us: Processes, port: int, deadline: float) -> str:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 peer = server.accept()[0]
-                peer.settimeout(max(deadline - time.monotonic(), 0.01))
-                their_id, their_count = json.loads(peer.makefile().readline())
             except TimeoutError:
                 missing = sorted(set(range(1, us.num_processes)) - set(came))
                 problem = (
@@ -140,14 +140,32 @@ def _host(us: Processes, port: int, deadline: float) -> str:
                     f"{us.coordinator} within {us.wait} s: start them, or set num_processes"
                 )
                 break
-            except (OSError, ValueError):
+            except OSError:
+                continue
+            said = _hear(peer)
+            if said is None:
+                peer.close()
                 continue  # Whoever it was is none of ours, or comes again.
+            their_id, their_count = said
             problem = _disagreement(us.num_processes, their_id, their_count, came)
             came[len(came) + us.num_processes if problem else their_id] = peer
     for peer in came.values():
-        with closing(peer):
+        # One that is gone needs no answer; JAX's own start will miss it.
+        with closing(peer), suppress(OSError):
             peer.sendall(json.dumps(problem).encode() + b"\n")
     return problem
+
+
+def _hear(peer: socket.socket) -> tuple[int, int] | None:
+    """Number and count of processes that a visitor says; None from one that is none of ours."""
+    peer.settimeout(_HEAR_SECONDS)
+    try:
+        match json.loads(peer.makefile().readline()):
+            case [int(their_id), int(their_count)] if 0 <= their_id < their_count:
+                return their_id, their_count
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def _disagreement(n: int, their_id: int, their_count: int, came: dict[int, Any]) -> str:
@@ -156,7 +174,7 @@ def _disagreement(n: int, their_id: int, their_count: int, came: dict[int, Any])
             f"process {their_id} was started with num_processes {their_count}, process 0 with {n}: "
             "start all with the same"
         )
-    if their_id in came:
+    if their_id == 0 or their_id in came:
         return f"two processes were started with process_id {their_id}: number them from 0"
     return ""
 

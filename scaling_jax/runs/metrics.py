@@ -130,9 +130,6 @@ class NoMetrics(MetricsLog):
     def flush(self) -> None:
         """Do nothing."""
 
-    def close(self) -> None:
-        """Do nothing."""
-
 
 @contextmanager
 def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog]:

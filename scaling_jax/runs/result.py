@@ -25,7 +25,7 @@ class Result:
         steps: updates taken.
         tokens: training tokens seen; `unique_tokens` of them distinct.
         loss: held-out loss at the end of the horizon, float32 forward.
-        loss_stderr: its standard error over held-out sequences.
+        loss_stderr: its standard error over held-out sequences, None of a single one.
         bits_per_byte: the same loss per byte of held-out text.
         train_loss: smoothed training loss at the end.
         begun_at: step after which it began, at a checkpoint of another run; 0 for the first.
@@ -59,7 +59,7 @@ class Result:
 
 def write_result(directory: epath.Path, result: Result) -> None:
     """Write `result.json`, the mark that the run is over."""
-    text = json.dumps(dataclasses.asdict(result), indent=1)
+    text = json.dumps(dataclasses.asdict(result), indent=1, allow_nan=False)
     write_text_atomically(directory / RESULT_FILE, text)
 
 

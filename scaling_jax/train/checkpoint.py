@@ -30,9 +30,13 @@ class Checkpoints:
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
+    def has(self, step: int) -> bool:
+        """Whether the newest checkpoint, perhaps still being written, is that of `step`."""
+        return step == self._newest
+
     def save(self, step: int, state: Any) -> None:
         """Copy `state` off the device and write it in the background, once for each step."""
-        if step != self._newest:
+        if not self.has(step):
             # Unforced, Orbax leaves a checkpoint out while the one before is being written.
             self._checkpointer.save_async(step, state, force=True)
             self._newest = step

@@ -8,10 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """Mean held-out loss (nats/token), its standard error over sequences, and bits per byte."""
+    """Mean held-out loss (nats/token), its standard error over sequences, and bits per byte.
+
+    A single sequence has no standard error.
+    """
 
     loss: float
-    stderr: float
+    stderr: float | None
     bits_per_byte: float
 
 
@@ -22,7 +25,7 @@ def held_out_loss(loss_KxB: np.ndarray, bytes_per_token: float) -> HeldOutLoss:
     """
     losses = np.asarray(loss_KxB, np.float64).ravel()
     loss = float(losses.mean())
-    stderr = float(losses.std(ddof=1) / math.sqrt(losses.size)) if losses.size > 1 else math.nan
+    stderr = float(losses.std(ddof=1) / math.sqrt(losses.size)) if losses.size > 1 else None
     return HeldOutLoss(loss, stderr, loss / math.log(2) / bytes_per_token)
 
 

@@ -44,9 +44,9 @@ class Execution:
     order.
 
     Attributes:
-        attention: kernel: plain products (xla), the same less most of what the causal mask hides
-            (blocks), cuDNN's on NVIDIA in bfloat16, JAX's splash attention on a TPU, or what the
-            package tokamax has for the device.
+        attention: kernel: plain products (xla), on a CPU the same without most of what the causal
+            mask hides (blocks), cuDNN's on NVIDIA in bfloat16, JAX's splash attention on a TPU, or
+            what the package tokamax has for the device.
         remat: what the backward pass recomputes of each layer: nothing, all but the matrix
             products of weights (dots), or everything (full).
         scan_layers: run the layers in a loop, which compiles faster, instead of unrolled.
@@ -132,6 +132,8 @@ def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> s
             return f"computes in bfloat16, not in {config.precision}"
         if shape.head_size % 8 or shape.head_size > _CUDNN_HEAD_SIZES[1]:
             return f"needs a head size that is a multiple of 8 up to 256, not {shape.head_size}"
+    if attention == "blocks" and platform != "cpu":
+        return f"is for CPUs, not for {platform!r}"
     if attention == "splash":
         if platform != "tpu":
             return f"runs on TPUs, not on {platform!r}"

@@ -132,7 +132,7 @@ class Loop:
         """Checkpoint the runs that are well, with every metric up to there on disk first."""
         with self._tools.watch.part("checkpoint"):
             for i, track in enumerate(self._tracks):
-                if track.healthy:
+                if track.healthy and not track.checkpoints.has(track.step):
                     track.metrics.flush()
                     track.checkpoints.save(track.step, self.state(i))
         self._saved_at = time.perf_counter()

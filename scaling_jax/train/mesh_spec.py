@@ -87,7 +87,7 @@ class MeshSpec:
             return self
         state = _STATE_BYTES * count_params(shape).total / self.tensor
         fits_whole = memory_bytes is None or state <= _STATE_SHARE * memory_bytes
-        left = n_devices // (self.replica * self.tensor)
+        left = max(1, n_devices // (self.replica * self.tensor))
         return dataclasses.replace(self, fsdp=1 if fits_whole else math.gcd(left, shape.d_model))
 
 

@@ -43,7 +43,7 @@ def profiled(directory: os.PathLike | str) -> Iterator[Report]:
     finally:
         if _SKIPPED <= seen < _SKIPPED + _TRACED:
             jax.profiler.stop_trace()
-    if seen < _SKIPPED:
+    if seen <= _SKIPPED:
         raise InputError(
             f"nothing to profile: the run took {seen} dispatches, of {_SKIPPED + 1} needed; "
             "profile a longer run, or one that is not over yet"

@@ -98,7 +98,11 @@ def train_replicas(
         Preempted: SIGTERM or SIGINT arrived; the states are saved.
     """
     paths = [epath.Path(directory) for directory in directories]
-    done = [read_result(path) for path in paths]
+    # As the first process sees them: others may see a shared file system later.
+    with together():
+        read = [read_result(path) for path in paths] if is_first() else []
+    told = from_first(lambda: [None if one is None else dataclasses.asdict(one) for one in read])
+    done = [None if one is None else Result(**one) for one in told]
     waiting = [i for i, result in enumerate(done) if result is None]
     if not waiting:
         return [result for result in done if result is not None]

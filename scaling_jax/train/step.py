@@ -12,6 +12,7 @@ from flax import nnx
 from scaling_jax.config import OptimizerConfig, Precision, Shape
 from scaling_jax.model import Transformer, chunked_losses, mean_loss
 from scaling_jax.model.kernels import KERNELS
+from scaling_jax.model.partition import n_shares
 from scaling_jax.model.stacking import unstack_layers
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.train.execution import DEFAULT, Execution
@@ -201,7 +202,8 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     loss_B = make_loss(replace(spec, precision="float32", execution=execution))
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
-        n_microbatches = _pieces(tokens_BxT1.shape[0], execution.accumulate, largest)
+        n_sequences, n_devices = tokens_BxT1.shape[0], n_shares("batch")
+        n_microbatches = _pieces(n_sequences // n_devices, execution.accumulate, largest)
         microbatches = _microbatches(tokens_BxT1, n_microbatches)
         return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
 
@@ -217,7 +219,10 @@ def _sequences_whose_scores_fit(shape: Shape) -> int:
 
 
 def _pieces(n_sequences: int, least: int, largest: int | None) -> int:
-    """The fewest equal pieces, `least` or a multiple of it, of at most `largest` sequences."""
+    """The fewest equal pieces, `least` or a multiple of it, of at most `largest` sequences.
+
+    All of a device's `n_sequences`, since each piece is shared out over the devices.
+    """
     at_most = n_sequences if largest is None else largest
     counts = (n for n in range(least, n_sequences + 1, least) if n_sequences % n == 0)
     return next((n for n in counts if n_sequences // n <= at_most), n_sequences)

@@ -79,6 +79,12 @@ def test_blocks_leave_out_scores_that_the_mask_hides():
     assert product_flops(blocked_attention) < 0.65 * product_flops(causal_attention)
 
 
+def test_plain_attention_stores_no_mask_in_a_program():
+    qkv = heads(seq_len=64)
+    consts = jax.make_jaxpr(causal_attention)(*qkv).consts
+    assert sum(np.size(const) for const in consts) < 64
+
+
 def test_splash_attention_in_its_interpreter():
     assert_same(functools.partial(splash_attention, interpret=True), heads(batch=1, seq_len=256))
 

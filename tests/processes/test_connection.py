@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -36,6 +37,31 @@ def address():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     return f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("said", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]"])
+def test_strangers_and_the_dead_do_not_count(address, monkeypatch, said):
+    monkeypatch.setattr("scaling_jax.processes.connection._HEAR_SECONDS", 0.2)
+    host, port = address.split(":")
+    results = {}
+
+    def come(process_id):
+        results[process_id] = meet(Processes(address, 2, process_id, 10))
+
+    threads = [threading.Thread(target=come, args=(i,)) for i in (0, 1)]
+    threads[0].start()
+    while True:
+        try:
+            stranger = socket.create_connection((host, int(port)))
+            break
+        except OSError:
+            time.sleep(0.05)
+    with stranger:
+        stranger.sendall(said)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+    assert results == {0: None, 1: None}
 
 
 def test_a_coordinator_that_does_not_answer_is_said_after_the_time_to_wait(address):

@@ -1,6 +1,9 @@
 """TensorBoard shows a resumed run's scalars once, as TensorBoard itself reads the files."""
 
+import os
 import struct
+import subprocess
+import sys
 
 import pytest
 from etils import epath
@@ -47,3 +50,20 @@ def test_steps_trained_again_after_a_kill_are_shown_once(tmp_path):
     resumed.close()
     expected = {step: (10.0 if step <= 4 else 20.0) - step for step in range(1, 10)}
     assert shown(directory) == pytest.approx(expected)
+
+
+def test_pytorch_is_not_loaded_for_them(tmp_path):
+    (tmp_path / "torch.py").write_text("print('loaded')")
+    program = (
+        "import sys; from etils import epath; from scaling_jax.runs.tensorboard import Events;"
+        "Events(epath.Path(sys.argv[1]), 0).close(); assert 'torch' not in sys.modules;"
+        "import torch"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "events"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "loaded\n"

@@ -111,7 +111,7 @@ def test_a_containers_quota_bounds_the_cores(monkeypatch, tmp_path, quota, usabl
 @pytest.mark.parametrize(("flags", "devices"), [("", 3), (DEVICES_ASKED_FOR, 5)])
 def test_a_batch_is_split_over_as_many_cores_as_have_an_equal_share(flags, devices):
     program = (
-        "import jax; from scaling_jax.train import cores; cores.usable_cores = lambda: 4;"
+        "import jax; from scaling_jax.processes import cores; cores.usable_cores = lambda: 4;"
         "cores.split_batch_over_cores(6); print(jax.device_count())"
     )
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}

@@ -10,8 +10,9 @@ from helpers import small_run
 
 from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
-from scaling_jax.train import Execution
+from scaling_jax.train import Execution, MeshSpec, make_mesh
 from scaling_jax.train.execution import DEFAULT
+from scaling_jax.train.mesh import layout_rules
 from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient, make_loss
 
 CONFIG = replace(small_run("unread", batch_size=8), data=DataConfig())
@@ -102,6 +103,18 @@ def test_evaluation_without_the_kernel_takes_fewer_sequences_at_a_time(params, m
     np.testing.assert_allclose(ours, plain, rtol=1e-6)
 
 
+def test_evaluation_in_pieces_shares_each_out_over_the_devices(params, plain, monkeypatch):
+    shape, held_out = CONFIG.shape, tokens(1, 8)
+    monkeypatch.setattr("scaling_jax.train.step._SCORES_BYTES", 4 * shape.n_heads * 32**2)
+    execution = Execution(attention="cudnn", loss_chunks=1, scan_layers=True)
+    spec = replace(spec_of(precision="bfloat16"), execution=execution)
+    mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2), jax.devices()[:8])
+    with layout_rules(mesh):
+        shared = run_once(make_evaluation(spec)).lower(params, held_out).compile()
+    losses = shared(*jax.device_put((params, held_out), shared.input_shardings[0]))
+    np.testing.assert_allclose(losses, run_once(make_evaluation(spec))(params, held_out), rtol=1e-5)
+
+
 def test_bfloat16_computes_products_alone_and_evaluates_in_float32(params, plain):
     loss, grads = run_once(make_gradient(spec_of(precision="bfloat16")))(params, tokens(8))
     assert {x.dtype for x in jax.tree.leaves((loss, grads))} == {jnp.dtype("float32")}
@@ -135,6 +148,7 @@ def test_kernels_are_chosen_by_platform_and_shape():
     [
         (Execution(attention="cudnn"), "cpu", "runs on NVIDIA GPUs, not on 'cpu': use 'blocks'"),
         (Execution(attention="cudnn"), "gpu", "computes in bfloat16, not in float32"),
+        (Execution(attention="blocks"), "gpu", "is for CPUs, not for 'gpu': use 'xla'"),
         (Execution(attention="splash"), "tpu", "multiple of 128, not 32"),
         (Execution(attention="tokamax"), "gpu", "not installed"),
         (Execution(accumulate=3), "cpu", r"batch_size 8: choose one of \[1, 2, 4, 8\]"),

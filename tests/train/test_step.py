@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import small_run
+from jax.sharding import NamedSharding, PartitionSpec
 
+from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train.mesh import make_mesh
 from scaling_jax.train.programs import programs
 from scaling_jax.train.schedule import Horizon
@@ -62,3 +64,17 @@ def test_a_state_is_what_it_was_after_training_holds_its_layers_its_own_way(
     packed = compiled.pack(state, other)
     assert (0 in packed["params"]["blocks"]) == is_apart
     jax.tree.map(np.testing.assert_array_equal, compiled.unpack(packed, 0), state)
+
+
+def test_layers_apart_lie_as_they_do_together(text):
+    mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2), jax.devices()[:8])
+    config = small_run(text, shape={"n_heads": 4})
+    compiled = programs(config, mesh, 1, Execution(scan_layers=False))
+    state = compiled.init(jax.random.key(0))
+    first = compiled.pack(state)["params"]["blocks"][0]
+    assert any("fsdp" in leaf.sharding.spec for leaf in jax.tree.leaves(first))
+    for apart, stacked in zip(
+        *map(jax.tree.leaves, (first, state["params"]["blocks"])), strict=True
+    ):
+        wanted = NamedSharding(mesh, PartitionSpec(*stacked.sharding.spec[1:]))
+        assert apart.sharding.is_equivalent_to(wanted, apart.ndim)
