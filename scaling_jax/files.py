@@ -18,6 +18,11 @@ TRANSIENT = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, 
 WAITS = (0.1, 0.4, 1.6)
 
 
+def absolute(path: os.PathLike | str) -> epath.Path:
+    """A path as it is from anywhere; a bucket's as it is."""
+    return epath.Path(path if in_bucket(path) else os.path.abspath(path))  # noqa: PTH100
+
+
 def in_bucket(path: os.PathLike | str) -> bool:
     """Whether the path is of an object store, which has neither locks nor appending."""
     return "://" in os.fspath(path)

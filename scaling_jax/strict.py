@@ -104,7 +104,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def require_positive(name: str, value: int) -> None:
-    """Refuse a count below 1 (`InputError`)."""
+    """Refuse what is not a count of at least 1 (`InputError`)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{name} {value!r} must be a whole number")
     if value < 1:
         raise InputError(f"{name} {value} must be at least 1")
 

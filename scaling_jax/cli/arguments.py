@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from etils import epath
 
 from scaling_jax.errors import InputError
 from scaling_jax.train.execution import Execution
@@ -93,11 +92,6 @@ def refuse_beyond(study: "Study", max_flops: float | None) -> None:
             f"study {study.name!r} takes {planned:.3g} FLOPs, more than --max-flops "
             f"{max_flops:.3g}: plan fewer or smaller runs, or raise it"
         )
-
-
-def located(root: str) -> epath.Path:
-    """A directory by its full path, or a bucket as it is."""
-    return epath.Path(root) if "://" in root else epath.Path(Path(root).absolute())
 
 
 def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:

@@ -116,12 +116,12 @@ def speed_there(study: "Study", root: str | None, chip: hardware.Chip) -> "Speed
     Raises:
         InputError: no study there, or several of which none is this one.
     """
-    from scaling_jax.cli.arguments import located
+    from scaling_jax.files import absolute
     from scaling_jax.study import Store
     from scaling_jax.study.speed import measured_speed
 
     if root is None:
         return None
-    own = located(root) / study.name
-    store = Store.open(own if (own / "study.json").exists() else located(root))
+    own = absolute(root) / study.name
+    store = Store.open(own if (own / "study.json").exists() else absolute(root))
     return measured_speed(store.runs(), on=chip.name)

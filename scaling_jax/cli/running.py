@@ -17,7 +17,6 @@ from scaling_jax.cli.arguments import (
     ScaleOption,
     Settings,
     load_study,
-    located,
     optional,
     refuse_beyond,
     values,
@@ -26,7 +25,7 @@ from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.goals import goal_from, tell_narrowed
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
-from scaling_jax.files import write_text_atomically
+from scaling_jax.files import absolute
 from scaling_jax.processes.connection import ALONE, Processes
 from scaling_jax.runs.supervision import USUAL, Supervision
 from scaling_jax.train.execution import DEFAULT
@@ -112,12 +111,12 @@ def run(
     if goal is not None:
         with resumable():
             ended = run_until(
-                study, located(root), goal, max_flops=max_flops, report=remark, **training
+                study, absolute(root), goal, max_flops=max_flops, report=remark, **training
             )
         tell_narrowed(ended, goal, json)
         return
     with resumable():
-        store = run_study(study, located(root), retry_failed=retry_failed, **training)
+        store = run_study(study, absolute(root), retry_failed=retry_failed, **training)
     if is_first():
         _tell(store, json)
 
@@ -146,7 +145,7 @@ def train(
     """
     import jax
 
-    from scaling_jax.processes.agreement import is_first, together
+    from scaling_jax.processes.agreement import is_first
     from scaling_jax.processes.compilation import use_compilation_cache
     from scaling_jax.processes.cores import split_batch_over_cores
     from scaling_jax.train import train_run
@@ -157,14 +156,7 @@ def train(
     if not jax.distributed.is_initialized() and execution.mesh == DEFAULT.mesh:
         split_batch_over_cores(max(1, specified.batch_size // execution.accumulate))
     use_compilation_cache()
-    directory = located(root) / specified.run_id
-    with together():
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            if is_first():
-                write_text_atomically(directory / "config.json", specified.to_json())
-        except OSError as error:
-            raise InputError(f"cannot write {directory}: {error.strerror}") from error
+    directory = absolute(root) / specified.run_id
     traced = profiled(profile) if profile is not None else nullcontext()
     with resumable(), traced as report:
         result = train_run(specified, directory, execution=execution, report=report)
@@ -197,7 +189,7 @@ def demo(
 
     use_compilation_cache()
     with resumable():
-        outcome = run_demo(located(root), seed, progress=True)
+        outcome = run_demo(absolute(root), seed, progress=True)
     if json:
         print_json({key: _text_of_paths(value) for key, value in outcome.items()})
         return

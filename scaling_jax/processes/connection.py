@@ -40,6 +40,8 @@ class Processes:
     wait: int = 300
 
     def __post_init__(self) -> None:
+        if self.wait < 1:
+            raise InputError(f"wait {self.wait} must be at least 1 second")
         given = (self.coordinator, self.num_processes, self.process_id)
         if given == (None, None, None):
             return

@@ -1,6 +1,7 @@
 """Asynchronous, atomic checkpoints of the training state, through Orbax."""
 
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,10 +9,15 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.processes.agreement import gathered, is_first
+from scaling_jax.processes.agreement import from_first, gathered, is_first
+from scaling_jax.train.digest import digest
 
 KEEP = 2
 CHECKPOINTS = "checkpoints"
+
+_DIGEST = "digest"
+# Characters of what a library says of a file.
+_LONGEST_PROBLEM = 200
 
 
 class UnusableCheckpointsError(InputError):
@@ -38,7 +44,8 @@ class Checkpoints:
         """Copy `state` off the device and write it in the background, once for each step."""
         if not self.has(step):
             # Unforced, Orbax leaves a checkpoint out while the one before is being written.
-            self._checkpointer.save_async(step, state, force=True)
+            facts = {_DIGEST: digest(state)}
+            self._checkpointer.save_async(step, state, force=True, custom_metadata=facts)
             self._newest = step
 
     def restore(self, abstract_state: Any, at_most: int | None = None) -> tuple[int, Any] | None:
@@ -70,7 +77,8 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, abstract_state: Any) -> tuple[Any, str | None]:
-        return _read(lambda: self.load(step, abstract_state))
+        path = self._checkpointer.directory / str(step)
+        return _read(path, lambda: self.load(step, abstract_state))
 
     def _drop(self, damaged: list[tuple[int, str]], instead: int) -> None:
         for step, problem in damaged:
@@ -115,16 +123,29 @@ def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[An
     """
     from orbax.checkpoint import v1 as ocp
 
-    return _read(lambda: ocp.load(run / CHECKPOINTS / str(step), abstract_state))
+    path = run / CHECKPOINTS / str(step)
+    return _read(path, lambda: ocp.load(path, abstract_state))
 
 
-def _read(load: Callable[[], Any]) -> tuple[Any, str | None]:
-    """The state, or why a process could not read it."""
+def _read(path: epath.Path, load: Callable[[], Any]) -> tuple[Any, str | None]:
+    """The state that `load` reads from a checkpoint, or why a process could not read it."""
     state, problem = None, None
     try:
         state = load()
     except Exception as error:  # Whatever a library says of a damaged file.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             raise  # Which says nothing of the file.
-        problem = next(iter(str(error).splitlines()), type(error).__name__)
-    return state, next((said for said in gathered(problem) if said is not None), None)
+        first_line = next(iter(str(error).splitlines()), "")
+        problem = textwrap.shorten(f"{type(error).__name__}: {first_line}", _LONGEST_PROBLEM)
+    problem = next((said for said in gathered(problem) if said is not None), None)
+    # All processes compute it, as each has but a part of the state.
+    if problem is None and from_first(lambda: _written_digest(path)) not in (None, digest(state)):
+        problem = "what it holds is not what was written"
+    return state, problem
+
+
+def _written_digest(path: epath.Path) -> int | None:
+    """None of a checkpoint from before there were any."""
+    from orbax.checkpoint import v1 as ocp
+
+    return (ocp.metadata(path).custom_metadata or {}).get(_DIGEST)

@@ -71,6 +71,10 @@ class Execution:
         if self.attention is not None:
             require_one_of("attention", self.attention, Attention)
         require_one_of("remat", self.remat, Remat)
+        if not isinstance(self.scan_layers, bool | None):
+            raise InputError(f"scan_layers {self.scan_layers!r} must be True, False or None")
+        if not isinstance(self.mesh, MeshSpec):
+            raise InputError(f"mesh {self.mesh!r} must be a MeshSpec")
         for name in ("loss_chunks", "accumulate", "steps_per_dispatch"):
             if getattr(self, name) is not None:
                 require_positive(name, getattr(self, name))

@@ -70,11 +70,16 @@ class Tools:
 
 @dataclass(frozen=True)
 class _Dispatch:
-    """Steps under way: the first and the number of each run's, and their metrics to come."""
+    """Steps under way: the first and the number of each run's, and their metrics to come.
+
+    When they were begun, and when they ended if that was waited for.
+    """
 
     firsts: list[int]
     counts: list[int]
     metrics: StepMetrics
+    begun_at: float
+    ended_at: float | None
 
 
 class Loop:
@@ -97,7 +102,7 @@ class Loop:
         self._step_flops = flops.training_flops(config.shape, config.tokens_per_step, "exact")
         self._rows = layout.local_rows(mesh, config.batch_size)
         self._agreed = Agreement()
-        self._saved_at = self._read_at = time.perf_counter()
+        self._saved_at = self._ended_at = time.perf_counter()
 
     def state(self, i: int) -> State:
         """The state of the run `i`."""
@@ -110,7 +115,6 @@ class Loop:
             Preempted: a signal asked to stop; the states are saved.
         """
         pending: _Dispatch | None = None
-        self._read_at = time.perf_counter()
         while self._left():
             dispatched = self._dispatch()
             # Reading the previous dispatch while this one runs keeps the device busy.
@@ -147,13 +151,15 @@ class Loop:
             batches = [self._batches(*each) for each in zip(self._tracks, counts, strict=True)]
             tokens = layout.put_batches(self._joined(batches, 1), self._mesh, self._batch_size)
         n_steps = self._whole(self._joined(np.array(counts, np.int32)))
+        begun_at, ended_at = time.perf_counter(), None
         self._state, metrics = self._programs.train(self._state, tokens, n_steps, self._horizon)
         for track, count in zip(self._tracks, counts, strict=True):
             track.step += count
         if self._mesh.size > 1 and self._mesh.devices.flat[0].platform == "cpu":
             # Virtual CPU devices can deadlock with several collective programs in flight.
             jax.block_until_ready(metrics)
-        return _Dispatch(firsts, counts, metrics)
+            ended_at = time.perf_counter()
+        return _Dispatch(firsts, counts, metrics, begun_at, ended_at)
 
     def _batches(self, track: Track, count: int) -> np.ndarray:
         # The program does not look at the batches past `count`.
@@ -172,8 +178,10 @@ class Loop:
     def _read(self, dispatch: _Dispatch) -> None:
         metrics_3xRxK = np.stack([np.asarray(m, np.float64) for m in dispatch.metrics])
         metrics_RxKx3 = metrics_3xRxK.reshape(3, len(self._tracks), -1).transpose(1, 2, 0)
-        now = time.perf_counter()
-        seconds, self._read_at = now - self._read_at, now
+        ended_at = dispatch.ended_at or time.perf_counter()
+        # Those before it were still under way when it was dispatched, or long over.
+        seconds = ended_at - max(dispatch.begun_at, self._ended_at)
+        self._ended_at = ended_at
         with self._tools.watch.part("metrics"):
             for track, first, count, metrics_Kx3 in zip(
                 self._tracks, dispatch.firsts, dispatch.counts, metrics_RxKx3, strict=True

@@ -122,12 +122,17 @@ def check_fit(
                     f"mesh axis {axis} {sizes[axis]} does not divide {name} {size}: choose one of "
                     f"{choices}"
                 )
+    if batch_size % accumulate:
+        raise InputError(
+            f"accumulate {accumulate} does not divide batch_size {batch_size}: choose one of "
+            f"{divisors(batch_size)}"
+        )
     n = sizes["data"] * sizes["fsdp"] * accumulate
     if batch_size % n:
         lower, upper = batch_size // n * n, -(-batch_size // n) * n
         choices = [size for size in (lower, upper) if size]
         microbatches = f" and {accumulate} microbatches" if accumulate > 1 else ""
-        products = divisors(math.gcd(-(-batch_size // accumulate), n_devices))
+        products = divisors(math.gcd(batch_size // accumulate, n_devices))
         raise InputError(
             f"batch_size {batch_size} does not divide over {_devices(n // accumulate)} "
             f"({describe(sizes)}){microbatches}: use a multiple of {n}, such as "

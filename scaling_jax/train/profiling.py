@@ -1,8 +1,10 @@
 """A trace of some steps of a run, for TensorBoard and Perfetto."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 
@@ -22,9 +24,13 @@ def profiled(directory: os.PathLike | str) -> Iterator[Report]:
     `perfetto_trace.json.gz` for ui.perfetto.dev beside it. Of processes that train together the
     first one writes.
 
+    A run that ends before there is anything to trace is said to on standard error.
+
     Raises:
-        InputError: the run ended before there was anything to trace.
+        InputError: `directory` is a file.
     """
+    if Path(directory).is_file():
+        raise InputError(f"{directory} is a file: give a directory for the profile")
     if not is_first():
         yield lambda step, loss, tokens_per_second: None
         return
@@ -44,7 +50,8 @@ def profiled(directory: os.PathLike | str) -> Iterator[Report]:
         if _SKIPPED <= seen < _SKIPPED + _TRACED:
             jax.profiler.stop_trace()
     if seen <= _SKIPPED:
-        raise InputError(
+        print(
             f"nothing to profile: the run took {seen} dispatches, of {_SKIPPED + 1} needed; "
-            "profile a longer run, or one that is not over yet"
+            "profile a longer run, or one that is not over yet",
+            file=sys.stderr,
         )

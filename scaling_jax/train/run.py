@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from scaling_jax import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.files import absolute, read_text, write_text_atomically
 from scaling_jax.processes.agreement import from_first, gathered, is_first, together
 from scaling_jax.processes.preemption import stop_request
 from scaling_jax.runs.code import code_state
@@ -34,6 +35,7 @@ from scaling_jax.train.schedule import without_horizon
 from scaling_jax.train.step import State
 
 CHECKPOINT_SECONDS = 60.0
+CONFIG_FILE = "config.json"
 
 
 def train_run(
@@ -57,8 +59,9 @@ def train_run(
     others do.
 
     Raises:
-        InputError: the corpus is too short, the tokenizer does not fit the shape, the batch
-            does not divide over the devices, `execution` is not possible; all before training.
+        InputError: the directory is another run's, the corpus is too short, the tokenizer does not
+            fit the shape, the batch does not divide over the devices, `execution` is not possible,
+            processes that train together were given different runs; all before training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
     return train_replicas(
@@ -97,7 +100,10 @@ def train_replicas(
         InputError: runs that cannot share a program, and as `train_run`.
         Preempted: SIGTERM or SIGINT arrived; the states are saved.
     """
-    paths = [epath.Path(directory) for directory in directories]
+    paths = [absolute(directory) for directory in directories]
+    with together():
+        _check_each_its_directory(configs, paths, reports, lineages)
+    _check_same_runs(configs, paths, execution)
     # As the first process sees them: others may see a shared file system later.
     with together():
         read = [read_result(path) for path in paths] if is_first() else []
@@ -122,7 +128,7 @@ def train_replicas(
     shown, watch = progress and is_first(), Stopwatch()
     with watch.part("data"), together():
         inputs = [load_inputs(config, cache_dir, shown) for config in configs]
-    _check_same_text(paths, inputs)
+    _begin_directories(configs, paths, inputs)
     with watch.part("compile"):
         compiled = programs(first, mesh, len(inputs[0].held_out_KxBxT1), execution, n_runs)
     displays = [
@@ -163,7 +169,54 @@ def program_of(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0)
 
 
-def _check_same_text(paths: Sequence[epath.Path], inputs: Sequence[Inputs]) -> None:
+def _check_each_its_directory(
+    configs: Sequence[RunConfig], paths: Sequence[epath.Path], *others: Sequence | None
+) -> None:
+    if not configs or len(set(paths)) != len(paths):
+        raise InputError(f"{len(configs)} runs in {list(map(str, paths))}: give each its own")
+    for values in (paths, *others):
+        if values is not None and len(values) != len(configs):
+            raise InputError(f"{len(values)} values for {len(configs)} runs: give one for each")
+    for config, path in zip(configs, paths, strict=True):
+        _check_same_run(config, path)
+
+
+def _check_same_run(config: RunConfig, path: epath.Path) -> None:
+    """Refuse the directory of another run."""
+    if not is_first() or not (path / CONFIG_FILE).exists():
+        return
+    theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
+    for field in dataclasses.fields(config):
+        ours, other = getattr(config, field.name), getattr(theirs, field.name)
+        if ours != other:
+            raise InputError(
+                f"{path} is the directory of a run whose {field.name} is {other}, not {ours}: "
+                "give this one another"
+            )
+
+
+def _check_same_runs(
+    configs: Sequence[RunConfig], paths: Sequence[epath.Path], execution: Execution
+) -> None:
+    """Refuse, in all of them, processes that are to train different runs together."""
+    ours = {
+        "directories": list(map(str, paths)),
+        "runs": [config.to_json() for config in configs],
+        "execution": dataclasses.asdict(execution),
+    }
+    first, *others = gathered(ours)
+    for i, theirs in enumerate(others, 1):
+        for name in ours:
+            if theirs[name] != first[name]:
+                raise InputError(
+                    f"process {i} was started with other {name} than process 0, {theirs[name]} "
+                    f"and {first[name]}: start all alike"
+                )
+
+
+def _begin_directories(
+    configs: Sequence[RunConfig], paths: Sequence[epath.Path], inputs: Sequence[Inputs]
+) -> None:
     ours = [each.fingerprint for each in inputs]
     theirs = from_first(lambda: ours)
     with together():
@@ -172,10 +225,22 @@ def _check_same_text(paths: Sequence[epath.Path], inputs: Sequence[Inputs]) -> N
                 f"process {jax.process_index()} has text with fingerprint {ours[0]}, process 0 "
                 f"with {theirs[0]}: give all the same corpus"
             )
-        for path, fingerprint in zip(paths, ours, strict=True):
-            if is_first():
-                path.mkdir(parents=True, exist_ok=True)
+        if is_first():
+            for config, path, fingerprint in zip(configs, paths, ours, strict=True):
+                _make(path, config)
                 check_same_text(path, fingerprint)
+
+
+def _make(path: epath.Path, config: RunConfig) -> None:
+    """The directory of a run, with its configuration."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not (path / CONFIG_FILE).exists():
+            write_text_atomically(path / CONFIG_FILE, config.to_json())
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror}; give a directory that can be written"
+        ) from error
 
 
 Display = Callable[[int], AbstractContextManager[Report]]

@@ -127,7 +127,7 @@ def test_a_kernel_that_cannot_run_here_is_refused_before_training(
     command = ("train", config, "--root", tmp_path / "out")
     for flags, message in (
         (("--attention", "splash"), "attention 'splash' runs on TPUs, not on 'cpu': use 'blocks'"),
-        (("--accumulate", 3), "and 3 microbatches: use a multiple of"),
+        (("--accumulate", 3), "accumulate 3 does not divide batch_size 8: choose one of"),
     ):
         code, _, error = cli(*command, *flags)
         assert code == 2

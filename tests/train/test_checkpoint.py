@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
+from jax.sharding import NamedSharding, PartitionSpec
 
 from scaling_jax.errors import InputError
+from scaling_jax.train import make_mesh
 from scaling_jax.train.checkpoint import KEEP, Checkpoints, open_checkpoints
+from scaling_jax.train.digest import digest
 
 # Large enough that one is still being written when the next is due.
 N = 4_000_000
@@ -138,3 +141,36 @@ def test_running_out_of_memory_says_nothing_of_a_checkpoint(directory, two_saved
 def test_without_a_checkpoint_nothing_is_restored(directory):
     with open_checkpoints(directory) as checkpoints:
         assert checkpoints.restore({}) is None
+
+
+def test_content_that_was_altered_is_noticed_and_the_checkpoint_before_taken(directory, capfd):
+    # Random numbers, which are not compressed: nothing else would find a changed bit.
+    first = {"values": jax.random.normal(jax.random.key(0), N)}
+    with open_checkpoints(directory) as checkpoints:
+        checkpoints.save(1, first)
+        checkpoints.save(2, {"values": first["values"] + 1})
+    files = [path for path in Path(directory / "2").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with open_checkpoints(directory) as checkpoints:
+        step, restored = checkpoints.restore(first)
+    assert step == 1
+    np.testing.assert_array_equal(restored["values"], first["values"])
+    assert "what it holds is not what was written" in capfd.readouterr().err
+
+
+def test_a_digest_depends_on_every_number_and_its_place_but_not_on_the_layout():
+    first = {"a": jnp.arange(12.0).reshape(3, 4), "step": jnp.int32(5), "half": jnp.bfloat16(2)}
+    others = [
+        first | {"a": first["a"].at[1, 2].add(1e-6)},
+        first | {"a": first["a"].T.reshape(3, 4)},
+        first | {"step": jnp.int32(6)},
+        first | {"half": jnp.bfloat16(3)},
+    ]
+    digests = [digest(tree) for tree in (first, *others)]
+    assert len(set(digests)) == 5
+    mesh = make_mesh(devices=jax.devices()[:4])
+    split = NamedSharding(mesh, PartitionSpec(None, "data"))
+    assert digest(first | {"a": jax.device_put(first["a"], split)}) == digests[0]

@@ -24,15 +24,16 @@ def free_port():
         return server.getsockname()[1]
 
 
-def run_together(n, config, directory, stop_at=0):
+def run_together(n, config, directory, stop_at=0, config_of_last=None):
     """The exit codes and outputs of `n` processes."""
+    configs = [config] * (n - 1) + [config_of_last or config]
     port = free_port()
     # Six processes compile the same short-lived programs.
     flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
     environment = os.environ | flags
     processes = [
         subprocess.Popen(
-            [sys.executable, SCRIPT, config, directory, *map(str, (port, i, n, stop_at))],
+            [sys.executable, SCRIPT, configs[i], directory, *map(str, (port, i, n, stop_at))],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,3 +72,16 @@ def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_
     # Sums are taken in another order: float32 rounding, amplified by 32 updates.
     np.testing.assert_allclose(*curves, rtol=2e-5)
     assert read_result(epath.Path(directory)).loss == pytest.approx(alone.loss, rel=2e-5)
+
+
+def test_processes_that_were_given_different_runs_are_refused(text, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALING_JAX_CACHE", str(cache))
+    for name, n_layers in (("one", 1), ("two", 2)):
+        config = small_run(text, shape={"n_layers": n_layers})
+        (tmp_path / name).write_text(config.to_json())
+    codes, outputs = run_together(
+        2, tmp_path / "one", tmp_path / "run", config_of_last=tmp_path / "two"
+    )
+    assert codes == [2, 2], outputs
+    assert all("process 1 was started with other runs than process 0" in out for out in outputs)
+    assert not (tmp_path / "run").exists()

@@ -34,7 +34,13 @@ def test_a_trace_has_the_steps_in_it(tmp_path: Path, dispatches: int) -> None:
 
 
 @pytest.mark.parametrize("dispatches", [2, 3])
-def test_a_run_that_took_too_few_steps_is_said_to(tmp_path: Path, dispatches: int) -> None:
-    message = f"took {dispatches} dispatches, of 4 needed"
-    with pytest.raises(InputError, match=message), profiled(tmp_path) as report:
+def test_a_run_that_took_too_few_steps_is_said_to(tmp_path, capsys, dispatches) -> None:
+    with profiled(tmp_path) as report:
         work(report, dispatches)
+    assert f"took {dispatches} dispatches, of 4 needed" in capsys.readouterr().err
+
+
+def test_a_file_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"), profiled(tmp_path / "file") as report:
+        report(1, 1.0, 1.0)

@@ -98,3 +98,10 @@ def test_runs_of_other_programs_are_refused(text, cache, tmp_path):
     with pytest.raises(InputError, match="share their batch_size, but one has 8 and another 16"):
         train_replicas(configs, [tmp_path / "a", tmp_path / "b"], cache_dir=cache, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_every_run_has_a_directory_of_its_own(text, tmp_path):
+    configs = [small_run(text), small_run(text, seed=1)]
+    for directories in ([tmp_path / "a"], [tmp_path / "a"] * 2, [tmp_path / n for n in "abc"]):
+        with pytest.raises(InputError, match=r"give (each its own|one for each)"):
+            train_replicas(configs, directories, progress=False)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
 from scaling_jax.processes.connection import Processes
 from scaling_jax.processes.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, train_run
@@ -29,6 +30,9 @@ def main(config, directory, port, process_id, num_processes, stop_at):
     except Preempted as stop:
         print(stop)
         sys.exit(75)
+    except InputError as error:
+        print(error)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
