@@ -54,7 +54,11 @@ def make_mesh(spec: MeshSpec = CHOSEN, devices: Sequence[jax.Device] | None = No
         InputError: sizes that do not divide the devices, or `fsdp` or `tensor` across slices.
     """
     devices = list(devices or jax.devices())
-    sizes = spec.over(len(devices))
+    try:
+        sizes = spec.over(len(devices))
+    except InputError as error:
+        more = "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N devices of a CPU"
+        raise InputError(f"{error}{more if devices[0].platform == 'cpu' else ''}") from None
     return Mesh(_arranged(sizes, devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
