@@ -96,9 +96,9 @@ class Supervised:
             ("parent SIGTERM", lambda: self.signal_parent(signal.SIGTERM)),
             ("everything SIGKILL", self.kill_everything),
             ("checkpoint cut short", lambda: self.damage("checkpoints/*/**/*", cut)),
-            ("checkpoint overwritten", lambda: self.damage("checkpoints/*/**/*", overwrite)),
+            ("checkpoint overwritten", lambda: self.damage("checkpoints/*/**/*", self.overwrite)),
             ("metrics cut short", lambda: self.damage("metrics.jsonl", cut)),
-            ("metrics overwritten", lambda: self.damage("metrics.jsonl", overwrite)),
+            ("metrics overwritten", lambda: self.damage("metrics.jsonl", self.overwrite)),
             ("history cut short", lambda: self.damage("history/*.json", cut)),
             ("result cut short", lambda: self.damage(OVER, cut, over=True)),
             ("disk full", self.fill_disk),
@@ -152,6 +152,12 @@ class Supervised:
             how(self.rng.choice(sorted(found)))
         return True
 
+    def overwrite(self, path: Path) -> None:
+        """Sixteen bytes anywhere."""
+        with path.open("r+b") as file:
+            file.seek(self.rng.randrange(max(1, path.stat().st_size)))
+            file.write(b"\xff" * 16)
+
     def fill_disk(self) -> bool:
         """Leave no room for a second, where the root is a file system of its own."""
         if not os.path.ismount(self.root):
@@ -168,12 +174,6 @@ class Supervised:
 def cut(path: Path) -> None:
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 2)
-
-
-def overwrite(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\xff" * 16)
 
 
 def _is_json(path: Path) -> bool:
