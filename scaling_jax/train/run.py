@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
@@ -153,14 +154,20 @@ def check_share_program(configs: Sequence[RunConfig]) -> RunConfig:
     """
     first, *others = (program_of(config) for config in configs)
     for other in others:
-        for field in dataclasses.fields(first):
-            ours, theirs = getattr(first, field.name), getattr(other, field.name)
-            if ours != theirs:
-                raise InputError(
-                    f"runs side by side share their {field.name}, but one has {ours} and another "
-                    f"{theirs}: train them apart"
-                )
+        for name, ours, theirs in _differences(first, other):
+            raise InputError(
+                f"runs side by side share their {name}, but one has {ours} and another {theirs}: "
+                "train them apart"
+            )
     return configs[0]
+
+
+def _differences(ours: RunConfig, theirs: RunConfig) -> Iterator[tuple[str, Any, Any]]:
+    """Fields in which two runs differ, with their values."""
+    for field in dataclasses.fields(ours):
+        values = getattr(ours, field.name), getattr(theirs, field.name)
+        if values[0] != values[1]:
+            yield field.name, *values
 
 
 def program_of(config: RunConfig) -> RunConfig:
@@ -186,13 +193,11 @@ def _check_same_run(config: RunConfig, path: epath.Path) -> None:
     if not is_first() or not (path / CONFIG_FILE).exists():
         return
     theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
-    for field in dataclasses.fields(config):
-        ours, other = getattr(config, field.name), getattr(theirs, field.name)
-        if ours != other:
-            raise InputError(
-                f"{path} is the directory of a run whose {field.name} is {other}, not {ours}: "
-                "give this one another"
-            )
+    for name, ours, other in _differences(config, theirs):
+        raise InputError(
+            f"{path} is the directory of a run whose {name} is {other}, not {ours}: give this one "
+            "another"
+        )
 
 
 def _check_same_runs(
