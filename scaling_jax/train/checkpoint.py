@@ -129,9 +129,10 @@ def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[An
 
 def _read(path: epath.Path, load: Callable[[], Any]) -> tuple[Any, str | None]:
     """The state that `load` reads from a checkpoint, or why a process could not read it."""
-    state, problem = None, None
+    state = written = problem = None
     try:
         state = load()
+        written = _written_digest(path) if is_first() else None
     except Exception as error:  # Whatever a library says of a damaged file.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
             raise  # Which says nothing of the file.
@@ -139,7 +140,7 @@ def _read(path: epath.Path, load: Callable[[], Any]) -> tuple[Any, str | None]:
         problem = textwrap.shorten(f"{type(error).__name__}: {first_line}", _LONGEST_PROBLEM)
     problem = next((said for said in gathered(problem) if said is not None), None)
     # All processes compute it, as each has but a part of the state.
-    if problem is None and from_first(lambda: _written_digest(path)) not in (None, digest(state)):
+    if problem is None and from_first(lambda: written) not in (None, digest(state)):
         problem = "what it holds is not what was written"
     return state, problem
 

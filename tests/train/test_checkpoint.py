@@ -174,3 +174,14 @@ def test_a_digest_depends_on_every_number_and_its_place_but_not_on_the_layout():
     mesh = make_mesh(devices=jax.devices()[:4])
     split = NamedSharding(mesh, PartitionSpec(None, "data"))
     assert digest(first | {"a": jax.device_put(first["a"], split)}) == digests[0]
+
+
+@pytest.mark.parametrize("damage", [b"{", b"\xff" * 16, b""])
+def test_a_digest_that_cannot_be_read_stops_no_run(directory, damage):
+    with open_checkpoints(directory) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, state(step))
+    (directory / "2" / "_CHECKPOINT_METADATA").write_bytes(damage)
+    with open_checkpoints(directory) as checkpoints:
+        step, restored = checkpoints.restore(state(0))
+    np.testing.assert_array_equal(restored["values"], state(step)["values"])
