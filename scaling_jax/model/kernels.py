@@ -15,7 +15,7 @@ import numpy as np
 from flax.core.spmd import get_logical_axis_rules
 from jax.sharding import PartitionSpec
 
-from scaling_jax.model.products import product
+from scaling_jax.model.products import product, transposed
 
 Kernel = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 Mask = Callable[[int, int, int], Any]
@@ -60,8 +60,10 @@ def _attention_in_blocks(
 ) -> jax.Array:
     """Attention of blocks of positions, which have no scores with later blocks."""
     b, t, g, k = k_BxTxGxK.shape
-    k_GxKxT = k_BxTxGxK.transpose(0, 2, 3, 1).reshape(b * g, k, t)
-    v_GxTxK = v_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k)
+    k_GxTxK, v_GxTxK = (
+        x_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k) for x_BxTxGxK in (k_BxTxGxK, v_BxTxGxK)
+    )
+    k_GxKxT = transposed(k_GxTxK)
     s = t // n_blocks
     q_nxBxSxHxK = jax.lax.split(q_BxTxHxK, [s] * n_blocks, axis=1)
     y_nxBxSxHxK = [

@@ -48,19 +48,20 @@ def mean_loss(
 def _mean_loss_forward(
     x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    sums = batch_sums(partial(_sums_over_chunks, n_chunks))
+    sums = batch_sums(partial(_sums_over_chunks, n_chunks, 1 / targets_BxT.size))
     (loss, output_grad), x_grad = sums((x_BxTxD, targets_BxT), output_DxV)
-    n_tokens = targets_BxT.size
-    return loss / n_tokens, (x_grad / n_tokens, output_grad / n_tokens)
+    return loss / targets_BxT.size, (x_grad, output_grad)
 
 
 def _sums_over_chunks(
-    n_chunks: int, batch: tuple[jax.Array, jax.Array], output_DxV: jax.Array
+    n_chunks: int, weight: float, batch: tuple[jax.Array, jax.Array], output_DxV: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
     """Sums of the losses and of the output matrix's gradients, and the features' gradient."""
 
     def add(sums: Any, chunk: Any) -> Any:
-        loss, x_grad_BxCxD, output_grad_DxV = _loss_and_grads(chunk[0], chunk[1], output_DxV)
+        loss, x_grad_BxCxD, output_grad_DxV = _loss_and_grads(
+            chunk[0], chunk[1], output_DxV, weight
+        )
         return (sums[0] + loss, sums[1] + output_grad_DxV), x_grad_BxCxD
 
     chunks = jax.tree.map(lambda part: _chunks(part, n_chunks), batch)
@@ -81,7 +82,7 @@ mean_loss.defvjp(_mean_loss_forward, _mean_loss_backward)
 
 
 def _loss_and_grads(
-    x_BxCxD: jax.Array, targets_BxC: jax.Array, output_DxV: jax.Array
+    x_BxCxD: jax.Array, targets_BxC: jax.Array, output_DxV: jax.Array, weight: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The sum of a chunk's losses and its gradients in features and output matrix."""
     dtype, targets_N = x_BxCxD.dtype, targets_BxC.ravel()
@@ -91,7 +92,8 @@ def _loss_and_grads(
     is_target_NxV = jnp.arange(logits_NxV.shape[-1])[None] == targets_N[:, None]
     target_N = jnp.where(is_target_NxV, logits_NxV, 0.0).sum(-1)
     probability_NxV = jnp.exp(logits_NxV - log_normalizer_N[:, None])
-    grad_NxV = jnp.where(is_target_NxV, probability_NxV - 1, probability_NxV).astype(dtype)
+    grad_NxV = jnp.where(is_target_NxV, probability_NxV - 1, probability_NxV) * np.float32(weight)
+    grad_NxV = grad_NxV.astype(dtype)
     x_grad_NxD = jnp.matmul(grad_NxV, weights_DxV.T, preferred_element_type=dtype)
     loss = (log_normalizer_N - target_N).sum()
     return loss, x_grad_NxD.reshape(x_BxCxD.shape), second_gradient(x_NxD, grad_NxV)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jax.experimental.xla_metadata import set_xla_metadata
 
 # Name of the products with weights, for rematerialization policies.
 DENSE = "dense"
@@ -69,9 +70,29 @@ def _transposed_first(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
     XLA's fast products on the CPU are of factors that lie as they are multiplied. Without the
     barriers it folds the transposition into the product, which then takes longer. Of a batch of
     products the smaller factor is transposed; of a product of weights it is `x_NxD`, so that
-    their gradient lies as they do.
+    their gradient lies as they do, and a wide one as it is computed again: measured, it is then
+    not slower than one by itself.
     """
-    keep = jax.lax.optimization_barrier
-    if x_NxD.ndim > 2 and x_NxD.size > y_grad_NxF.size:
-        return keep(_exact(keep(y_grad_NxF.mT), x_NxD)).mT
-    return keep(_exact(keep(x_NxD.mT), y_grad_NxF))
+    keep, wide = jax.lax.optimization_barrier, x_NxD.size > y_grad_NxF.size
+    if x_NxD.ndim > 2 and wide:
+        return keep(_exact(keep(transposed(y_grad_NxF)), x_NxD)).mT
+    return keep(_exact(keep(x_NxD.mT if wide else transposed(x_NxD)), y_grad_NxF))
+
+
+def transposed(x: jax.Array) -> jax.Array:
+    """`x.mT`; on a CPU by itself, not fused with what makes `x` or is made of it.
+
+    XLA walks a plain transposition tile by tile, and one that it fuses with a multiplication
+    element by element, each from another line of the cache, which takes four times as long.
+    """
+    return jax.lax.platform_dependent(x, cpu=_transposed_apart, default=_transpose)
+
+
+def _transposed_apart(x: jax.Array) -> jax.Array:
+    with set_xla_metadata(inlineable="false"):
+        return _transpose(x)
+
+
+@jax.jit
+def _transpose(x: jax.Array) -> jax.Array:
+    return x.mT
