@@ -15,10 +15,10 @@ from scaling_jax.aot import CompilerFailed, Report, Topology, compile_run
 from scaling_jax.aot.estimate import estimated_memory
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.hardware import GIB
+from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
-from scaling_jax.train.execution import Execution
-from scaling_jax.train.mesh_spec import MeshSpec
 
 ROWS_OF_A9 = dict(zip(CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES, strict=True))
 # Chinchilla itself: Hoffmann et al. 2022, table 4, with this package's feed-forward width.

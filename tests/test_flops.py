@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scaling_jax.aot.products import Products, product_flops
 from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.flops import (
     CONVENTIONS,
     Convention,
@@ -25,7 +26,6 @@ from scaling_jax.flops import (
 )
 from scaling_jax.model import Transformer
 from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
-from scaling_jax.train.execution import Execution
 from scaling_jax.train.step import ModelSpec, init_state, make_gradient
 
 SMALL = Shape(n_layers=3, d_model=8, n_heads=2, d_ff=20, vocab_size=11, seq_len=5)

@@ -14,7 +14,7 @@ from scaling_jax.aot.report import ChipMemory, Report, StepFlops, lower_bounds
 from scaling_jax.aot.targets import devices_of
 from scaling_jax.aot.topology import Topology
 from scaling_jax.config import RunConfig
-from scaling_jax.train.execution import Execution
+from scaling_jax.execution import Execution
 from scaling_jax.train.mesh import layout_rules, mesh_for
 from scaling_jax.train.programs import resolved_on, traced_training
 

@@ -16,7 +16,7 @@ from scaling_jax.aot.targets import check_installed
 from scaling_jax.aot.topology import Topology
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.train.execution import Execution
+from scaling_jax.execution import Execution
 
 _LAST_LINES = 5
 

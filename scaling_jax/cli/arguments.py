@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from scaling_jax.errors import InputError
-from scaling_jax.train.execution import Execution
+from scaling_jax.execution import Execution
 
 if TYPE_CHECKING:
     from scaling_jax.study import Study

@@ -19,9 +19,9 @@ from scaling_jax.cli.exits import CommandFailed
 from scaling_jax.cli.output import Table, print_json, print_table, remark
 from scaling_jax.cli.running import read_config
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT
 from scaling_jax.hardware import GIB
 from scaling_jax.report import formatting
-from scaling_jax.train.execution import DEFAULT
 
 if TYPE_CHECKING:
     from scaling_jax.aot import Report

@@ -23,8 +23,8 @@ from scaling_jax.cli.output import Table, duration, print_json, print_table, rem
 from scaling_jax.cli.plan_checks import extrapolated_rules, warnings
 from scaling_jax.cli.plan_cost import Cost, Machine, chip_called, speed_there
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT
 from scaling_jax.report import formatting
-from scaling_jax.train.execution import DEFAULT
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study

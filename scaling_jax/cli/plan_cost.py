@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from scaling_jax import flops, hardware
 from scaling_jax.aot.estimate import estimated_memory, options_that_fit
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.memory import Memory
 from scaling_jax.report import formatting
-from scaling_jax.train.execution import Execution
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study

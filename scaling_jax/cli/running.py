@@ -25,10 +25,10 @@ from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.goals import goal_from, tell_narrowed
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT
 from scaling_jax.files import absolute
 from scaling_jax.processes.connection import ALONE, Processes
 from scaling_jax.runs.supervision import USUAL, Supervision
-from scaling_jax.train.execution import DEFAULT
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -148,8 +148,8 @@ def train(
     from scaling_jax.processes.agreement import is_first
     from scaling_jax.processes.compilation import use_compilation_cache
     from scaling_jax.processes.cores import split_batch_over_cores
+    from scaling_jax.runs.profiling import profiled
     from scaling_jax.train import train_run
-    from scaling_jax.train.profiling import profiled
 
     specified = read_config(config)
     processes.connect()

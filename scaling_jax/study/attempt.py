@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import jax
 
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.processes.agreement import from_first, is_first
 from scaling_jax.processes.preemption import Preempted
 from scaling_jax.runs.progress import Report
@@ -20,7 +21,6 @@ from scaling_jax.study import lifecycle
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.trunks import await_trunk, lineage, tidy
 from scaling_jax.train import UnusableCheckpointsError, train_run
-from scaling_jax.train.execution import DEFAULT, Execution
 
 ELSEWHERE = "another process is training it"
 

@@ -8,6 +8,7 @@ from etils import epath
 
 from scaling_jax.config import DataConfig, RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.study.packs import packs
 from scaling_jax.study.root import refuse_another_study, refuse_unwritable
 from scaling_jax.study.store import (
@@ -17,7 +18,6 @@ from scaling_jax.study.store import (
 )
 from scaling_jax.study.study import Study
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
-from scaling_jax.train.execution import DEFAULT, Execution
 
 
 def check_study(

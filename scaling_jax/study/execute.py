@@ -9,6 +9,7 @@ from etils import epath
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.processes.agreement import from_first, gathered, is_first, together
 from scaling_jax.processes.cores import usable_cores
 from scaling_jax.processes.preemption import StopRequest, stop_request
@@ -33,7 +34,6 @@ from scaling_jax.study.task import Task
 from scaling_jax.study.waiting import Waiting
 from scaling_jax.study.workers import train_in_workers
 from scaling_jax.train import program_of
-from scaling_jax.train.execution import DEFAULT, Execution
 
 _POLL_SECONDS = 0.2
 

@@ -10,8 +10,10 @@ import jax
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.flops import training_flops
 from scaling_jax.memory import Spread, training_memory
+from scaling_jax.mesh_spec import CHOSEN
 from scaling_jax.processes.agreement import from_first, is_first
 from scaling_jax.processes.preemption import Preempted
 from scaling_jax.runs.supervision import USUAL, Supervision
@@ -20,9 +22,7 @@ from scaling_jax.study.attempt import Listener, Outcome, attempt, hold
 from scaling_jax.study.store import StoredRun
 from scaling_jax.study.trunks import await_trunk, lineage
 from scaling_jax.train import program_of, train_replicas
-from scaling_jax.train.execution import Execution
 from scaling_jax.train.mesh import device_memory
-from scaling_jax.train.mesh_spec import CHOSEN
 
 # A device is kept busy by steps of about ten milliseconds at 1e14 FLOP/s; more models side by
 # side only end later.

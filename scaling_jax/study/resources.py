@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.hardware import Chip
 from scaling_jax.memory import Spread, training_memory
-from scaling_jax.train.execution import Execution
 
 # Python, JAX and its compiler, beside what the model takes.
 _PROCESS_BYTES = 2 * 2**30

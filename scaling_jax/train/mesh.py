@@ -14,8 +14,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scaling_jax import hardware
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
+from scaling_jax.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 from scaling_jax.model.stacking import map_blocks
-from scaling_jax.train.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 
 # Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
 # stream has no name for its width: `embed` is split in the parameters alone.

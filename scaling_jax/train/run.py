@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from scaling_jax import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.files import absolute, read_text, write_text_atomically
 from scaling_jax.processes.agreement import from_first, gathered, is_first, together
 from scaling_jax.processes.preemption import stop_request
@@ -26,7 +27,6 @@ from scaling_jax.runs.result import Result, read_result, write_result
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
-from scaling_jax.train.execution import DEFAULT, Execution
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track

@@ -11,7 +11,7 @@ from scaling_jax.aot.launch import environment
 from scaling_jax.aot.refusal import needed_bytes
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.errors import InputError
-from scaling_jax.train.execution import Execution
+from scaling_jax.execution import Execution
 
 SHAPE = Shape(n_layers=1, d_model=8, n_heads=1, d_ff=8, vocab_size=8, seq_len=8)
 RUN = RunConfig(SHAPE, DataConfig(), OptimizerConfig(1e-3, 1), 6, 10, 1024)

@@ -14,8 +14,8 @@ from scaling_jax.aot import Report, Topology
 from scaling_jax.aot.collectives import Collective
 from scaling_jax.aot.report import ChipMemory, StepFlops, lower_bounds
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.execution import Execution
 from scaling_jax.hardware import GIB
-from scaling_jax.train.execution import Execution
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SHAPE = Shape(n_layers=2, d_model=64, n_heads=2, d_ff=128, vocab_size=256, seq_len=128)

@@ -10,8 +10,8 @@ from helpers import small_run
 
 from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT
 from scaling_jax.train import Execution, MeshSpec, make_mesh
-from scaling_jax.train.execution import DEFAULT
 from scaling_jax.train.mesh import layout_rules
 from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient, make_loss
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.train.profiling import profiled
+from scaling_jax.runs.profiling import profiled
 
 
 def work(report, dispatches):
