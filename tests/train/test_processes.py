@@ -45,6 +45,19 @@ def run_together(n, config, directory, stop_at=0, config_of_last=None):
     return [process.returncode for process in processes], outputs
 
 
+def check_is_as_alone(directory, config, alone):
+    """The run in `directory` has the losses of `config` trained by one process in `alone`."""
+    one = make_mesh(devices=jax.devices()[:1])
+    result = train_run(config, alone, mesh=one, progress=False)
+    curves = [
+        [(row["step"], row["loss"]) for row in read_metrics(epath.Path(path))]
+        for path in (directory, alone)
+    ]
+    # Sums are taken in another order: float32 rounding, amplified by the updates.
+    np.testing.assert_allclose(*curves, rtol=2e-5)
+    assert read_result(epath.Path(directory)).loss == pytest.approx(result.loss, rel=2e-5)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SCALING_JAX_CACHE", str(cache))
@@ -63,15 +76,27 @@ def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_
 
     codes, outputs = run_together(2, tmp_path / "config.json", directory)
     assert codes == [0, 0], outputs
-    one = make_mesh(devices=jax.devices()[:1])
-    alone = train_run(config, tmp_path / "alone", mesh=one, progress=False)
-    curves = [
-        [(row["step"], row["loss"]) for row in read_metrics(epath.Path(path))]
-        for path in (directory, tmp_path / "alone")
+    check_is_as_alone(directory, config, tmp_path / "alone")
+
+
+def test_runs_side_by_side_over_processes_are_each_what_it_would_be_alone(
+    text, cache, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SCALING_JAX_CACHE", str(cache))
+    configs = [
+        small_run(text, steps=20, shape={"n_layers": 1}),
+        small_run(text, steps=12, shape={"n_layers": 1}, seed=1),
     ]
-    # Sums are taken in another order: float32 rounding, amplified by 32 updates.
-    np.testing.assert_allclose(*curves, rtol=2e-5)
-    assert read_result(epath.Path(directory)).loss == pytest.approx(alone.loss, rel=2e-5)
+    paths = [tmp_path / f"{i}.json" for i in range(2)]
+    for path, config in zip(paths, configs, strict=True):
+        path.write_text(config.to_json())
+    directory, both = tmp_path / "together", ",".join(map(str, paths))
+    codes, outputs = run_together(2, both, directory, stop_at=8)
+    assert codes == [75, 75], outputs
+    codes, outputs = run_together(2, both, directory)
+    assert codes == [0, 0], outputs
+    for i, config in enumerate(configs):
+        check_is_as_alone(directory / str(i), config, tmp_path / "alone" / str(i))
 
 
 def test_processes_that_were_given_different_runs_are_refused(text, cache, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Train argv[1] into argv[2] as process argv[4] of argv[5] that meet at port argv[3].
 
+Several runs, separated by commas, are trained side by side, each into a directory in argv[2].
 Process 1 is sent SIGTERM at step argv[6], where there is one.
 """
 
@@ -12,10 +13,10 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.processes.connection import Processes
 from scaling_jax.processes.preemption import Preempted
-from scaling_jax.train import Execution, MeshSpec, train_run
+from scaling_jax.train import Execution, MeshSpec, train_replicas
 
 
-def main(config, directory, port, process_id, num_processes, stop_at):
+def main(configs, directory, port, process_id, num_processes, stop_at):
     i, n = int(process_id), int(num_processes)
     Processes(f"127.0.0.1:{port}", n, i, wait=60).connect()
 
@@ -23,10 +24,13 @@ def main(config, directory, port, process_id, num_processes, stop_at):
         if i == 1 and int(stop_at) and step >= int(stop_at):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    execution = Execution(steps_per_dispatch=4, mesh=MeshSpec(fsdp=2))
-    config = RunConfig.from_json(Path(config).read_text())
+    runs = [RunConfig.from_json(Path(config).read_text()) for config in configs.split(",")]
+    several = len(runs) > 1
+    mesh = MeshSpec(replica=len(runs)) if several else MeshSpec(fsdp=2)
+    directories = [Path(directory, str(k)) for k in range(len(runs))] if several else [directory]
+    options = dict(execution=Execution(steps_per_dispatch=4, mesh=mesh), progress=False)
     try:
-        train_run(config, directory, execution=execution, progress=False, report=report)
+        train_replicas(runs, directories, reports=[report] + [None] * (len(runs) - 1), **options)
     except Preempted as stop:
         print(stop)
         sys.exit(75)
