@@ -16,14 +16,13 @@ TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable 
 measured by a short product when asked for.
 """
 
-import difflib
 import os
 import time
 from dataclasses import dataclass
 from functools import cache
 
 from scaling_jax.config import Precision
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, nearest
 
 GIB = 2**30
 TERA = 1e12
@@ -129,9 +128,9 @@ def chip(name: str) -> Chip:
         return _measured_cpu()
     if key not in CHIPS:
         known = [*CHIPS, *_ALIASES, "cpu"]
-        near = difflib.get_close_matches(key, known, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"hardware {name!r} is unknown (known are {', '.join(known)}){hint}")
+        raise InputError(
+            f"hardware {name!r} is unknown: there is {', '.join(known)}{nearest(key, known, 3)}"
+        )
     return CHIPS[key]
 
 

@@ -86,7 +86,7 @@ def test_a_kind_that_is_not_in_the_table_is_not_guessed(kind: str) -> None:
 )
 def test_an_unknown_chip_is_refused_with_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(
-        InputError, match=rf"hardware '{name}' is unknown .*did you mean .*{nearest}"
+        InputError, match=rf"hardware '{name}' is unknown: .*did you mean .*{nearest}"
     ):
         chip(name)
 

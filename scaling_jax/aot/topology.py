@@ -1,11 +1,10 @@
 """Slices and nodes that programs can be compiled for, by name, without having one."""
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, nearest
 from scaling_jax.hardware import CHIPS, Chip
 
 # Slices that Cloud TPU offers, from the pages of each version in its documentation.
@@ -72,11 +71,9 @@ class Topology:
         families = "; ".join(
             f"{chip}:{{{', '.join(all_dims)}}}" for chip, all_dims in {**_SLICES, **_NODES}.items()
         )
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
         raise InputError(
-            f"topology {text!r} does not exist{hint}: there are {families}; slices also go by "
-            "gcloud's names, such as v5litepod-16"
+            f"topology {text!r} does not exist: there are {families}; slices also go by gcloud's "
+            f"names, such as v5litepod-16{nearest(key, known)}"
         )
 
     def larger(self) -> "Iterator[Topology]":

@@ -1,14 +1,12 @@
 """`cancel`: runs that are no longer wanted."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Annotated
 
 import tyro
 
 from scaling_jax.cli.arguments import StoreDirectory, optional
 from scaling_jax.cli.output import remark
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, nearest
 
 
 def cancel(
@@ -34,8 +32,8 @@ def cancel(
     for run_id in run_ids:
         if run_id not in known:
             raise InputError(
-                f"{directory} has no run {run_id!r}{_nearest(run_id, known)}: scaling-jax collect "
-                "lists all of them"
+                f"{directory} has no run {run_id!r}: scaling-jax collect lists all of them"
+                f"{nearest(run_id, known)}"
             )
     for run_id in run_ids:
         try:
@@ -43,8 +41,3 @@ def cancel(
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from error
         remark(f"{run_id} {'is wanted again' if undo else 'cancelled'}")
-
-
-def _nearest(run_id: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(run_id, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -63,7 +63,7 @@ def test_experiment_that_raises(refused: Callable, tmp_path: Path) -> None:
 
 
 def test_unknown_hardware_names_the_nearest(refused: Callable) -> None:
-    assert "did you mean h100" in refused("plan", DEMO, "--hardware", "h10")
+    assert "did you mean 'h100'" in refused("plan", DEMO, "--hardware", "h10")
 
 
 @pytest.mark.parametrize(("flag", "value"), [("--utilization", 1.5), ("--chips", 0)])
