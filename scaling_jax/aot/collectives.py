@@ -124,17 +124,17 @@ def _exchange(computation: str, line: str, n_devices: int) -> tuple[str, int, in
     kind = instruction[3].removesuffix("-start")
     if kind not in _KINDS:
         return None
-    operand_bytes, result_bytes = 0, _array_bytes(instruction[2])
-    if instruction[3].endswith("-start") and instruction[2].startswith("("):
-        # The pair of what goes in and what comes out; the larger is the whole array.
-        halves = _ARRAY.findall(instruction[2])
-        result_bytes = max(_size(*half) for half in halves)
+    n_bytes, group_size = _bytes(instruction[2]), _group_size(line, n_devices)
     # A TPU fuses a reduce-scatter as an all-reduce of which each chip keeps its part.
     if kind == "all-reduce" and "all-reduce-scatter" in computation:
         kind = "reduce-scatter"
+    elif kind != "all-reduce" and instruction[3].endswith("-start"):
+        # What goes in and what comes out, each an array or a tuple of several; the larger is whole.
+        between = "), (" if instruction[2].startswith("((") else "}, "
+        n_bytes = max(map(_bytes, instruction[2].split(between)[:2]))
     elif kind == "reduce-scatter":
-        operand_bytes = result_bytes * _group_size(line, n_devices)
-    return kind, _group_size(line, n_devices), operand_bytes or result_bytes
+        n_bytes *= group_size
+    return kind, group_size, n_bytes
 
 
 def _group_size(line: str, n_devices: int) -> int:
@@ -160,8 +160,8 @@ def _least_sent(kind: str, group_size: int, n_bytes: int) -> int:
     return 2 * share if kind == "all-reduce" else share
 
 
-def _array_bytes(shape: str) -> int:
-    return sum(_size(*array) for array in _ARRAY.findall(shape))
+def _bytes(shapes: str) -> int:
+    return sum(_size(*array) for array in _ARRAY.findall(shapes))
 
 
 def _size(dtype: str, dims: str) -> int:

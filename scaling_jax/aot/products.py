@@ -8,7 +8,10 @@ from jax.extend import core
 
 # Products of flash attention over the squares of scores: forward two, backward five, of which one
 # is the scores again.
-_CUDNN_PRODUCTS = {"dot_product_attention_fwd": 2, "dot_product_attention_bwd": 5}
+_CUDNN_PRODUCTS = {
+    "dot_product_attention_fwd_wrapper": 2,
+    "dot_product_attention_bwd_wrapper": 5,
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
             if name == "scan" and not loops_once:
                 n_times = params["length"]
             elif name == "shard_map":
-                n_times = params["mesh"].size
+                # Along the other axes of the mesh the shapes within are whole.
+                sizes = params["mesh"].shape
+                n_times = math.prod(sizes[axis] for axis in params["newly_manual_axes"])
             total += sum(inner, Products()).times(n_times)
     return total
 

@@ -97,5 +97,31 @@ def test_a_step_of_a_gpu_program() -> None:
     assert found["all-reduce"] == Collective("all-reduce", 8, 1, 20, 2 * 17)
 
 
+COMBINED = """\
+HloModule jit_steps
+
+ENTRY %main (p0: s32[]) -> s32[] {
+  %reduce-scatter-start = ((f32[256,256]{1,0}, f32[256,1024]{1,0}), (f32[64,256]{1,0}, \
+f32[64,1024]{1,0})) reduce-scatter-start(%a, %b), replica_groups=[1,4]<=[4], to_apply=%add
+  %all-gather-start.1 = ((bf16[64,768]{1,0}, bf16[64,256]{1,0}), (bf16[256,768]{1,0}, \
+bf16[256,256]{1,0})) all-gather-start(%c, %d), replica_groups=[1,4]<=[4], dimensions={0}
+  %all-reduce-start = (f32[100]{0}, f32[]) all-reduce-start(%e, %f), replica_groups=[1,4]<=[4], \
+to_apply=%add
+  %permute-start = (bf16[512,8]{1,0:T(8,128)(2,1)}, bf16[512,8]{1,0:T(8,128)(2,1)}, u32[]{:S(2)}, \
+u32[]{:S(2)}) collective-permute-start(%g), source_target_pairs={{0,1},{1,0}}
+}
+"""
+
+
+def test_what_is_sent_in_one_go_is_all_counted() -> None:
+    found = {one.kind: one.bytes for one in collectives(COMBINED, 4)}
+    assert found == {
+        "reduce-scatter": 4 * 256 * (256 + 1024),
+        "all-gather": 2 * 256 * (768 + 256),
+        "all-reduce": 4 * 101,
+        "collective-permute": 2 * 512 * 8,
+    }
+
+
 def test_one_device_exchanges_nothing() -> None:
     assert collectives("ENTRY %main (p0: s32[]) -> s32[] {\n  %a = s32[] add(%p0, %p0)\n}", 1) == []
