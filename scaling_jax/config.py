@@ -3,7 +3,6 @@
 Nothing here imports JAX: a configuration can be read, checked and hashed anywhere.
 """
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -14,7 +13,7 @@ from typing import Any, Literal
 from scaling_jax.errors import InputError
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.strict import from_dict as from_dict
-from scaling_jax.strict import later, stored_fields
+from scaling_jax.strict import later, settle_numbers, stored_fields
 from scaling_jax.strict import require_one_of as require_one_of
 from scaling_jax.strict import require_positive as require_positive
 
@@ -41,6 +40,10 @@ DEFAULT_CAPACITY = 2.0
 DEFAULT_BALANCE_WEIGHT = 0.01
 
 RUN_ID_LENGTH = 16
+
+# JAX drops the bits of a seed above these, so that two seeds would be one.
+_SEEDS = 2**32
+_LARGEST_FLOAT32 = 3.4028234e38
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,9 @@ class Shape:
     capacity: float = later(DEFAULT_CAPACITY)
 
     def __post_init__(self) -> None:
+        settle_numbers(self)
         for name in ("n_layers", "d_model", "n_heads", "d_ff", "vocab_size", "seq_len"):
             require_positive(name, getattr(self, name))
-        # Equal numbers must have equal JSON.
-        object.__setattr__(self, "capacity", float(self.capacity))
         _check_experts(self.n_experts, self.experts_per_token, self.capacity)
         require_one_of("positions", self.positions, Positions)
         require_one_of("activation", self.activation, Activation)
@@ -172,6 +174,9 @@ class DataConfig:
     tokenizer: str = "bytes"
     repeat: bool = False
 
+    def __post_init__(self) -> None:
+        settle_numbers(self)
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -220,16 +225,12 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         require_one_of("optimizer", self.name, OptimizerName)
         require_one_of("schedule", self.schedule, ScheduleName)
+        settle_numbers(self)
         self._fill_schedule()
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if f.type in (float, float | None) and value is not None:
-                # Equal numbers must have equal JSON, or the same run has two names.
-                object.__setattr__(self, f.name, float(value))
         for name in ("peak_lr", "eps", "clip_norm"):
             value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise InputError(f"{name} {value} must be positive and finite")
+            if not 0 < value <= _LARGEST_FLOAT32:
+                raise InputError(f"{name} {value} must be positive and finite, in float32 too")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -292,9 +293,9 @@ class RunConfig:
         seed: of initialization and data order.
 
     Raises:
-        InputError: a count below 1, a negative seed, a precision that does not exist, a warm-up
-            as long as the run or longer, a balance of experts in a model that has none, or
-            another version.
+        InputError: a count below 1, a seed of more than 32 bits, a precision that does not exist,
+            a warm-up as long as the run or longer, a balance of experts in a model that has none,
+            or another version.
     """
 
     shape: Shape
@@ -309,6 +310,7 @@ class RunConfig:
     version: int = field(default=1)
 
     def __post_init__(self) -> None:
+        settle_numbers(self)
         for name in ("batch_size", "steps", "eval_tokens"):
             require_positive(name, getattr(self, name))
         require_one_of("precision", self.precision, Precision)
@@ -322,8 +324,8 @@ class RunConfig:
                 f"balance_weight {self.optimizer.balance_weight} means nothing in a dense model: "
                 "leave it out, or set the shape's n_experts"
             )
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed} must not be negative")
+        if not 0 <= self.seed < _SEEDS:
+            raise InputError(f"seed {self.seed} must lie in [0, 2^32)")
         if self.version != 1:
             raise InputError(
                 f"config version {self.version} is not 1, the only one this package reads: "

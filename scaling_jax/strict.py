@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from scaling_jax.errors import InputError, suggestion
@@ -103,11 +103,62 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     return value
 
 
+def settle_numbers(instance: Any) -> None:
+    """Give a frozen dataclass's fields Python's numbers, of the types that it declares.
+
+    NumPy's become Python's, and whole ones of a float field floats: equal numbers must have equal
+    JSON, or the same run has two names.
+
+    Raises:
+        InputError: what is no number of that type.
+    """
+    for f in dataclasses.fields(instance):
+        value = getattr(instance, f.name)
+        settle = _SETTLE.get(f.type)
+        if settle is not None and value is not None:
+            object.__setattr__(instance, f.name, settle(f.name, value))
+
+
+def whole_number(name: str, value: Any) -> int:
+    """`value` as Python's integer (`InputError` if it is none)."""
+    value = _item(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{name} {value!r} must be a whole number, such as 8")
+    return value
+
+
+def number(name: str, value: Any) -> float:
+    """`value` as Python's float (`InputError` if it is no number)."""
+    value = _item(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{name} {value!r} must be a number, such as 0.5")
+    return float(value)
+
+
+def _truth(name: str, value: Any) -> bool:
+    value = _item(value)
+    if not isinstance(value, bool):
+        raise InputError(f"{name} {value!r} must be True or False")
+    return value
+
+
+_SETTLE: dict[Any, Callable[[str, Any], Any]] = {
+    int: whole_number,
+    int | None: whole_number,
+    float: number,
+    float | None: number,
+    bool: _truth,
+}
+
+
+def _item(value: Any) -> Any:
+    """Python's number for one of NumPy's or JAX's."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
 def require_positive(name: str, value: int) -> None:
     """Refuse what is not a count of at least 1 (`InputError`)."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} {value!r} must be a whole number")
-    if value < 1:
+    if whole_number(name, value) < 1:
         raise InputError(f"{name} {value} must be at least 1")
 
 

@@ -71,3 +71,10 @@ class Agreement:
         before, asked = self._asked, jax.make_array_from_process_local_data(self._each, wishes)
         self._asked = self._greatest(asked)
         return 0 if before is None else int(before)
+
+    def forget(self) -> None:
+        """Drop what is wished for and not heard yet: it was wished before what is now done.
+
+        All processes must do so between the same two calls.
+        """
+        self._asked = None

@@ -1,7 +1,7 @@
 """Designs: which (shape, tokens) cells a study trains."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +70,8 @@ class IsoFlop:
     sizes: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "budgets", _floats(self.budgets))
+        object.__setattr__(self, "sizes", tuple(map(_floats, self.sizes)))
         if len(self.budgets) != len(self.sizes):
             raise InputError(
                 f"{len(self.budgets)} budgets but sizes for {len(self.sizes)}: give one list each"
@@ -96,7 +98,7 @@ def around(
     if n < 2 or width <= 1:
         raise InputError(f"n {n} and width {width}: give at least 2 sizes and a width above 1")
     steps = [width ** (2 * i / (n - 1) - 1) for i in range(n)]
-    centres = [params * (budget / at) ** exponent for budget in budgets]
+    centres = [params * (float(budget) / at) ** exponent for budget in budgets]
     return tuple(tuple(centre * step for step in steps) for centre in centres)
 
 
@@ -113,6 +115,8 @@ class FixedModels:
     tokens_per_param: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "params", _floats(self.params))
+        object.__setattr__(self, "tokens_per_param", _floats(self.tokens_per_param))
         _require_positive("params", self.params)
         _require_positive("tokens_per_param", self.tokens_per_param)
 
@@ -127,6 +131,11 @@ class FixedModels:
 
 
 Design = IsoFlop | FixedModels
+
+
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
+    """Python's floats, also of an array."""
+    return tuple(map(float, values))
 
 
 def _require_positive(name: str, values: tuple[float, ...] | list[float]) -> None:

@@ -1,16 +1,21 @@
 """Recipe: the rules that turn (shape, budget) into a complete run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from scaling_jax import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
 from scaling_jax.errors import InputError
 from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.shapes import Family
+from scaling_jax.strict import number, settle_numbers, whole_number
 from scaling_jax.study.rules import BatchRule, LearningRateRule, Warmup
 from scaling_jax.study.shape_table import ShapeTable
 
 BUDGET_TOLERANCE = 0.005
+
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,15 @@ class Recipe:
     convention: flops.Convention = "6nd"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        settle_numbers(self)
+        for name, example in (("peak_lr", "ConstantLR(3e-3)"), ("batch_size", "ConstantBatch(8)")):
+            if not callable(getattr(self, name)):
+                raise InputError(
+                    f"the recipe's {name} {getattr(self, name)!r} is not a rule: write one, such "
+                    f"as {example}"
+                )
+
     def for_budget(self, shape: Shape, budget: float) -> RunConfig:
         """The run of `shape` whose FLOPs come within 0.5 % of `budget`.
 
@@ -55,7 +69,7 @@ class Recipe:
             InputError: the budget is too small for the shape.
         """
         per_token = flops.training_flops(shape, shape.seq_len, self.convention) / shape.seq_len
-        batch_size = self.batch_size(shape, budget / per_token)
+        batch_size = self._sequences(shape, budget / per_token)
         while batch_size:
             per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
             steps = round(budget / per_step)
@@ -74,7 +88,7 @@ class Recipe:
         Raises:
             InputError: fewer than two batches.
         """
-        batch_size = self.batch_size(shape, tokens)
+        batch_size = self._sequences(shape, tokens)
         steps = round(tokens / (batch_size * shape.seq_len))
         if steps < 2:
             raise InputError(
@@ -83,9 +97,12 @@ class Recipe:
             )
         return self._config(shape, batch_size, steps)
 
+    def _sequences(self, shape: Shape, tokens: float) -> int:
+        return _positive(whole_number, "batch_size", self.batch_size, shape, tokens)
+
     def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
         tokens = steps * batch_size * shape.seq_len
-        peak_lr = self.peak_lr(shape, tokens)
+        peak_lr = _positive(number, "peak_lr", self.peak_lr, shape, tokens)
         knobs = self.optimizer_knobs
         for name in ("peak_lr", "warmup_steps"):
             if name in knobs:
@@ -106,3 +123,25 @@ class Recipe:
             parameterization=self.parameterization,
             seed=self.seed,
         )
+
+
+def _positive(kind: Callable[[str, object], N], name: str, rule: Callable, *given: object) -> N:
+    """What a rule gives, which must be a positive number of its kind.
+
+    Raises:
+        InputError: it gives another, or fails.
+    """
+    called = f"the recipe's {name} rule {getattr(rule, '__qualname__', rule)}"
+    try:
+        value = rule(*given)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{called} fails ({type(error).__name__}: {error}): it is called with a shape and a "
+            "number of tokens"
+        ) from error
+    value = kind(f"{called} gives", value)
+    if not value > 0:
+        raise InputError(f"{called} gives {value}: it must be positive")
+    return value

@@ -131,9 +131,9 @@ class Store:
         refuse_another_study(base, study)
         store = cls(base / study.name)
         planned = study.plan()
+        described = json.dumps({"format": FORMAT, **study.describe()}, indent=1)
         try:
             (store.directory / "runs").mkdir(parents=True, exist_ok=True)
-            described = json.dumps({"format": FORMAT, **study.describe()}, indent=1)
             write_text_atomically(store.directory / "study.json", described)
             for run in planned:
                 store.add(run)

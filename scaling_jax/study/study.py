@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import hashlib
 import importlib.util
+import inspect
 import json
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -67,7 +69,11 @@ class Study:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as mappings that name their class, all the way down."""
+    """Dataclasses as mappings that name their class, all the way down, and functions by source.
+
+    Raises:
+        InputError: another object, which nothing says when it is the same.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = {name: plain(field) for name, field in stored_fields(value).items()}
         return {"is": type(value).__name__, **named}
@@ -75,7 +81,28 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value
+    if inspect.isfunction(value):
+        return {"is": "function", "name": value.__qualname__, "source": _source(value)}
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays.
+        return value.tolist()
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise InputError(
+        f"a study is stored as text, which {value!r} has none of: make it a frozen dataclass, or a "
+        "function"
+    )
+
+
+def _source(function: Callable) -> str:
+    """A digest of what a function does, as far as its source says it."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError) as error:
+        raise InputError(
+            f"the source of {function.__qualname__} is not in a file, by which a study would know "
+            "it: define it in a module, or make it a frozen dataclass with __call__"
+        ) from error
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def load_experiment(path: str | Path, scale: Scale = "full") -> Study:

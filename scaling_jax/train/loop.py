@@ -40,6 +40,7 @@ class Track:
     kept: frozenset[int] = frozenset()
     healthy: bool = True
     tokens_trained: int = 0
+    seconds_trained: float = 0.0
 
     @property
     def left(self) -> int:
@@ -127,6 +128,7 @@ class Loop:
                 pending = None
                 if self._left():
                     self.save()
+                    self._agreed.forget()
                     self._stop(wish)
         if pending:
             self._read(pending)
@@ -196,6 +198,7 @@ class Loop:
             metrics_Kx3 = metrics_Kx3[: int(bad.argmax()) + 1]
             track.healthy, track.step = False, first + len(metrics_Kx3)
         track.tokens_trained += len(metrics_Kx3) * self._tokens_per_step
+        track.seconds_trained += seconds
         speed = len(metrics_Kx3) / seconds
         rows = [self._row(first + i, values, speed) for i, values in enumerate(metrics_Kx3, 1)]
         track.metrics.add(rows)

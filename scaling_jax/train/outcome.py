@@ -31,7 +31,6 @@ def measured(
     curve = [row["loss"] for row in read_metrics(directory)]
     held_out = None if loss_KxB is None else held_out_loss(loss_KxB, inputs.bytes_per_token)
     finished = held_out is not None and np.isfinite(held_out.loss)
-    train_seconds = watch.seconds["train"]
     return Result(
         status="finished" if finished else "diverged",
         steps=track.step,
@@ -41,7 +40,9 @@ def measured(
         loss_stderr=held_out.stderr if held_out and finished else None,
         bits_per_byte=held_out.bits_per_byte if held_out and finished else None,
         train_loss=smoothed_loss(curve) if finished else None,
-        tokens_per_second=track.tokens_trained / train_seconds if train_seconds else None,
+        tokens_per_second=(
+            track.tokens_trained / track.seconds_trained if track.seconds_trained else None
+        ),
         data_fingerprint=inputs.fingerprint,
         device=jax.devices()[0].device_kind,
         begun_at=begun_at(directory),

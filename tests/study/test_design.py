@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 from small_studies import RECIPE
 
@@ -11,6 +12,13 @@ from scaling_jax.errors import InputError
 from scaling_jax.study import FixedModels, IsoFlop, Study, around
 
 BUDGETS = (1e11, 4e11)
+
+
+def test_budgets_and_sizes_may_be_arrays():
+    budgets = np.logspace(9, 10, 3)
+    sizes = around(budgets, params=1e4, at=1e9, exponent=0.5, width=2, n=3)
+    assert IsoFlop(budgets, np.array(sizes)) == IsoFlop(tuple(map(float, budgets)), sizes)
+    assert FixedModels(np.array([1e4]), np.array([5, 20])) == FixedModels((1e4,), (5, 20))
 
 
 @pytest.mark.parametrize("convention", flops.CONVENTIONS)
@@ -69,7 +77,7 @@ def test_a_plan_lists_each_run_once_cheapest_first():
         (lambda: IsoFlop((1e11,), ((float("nan"),),)), "size nan must be positive"),
         (lambda: IsoFlop((), ()), "no budget"),
         (lambda: FixedModels((), (20,)), "no params"),
-        (lambda: FixedModels((1e4,), (0,)), "tokens_per_param 0 must be positive"),
+        (lambda: FixedModels((1e4,), (0,)), "tokens_per_param 0.0 must be positive"),
         (lambda: around((1e11,), params=1e4, at=1e11, exponent=0.5, width=1, n=5), "width"),
         (lambda: around((1e11,), params=1e4, at=1e11, exponent=0.5, width=2, n=1), "2 sizes"),
     ],

@@ -70,7 +70,10 @@ def test_the_value_it_has_already_is_no_mistake():
         ("recipe.peak_lr=PowerLaw(value=1)", "did you mean 'PowerLawLR'"),
         ("recipe.peak_lr=PowerLawLR(value=1)", "lacks the field 'reference_params'"),
         ("recipe.peak_lr=PowerLawLR(1, 2)", "without names"),
-        ("recipe.peak_lr=-3", "peak_lr -3.0 must be positive"),
+        (
+            "recipe.peak_lr=-3",
+            r"peak_lr rule ConstantLR\(value=-3.0\) gives -3.0: it must be positive",
+        ),
         ("recipe.batch_size=2.5", "must be int, not 2.5"),
         ("recipe.seed=1.5", "must be int, not '1.5'"),
         ("recipe.seed.x=1", "has no fields"),

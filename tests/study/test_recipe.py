@@ -1,7 +1,9 @@
 """Recipes turn a shape and a budget into a run by the published rules."""
 
+import json
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 from small_studies import RECIPE
 
@@ -18,6 +20,7 @@ from scaling_jax.study import (
     ShapeTable,
     Warmup,
 )
+from scaling_jax.study.study import plain
 
 SHAPE = RECIPE.family.nearest(2e4)
 PARAMS = count_params(SHAPE).total
@@ -97,6 +100,42 @@ def test_rules_of_another_kind_need_only_be_functions():
     config = replace(RECIPE, peak_lr=Halved(ConstantLR(0.02))).for_tokens(SHAPE, 5120)
     assert config.optimizer.peak_lr == 0.01
     assert replace(RECIPE, batch_size=ConstantBatch(4)).for_tokens(SHAPE, 5120).steps == 40
+
+
+def fails(shape, tokens):
+    return 1 / 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"peak_lr": 3e-3}, r"peak_lr 0.003 is not a rule: write one, such as ConstantLR"),
+        ({"batch_size": 8}, r"batch_size 8 is not a rule: write one, such as ConstantBatch"),
+        ({"batch_size": ConstantBatch(0)}, r"rule ConstantBatch\(sequences=0\) gives 0: it must"),
+        ({"batch_size": lambda shape, tokens: None}, "gives None must be a whole number"),
+        ({"batch_size": ConstantBatch(7.5)}, "gives 7.5 must be a whole number, such as 8"),
+        ({"peak_lr": lambda shape, tokens: "a"}, "gives 'a' must be a number"),
+        ({"peak_lr": lambda shape: 1e-3}, "fails .TypeError.*called with a shape and a number"),
+        ({"peak_lr": fails}, "the recipe's peak_lr rule fails fails .ZeroDivisionError"),
+        ({"seed": 1.5}, "seed 1.5 must be a whole number"),
+    ],
+)
+def test_what_is_no_rule_or_gives_no_number_is_refused(changes, told):
+    for make in (lambda r: r.for_tokens(SHAPE, 51200), lambda r: r.for_budget(SHAPE, 1e12)):
+        with pytest.raises(InputError, match=told):
+            make(replace(RECIPE, **changes))
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    ours = replace(RECIPE, peak_lr=ConstantLR(0.5), batch_size=ConstantBatch(8), seed=1)
+    numpys = replace(
+        ours,
+        peak_lr=ConstantLR(np.float32(0.5)),
+        batch_size=ConstantBatch(np.int64(8)),
+        seed=np.int64(1),
+    )
+    assert ours.for_tokens(SHAPE, 5120).to_json() == numpys.for_tokens(SHAPE, 5120).to_json()
+    assert json.dumps(plain(numpys)) == json.dumps(plain(ours))
 
 
 def test_a_table_gives_its_nearest_row_and_refuses_what_is_far_from_all():

@@ -30,6 +30,30 @@ def test_a_stored_run_is_what_was_planned_its_exact_budget_included(store):
     assert store.study["recipe"]["batch_size"] == {"is": "ConstantBatch", "sequences": 8}
 
 
+def own_rate(shape, tokens):
+    return 5e-3 * (shape.d_model / 32) ** -0.5
+
+
+def test_a_recipe_with_a_function_for_a_rule_is_stored_by_its_source(tmp_path):
+    study = small_study()
+    own = replace(study, recipe=replace(study.recipe, peak_lr=own_rate))
+    stored = Store.create(tmp_path, own).study["recipe"]["peak_lr"]
+    assert (stored["is"], stored["name"]) == ("function", "own_rate")
+    other = replace(study, recipe=replace(study.recipe, peak_lr=lambda shape, tokens: 5e-3))
+    assert own.recipe_hash == replace(own).recipe_hash != other.recipe_hash
+
+
+def test_a_recipe_that_cannot_be_stored_leaves_nothing(tmp_path):
+    class Rule:
+        def __call__(self, shape, tokens):
+            return 5e-3
+
+    study = small_study()
+    with pytest.raises(InputError, match="make it a frozen dataclass, or a function"):
+        Store.create(tmp_path, replace(study, recipe=replace(study.recipe, peak_lr=Rule())))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_planned_again_for_another_budget_keeps_its_first_plan(store):
     run = store.runs()[0]
     store.add(replace(run.planned, budget=1.0))
