@@ -361,7 +361,7 @@ class RunConfig:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise InputError(f"not JSON: {error}") from error
+            raise InputError(f"not JSON ({error}): give a run's config.json") from error
         return from_dict(cls, data)
 
 

@@ -103,6 +103,8 @@ def _print(found: dict[str, Any]) -> None:
             f"known as {found['chip']}" if found["chip"] else "not a known chip: give --hardware"
         )
         print(f"devices    {len(found['devices'])} x {found['device_kind']} ({known})")
+        if found["chip"] == "cpu" and found["cores"] > 1:
+            print("           train makes one of each core, unless it is given a mesh")
         speeds = found["measured_cpu_flops"].items()
         measured = ", ".join(f"{speed / 1e9:.0f} GFLOP/s in {name}" for name, speed in speeds)
         print(f"CPU speed  {measured}, measured")

@@ -219,7 +219,8 @@ def read_config(path: Path) -> "RunConfig":
     try:
         return RunConfig.from_json(text)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        hint = "; an experiment is for scaling-jax run" if path.suffix == ".py" else ""
+        raise InputError(f"{path}: {error}{hint}") from error
 
 
 def _tell(store: "Store", json: bool) -> None:

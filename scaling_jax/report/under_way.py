@@ -8,7 +8,7 @@ from scaling_jax.report import formatting
 if TYPE_CHECKING:
     from scaling_jax.study.standing import Budget, Seen, Standing
 
-BUDGET_COLUMNS = ("budget", "finished", "missing", "best loss", "at N")
+BUDGET_COLUMNS = ("budget", "finished", "missing", "best loss", "at total N")
 WORK_COLUMNS = ("at work", "layers x width", "step", "done", "loss")
 
 

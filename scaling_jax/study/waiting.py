@@ -27,8 +27,16 @@ class Waiting:
         self._later.append((time.monotonic() + wait, pack))
         self._ids.update(run.run_id for run in pack)
 
-    def next(self, compiled: set[RunConfig], under_way: Collection[str] = ()) -> Pack | None:
-        """Take the next pack that is due; one of a program in `compiled` if it is near.
+    def next(
+        self,
+        compiled: set[RunConfig],
+        under_way: Collection[str] = (),
+        elsewhere: Collection[RunConfig] = (),
+    ) -> Pack | None:
+        """Take the next pack that is due.
+
+        One of a program in `compiled` if it is near, else one of a program that others do not have,
+        those `elsewhere`: two who begin together then do not compile the same.
 
         A branch is due once its trunk has passed the step where it begins, or neither waits here
         nor is one of the runs `under_way`.
@@ -41,7 +49,7 @@ class Waiting:
         near = list(islice(free, NEAR))
         if not near:
             return None
-        pack = nearest(near, compiled)
+        pack = nearest(near, compiled, elsewhere)
         self._ready.remove(pack)
         self._ids.difference_update(run.run_id for run in pack)
         return pack
@@ -65,7 +73,11 @@ class Waiting:
         )
 
 
-def nearest(ready: Sequence[Pack], compiled: set[RunConfig]) -> Pack:
-    """The first pack, or one of the next few whose program has been compiled."""
-    known = (p for p in ready[:NEAR] if program_of(p[0].planned.config) in compiled)
-    return next(known, ready[0])
+def nearest(
+    near: Sequence[Pack], compiled: Collection[RunConfig], elsewhere: Collection[RunConfig]
+) -> Pack:
+    """The first pack of a program in `compiled`, or else not in `elsewhere`, or else the first."""
+    programs = [program_of(pack[0].planned.config) for pack in near]
+    known = (pack for pack, program in zip(near, programs, strict=True) if program in compiled)
+    fresh = (pack for pack, program in zip(near, programs, strict=True) if program not in elsewhere)
+    return next(known, None) or next(fresh, near[0])

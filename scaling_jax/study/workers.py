@@ -199,7 +199,8 @@ class _Pool:
 
     def _next(self, compiled: set[RunConfig]) -> Pack | None:
         under_way = [run for worker in self._workers for run in worker.runs]
-        return self._waiting.next(compiled, under_way)
+        elsewhere = {program for worker in self._workers for program in worker.compiled}
+        return self._waiting.next(compiled, under_way, elsewhere)
 
     def _heed(self, worker: _Worker, message: dict[str, Any]) -> None:
         worker.heard_at = time.monotonic()

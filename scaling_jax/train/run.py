@@ -179,7 +179,14 @@ def program_of(config: RunConfig) -> RunConfig:
 def _check_each_its_directory(
     configs: Sequence[RunConfig], paths: Sequence[epath.Path], *others: Sequence | None
 ) -> None:
-    if not configs or len(set(paths)) != len(paths):
+    if not configs:
+        raise InputError("no runs to train: give at least one")
+    for config in configs:
+        if not isinstance(config, RunConfig):
+            raise InputError(
+                f"{config!r} is not a RunConfig: make one, or read one with RunConfig.from_json"
+            )
+    if len(set(paths)) != len(paths):
         raise InputError(f"{len(configs)} runs in {list(map(str, paths))}: give each its own")
     for values in (paths, *others):
         if values is not None and len(values) != len(configs):

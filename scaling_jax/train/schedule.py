@@ -71,7 +71,8 @@ def learning_rate(step: jax.Array, horizon: Horizon, schedule: ScheduleName) -> 
     peak_lr`, which is reached at exactly the run's last update: from the end of the warm-up for
     `cosine` and `linear`, over the last `cooldown_share` of the run for `wsd`. A descent
     longer than the run, by `cycle`, stops above it (Hoffmann et al. 2022, section 3.1: the cosine's
-    length must match the run's). `constant` stays at the peak.
+    length must match the run's). `constant` stays at the peak, and so does a run that ends with its
+    warm-up or whose cooldown rounds to no update.
     """
     step = step.astype(jnp.float32)
     warmup = (step + 1) / jnp.maximum(horizon.warmup_steps, 1)

@@ -41,6 +41,16 @@ def test_packs_go_out_in_their_order_but_for_a_near_one_that_is_compiled(runs):
     assert Waiting(far).next(compiled) == far[0]
 
 
+def test_who_begins_takes_a_program_that_others_do_not_compile(runs):
+    waiting, theirs = Waiting([[run] for run in runs]), program_of(runs[0].planned.config)
+    assert waiting.next(set(), elsewhere={theirs}) == [
+        next(run for run in runs if program_of(run.planned.config) != theirs)
+    ]
+    assert waiting.next(set(), elsewhere={program_of(run.planned.config) for run in runs}) == [
+        runs[0]
+    ]
+
+
 def test_a_pack_put_back_waits_its_time(runs, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("scaling_jax.study.waiting.time.monotonic", lambda: now[0])
