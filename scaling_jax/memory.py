@@ -18,6 +18,9 @@ from scaling_jax.flops import ParamCount, count_params
 
 _FLOAT32 = 4
 
+# Rows and columns from which Adafactor keeps sums of those in place of second moments.
+_FACTORED = 128
+
 # Kept of a layer, per token and channel: the residual stream before and after either normalization.
 _KEPT_STREAM = 4
 
@@ -105,7 +108,7 @@ def training_memory(
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
         params=state,
-        moments=_share(_FLOAT32 * _moments(params, optimizer), spread.state),
+        moments=_share(_FLOAT32 * _moments(shape, params, optimizer), spread.state),
         gradients=gradients,
         activations=copies
         + _share(_vocabulary(shape, compute, spread), spread.tensor)
@@ -183,9 +186,9 @@ def _layer(shape: Shape, params: ParamCount, compute: int, spread: Spread) -> in
     return (compute + _FLOAT32) * one * (2 if spread.state > spread.tensor else 1)
 
 
-def _moments(params: ParamCount, optimizer: OptimizerName) -> int:
+def _moments(shape: Shape, params: ParamCount, optimizer: OptimizerName) -> int:
     """Numbers that an optimizer keeps beside the parameters."""
-    if optimizer == "adafactor":
+    if optimizer == "adafactor" and shape.d_model >= _FACTORED:
         return params.total  # its momentum; the factored second moments are next to nothing
     if optimizer == "muon":
         matrices = params.attention + params.feed_forwards - params.router

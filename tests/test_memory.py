@@ -65,18 +65,21 @@ def test_moments_of_experts_are_muons_and_those_of_their_routers_adams() -> None
     assert adamw.moments - muon.moments == 4 * (experts + 3 * 4 * 8 * 8)
 
 
+WIDE = Shape(n_layers=2, d_model=256, n_heads=4, d_ff=1024, vocab_size=256, seq_len=8)
+
+
+@pytest.mark.parametrize("shape", [SMALL, WIDE], ids=["small", "wide"])
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "adafactor", "muon"])
-def test_moments_are_those_of_the_optimizer(optimizer: OptimizerName) -> None:
+def test_moments_are_those_of_the_optimizer(optimizer: OptimizerName, shape: Shape) -> None:
     config = OptimizerConfig(
         1e-3, 0, name=optimizer, weight_decay=0.0 if optimizer == "adam" else 0.1
     )
-    spec = ModelSpec(SMALL, config, "float32")
+    spec = ModelSpec(shape, config, "float32")
     state = jax.eval_shape(lambda key: init_state(spec, key), jax.random.key(0))
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state["opt"]))
-    estimated = training_memory(SMALL, Spread(1), optimizer=optimizer).moments
-    # A few counters, and for Adafactor the second moments of axes too short to be factored.
-    allowed = 4 * PARAMS + 100 if optimizer == "adafactor" else 100
-    assert 0 <= held - estimated <= allowed
+    estimated = training_memory(shape, Spread(1), optimizer=optimizer).moments
+    # A few counters, and of Adafactor the sums over rows and columns.
+    assert 0 <= held - estimated <= 150 + (0.01 * estimated if optimizer == "adafactor" else 0)
 
 
 def test_shards_split_the_state() -> None:

@@ -7,7 +7,8 @@ matrices, not of normalization gains.
 - `adamw`: Loshchilov & Hutter 2019 (1711.05101). `adam` is the same without decay.
 - `adafactor`: Shazeer & Stern 2018 (1804.04235) as Zhai et al. 2022 (2106.04560) use it, so that
   Adam's learning rates suit it: no scaling by the parameters' size, `beta1` as momentum (0 keeps
-  none), `beta2` as the ceiling of the second moment's decay. Axes of 128 and more are factored.
+  none), `beta2` as the ceiling of the second moment's decay. Rows and columns stand for the second
+  moments of a matrix of at least 128 of each; those of a layer's heads together are one matrix.
 - `muon`: Jordan 2024; momentum orthogonalized by five Newton–Schulz steps for hidden matrices,
   Adam for tables, gains and routers. Updates have the root mean square of Adam's, 0.2 (Liu et al.
   2025, 2502.16982), so that Adam's learning rates suit it.
@@ -70,9 +71,30 @@ def _adafactor(config: OptimizerConfig) -> optax.GradientTransformation:
     def decay(step: Any, exponent: float) -> jax.Array:
         return jnp.minimum(config.beta2, 1 - (step + 1.0) ** -exponent)
 
-    second = optax.scale_by_factored_rms(epsilon=config.eps**2, decay_rate_fn=decay)
+    second = _of_matrices(optax.scale_by_factored_rms(epsilon=config.eps**2, decay_rate_fn=decay))
     momentum = optax.ema(config.beta1, debias=False) if config.beta1 else optax.identity()
     return optax.chain(second, optax.clip_by_block_rms(1.0), momentum)
+
+
+def _of_matrices(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    """`inner` on hidden matrices with an axis that they sum over and one that they give."""
+
+    def reshaped(path: Any, leaf: jax.Array) -> jax.Array:
+        if _name(path) not in _MATRICES:
+            return leaf
+        sums_over, _ = _MATRICES[_name(path)]
+        first, last = leaf.ndim + min(sums_over), leaf.ndim + max(sums_over) + 1
+        n_inputs = math.prod(leaf.shape[first:last])
+        return leaf.reshape(*leaf.shape[:first], n_inputs, -1)
+
+    def matrices(tree: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(reshaped, tree)
+
+    def update(updates: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        changed, state = inner.update(matrices(updates), state, matrices(params))
+        return jax.tree.map(lambda new, old: new.reshape(old.shape), changed, updates), state
+
+    return optax.GradientTransformation(lambda params: inner.init(matrices(params)), update)
 
 
 def _muon(config: OptimizerConfig) -> optax.GradientTransformation:

@@ -104,15 +104,24 @@ def test_adafactors_first_update_is_the_gradients_sign():
 
 
 def test_adafactor_keeps_rows_and_columns_of_large_matrices():
-    dims = {"blocks": {"up": (2, 128, 256)}}
+    dims = {"blocks": {"up": (2, 128, 1, 256)}}
     grads, updates, state = first_update(dims, name="adafactor", beta1=0.0)
     assert sum(leaf.size for leaf in jax.tree.leaves(state)) < 2 * (128 + 256) + 16
     g2 = grads["blocks"]["up"] ** 2
-    rows, columns = g2.mean(2, keepdims=True), g2.mean(1, keepdims=True)
+    rows, columns = g2.mean(3, keepdims=True), g2.mean(1, keepdims=True)
     factored = rows * columns / rows.mean(1, keepdims=True)
     expected = grads["blocks"]["up"] / np.sqrt(factored)
     expected /= max(1, np.sqrt(np.mean(expected**2)))
     np.testing.assert_allclose(updates["blocks"]["up"], expected, rtol=1e-3)
+
+
+def test_adafactor_takes_the_heads_of_a_layer_for_one_matrix():
+    """Whatever their size: none of these axes but the width is long enough by itself."""
+    heads, width = {"qkv": (2, 128, 2, 3, 64), "out": (2, 2, 1, 64, 128)}, 128
+    _, updates, state = first_update({"blocks": heads}, name="adafactor", beta1=0.0)
+    kept = sum(leaf.size for leaf in jax.tree.leaves(state))
+    assert kept < 2 * (2 * width + 2 * 3 * 64 + 2 * 64) + 16
+    assert {name: update.shape for name, update in updates["blocks"].items()} == heads
 
 
 @pytest.mark.parametrize("optimizer", ["adafactor", "muon"])
