@@ -121,8 +121,11 @@ def _cells(run: "PlannedRun", cost: Cost) -> tuple[str, ...]:
 def _totals(
     study: "Study", runs: "tuple[PlannedRun, ...]", costs: list[Cost], machine: Machine
 ) -> str:
+    from scaling_jax.train import program_of
+
     seconds = sum(cost.seconds for cost in costs)
     chip, n = machine.chip, machine.n_chips
+    n_programs = len({program_of(run.config) for run in runs})
     return "\n".join(
         (
             f"Trained by {_recipes(runs)}.",
@@ -131,7 +134,9 @@ def _totals(
             f"{_hours(seconds * n)} chip-hours, {duration(seconds)} one after another"
             f"{_total_price(costs, machine)}",
             f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each. "
-            f"{machine.assumption()} Memory is an estimate (scaling-jax compile has the "
+            f"{machine.assumption()} Compiling comes on top: {n_programs} "
+            f"program{'' if n_programs == 1 else 's'}, of seconds each or, of large models, "
+            "minutes. Memory is an estimate (scaling-jax compile has the "
             "compiler's); 'fits on' is the fewest chips, in powers of two.",
         )
     )
