@@ -10,7 +10,7 @@ from typing import Literal
 from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import CHOSEN, MeshSpec
-from scaling_jax.strict import require_one_of, require_positive
+from scaling_jax.strict import require_one_of, require_positive, settle_numbers
 
 Attention = Literal["xla", "blocks", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]
@@ -75,6 +75,7 @@ class Execution:
             raise InputError(f"scan_layers {self.scan_layers!r} must be True, False or None")
         if not isinstance(self.mesh, MeshSpec):
             raise InputError(f"mesh {self.mesh!r} must be a MeshSpec")
+        settle_numbers(self)
         for name in ("loss_chunks", "accumulate", "steps_per_dispatch"):
             if getattr(self, name) is not None:
                 require_positive(name, getattr(self, name))

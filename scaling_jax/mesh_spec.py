@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.flops import count_params
-from scaling_jax.strict import require_positive
+from scaling_jax.strict import require_positive, settle_numbers
 
 # Outermost first: the axes that talk most lie closest together.
 AXES = ("replica", "data", "fsdp", "tensor")
@@ -46,6 +46,7 @@ class MeshSpec:
         for axis, size in self.sizes.items():
             if size is not None:
                 require_positive(f"mesh axis {axis}", size)
+        settle_numbers(self)
 
     @property
     def sizes(self) -> dict[str, int | None]:

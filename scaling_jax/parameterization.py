@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling_jax.errors import InputError
-from scaling_jax.strict import require_one_of, require_positive
+from scaling_jax.strict import require_one_of, require_positive, settle_numbers
 
 Rule = Literal["standard", "mup", "completep"]
 
@@ -53,6 +53,7 @@ class Parameterization:
                 )
             if value is not None:
                 require_positive(name, value)
+        settle_numbers(self)
 
 
 STANDARD = Parameterization()

@@ -2,12 +2,15 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape, from_dict
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
+from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.parameterization import STANDARD, Parameterization
 
 SHAPE = Shape(n_layers=2, d_model=32, n_heads=4, d_ff=128, vocab_size=256, seq_len=64)
@@ -435,3 +438,12 @@ def test_a_config_can_be_a_key_and_cannot_change() -> None:
     assert {CONFIG: 1}[RunConfig.from_json(CONFIG.to_json())] == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         CONFIG.seed = 3  # type: ignore[misc]
+
+
+def test_how_a_run_is_computed_takes_numbers_of_numpy_as_pythons() -> None:
+    two = np.int64(2)
+    ours = Execution(accumulate=2, mesh=MeshSpec(data=2))
+    numpys = Execution(accumulate=two, mesh=MeshSpec(data=two))  # type: ignore[arg-type]
+    assert json.dumps(dataclasses.asdict(numpys)) == json.dumps(dataclasses.asdict(ours))
+    mup = Parameterization("mup", base_d_model=two, base_head_dim=two)  # type: ignore[arg-type]
+    assert json.dumps(dataclasses.asdict(mup))
