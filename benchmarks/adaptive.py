@@ -16,10 +16,16 @@ import numpy as np
 import pandas as pd
 
 from scaling_jax import laws
-from scaling_jax.laws.adaptive import FIRST_CELLS, Goal, Quantity, in_one_round, next_cells
-from scaling_jax.laws.known import KnownLaw, published_law
-from scaling_jax.laws.noise import Noise
-from scaling_jax.laws.simulate import simulate_losses
+from scaling_jax.laws.planning.known import KnownLaw, published_law
+from scaling_jax.laws.planning.next_runs import (
+    FIRST_CELLS,
+    Goal,
+    Quantity,
+    in_one_round,
+    next_cells,
+)
+from scaling_jax.laws.planning.noise import Noise
+from scaling_jax.laws.planning.simulate import simulate_losses
 from scaling_jax.study import around
 
 LAW = published_law("chinchilla-besiroglu")

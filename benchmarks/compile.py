@@ -11,12 +11,12 @@ what `plan` takes its memory to be. The GPU's rows need '.[cuda]' instead.
 import sys
 from dataclasses import dataclass, replace
 
+from scaling_jax.accounting.hardware import GIB
 from scaling_jax.aot import CompilerFailed, Report, Topology, compile_run
 from scaling_jax.aot.estimate import estimated_memory
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
-from scaling_jax.hardware import GIB
 from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
 

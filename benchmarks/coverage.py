@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from scaling_jax.laws.known import KnownLaw, published_law
-from scaling_jax.laws.noise import Noise
-from scaling_jax.laws.resample import Resampling
-from scaling_jax.laws.simulate import Simulation, simulate_study
+from scaling_jax.laws.options import Resampling
+from scaling_jax.laws.planning.known import KnownLaw, published_law
+from scaling_jax.laws.planning.noise import Noise
+from scaling_jax.laws.planning.simulate import Simulation, simulate_study
 
 LAW = published_law("chinchilla-besiroglu")
 LEVEL = 0.9

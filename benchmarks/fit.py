@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import HUBER_DELTA, objective_named
-from scaling_jax.laws.point import PointFit, fit_point, refit_resamples
-from scaling_jax.laws.precision import in_float64
-from scaling_jax.laws.table import read_table, usable_rows
+from scaling_jax.laws.solver.optimum import PointFit, fit_point, refit_resamples
+from scaling_jax.laws.tables.rows import read_table, usable_rows
 
 # Read when NumPy is loaded, so the program starts itself again with them.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -104,21 +104,21 @@ def our_starts(starts: np.ndarray) -> np.ndarray:
     """Objectives that our descents end at: a few steps from every start, then the best 64."""
     import jax.numpy as jnp
 
-    from scaling_jax.laws import solve
-    from scaling_jax.laws.sums import TermSum
+    from scaling_jax.laws.solver import newton
+    from scaling_jax.laws.solver.power_sum import TermSum
 
     rows = log_rows(centred=True)
     logs = {"params": rows.log_n, "tokens": rows.log_d}
     ones = jnp.ones(len(rows.log_loss))
-    data = solve.Data(
+    data = newton.Data(
         jnp.asarray(CHINCHILLA.design(logs)), jnp.asarray(rows.log_loss), ones, jnp.ones(5)
     )
     centred = starts.copy()
     centred[:, 1:3] -= starts[:, 3:] * rows.centre
-    problem = solve.Problem(TermSum(), objective_named("huber"))
-    tried = solve.descend(problem, centred, data, max_steps=4)
+    problem = newton.Problem(TermSum(), objective_named("huber"))
+    tried = newton.descend(problem, centred, data, max_steps=4)
     best = tried.theta_SxP[np.argsort(tried.value_S)[:64]]
-    return solve.descend(problem, best, data).value_S
+    return newton.descend(problem, best, data).value_S
 
 
 def our_point() -> PointFit:

@@ -18,8 +18,8 @@ from typing import Any
 from peers.sizes import SIZES
 from train import Contestant, has_pytorch, verdict
 
-from scaling_jax.environment import training_environment
-from scaling_jax.hardware import chip_of_kind, mfu
+from scaling_jax.accounting.hardware import chip_of_kind, mfu
+from scaling_jax.system.environment import training_environment
 
 MFU_TARGETS = {"124M": 0.50, "1.3B": 0.55}
 REPLICAS_TARGET = 4.0

@@ -28,13 +28,13 @@ from etils import epath
 from peers.sizes import SIZES
 
 from scaling_jax import data
+from scaling_jax.accounting.flops import training_flops
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
-from scaling_jax.environment import training_environment
-from scaling_jax.flops import training_flops
 from scaling_jax.runs.result import read_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, IsoFlop, PowerLawLR, Recipe, Store, Study
-from scaling_jax.study.design import PlannedRun
+from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.system.environment import training_environment
 
 N_REPLICAS = 8
 TARGETS = {"replicas": 0.45, "study": 1 / 1.6}
@@ -44,10 +44,10 @@ COMMAND = "import sys; from scaling_jax.cli import main; sys.exit(main())"
 TRAIN_ALL = """
 import sys
 from etils import epath
-from scaling_jax.environment import restart_tuned
-from scaling_jax.processes.compilation import use_compilation_cache
+from scaling_jax.system.environment import restart_tuned
+from scaling_jax.system.compilation import use_compilation_cache
 from scaling_jax.study import train_runs
-from scaling_jax.study.store import Store
+from scaling_jax.study.store.store import Store
 restart_tuned()
 use_compilation_cache()
 workers, pack = (int(word) if word != "chosen" else None for word in sys.argv[2:])

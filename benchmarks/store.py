@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import RunConfig
-from scaling_jax.flops import count_params
-from scaling_jax.laws.known import published_law
+from scaling_jax.laws.planning.known import published_law
 from scaling_jax.runs.result import Result, write_result
-from scaling_jax.study import Store, history, load_experiment
+from scaling_jax.study import Store, load_experiment
+from scaling_jax.study.store import history
 
 EXPERIMENT = """
 from scaling_jax.config import DataConfig

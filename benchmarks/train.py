@@ -24,7 +24,7 @@ from typing import Any
 
 from peers.sizes import SIZES
 
-from scaling_jax.environment import training_environment
+from scaling_jax.system.environment import training_environment
 
 PEERS = Path(__file__).parent / "peers"
 TARGETS = {"0.12M": 1.2, "3M": 0.95, "25M": 1.03}

@@ -71,6 +71,6 @@ smoke = Study(
 )
 
 if __name__ == "__main__":
-    from scaling_jax.report.overshoot import main
+    from scaling_jax.report.experiments.overshoot import main
 
     main(*sys.argv[1:])

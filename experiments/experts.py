@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable
 
 from scaling_jax.config import DataConfig
-from scaling_jax.parameterization import Parameterization
+from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
@@ -90,6 +90,6 @@ smoke = Study(
 )
 
 if __name__ == "__main__":
-    from scaling_jax.report.experts import main
+    from scaling_jax.report.experiments.experts import main
 
     main(*sys.argv[1:])

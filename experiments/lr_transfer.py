@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 
 from scaling_jax.config import DataConfig, Shape
-from scaling_jax.parameterization import STANDARD, Parameterization
+from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.study import (
     ConstantBatch,
     ConstantLR,
@@ -107,6 +107,6 @@ smoke = Study(
 )
 
 if __name__ == "__main__":
-    from scaling_jax.report.transfer import main
+    from scaling_jax.report.experiments.transfer import main
 
     main(*sys.argv[1:])

@@ -15,7 +15,6 @@ from etils import epath
 
 from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
-from scaling_jax.files import write_text_atomically
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ComputeLR,
@@ -30,6 +29,7 @@ from scaling_jax.study import (
     run_study,
     train_runs,
 )
+from scaling_jax.system.files import write_text_atomically
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit, Prediction

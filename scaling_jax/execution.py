@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling_jax.config import RunConfig, Shape
+from scaling_jax.config.strict import require_one_of, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import CHOSEN, MeshSpec
-from scaling_jax.strict import require_one_of, require_positive, settle_numbers
 
 Attention = Literal["xla", "blocks", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]

@@ -7,10 +7,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
+from scaling_jax.config.strict import require_positive, settle_numbers
 from scaling_jax.errors import InputError
-from scaling_jax.flops import count_params
-from scaling_jax.strict import require_positive, settle_numbers
 
 # Outermost first: the axes that talk most lie closest together.
 AXES = ("replica", "data", "fsdp", "tensor")

@@ -36,7 +36,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_jax.config import OptimizerName, Shape
-from scaling_jax.parameterization import Parameterization
+from scaling_jax.config.parameterization import Parameterization
 
 
 @dataclass(frozen=True)

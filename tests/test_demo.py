@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaling_jax import flops
+from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig
 from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
-from scaling_jax.laws.forms import KAPLAN
+from scaling_jax.laws.catalogue import KAPLAN
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, Study, around

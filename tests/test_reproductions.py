@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from scaling_jax.laws.known import PUBLISHED
+from scaling_jax.laws.planning.known import PUBLISHED
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "reproductions"
 

@@ -17,9 +17,9 @@ import numpy as np
 from serving import serve
 from sizes import SIZES, Size
 
+from scaling_jax.accounting.flops import training_flops
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
-from scaling_jax.flops import training_flops
-from scaling_jax.processes.cores import split_batch_over_cores
+from scaling_jax.system.cores import split_batch_over_cores
 from scaling_jax.train import Execution, make_mesh
 from scaling_jax.train.mesh import batch_sharding
 from scaling_jax.train.programs import Programs, programs

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from scaling_jax import laws
-from scaling_jax.laws.forms import CHINCHILLA
-from scaling_jax.laws.known import PUBLISHED as LAWS
-from scaling_jax.laws.known import KnownLaw
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.planning.known import PUBLISHED as LAWS
+from scaling_jax.laws.planning.known import KnownLaw
 
 DATA = Path(__file__).parents[2] / "tests" / "laws" / "data"
 GOPHER = 5.76e23

@@ -6,8 +6,13 @@ Everything follows from L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S with the
 table 3; the exponents of compute also take alpha_B of the critical batch size.
 """
 
-from scaling_jax.laws.convergence import compute_exponent, efficient_excess, stopping_ratios
-from scaling_jax.laws.deviation import compute_ratio, sizes_within, tokens_ratio
+from kaplan_stopping_rule import (
+    compute_exponent,
+    efficient_excess,
+    stopping_ratios,
+)
+
+from scaling_jax.laws.decisions.off_optimum import compute_ratio, sizes_within, tokens_ratio
 
 ALPHA_N, ALPHA_S = 0.077, 0.76  # table 3
 ALPHA_B = 0.21  # figure 10 and equation 5.3

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from scaling_jax import laws
-from scaling_jax.laws.forms import CHINCHILLA
-from scaling_jax.laws.known import KnownLaw
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.planning.known import KnownLaw
 
 SIZES = 15
 BUDGETS = tuple(np.geomspace(1e17, 1e21, 5).tolist())

@@ -9,8 +9,8 @@ optimal size grows with compute about as fast as they found (N ~ C^0.73), not as
 
 import numpy as np
 
-from scaling_jax.laws.known import PUBLISHED as LAWS
-from scaling_jax.laws.known import KnownLaw
+from scaling_jax.laws.planning.known import PUBLISHED as LAWS
+from scaling_jax.laws.planning.known import KnownLaw
 
 SOURCE = "Pearce & Song 2024 (arXiv 2406.12907)"
 OMEGA = 47491.0  # N_T = N + omega N^(1/3): 32,000 tokens and the aspect ratio of their models

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from scaling_jax import flops
+from scaling_jax.accounting import flops
 from scaling_jax.aot.collectives import collectives
 from scaling_jax.aot.products import product_flops
 from scaling_jax.aot.refusal import needed_bytes

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import get_args
 
+from scaling_jax.accounting.hardware import Chip
+from scaling_jax.accounting.memory import Memory, Spread, training_memory
 from scaling_jax.aot.topology import Topology
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution, Remat
-from scaling_jax.hardware import Chip
-from scaling_jax.memory import Memory, Spread, training_memory
 from scaling_jax.mesh_spec import MeshSpec, check_fit
 
 # What estimates have been found too low by, and then some: see docs/compile.md.

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from scaling_jax.accounting.hardware import mfu
 from scaling_jax.aot.collectives import Collective
 from scaling_jax.aot.topology import Topology
 from scaling_jax.config import Precision
-from scaling_jax.hardware import mfu
 
 
 @dataclass(frozen=True)

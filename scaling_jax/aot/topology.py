@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scaling_jax.accounting.hardware import CHIPS, Chip
 from scaling_jax.errors import InputError, nearest
-from scaling_jax.hardware import CHIPS, Chip
 
 # Slices that Cloud TPU offers, from the pages of each version in its documentation.
 _SQUARE = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")

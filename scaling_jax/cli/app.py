@@ -23,8 +23,8 @@ from scaling_jax.cli.reading import collect, report
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
 from scaling_jax.cli.status import status
-from scaling_jax.environment import restart_tuned
 from scaling_jax.errors import InputError
+from scaling_jax.system.environment import restart_tuned
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "experiments": experiments,

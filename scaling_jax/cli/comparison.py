@@ -3,9 +3,9 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.fit_text import COUNTS, without_draws
 from scaling_jax.cli.output import Table, plain, print_table
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Allocation, Comparison, Estimate, Optimum

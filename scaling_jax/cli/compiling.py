@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax import flops
+from scaling_jax import formatting
+from scaling_jax.accounting import flops
+from scaling_jax.accounting.hardware import GIB
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Json,
@@ -20,8 +22,6 @@ from scaling_jax.cli.output import Table, print_json, print_table, remark
 from scaling_jax.cli.running import read_config
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
-from scaling_jax.hardware import GIB
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.aot import Report

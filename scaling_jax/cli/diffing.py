@@ -14,7 +14,7 @@ from scaling_jax.config import OptimizerConfig
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Store
-    from scaling_jax.study.difference import Difference
+    from scaling_jax.study.plan.difference import Difference
 
 COLUMNS = ("field", "A", "B")
 
@@ -52,7 +52,7 @@ def diff(
     Of two directories also what their runs were made with: text, machine, versions, commit.
     --scale says which study of an experiment is meant; a directory holds one.
     """
-    from scaling_jax.study.difference import differences
+    from scaling_jax.study.plan.difference import differences
 
     sides = [_side(each, scale) for each in (a, b)]
     first, second = (side.described for side in sides)
@@ -84,7 +84,7 @@ def _side(text: str, scale: Scale) -> _Side:
 def _made_with(store: "Store") -> dict[str, str]:
     """Text, machine and software of the runs that are over, every value that occurs."""
     from scaling_jax.study import collect
-    from scaling_jax.study.records import MADE_WITH
+    from scaling_jax.study.store.records import MADE_WITH
 
     table = collect(store)
     return {
@@ -111,7 +111,7 @@ def _fields(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _print(a: str, b: str, found: "list[Difference]", shared: Mapping[str, int]) -> None:
-    from scaling_jax.study.difference import in_words
+    from scaling_jax.study.plan.difference import in_words
 
     print(f"A is {a}, B is {b}.")
     if found:

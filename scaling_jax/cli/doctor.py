@@ -6,10 +6,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from scaling_jax import hardware
+from scaling_jax.accounting import hardware
 from scaling_jax.cli.arguments import Json
 from scaling_jax.cli.output import print_json
-from scaling_jax.environment import VARIABLE, training_environment
+from scaling_jax.system.environment import VARIABLE, training_environment
 
 PACKAGES = (
     "scaling_jax",
@@ -28,7 +28,7 @@ PACKAGES = (
 
 def doctor(*, json: Json = False) -> None:
     """Show Python, packages, devices, measured speed, memory and the token cache."""
-    from scaling_jax.processes.cores import usable_cores
+    from scaling_jax.system.cores import usable_cores
 
     found = {
         "python": platform.python_version(),

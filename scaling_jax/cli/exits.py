@@ -20,7 +20,7 @@ class Stopped(Exception):  # noqa: N818 - an outcome, not a fault
 @contextmanager
 def resumable() -> Iterator[None]:
     """Turn a saved, interrupted run into `Stopped`."""
-    from scaling_jax.processes.preemption import Preempted
+    from scaling_jax.system.preemption import Preempted
 
     try:
         yield

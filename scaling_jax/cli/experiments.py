@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.arguments import Json
 from scaling_jax.cli.output import print_json
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.study import Experiment, Study

@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.output import aligned, plain
-from scaling_jax.report import formatting, sizes
+from scaling_jax.report import sizes
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit

@@ -16,7 +16,7 @@ from scaling_jax.cli.arguments import (
     replacing,
 )
 from scaling_jax.cli.comparison import comparison_as_json, print_comparison
-from scaling_jax.cli.custom import custom_law, fit_and_print
+from scaling_jax.cli.custom_text import custom_law, fit_and_print
 from scaling_jax.cli.fit_text import BEYOND, describe_fit, without_draws
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.cli.profile_text import print_profiles, profiles_as_json

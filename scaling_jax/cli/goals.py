@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from scaling_jax import formatting
 from scaling_jax.cli.exits import CommandFailed
 from scaling_jax.cli.output import plain, print_json
 from scaling_jax.errors import InputError
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.adaptive import Goal
-    from scaling_jax.study.adaptive import Narrowed
+    from scaling_jax.laws.planning.next_runs import Goal
+    from scaling_jax.study.execution.adaptive import Narrowed
 
 _EXAMPLE = "params@1e21:1.5 or loss@1e21:0.02"
 
@@ -20,7 +20,7 @@ def goal_from(text: str) -> "Goal":
     Raises:
         InputError: it is not written so, or a number is out of range.
     """
-    from scaling_jax.laws.adaptive import Goal
+    from scaling_jax.laws.planning.next_runs import Goal
 
     quantity, _, rest = text.partition("@")
     flops, _, width = rest.partition(":")

@@ -82,7 +82,7 @@ def plain(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """A duration; whole hours where it is long."""
-    from scaling_jax.report import formatting
+    from scaling_jax import formatting
 
     if seconds < 1:
         return "< 1 s"

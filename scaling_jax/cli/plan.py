@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax import flops, hardware
+from scaling_jax import formatting
+from scaling_jax.accounting import flops, hardware
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
@@ -20,11 +21,10 @@ from scaling_jax.cli.arguments import (
     refuse_beyond,
 )
 from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
-from scaling_jax.cli.plan_checks import extrapolated_rules, warnings
-from scaling_jax.cli.plan_cost import Cost, Machine, chip_called, speed_there
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
-from scaling_jax.report import formatting
+from scaling_jax.study.status.cost import Cost, Machine, chip_called, speed_there
+from scaling_jax.study.status.design_warnings import extrapolated_rules, warnings
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study

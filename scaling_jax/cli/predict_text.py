@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.output import duration, plain
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.laws import (

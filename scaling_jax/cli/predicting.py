@@ -150,7 +150,7 @@ def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
 def _size_ranges(fitted: "Fit") -> "list[SizeRange]":
     """Sizes near the optimum; none for a law that does not say what they cost."""
     from scaling_jax import laws
-    from scaling_jax.laws.surface import surface_of
+    from scaling_jax.laws.decisions.surface import surface_of
 
     try:
         surface = surface_of(fitted)
@@ -167,7 +167,7 @@ def _demand(
     utilizations: tuple[Number, Number, Number],
 ) -> "Demand | None":
     """What is served, if anything was said of it; costs are FLOPs unless utilizations differ."""
-    from scaling_jax import hardware
+    from scaling_jax.accounting import hardware
     from scaling_jax.laws import Demand, Rate
 
     training, *phases = utilizations
@@ -193,7 +193,8 @@ def _demand(
 
 
 def _cost(flops: float, name: str, chips: int | None, utilization: Number, price: Number) -> Answer:
-    from scaling_jax import hardware, laws
+    from scaling_jax import laws
+    from scaling_jax.accounting import hardware
 
     chip = hardware.chip(name)
     cost = laws.training_cost(

@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.output import Table, plain, print_table
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit, Profile
-    from scaling_jax.laws.profiles import Profiles
+    from scaling_jax.laws.uncertainty.profile_table import Profiles
 
 COLUMNS = ("quantity", "estimate", "bootstrap", "profile")
 OF_OPTIMUM: dict[str, tuple[str, Callable[[Any], str]]] = {

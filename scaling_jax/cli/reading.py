@@ -9,8 +9,8 @@ import tyro
 from scaling_jax.cli.arguments import StoreDirectory, check_output, optional, replacing
 from scaling_jax.cli.output import remark
 from scaling_jax.cli.status import require_interval
-from scaling_jax.environment import leave_accelerators
 from scaling_jax.errors import InputError
+from scaling_jax.system.environment import leave_accelerators
 
 if TYPE_CHECKING:
     from scaling_jax.study import Store

@@ -26,9 +26,9 @@ from scaling_jax.cli.goals import goal_from, tell_narrowed
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
-from scaling_jax.files import absolute
-from scaling_jax.processes.connection import ALONE, Processes
-from scaling_jax.runs.supervision import USUAL, Supervision
+from scaling_jax.study.store.retry_policy import USUAL, Supervision
+from scaling_jax.system.connection import ALONE, Processes
+from scaling_jax.system.files import absolute
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -86,10 +86,10 @@ def run(
     """
     import jax
 
-    from scaling_jax.processes.agreement import is_first
-    from scaling_jax.processes.compilation import use_compilation_cache
     from scaling_jax.study import run_study
-    from scaling_jax.study.adaptive import run_until
+    from scaling_jax.study.execution.adaptive import run_until
+    from scaling_jax.system.agreement import is_first
+    from scaling_jax.system.compilation import use_compilation_cache
 
     study = load_study(experiment, scale, settings)
     goal = goal_from(until) if until is not None else None
@@ -145,10 +145,10 @@ def train(
     """
     import jax
 
-    from scaling_jax.processes.agreement import is_first
-    from scaling_jax.processes.compilation import use_compilation_cache
-    from scaling_jax.processes.cores import split_batch_over_cores
     from scaling_jax.runs.profiling import profiled
+    from scaling_jax.system.agreement import is_first
+    from scaling_jax.system.compilation import use_compilation_cache
+    from scaling_jax.system.cores import split_batch_over_cores
     from scaling_jax.train import train_run
 
     specified = read_config(config)
@@ -185,7 +185,7 @@ def demo(
     and compares.
     """
     from scaling_jax.demo import run_demo
-    from scaling_jax.processes.compilation import use_compilation_cache
+    from scaling_jax.system.compilation import use_compilation_cache
 
     use_compilation_cache()
     with resumable():

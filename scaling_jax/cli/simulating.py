@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from scaling_jax import flops as accounting
+from scaling_jax import formatting
+from scaling_jax.accounting import flops as accounting
 from scaling_jax.cli.arguments import (
     Experiment,
     Json,
@@ -19,13 +20,12 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.fitting import Level
 from scaling_jax.cli.output import Table, plain, print_json, print_table, remark
 from scaling_jax.cli.predicting import load_fit
-from scaling_jax.report import formatting
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws.known import KnownLaw
-    from scaling_jax.laws.simulate import Simulation
+    from scaling_jax.laws.planning.known import KnownLaw
+    from scaling_jax.laws.planning.simulate import Simulation
     from scaling_jax.study import Study
 
 COLUMNS = ("quantity", "truth", "estimates", "interval's width", "holds the truth")
@@ -85,8 +85,8 @@ def simulate(
     Simulates the study many times, with noise, and fits each as `fit` does: how far the optimum,
     the exponents and the loss at a larger budget would be off, and what the study costs.
     """
-    from scaling_jax.laws.noise import Noise
-    from scaling_jax.laws.simulate import simulate_study
+    from scaling_jax.laws.planning.noise import Noise
+    from scaling_jax.laws.planning.simulate import simulate_study
 
     planned, known = load_study(experiment, scale, settings), _law(law)
     simulation = simulate_study(
@@ -155,7 +155,7 @@ def sentences(simulation: "Simulation") -> list[str]:
 
 
 def _law(text: str) -> "KnownLaw":
-    from scaling_jax.laws import known
+    from scaling_jax.laws.planning import known
 
     if text in known.PUBLISHED or not text.endswith(".json"):
         return known.published_law(text)

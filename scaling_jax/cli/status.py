@@ -10,14 +10,14 @@ import tyro
 from scaling_jax.cli.arguments import Json, StoreDirectory, optional, refuse_with
 from scaling_jax.cli.output import Table, drawn, on_terminal, plain, print_json, print_table
 from scaling_jax.cli.status_text import law_text, status_json, status_text
-from scaling_jax.environment import leave_accelerators
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.system.environment import leave_accelerators
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from scaling_jax.study.interim import InterimLaw
-    from scaling_jax.study.standing import Onlooker
+    from scaling_jax.study.status.interim_law import InterimLaw
+    from scaling_jax.study.status.standing import Onlooker
 
 NO_LAW = "none"
 
@@ -46,8 +46,8 @@ def status(
     """
     leave_accelerators()
     from scaling_jax.study import Store
-    from scaling_jax.study.interim import InterimLaw
-    from scaling_jax.study.standing import Onlooker
+    from scaling_jax.study.status.interim_law import InterimLaw
+    from scaling_jax.study.status.standing import Onlooker
 
     if price is not None and not 0 <= price < math.inf:
         raise InputError(f"--price {price} must be finite and not negative: leave it out")

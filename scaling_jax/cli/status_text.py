@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.cli.output import Table
-from scaling_jax.report import formatting, under_way
+from scaling_jax.report import under_way
 
 if TYPE_CHECKING:
-    from scaling_jax.study.standing import Standing
+    from scaling_jax.study.status.standing import Standing
 
 # A table of all of many runs would push the rest off the screen.
 MOST_SHOWN = 12

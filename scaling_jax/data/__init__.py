@@ -6,7 +6,7 @@ from scaling_jax.data.cache import TokenCache as TokenCache
 from scaling_jax.data.cache import default_cache_dir as default_cache_dir
 from scaling_jax.data.cache import prepare as prepare
 from scaling_jax.data.corpus import Corpus as Corpus
-from scaling_jax.data.corpus import load_corpus as load_corpus
+from scaling_jax.data.registry import load_corpus as load_corpus
 from scaling_jax.data.tokenizer import Tokenizer as Tokenizer
 from scaling_jax.data.tokenizer import load_tokenizer as load_tokenizer
 from scaling_jax.data.tokenizer import train_sentencepiece as train_sentencepiece

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling_jax.data.corpus import Corpus, load_corpus
+from scaling_jax.data.corpus import Corpus
 from scaling_jax.data.progress import document_progress
+from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.forms import Form
+from scaling_jax.laws.catalogue import Form
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal, get_args
 
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.laws.resample import RESAMPLINGS, Resampling
-from scaling_jax.laws.table import Count, Rows
+from scaling_jax.laws.tables.rows import Count, Rows
+
+Resampling = Literal["rows", "residuals", "runs"]
+RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 
 
 @dataclass(frozen=True)

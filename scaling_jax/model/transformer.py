@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from scaling_jax.config import Shape
+from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.model import init
 from scaling_jax.model.attention import Attention
 from scaling_jax.model.kernels import Kernel, causal_attention
@@ -16,7 +17,6 @@ from scaling_jax.model.moe import Experts
 from scaling_jax.model.partition import constrain
 from scaling_jax.model.products import DENSE
 from scaling_jax.model.stacking import layers_of
-from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import Scales, scales_of
 
 # Learned positions start small beside the unit-scale token embedding, so that their sum

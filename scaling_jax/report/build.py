@@ -9,7 +9,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.report.content import PARAMS_COLUMNS, ReportData, Verification
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
-from scaling_jax.study.standing import Onlooker
+from scaling_jax.study.status.standing import Onlooker
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling_jax.report import formatting, style
+from scaling_jax import formatting
+from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, grid
 from scaling_jax.report.panels import Panel
 from scaling_jax.report.papers import paper_lines

@@ -9,7 +9,7 @@ from scaling_jax.report.build import build_report, compare_finished, not_fitted
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.page import write_report
 from scaling_jax.study import Store
-from scaling_jax.study.standing import Onlooker
+from scaling_jax.study.status.standing import Onlooker
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Comparison

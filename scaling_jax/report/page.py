@@ -6,8 +6,8 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.files import write_text_atomically
-from scaling_jax.report import formatting, style, svg, tables
+from scaling_jax import formatting
+from scaling_jax.report import style, svg, tables
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.envelope import envelope_panel
 from scaling_jax.report.frontier import frontier_panels
@@ -17,6 +17,7 @@ from scaling_jax.report.predicted import fit_panels
 from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
 from scaling_jax.report.under_way import BUDGET_COLUMNS, WORK_COLUMNS
+from scaling_jax.system.files import write_text_atomically
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:

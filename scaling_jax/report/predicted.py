@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.report import formatting, style
+from scaling_jax import formatting
+from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, Verification, grid, params_of
 from scaling_jax.report.panels import Panel
 

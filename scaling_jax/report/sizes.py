@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from scaling_jax.report import formatting
+from scaling_jax import formatting
 
 if TYPE_CHECKING:
     from scaling_jax.laws import EnvelopeSize, Fit

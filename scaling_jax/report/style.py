@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling_jax.report import formatting
+from scaling_jax import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.report import formatting
+from scaling_jax import formatting
 from scaling_jax.report.content import ReportData, Verification
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.report import formatting
+from scaling_jax import formatting
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.summary import ratio_interval
 

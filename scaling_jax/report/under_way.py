@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling_jax.report import formatting
+from scaling_jax import formatting
 
 if TYPE_CHECKING:
-    from scaling_jax.study.standing import Budget, Seen, Standing
+    from scaling_jax.study.status.standing import Budget, Seen, Standing
 
 BUDGET_COLUMNS = ("budget", "finished", "missing", "best loss", "at total N")
 WORK_COLUMNS = ("at work", "layers x width", "step", "done", "loss")

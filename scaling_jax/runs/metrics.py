@@ -10,9 +10,9 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.files import in_bucket, retried, write_text_atomically
-from scaling_jax.processes.agreement import is_first
 from scaling_jax.runs.tensorboard import Events
+from scaling_jax.system.agreement import is_first
+from scaling_jax.system.files import in_bucket, retried, write_text_atomically
 
 METRICS_FILE = "metrics.jsonl"
 

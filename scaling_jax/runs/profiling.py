@@ -9,8 +9,8 @@ from pathlib import Path
 import jax
 
 from scaling_jax.errors import InputError
-from scaling_jax.processes.agreement import is_first
 from scaling_jax.runs.progress import Report
+from scaling_jax.system.agreement import is_first
 
 # The first dispatches still compile and fill caches.
 _SKIPPED, _TRACED = 3, 10

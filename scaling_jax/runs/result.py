@@ -9,7 +9,7 @@ from typing import Literal
 from etils import epath
 
 from scaling_jax.config import from_dict
-from scaling_jax.files import read_text, write_text_atomically
+from scaling_jax.system.files import read_text, write_text_atomically
 
 Status = Literal["finished", "diverged"]
 

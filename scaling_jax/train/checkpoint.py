@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.processes.agreement import from_first, gathered, is_first
+from scaling_jax.system.agreement import from_first, gathered, is_first
 from scaling_jax.train.digest import digest
 
 KEEP = 2

@@ -9,7 +9,7 @@ from etils import epath
 from scaling_jax import data
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.files import write_text_atomically
+from scaling_jax.system.files import write_text_atomically
 
 _FINGERPRINT_FILE = "data_fingerprint"
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.files import in_bucket, read_text, write_text_atomically
-from scaling_jax.processes.agreement import from_first, is_first
 from scaling_jax.runs.metrics import copy_metrics, steps_without_gap
+from scaling_jax.system.agreement import from_first, is_first
+from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
 
 _ORIGIN_FILE = "origin.json"

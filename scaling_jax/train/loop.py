@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from scaling_jax import flops
+from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
-from scaling_jax.processes.agreement import Agreement
-from scaling_jax.processes.preemption import Preempted, StopRequest
 from scaling_jax.runs.metrics import MetricsLog
 from scaling_jax.runs.progress import Report
 from scaling_jax.runs.timing import Stopwatch
+from scaling_jax.system.agreement import Agreement
+from scaling_jax.system.preemption import Preempted, StopRequest
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import Checkpoints
 from scaling_jax.train.inputs import Inputs

@@ -11,7 +11,7 @@ from flax.core.spmd import logical_axis_rules
 from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from scaling_jax import hardware
+from scaling_jax.accounting import hardware
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit

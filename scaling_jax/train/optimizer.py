@@ -24,7 +24,7 @@ import optax
 from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from scaling_jax.config import OptimizerConfig, Shape
-from scaling_jax.parameterization import STANDARD, Parameterization
+from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import scales_of
 
 MUON_MOMENTUM = 0.95

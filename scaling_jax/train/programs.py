@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig
+from scaling_jax.config.optimizer import without_horizon
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.model.stacking import stack_layers, unstack_layers
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.optimizer import is_elementwise
-from scaling_jax.train.schedule import Horizon, without_horizon
+from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
 
 # Of programs that hardly run but are long: the random numbers of the initialization are straight-

@@ -3,40 +3,43 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from scaling_jax import hardware
+from scaling_jax.accounting import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.files import absolute, read_text, write_text_atomically
-from scaling_jax.processes.agreement import from_first, gathered, is_first, together
-from scaling_jax.processes.preemption import stop_request
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.metrics import open_metrics, steps_without_gap
 from scaling_jax.runs.progress import Report, progress_bar
 from scaling_jax.runs.result import Result, read_result, write_result
 from scaling_jax.runs.timing import Stopwatch
+from scaling_jax.system.agreement import from_first, gathered, is_first, together
+from scaling_jax.system.files import absolute, write_text_atomically
+from scaling_jax.system.preemption import stop_request
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
 from scaling_jax.train.outcome import measured
+from scaling_jax.train.preflight import (
+    CONFIG_FILE,
+    _check_each_its_directory,
+    _check_same_runs,
+    check_share_program,
+)
 from scaling_jax.train.programs import Programs, programs, resolved_on
-from scaling_jax.train.schedule import without_horizon
 from scaling_jax.train.step import State
 
 CHECKPOINT_SECONDS = 60.0
-CONFIG_FILE = "config.json"
 
 
 def train_run(
@@ -144,86 +147,6 @@ def train_replicas(
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
-
-
-def check_share_program(configs: Sequence[RunConfig]) -> RunConfig:
-    """The first of the runs, all of which one program can train.
-
-    Raises:
-        InputError: naming a field in which they differ.
-    """
-    first, *others = (program_of(config) for config in configs)
-    for other in others:
-        for name, ours, theirs in _differences(first, other):
-            raise InputError(
-                f"runs side by side share their {name}, but one has {ours} and another {theirs}: "
-                "train them apart"
-            )
-    return configs[0]
-
-
-def _differences(ours: RunConfig, theirs: RunConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Fields in which two runs differ, with their values."""
-    for field in dataclasses.fields(ours):
-        values = getattr(ours, field.name), getattr(theirs, field.name)
-        if values[0] != values[1]:
-            yield field.name, *values
-
-
-def program_of(config: RunConfig) -> RunConfig:
-    """`config` with a fixed value for all that runs of one program may differ in."""
-    optimizer = without_horizon(config.optimizer)
-    return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0)
-
-
-def _check_each_its_directory(
-    configs: Sequence[RunConfig], paths: Sequence[epath.Path], *others: Sequence | None
-) -> None:
-    if not configs:
-        raise InputError("no runs to train: give at least one")
-    for config in configs:
-        if not isinstance(config, RunConfig):
-            raise InputError(
-                f"{config!r} is not a RunConfig: make one, or read one with RunConfig.from_json"
-            )
-    if len(set(paths)) != len(paths):
-        raise InputError(f"{len(configs)} runs in {list(map(str, paths))}: give each its own")
-    for values in (paths, *others):
-        if values is not None and len(values) != len(configs):
-            raise InputError(f"{len(values)} values for {len(configs)} runs: give one for each")
-    for config, path in zip(configs, paths, strict=True):
-        _check_same_run(config, path)
-
-
-def _check_same_run(config: RunConfig, path: epath.Path) -> None:
-    """Refuse the directory of another run."""
-    if not is_first() or not (path / CONFIG_FILE).exists():
-        return
-    theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
-    for name, ours, other in _differences(config, theirs):
-        raise InputError(
-            f"{path} is the directory of a run whose {name} is {other}, not {ours}: give this one "
-            "another"
-        )
-
-
-def _check_same_runs(
-    configs: Sequence[RunConfig], paths: Sequence[epath.Path], execution: Execution
-) -> None:
-    """Refuse, in all of them, processes that are to train different runs together."""
-    ours = {
-        "directories": list(map(str, paths)),
-        "runs": [config.to_json() for config in configs],
-        "execution": dataclasses.asdict(execution),
-    }
-    first, *others = gathered(ours)
-    for i, theirs in enumerate(others, 1):
-        for name in ours:
-            if theirs[name] != first[name]:
-                raise InputError(
-                    f"process {i} was started with other {name} than process 0, {theirs[name]} "
-                    f"and {first[name]}: start all alike"
-                )
 
 
 def _begin_directories(

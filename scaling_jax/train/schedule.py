@@ -1,13 +1,13 @@
 """The learning rate of each step."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from scaling_jax.config import OptimizerConfig, RunConfig, ScheduleName
+from scaling_jax.config import RunConfig, ScheduleName
+from scaling_jax.config.run import descent_start
 
 # What is left of the peak, above the final learning rate, after a share x of the descent. The
 # square root is the cooldown of Hägele et al. 2024 (2405.18392), better than a line there.
@@ -39,29 +39,6 @@ class Horizon(NamedTuple):
         steps = max(end - start, 1)
         values = (optimizer.peak_lr, optimizer.warmup_steps, start, steps, optimizer.final_fraction)
         return cls(*(jnp.float32(value) for value in values))
-
-
-def descent_start(config: RunConfig) -> int:
-    """The last update, counting from 0, at which the run has its peak learning rate.
-
-    Under `wsd` runs that differ in their horizon alone are one up to and with that update.
-    """
-    start = config.optimizer.warmup_steps
-    if config.optimizer.cooldown_share is None:
-        return start
-    return max(start, config.steps - 1 - round(config.optimizer.cooldown_share * config.steps))
-
-
-def without_horizon(optimizer: OptimizerConfig) -> OptimizerConfig:
-    """`optimizer` with a fixed value for all that a `Horizon` carries, to compare programs by."""
-    return replace(
-        optimizer,
-        peak_lr=1.0,
-        warmup_steps=0,
-        final_lr_fraction=None,
-        cycle=1.0,
-        cooldown_share=None,
-    )
 
 
 def learning_rate(step: jax.Array, horizon: Horizon, schedule: ScheduleName) -> jax.Array:

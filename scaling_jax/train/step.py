@@ -10,12 +10,12 @@ import optax
 from flax import nnx
 
 from scaling_jax.config import OptimizerConfig, Precision, Shape
+from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.model import Transformer, chunked_losses, mean_loss
 from scaling_jax.model.kernels import KERNELS
 from scaling_jax.model.partition import n_shares
 from scaling_jax.model.stacking import unstack_layers
-from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.train.optimizer import make_optimizer
 from scaling_jax.train.schedule import Horizon, learning_rate
 

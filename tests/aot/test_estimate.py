@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
+from scaling_jax.accounting.hardware import CHIPS, GIB
 from scaling_jax.aot import Topology
 from scaling_jax.aot.estimate import MARGIN, estimated_memory, options_that_fit, what_would_fit
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
-from scaling_jax.hardware import CHIPS, GIB
 from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.shapes import CHINCHILLA_SHAPES
 

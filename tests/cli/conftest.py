@@ -11,16 +11,8 @@ from scaling_jax.cli import main
 from scaling_jax.config import DataConfig
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
-from scaling_jax.study import (
-    ConstantBatch,
-    ConstantLR,
-    IsoFlop,
-    Recipe,
-    Store,
-    StoredRun,
-    Study,
-    history,
-)
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
+from scaling_jax.study.store import history
 from tests.made_up import made_up_result
 
 BUDGETS = (1e12, 4e12, 1.6e13)

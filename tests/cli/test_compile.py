@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from scaling_jax import aot, flops
+from scaling_jax import aot
+from scaling_jax.accounting import flops
+from scaling_jax.accounting.hardware import GIB
 from scaling_jax.aot import Report, Topology
 from scaling_jax.aot.collectives import Collective
 from scaling_jax.aot.report import ChipMemory, StepFlops, lower_bounds
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.execution import Execution
-from scaling_jax.hardware import GIB
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SHAPE = Shape(n_layers=2, d_model=64, n_heads=2, d_ff=128, vocab_size=256, seq_len=128)

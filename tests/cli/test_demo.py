@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         return dict(OUTCOME)
 
     monkeypatch.setattr(demo, "run_demo", run_demo)
-    monkeypatch.setattr("scaling_jax.processes.compilation.use_compilation_cache", lambda: None)
+    monkeypatch.setattr("scaling_jax.system.compilation.use_compilation_cache", lambda: None)
     return calls
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from scaling_jax.cli import app
 from scaling_jax.cli.exits import CommandFailed, resumable
-from scaling_jax.processes.preemption import Preempted
+from scaling_jax.system.preemption import Preempted
 
 
 @pytest.fixture

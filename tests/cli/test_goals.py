@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scaling_jax.study import Store, adaptive
+from scaling_jax.study import Store
+from scaling_jax.study.execution import adaptive
 
 EXPERIMENT = "experiments/chinchilla_isoflop.py"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling_jax import flops
+from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 
 SHAPE = Shape(n_layers=2, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)

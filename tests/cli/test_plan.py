@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scaling_jax import flops, hardware
+from scaling_jax.accounting import flops, hardware
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 SMALL = """

@@ -9,9 +9,9 @@ from scipy.stats import norm
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
-from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import objective_named
-from scaling_jax.laws.summary import gaussian, robust_scale
+from scaling_jax.laws.uncertainty.noise_scale import gaussian, robust_scale
 
 TRUTH = {"E": 1.2, "A": 40.0, "B": 90.0, "alpha": 0.36, "beta": 0.33}
 

@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
-from scaling_jax.laws.forms import CHINCHILLA
+from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import OBJECTIVES
 
 TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])

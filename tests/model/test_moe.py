@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from scaling_jax.config import Shape
+from scaling_jax.config.parameterization import STANDARD
 from scaling_jax.model.layers import feed_forward
 from scaling_jax.model.moe import Experts, balance, choices
-from scaling_jax.parameterization import STANDARD
 from scaling_jax.scales import scales_of
 
 T, B = 12, 3

@@ -7,22 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import DataConfig
-from scaling_jax.flops import count_params
 from scaling_jax.report.build import build_report, not_fitted
 from scaling_jax.report.live import LiveReport
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
-from scaling_jax.study import (
-    ConstantBatch,
-    ConstantLR,
-    IsoFlop,
-    Recipe,
-    Store,
-    StoredRun,
-    Study,
-    history,
-)
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
+from scaling_jax.study.store import history
 from tests.made_up import made_up_result
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"

@@ -10,7 +10,8 @@ import matplotlib
 import pandas as pd
 import pytest
 
-from scaling_jax.report import ReportData, formatting, write_report
+from scaling_jax import formatting
+from scaling_jax.report import ReportData, write_report
 from tests.report.study import TARGET, FakeFit, fits, optimum, report_data
 
 LOADING = {"link", "script", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}

@@ -6,9 +6,9 @@ import json
 import pytest
 from etils import epath
 
-from scaling_jax import files
 from scaling_jax.runs import metrics
 from scaling_jax.runs.metrics import open_metrics, read_metrics, steps_without_gap
+from scaling_jax.system import files
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from small_studies import small_study
 
-from scaling_jax.processes.preemption import Preempted
 from scaling_jax.study import run_study
+from scaling_jax.system.preemption import Preempted
 
 if __name__ == "__main__":
     try:

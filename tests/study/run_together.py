@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from small_studies import RECIPE
 
-from scaling_jax.processes.connection import Processes
 from scaling_jax.study import FixedModels, Study, run_study
+from scaling_jax.system.connection import Processes
 
 SHORT = Study("short", RECIPE, FixedModels(params=(5e3,), tokens_per_param=(0.5, 1.0)))
 

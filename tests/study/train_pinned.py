@@ -4,8 +4,8 @@ import sys
 
 from etils import epath
 
-from scaling_jax.processes.compilation import use_compilation_cache
-from scaling_jax.study.store import read_run
+from scaling_jax.study.store.store import read_run
+from scaling_jax.system.compilation import use_compilation_cache
 from scaling_jax.train import train_run
 
 if __name__ == "__main__":

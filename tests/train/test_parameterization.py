@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from scaling_jax.config import OptimizerConfig, Shape
+from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.execution import Execution
-from scaling_jax.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import scales_of
 from scaling_jax.train.optimizer import make_optimizer
 from scaling_jax.train.schedule import Horizon

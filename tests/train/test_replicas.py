@@ -10,8 +10,8 @@ from etils import epath
 from helpers import small_run
 
 from scaling_jax.errors import InputError
-from scaling_jax.processes.preemption import Preempted
 from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_replicas, train_run
 
 DISPATCH = Execution(steps_per_dispatch=4)

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from scaling_jax.config import RunConfig
-from scaling_jax.processes.compilation import use_compilation_cache
-from scaling_jax.processes.preemption import Preempted
+from scaling_jax.system.compilation import use_compilation_cache
+from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import train_run
 
 if __name__ == "__main__":

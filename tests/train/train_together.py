@@ -11,8 +11,8 @@ from pathlib import Path
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.processes.connection import Processes
-from scaling_jax.processes.preemption import Preempted
+from scaling_jax.system.connection import Processes
+from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, train_replicas
 
 

@@ -1,0 +1,1 @@
+"""Counts of parameters, FLOPs and bytes, and the chips that they run on."""

@@ -1,0 +1,19 @@
+"""What a run is: its shape, data, optimizer, schedule and identity.
+
+Belongs here: frozen dataclasses that a run's hash is made of, and how they are read from JSON.
+Does not: how a run is computed (`execution.py`), and anything that imports JAX.
+"""
+
+from scaling_jax.config.optimizer import OptimizerConfig as OptimizerConfig
+from scaling_jax.config.optimizer import OptimizerName as OptimizerName
+from scaling_jax.config.optimizer import ScheduleName as ScheduleName
+from scaling_jax.config.parameterization import Parameterization as Parameterization
+from scaling_jax.config.run import DataConfig as DataConfig
+from scaling_jax.config.run import Precision as Precision
+from scaling_jax.config.run import RunConfig as RunConfig
+from scaling_jax.config.run import hash_of as hash_of
+from scaling_jax.config.shape import DEFAULT_CAPACITY as DEFAULT_CAPACITY
+from scaling_jax.config.shape import Activation as Activation
+from scaling_jax.config.shape import Positions as Positions
+from scaling_jax.config.shape import Shape as Shape
+from scaling_jax.config.strict import from_dict as from_dict

@@ -1,0 +1,103 @@
+"""Choosing a law by what it predicts: fit below a cutoff in compute, predict above, roll it up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.objectives import objective_named
+from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.tables.rows import Rows
+
+# None is a special case of another: choosing the narrower of two nested laws by a hair would
+# hide what the wider one does not know.
+CANDIDATES = ("chinchilla", "kaplan-floor")
+
+# Below a cutoff stand at least this many rows to a constant, above it at least one budget.
+_ROWS_PER_CONSTANT = 2
+_MOST_CUTOFFS = 4
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """How a law, fitted below each cutoff, predicted the runs above it.
+
+    Attributes:
+        law: its name.
+        cutoffs: largest FLOPs that were fitted.
+        errors: log measured over predicted, of every run above every cutoff.
+    """
+
+    law: str
+    cutoffs: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the errors."""
+        return float(np.sqrt(np.mean(np.square(self.errors))))
+
+    @property
+    def bias(self) -> float:
+        """Mean error: positive where losses came out above their predictions."""
+        return float(np.mean(self.errors))
+
+
+def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtest, ...]:
+    """Every law's errors on the same held-out runs, the best law first.
+
+    The cutoff rolls up through the budgets (or, without budgets, through log-spaced FLOPs); a
+    law is fitted to the runs at or below it and predicts all above.
+
+    Raises:
+        InputError: an unknown law, or too few runs below or above every cutoff.
+    """
+    forms = [form_named(name) for name in laws]
+    need = _ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
+    cutoffs = _cutoffs(rows, need)
+    if not cutoffs:
+        raise InputError(
+            f"{len(rows)} runs leave no cutoff in compute with {need} runs below it and a budget "
+            "above it: name a law, or add runs at more budgets"
+        )
+    tests = [_test(form, rows, cutoffs, options) for form in forms]
+    return tuple(sorted(tests, key=lambda test: test.rms))
+
+
+def choose_law(rows: Rows, options: Options) -> tuple[str, str]:
+    """The candidate that predicts best, and a sentence that says so with the numbers."""
+    tests = backtest(rows, CANDIDATES, options)
+    scores = ", ".join(f"{test.law} {100 * test.rms:.2f} %" for test in tests)
+    best = tests[0]
+    return best.law, (
+        f"The law was chosen by prediction: fitted at or below "
+        f"{', '.join(f'{cutoff:.3g}' for cutoff in best.cutoffs)} FLOPs, the laws missed the "
+        f"{len(best.errors)} losses above by (root mean square) {scores}; "
+        f"{best.law}'s mean error was {100 * best.bias:+.2f} %."
+    )
+
+
+def _cutoffs(rows: Rows, need: int) -> tuple[float, ...]:
+    if rows.budget is not None:
+        candidates = np.unique(rows.budget)[:-1]
+        below = [int((rows.budget <= c).sum()) for c in candidates]
+    else:
+        low, high = np.quantile(rows.flops, [0.4, 0.85])
+        candidates = np.geomspace(low, high, _MOST_CUTOFFS)
+        below = [int((rows.flops <= c).sum()) for c in candidates]
+    kept = [float(c) for c, n in zip(candidates, below, strict=True) if need <= n < len(rows)]
+    return tuple(kept[-_MOST_CUTOFFS:])
+
+
+def _test(form: Form, rows: Rows, cutoffs: tuple[float, ...], options: Options) -> Backtest:
+    size = rows.flops if rows.budget is None else rows.budget
+    objective, errors = objective_named(options.objective), []
+    for cutoff in cutoffs:
+        above = size > cutoff
+        # Rows above weigh nothing, so that every cutoff runs the same compiled program.
+        fit = fit_point(form, rows.variables, rows.loss, rows.weight * ~above, objective=objective)
+        errors += fit.residuals_N[above].tolist()
+    return Backtest(form.name, cutoffs, tuple(errors))

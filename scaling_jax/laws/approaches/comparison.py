@@ -1,0 +1,109 @@
+"""The three approaches on one table, side by side."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.allocation import Allocation
+from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS
+from scaling_jax.laws.approaches.parametric import AUTO
+from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitting import fit
+from scaling_jax.laws.objectives import objective_named
+from scaling_jax.laws.tables.rows import checked, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+APPROACHES = (1, 2, 3)
+BEYOND = 10.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What each approach makes of the same runs.
+
+    Attributes:
+        fits: approach -> fit, of those that the data allow.
+        refused: approach -> why the data do not allow it.
+    """
+
+    fits: Mapping[int, Fit]
+    refused: Mapping[int, str]
+
+    def budgets(self) -> tuple[float, float]:
+        """The largest FLOPs fitted by any approach, and ten times that."""
+        largest = max(fit.flops_range[1] for fit in self.fits.values())
+        return largest, BEYOND * largest
+
+    def allocations(self, budgets: Sequence[float] | None = None) -> dict[int, Allocation]:
+        """Approach -> its allocation at `budgets`, by default those of `budgets()`.
+
+        Raises:
+            InputError: a budget that is not positive and finite.
+        """
+        if not self.fits:
+            return {}
+        budgets = self.budgets() if budgets is None else budgets
+        return {approach: fit.allocation(budgets) for approach, fit in self.fits.items()}
+
+    def table(self, budgets: Sequence[float] | None = None) -> "pd.DataFrame":
+        """The allocations' tables one below the other, with the columns `approach` and `method`.
+
+        Raises:
+            InputError: a budget that is not positive and finite.
+        """
+        import pandas as pd
+
+        parts = [
+            each.table().assign(approach=approach, method=each.method)
+            for approach, each in self.allocations(budgets).items()
+        ]
+        if not parts:
+            return pd.DataFrame(columns=["approach", "method"])
+        table = pd.concat(parts, ignore_index=True)
+        return table[["approach", "method", *table.columns[:-2]]]
+
+
+def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Comparison:
+    """Fit all three approaches of Hoffmann et al. 2022 that the runs allow.
+
+    Args:
+        table: as `fit` takes it.
+        **options: those of `fit`, less `approach`; `curves` are what approach 1 reads.
+
+    Raises:
+        InputError: a table that cannot be read, or an option that no approach could be fitted
+            with.
+    """
+    _require_known(**options)
+    frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
+    fits: dict[int, Fit] = {}
+    refused: dict[int, str] = {}
+    for approach in APPROACHES:
+        try:
+            found = fit(frame, approach=approach, **options)
+        except InputError as error:
+            refused[approach] = str(error)
+            continue
+        if found.exponents:
+            fits[approach] = found
+        else:
+            refused[approach] = f"the law {found.law!r} has no compute-optimal frontier"
+    if not fits and len(set(refused.values())) == 1:
+        raise InputError(refused[APPROACHES[0]])
+    return Comparison(fits, refused)
+
+
+def _require_known(
+    law: str = AUTO, objective: str = "huber", curve: str = READ_OFFS[0], **_: Any
+) -> None:
+    """Refuse names that are mistaken, rather than leave out the approach that reads them."""
+    if law != AUTO:
+        form_named(law)
+    objective_named(objective)
+    if curve not in READ_OFFS:
+        raise InputError(f"unknown curve {curve!r}{suggestion(curve, READ_OFFS)}")

@@ -1,0 +1,113 @@
+"""The minimum of an IsoFLOP curve: by parabola, windowed parabola or Akima interpolation.
+
+Every method takes many draws of the same curve at once and returns where each is lowest in
+log size, with the loss there; NaN where a draw has no minimum.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.laws.float64 import in_float64
+
+Method = Literal["parabola", "window", "akima"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+# A budget's minimum is that of a curve through its own runs, or of a surface through all.
+ReadOff = Method | Literal["surface"]
+READ_OFFS: tuple[ReadOff, ...] = (*METHODS, "surface")
+
+# A windowed parabola keeps the sizes within this factor of the smallest loss's, or as many
+# neighbours of it as a parabola needs with one to spare.
+WINDOW = 4.0
+_LEAST_IN_WINDOW = 4
+_AKIMA_POINTS_PER_GAP = 50
+
+
+@dataclass(frozen=True)
+class Lowest:
+    """Where each draw of a curve is lowest.
+
+    Attributes:
+        x_B: log size, NaN without a minimum.
+        loss_B: loss there.
+        fitted_BxN: the curve at the rows' own sizes; NaN for rows it does not describe.
+        quadratic_Bx3: (c0, c1, c2) in log size; None for Akima.
+    """
+
+    x_B: np.ndarray
+    loss_B: np.ndarray
+    fitted_BxN: np.ndarray
+    quadratic_Bx3: np.ndarray | None
+
+
+def lowest(method: Method, x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+    """The minimum of every draw `loss_BxN` of one curve over log sizes `x_N`."""
+    return _METHODS[method](x_N, loss_BxN)
+
+
+def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
+    """Which rows a windowed parabola uses."""
+    distance_N = np.abs(x_N - x_N[loss_N.argmin()])
+    nearest = np.sort(distance_N)[min(_LEAST_IN_WINDOW, len(x_N)) - 1]
+    return distance_N <= max(np.log(WINDOW), nearest) * (1 + 1e-9)
+
+
+def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+    quadratic_Bx3 = _quadratics(x_N, loss_BxN)
+    c0, c1, c2 = quadratic_Bx3.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        x_B = np.where(c2 > 0, -c1 / (2 * c2), np.nan)
+        loss_B = c0 - c1**2 / (4 * c2)
+    fitted_BxN = c0[:, None] + c1[:, None] * x_N + c2[:, None] * x_N**2
+    return Lowest(x_B, np.where(c2 > 0, loss_B, np.nan), fitted_BxN, quadratic_Bx3)
+
+
+def _window(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+    # The window is that of the mean curve, so that draws differ in their losses alone.
+    inside_N = window_of(x_N, loss_BxN.mean(axis=0))
+    part = _parabola(x_N[inside_N], loss_BxN[:, inside_N])
+    fitted_BxN = np.full(loss_BxN.shape, np.nan)
+    fitted_BxN[:, inside_N] = part.fitted_BxN
+    return Lowest(part.x_B, part.loss_B, fitted_BxN, part.quadratic_Bx3)
+
+
+def _akima(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+    """Akima's interpolation of log loss in log size (Porian et al. 2024, arXiv 2406.19146)."""
+    from scipy.interpolate import Akima1DInterpolator
+
+    x_U, row_N = np.unique(x_N, return_inverse=True)
+    counts_U = np.bincount(row_N)
+    logs_BxU = np.stack([np.bincount(row_N, weights=np.log(row)) / counts_U for row in loss_BxN])
+    fine = np.linspace(x_U[0], x_U[-1], (len(x_U) - 1) * _AKIMA_POINTS_PER_GAP + 1)
+    curve_BxM = Akima1DInterpolator(x_U, logs_BxU, axis=1)(fine)
+    at_B = curve_BxM.argmin(axis=1)
+    inside_B = (at_B > 0) & (at_B < len(fine) - 1)
+    loss_B = np.exp(curve_BxM[np.arange(len(at_B)), at_B])
+    x_B = np.where(inside_B, fine[at_B], np.nan)
+    return Lowest(x_B, np.where(inside_B, loss_B, np.nan), np.exp(logs_BxU)[:, row_N], None)
+
+
+_METHODS: dict[str, Callable[[np.ndarray, np.ndarray], Lowest]] = {
+    "parabola": _parabola,
+    "window": _window,
+    "akima": _akima,
+}
+
+
+@in_float64
+def _quadratics(x_N: np.ndarray, loss_BxN: np.ndarray) -> np.ndarray:
+    """Least-squares `(c0, c1, c2)` in x of every draw."""
+    mean = x_N.mean()
+    c0, c1, c2 = np.asarray(_centred_quadratics(x_N - mean, loss_BxN)).T
+    return np.stack([c0 - c1 * mean + c2 * mean**2, c1 - 2 * c2 * mean, c2], axis=1)
+
+
+@jax.jit
+def _centred_quadratics(x_N: jax.Array, loss_BxN: jax.Array) -> jax.Array:
+    basis_Nx3 = jnp.stack([jnp.ones_like(x_N), x_N, x_N**2], axis=1)
+    return jnp.linalg.lstsq(basis_Nx3, loss_BxN.T)[0].T

@@ -1,0 +1,68 @@
+"""The laws of the literature that are sums of power-law terms, or powers of such sums, by name."""
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.catalogue.experts import GRANULARITY as GRANULARITY
+from scaling_jax.laws.catalogue.experts import SPARSITY as SPARSITY
+from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE as BATCH_SIZE
+from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS as BATCH_SIZE_FLOPS
+from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE as LEARNING_RATE
+from scaling_jax.laws.catalogue.hyperparameters import (
+    LEARNING_RATE_EXPERTS as LEARNING_RATE_EXPERTS,
+)
+from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE_FLOPS as LEARNING_RATE_FLOPS
+from scaling_jax.laws.catalogue.hyperparameters import OPTIMAL_PARAMS as OPTIMAL_PARAMS
+from scaling_jax.laws.catalogue.hyperparameters import OPTIMAL_TOKENS as OPTIMAL_TOKENS
+from scaling_jax.laws.catalogue.hyperparameters import power_law as power_law
+from scaling_jax.laws.catalogue.kaplan import KAPLAN as KAPLAN
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_CRITICAL_BATCH as KAPLAN_CRITICAL_BATCH
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_FLOOR as KAPLAN_FLOOR
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_FLOPS as KAPLAN_FLOPS
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_PARAMS as KAPLAN_PARAMS
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_PARAMS_STEPS as KAPLAN_PARAMS_STEPS
+from scaling_jax.laws.catalogue.kaplan import KAPLAN_TOKENS as KAPLAN_TOKENS
+from scaling_jax.laws.catalogue.power_sum import Form as Form
+from scaling_jax.laws.catalogue.power_sum import Term as Term
+from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA as CHINCHILLA
+from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA_TIED as CHINCHILLA_TIED
+from scaling_jax.laws.catalogue.size_and_data import OVERTRAINING as OVERTRAINING
+from scaling_jax.laws.catalogue.size_and_data import WIDTH_DEPTH as WIDTH_DEPTH
+from scaling_jax.laws.catalogue.size_and_data import saturating as saturating
+
+_ALL = (
+    CHINCHILLA,
+    CHINCHILLA_TIED,
+    OVERTRAINING,
+    WIDTH_DEPTH,
+    saturating("params", unit="parameters"),
+    saturating("tokens", unit="tokens"),
+    saturating("flops", unit="FLOPs"),
+    KAPLAN,
+    KAPLAN_FLOOR,
+    KAPLAN_PARAMS,
+    KAPLAN_TOKENS,
+    KAPLAN_FLOPS,
+    KAPLAN_PARAMS_STEPS,
+    KAPLAN_CRITICAL_BATCH,
+    GRANULARITY,
+    SPARSITY,
+    LEARNING_RATE,
+    LEARNING_RATE_FLOPS,
+    LEARNING_RATE_EXPERTS,
+    BATCH_SIZE,
+    BATCH_SIZE_FLOPS,
+    OPTIMAL_PARAMS,
+    OPTIMAL_TOKENS,
+)
+
+FORMS: dict[str, Form] = {form.name: form for form in _ALL}
+
+
+def form_named(name: str) -> Form:
+    """The law called `name`.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one.
+    """
+    if name not in FORMS:
+        raise InputError(f"unknown law {name!r}{suggestion(name, list(FORMS))}")
+    return FORMS[name]

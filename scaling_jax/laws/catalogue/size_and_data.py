@@ -1,0 +1,115 @@
+"""Laws of the loss in model size and training tokens, with a floor."""
+
+import math
+
+from scaling_jax.laws.catalogue.power_sum import Form, Term
+
+FLOOR = Term("E", {})
+UNITS = {"params": "parameters", "tokens": "tokens", "loss": "nats per token"}
+_HOFFMANN = "Hoffmann et al. 2022 (arXiv 2203.15556), equation 2"
+
+CHINCHILLA = Form(
+    name="chinchilla",
+    terms=(
+        FLOOR,
+        Term("A", {"params": {"alpha": -1}}),
+        Term("B", {"tokens": {"beta": -1}}),
+    ),
+    exponents=("alpha", "beta"),
+    formula="L = E + A / N^alpha + B / D^beta",
+    source=_HOFFMANN,
+    frontier=("alpha", "beta", "A", "B"),
+    units=UNITS,
+    published={
+        # To the precision of the paper's TeX source, as Besiroglu et al. 2024 read it there.
+        "hoffmann-2022": dict(
+            E=math.exp(0.5267228),
+            A=math.exp(6.0073404),
+            B=math.exp(6.0179186),
+            alpha=0.33917084,
+            beta=0.2849083,
+        ),
+        # As printed, rounded so far that the objective on the paper's points triples.
+        "hoffmann-2022-printed": dict(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28),
+        # arXiv 2404.10102, Table 1.
+        "besiroglu-2024": dict(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658),
+        # arXiv 2305.16264, fitted to Hoffmann et al.'s IsoFLOP runs on C4.
+        "muennighoff-2023-c4": dict(
+            E=math.exp(0.6303),
+            A=math.exp(5.9577),
+            B=math.exp(7.9145),
+            alpha=0.3348,
+            beta=0.3829,
+        ),
+        # arXiv 2402.07871, dense models.
+        "krajewski-2024-dense": dict(E=0.47, A=16.3, B=26.7, alpha=0.126, beta=0.127),
+        # arXiv 2401.00448, runs of 10 to 10,000 tokens per parameter; second-hand.
+        "sardana-2023": dict(E=1.45, A=33.66, B=138.9, alpha=0.18, beta=0.24),
+    },
+)
+
+CHINCHILLA_TIED = Form(
+    name="chinchilla-tied",
+    terms=(
+        FLOOR,
+        Term("A", {"params": {"alpha": -1}}),
+        Term("B", {"tokens": {"alpha": -1}}),
+    ),
+    exponents=("alpha",),
+    formula="L = E + A / N^alpha + B / D^alpha",
+    source=f"{_HOFFMANN}, with alpha = beta (Muennighoff et al. 2023, arXiv 2305.16264)",
+    frontier=("alpha", "alpha", "A", "B"),
+    units=UNITS,
+    published={
+        "muennighoff-2023-c4": dict(
+            E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596
+        ),
+    },
+)
+
+OVERTRAINING = Form(
+    name="overtraining",
+    terms=(
+        FLOOR,
+        Term("a", {"tokens_per_param": {"eta": 1}, "flops": {"eta": -1}}),
+        Term("b", {"tokens_per_param": {"eta": -1}, "flops": {"eta": -1}}),
+    ),
+    exponents=("eta",),
+    formula="L = E + (a M^eta + b / M^eta) / C^eta, M = D / N",
+    source="Gadre et al. 2024 (arXiv 2403.08540): alpha = beta = 2 eta, C = 6 N D",
+    units={"tokens_per_param": "tokens per parameter", "flops": "FLOPs", "loss": "nats per token"},
+    # Of the loss on C4's evaluation split, by training corpus.
+    published={
+        "gadre-2024-c4": dict(E=1.5083, a=141.3, b=189.5, eta=0.1212),
+        "gadre-2024-redpajama": dict(E=1.8366, a=212.2, b=366.7, eta=0.1364),
+        "gadre-2024-refinedweb": dict(E=1.7345, a=157.1, b=246.2, eta=0.1272),
+    },
+)
+
+WIDTH_DEPTH = Form(
+    name="width-depth",
+    terms=(
+        FLOOR,
+        Term("A", {"d_model": {"alpha": -1}}),
+        Term("C", {"n_layers": {"gamma": -1}}),
+        Term("B", {"tokens": {"beta": -1}}),
+    ),
+    exponents=("alpha", "gamma", "beta"),
+    formula="L = E + A / width^alpha + C / depth^gamma + B / D^beta",
+    source="width and depth in the place of N in Hoffmann et al. 2022 (arXiv 2203.15556)",
+    units={"d_model": "channels", "n_layers": "layers", **UNITS},
+)
+
+
+def saturating(variable: str, *, response: str = "loss", unit: str = "") -> Form:
+    """A power law in one variable that falls to a floor, `E + A / x^alpha`."""
+    return Form(
+        name=f"saturating-{variable}",
+        terms=(FLOOR, Term("A", {variable: {"alpha": -1}})),
+        exponents=("alpha",),
+        formula=f"{response} = E + A / {variable}^alpha",
+        source="Henighan et al. 2020 (arXiv 2010.14701), with A = x_0^alpha",
+        response=response,
+        units={variable: unit, response: UNITS.get(response, "")},
+        scales={"x_0": ("A", "alpha")},
+    )

@@ -1,0 +1,1 @@
+"""What a fitted law is read for: sizes, horizons, serving, cost."""

@@ -1,0 +1,141 @@
+"""How much less compute one recipe needs than another, each on its own frontier."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Estimate
+from scaling_jax.laws.decisions.surface import Surface, require_positive, surface_of
+from scaling_jax.laws.fitted import Fit
+
+
+@dataclass(frozen=True)
+class ComputeMultiplier:
+    """Recipe B beside recipe A at a budget of A.
+
+    Attributes:
+        flops: A's budget C.
+        loss: what A reaches with it, nats per token.
+        floor: B's E, which it never goes below.
+        flops_needed: what B needs to reach A's loss; infinite where it never does.
+        multiplier: C over `flops_needed`: 2 where B needs half, 0 where it never gets there.
+        share_reached: share of the draws in which B gets there; None without a bootstrap.
+    """
+
+    flops: float
+    loss: Estimate
+    floor: Estimate
+    flops_needed: Estimate
+    multiplier: Estimate
+    share_reached: float | None
+
+    @property
+    def reached(self) -> bool:
+        """Whether B ever reaches A's loss."""
+        return self.loss.value > self.floor.value
+
+    @property
+    def verdict(self) -> str:
+        """The answer as a sentence."""
+        if not self.reached:
+            return (
+                f"B never reaches the loss {self.loss.value:.4f} that A reaches with "
+                f"{self.flops:.3g} FLOPs: its floor E lies above, at {self.floor.value:.4f}."
+            )
+        doubt = (
+            f" In {100 * (1 - self.share_reached):.0f} % of the resamples it never does."
+            if self.share_reached is not None and self.share_reached < 1
+            else ""
+        )
+        return (
+            f"B reaches the loss {self.loss.value:.4f} that A reaches with {self.flops:.3g} FLOPs "
+            f"with {self.flops_needed.value:.3g} FLOPs: its compute multiplier is "
+            f"{self.multiplier.value:.3g}.{doubt}"
+        )
+
+
+def compute_multiplier(
+    a: Fit, b: Fit, *, flops: float, shared_floor: bool = False
+) -> ComputeMultiplier:
+    """How much less compute B needs on its frontier to reach what A reaches with `flops`.
+
+    On a frontier L = E + K (C / 6)^-gamma with gamma = alpha beta / (alpha + beta), so B needs
+    C = 6 (K / (L - E))^(1 / gamma). The draws of both fits are paired at random, as resamples of
+    different runs.
+
+    Args:
+        a, b: fits of approach 3 of the two recipes, which count the same parameters.
+        flops: A's budget.
+        shared_floor: require that both fits hold E at one value, without which the difference
+            between two fitted floors can decide the answer far beyond the data.
+
+    Raises:
+        InputError: a budget that is not positive, fits that count different parameters, and
+            with `shared_floor` fits that do not hold one E.
+    """
+    require_positive("flops", flops, "give A's budget in FLOPs")
+    if a.count != b.count:
+        raise InputError(
+            f"A counts {a.count} parameters and B {b.count}, so their FLOPs differ in meaning: "
+            "fit both with the same count"
+        )
+    if shared_floor:
+        _require_shared_floor(a, b)
+    first, second = _paired(surface_of(a), surface_of(b))
+    loss_R = first.loss(*first.training_optimum(flops))
+    with np.errstate(all="ignore"):
+        params_R, tokens_R = second.cheapest_training(loss_R)
+        needed_R = FLOPS_PER_PARAM_TOKEN * params_R * tokens_R
+        needed_R = np.where(loss_R <= second.floor_R, np.inf, needed_R)
+    drawn_B = (loss_R > second.floor_R)[1:]
+    return ComputeMultiplier(
+        flops=float(flops),
+        loss=first.estimate(loss_R),
+        floor=second.estimate(second.floor_R),
+        flops_needed=second.estimate(needed_R),
+        multiplier=second.estimate(flops / needed_R),
+        share_reached=float(drawn_B.mean()) if len(drawn_B) else None,
+    )
+
+
+def _paired(first: Surface, second: Surface) -> tuple[Surface, Surface]:
+    """Both surfaces with the same number of rows, draws paired at random.
+
+    Fits of one seed resample tables of one length alike, row by row, which would tie the draws
+    of A to those of B.
+    """
+    n = min(len(first.constants_RxP), len(second.constants_RxP)) - 1
+    draws = 1 + np.random.default_rng(0).permutation(len(second.constants_RxP) - 1)[:n]
+    rows = np.concatenate([[0], draws])
+    return (
+        Surface(first.form, first.constants_RxP[: n + 1], first.level),
+        Surface(second.form, second.constants_RxP[rows], second.level),
+    )
+
+
+def _require_shared_floor(a: Fit, b: Fit) -> None:
+    floors = [_held_floor(fit) for fit in (a, b)]
+    if floors[0] is None or floors[0] != floors[1]:
+        texts = [
+            f"{name} {'fits' if held is None else 'holds'} E {fit.params.get('E', 0.0):.6g}"
+            for name, held, fit in zip("AB", floors, (a, b), strict=True)
+        ]
+        raise InputError(
+            f"{' and '.join(texts)}, but a shared floor needs one E held in both: "
+            'fit both with fixed={"E": value}, or compare without shared_floor'
+        )
+
+
+def _held_floor(fit: Fit) -> float | None:
+    """The E that a fit was made with; None where it was fitted, or where nothing tells."""
+    if "E" not in fit.params:
+        return None
+    held = (fit.provenance.get("options") or {}).get("fixed") or {}
+    if "E" in held:
+        return float(held["E"])
+    if fit.draws_BxP is None:
+        return None
+    drawn_B = fit.draws_BxP[:, list(fit.params).index("E")]
+    # A fitted constant differs from resample to resample.
+    return fit.params["E"] if np.allclose(drawn_B, fit.params["E"], rtol=1e-9, atol=0) else None

@@ -1,0 +1,70 @@
+"""Two laws in a row: what the first predicts is a variable of the second."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.allocation import interval
+from scaling_jax.laws.fitted_law import CustomFit, Response
+
+
+@dataclass(frozen=True)
+class Chain:
+    """From size, data or compute to a loss, and from the loss to an accuracy.
+
+    Draws of the two fits are taken in pairs. Fitted to the same table with the same seed and
+    `resampling="rows"`, a pair comes from the same resampled rows, so that what the two laws have
+    in common is kept.
+
+    Attributes:
+        first: its response is one of the variables of `second`.
+        second: may have further variables.
+
+    Raises:
+        InputError: the second law does not read what the first predicts.
+    """
+
+    first: CustomFit
+    second: CustomFit
+
+    def __post_init__(self) -> None:
+        if self.first.form.response not in self.second.form.variables:
+            raise InputError(
+                f"the law {self.second.form.name!r} reads "
+                f"{', '.join(self.second.form.variables)}, not {self.first.form.response!r}, which "
+                f"{self.first.form.name!r} predicts"
+            )
+
+    def predict(self, **variables: float) -> Response:
+        """The second law's response at the variables of both, less the one between them.
+
+        Raises:
+            InputError: a variable missing, unknown, or not as its law needs it.
+        """
+        between = self.first.form.response
+        own = {n: v for n, v in variables.items() if n in self.second.form.variables}
+        first = self.first.predict(**{n: v for n, v in variables.items() if n not in own})
+        second = self.second.predict(**{**own, between: first.value})
+        law_B, run = self._drawn(variables, own)
+        return Response(
+            value=second.value,
+            law_interval=None if law_B is None else interval(law_B, self.second.level),
+            interval=None if run is None else interval(run, self.second.level),
+            outside=(*first.outside, *second.outside),
+        )
+
+    def _drawn(
+        self, variables: dict[str, float], own: dict[str, float]
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Draws of the law, and of a run with the scatter of both laws."""
+        if self.first.draws_BxP is None or self.second.draws_BxP is None:
+            return None, None
+        n = min(len(self.first.draws_BxP), len(self.second.draws_BxP))
+        between, law = self.first.form.response, self.second.form.loss
+        between_B = self.first.form.loss(self.first.draws_BxP[:n], variables)
+        constants_BxP = self.second.draws_BxP[:n]
+        law_B = law(constants_BxP, {**own, between: between_B})
+        between_BxS = self.first.scattered(between_B)
+        run_BxS = law(constants_BxP[:, None], {**own, between: between_BxS})
+        return law_B, self.second.scattered(run_BxS.ravel()).ravel()

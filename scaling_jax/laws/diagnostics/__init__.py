@@ -1,0 +1,1 @@
+"""What the table and its residuals say about a fit."""

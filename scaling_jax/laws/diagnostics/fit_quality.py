@@ -1,0 +1,187 @@
+"""What a fit has to say about itself, each a sentence with the number behind it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.diagnostics.residual_trends import trends
+from scaling_jax.laws.diagnostics.units import is_far
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.solver.optimum import PointFit
+from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.uncertainty.noise_scale import gaussian, noise_of
+
+_COLLINEAR = 0.9
+_ILL_CONDITIONED = 1e5
+_OUTLIER_SPREADS = 6.0
+_FLOOR_SHARE = 1e-3
+_UNBOUNDED = 1e3
+_FEW_RUNS = 20
+_SMALL_BIAS = 1.0
+
+
+def of_law(
+    form: Form,
+    rows: Rows,
+    point: PointFit,
+    draws_BxP: np.ndarray | None,
+    objective: Objective,
+) -> tuple[str, ...]:
+    """Sentences about a parametric fit."""
+    sentences = [
+        span(rows.flops),
+        _collinearity(rows),
+        _optimum(point),
+        _noise(rows, point, objective),
+        _floor(form, rows, point),
+        _flops_relation(rows),
+        _outliers(rows, point, objective),
+        *trends(rows, point.residuals_N),
+        _unbounded(form, draws_BxP),
+    ]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def of_biases(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
+    """How far off the minima of curves of this kind are on the fitted law's own, noise-free ones.
+
+    Czech et al. 2026 (arXiv 2603.22339): a shift that is the same at every budget moves the
+    optimum, one that drifts with the budget also bends the exponent.
+    """
+    percent = 100 * np.expm1(np.array(biases))
+    if np.abs(percent).max() < _SMALL_BIAS:
+        return ()
+    drift = percent.max() - percent.min()
+    done = "which was taken out" if corrected else "which the correction would take out"
+    drifting = f", drifting by {drift:.1f} points across budgets" if drift > _SMALL_BIAS else ""
+    return (
+        f"On the law fitted to these runs, this estimate of N_opt is off by {percent.mean():+.1f} %"
+        f"{drifting} without any noise, {done}.",
+    )
+
+
+def span(flops: np.ndarray) -> str:
+    """How far the compute reaches."""
+    decades = np.log10(flops.max() / flops.min())
+    return (
+        f"The data span {decades:.1f} decades of compute, {flops.min():.3g} to {flops.max():.3g} "
+        "FLOPs."
+    )
+
+
+def of_runs(rows: Rows) -> tuple[str, ...]:
+    """Whether there are enough runs, of like numbers of rows, to resample whole ones."""
+    if rows.run_id is None:
+        return ()
+    sizes = np.unique(rows.run_id, return_counts=True)[1]
+    text = (
+        f"Intervals come from resampling {len(sizes)} runs of {sizes.min()} to {sizes.max()} rows"
+    )
+    if len(sizes) < _FEW_RUNS:
+        return (f"{text}: with fewer than {_FEW_RUNS} they tend to be too narrow.",)
+    if sizes.max() > len(rows) / 2:
+        return (f"{text}, one of which holds most rows: they rest on how often it was drawn.",)
+    return ()
+
+
+def _collinearity(rows: Rows) -> str:
+    r = np.corrcoef(np.log(rows.params), np.log(rows.tokens))[0, 1]
+    if abs(r) < _COLLINEAR:
+        return ""
+    return (
+        f"Log params and log tokens are correlated at {r:.2f}, so their effects are hard to tell "
+        "apart: runs with other tokens per parameter would help most."
+    )
+
+
+def _optimum(point: PointFit) -> str:
+    text = (
+        f"The objective is {point.value:.6g} with gradient norm {point.gradient_norm:.1e}; the "
+        f"descents ended in {point.n_optima} distinct optima, of which this is the lowest."
+        if point.n_optima > 1
+        else f"The objective is {point.value:.6g} with gradient norm {point.gradient_norm:.1e}; "
+        "every descent ended in this optimum."
+    )
+    if point.condition < _ILL_CONDITIONED:
+        return text
+    return text + (
+        f" It is nearly flat in some direction (condition number {point.condition:.1e}): "
+        "read constants together, not one by one."
+    )
+
+
+def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
+    scatter = 100 * noise_of(point)
+    text = f"Single rows scatter about the law by {scatter:.2g} % of their loss"
+    if not objective.likelihood:
+        return f"{text} (robust standard deviation)."
+    fitted = gaussian(point.residuals_N, rows.weight)
+    return (
+        f"{text} (robust standard deviation); as Gaussian noise its scale is "
+        f"{100 * fitted['sigma']:.3g} % by maximum likelihood, and the log-likelihood "
+        f"{fitted['log_likelihood']:.2f}."
+    )
+
+
+def _floor(form: Form, rows: Rows, point: PointFit) -> str:
+    """Whether some term has vanished, as the floor E does where the data show no bend."""
+    theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
+    values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
+    for k, name in enumerate(form.coefficients):
+        alone = np.array(
+            [0.0 if n in form.coefficients and n != name else theta[n] for n in form.names]
+        )
+        share = float(form.loss(alone, values)) / float(rows.loss.mean())
+        if share < _FLOOR_SHARE:
+            what = "irreducible loss" if not form.terms[k].powers else f"term in {name}"
+            return (
+                f"The {what} is {share:.1e} of the mean loss, at the edge of what is possible: "
+                "the data do not determine it, and extrapolations far beyond them are unsafe."
+            )
+    return ""
+
+
+def _flops_relation(rows: Rows) -> str:
+    ratio = rows.flops / (6 * rows.params * rows.tokens)
+    if np.abs(ratio - 1).max() < 0.02 or is_far(float(np.median(ratio))):
+        return ""
+    return (
+        f"The table's FLOPs are {ratio.min():.2f} to {ratio.max():.2f} times 6 N D, but optima "
+        "are taken at C = 6 N D."
+    )
+
+
+def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
+    spread = noise_of(point)
+    if spread == 0:
+        return ""
+    score = np.abs(point.residuals_N) / spread
+    count, worst = int((score > _OUTLIER_SPREADS).sum()), int(score.argmax())
+    if not count:
+        return ""
+    rows_are = "row lies" if count == 1 else "rows lie"
+    pull = (
+        "squared error lets them pull the law to themselves, which huber would not"
+        if math.isinf(objective.delta)
+        else "Huber's loss bounds their pull"
+    )
+    return (
+        f"{count} {rows_are} more than {_OUTLIER_SPREADS:g} spreads off the law, the farthest "
+        f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.label[worst]} "
+        f"({rows.params[worst]:.3g} params, {rows.tokens[worst]:.3g} tokens); {pull}."
+    )
+
+
+def _unbounded(form: Form, draws_BxP: np.ndarray | None) -> str:
+    if draws_BxP is None:
+        return ""
+    share = ~np.isfinite(draws_BxP) | (draws_BxP > _UNBOUNDED * np.median(draws_BxP, axis=0))
+    wide = [n for n, s in zip(form.names, share.mean(axis=0), strict=True) if s > 0.05]
+    if not wide:
+        return ""
+    return (
+        f"The data do not bound {', '.join(wide)} from above: over 5 % of the resamples put it "
+        "more than a thousand times its median."
+    )

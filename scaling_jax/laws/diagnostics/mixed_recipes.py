@@ -1,0 +1,99 @@
+"""What one table should not mix, and what it still lacks, before a law is fitted to it."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scaling_jax.laws.tables.rows import fitted_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# One recipe has one value of each.
+CONSTANT_KNOBS = (
+    "corpus",
+    "tokenizer",
+    "data_fingerprint",
+    "vocab_size",
+    "seq_len",
+    "optimizer",
+    "schedule",
+    "final_lr_fraction",
+    "cycle",
+    "weight_decay",
+    "beta2",
+    "parameterization",
+    "precision",
+    "n_experts",
+    "experts_per_token",
+)
+# One recipe has one value of each for a size and a length; rules make them follow those.
+RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps")
+
+_SAME_LENGTH = 1.02
+_MOST_SHOWN = 4
+
+
+def mixed_knobs(table: "pd.DataFrame") -> list[str]:
+    """Sentences about knobs in which finished runs differ and that a fit would ignore.
+
+    Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may
+    follow a rule, so it counts as different only where runs of one size and about one length have
+    several.
+    """
+    runs = fitted_rows(table)
+    names = [name for name in CONSTANT_KNOBS if name in runs]
+    mixed = {name: _values(runs, name) for name in names}
+    mixed = {name: values for name, values in mixed.items() if len(values) > 1}
+    said = [
+        f"Runs of different {name} ({_listed(values)}) are fitted as if it made no difference: "
+        "fit each on its own."
+        for name, values in mixed.items()
+    ]
+    for name in RULED_KNOBS:
+        if name in runs and (values := _at_one_cell(runs, name)):
+            said.append(
+                f"Runs of the same size and length differ in {name} ({_listed(values)}), which "
+                "the fit ignores: fit each on its own."
+            )
+    return said
+
+
+def missing_runs(table: "pd.DataFrame") -> list[str]:
+    """A sentence on how many runs each budget still lacks, where the table says what is planned."""
+    if "status" not in table or "budget" not in table:
+        return []
+    grid = table[table["role"] != "verification"] if "role" in table else table
+    lacking = []
+    for budget, runs in grid.groupby("budget"):
+        n = len(runs) - len(fitted_rows(runs))
+        if n:
+            lacking.append(f"{n} of {len(runs)} at {budget:.3g} FLOPs")
+    return [f"Runs without a loss were left out: {', '.join(lacking)}."] if lacking else []
+
+
+def _values(runs: "pd.DataFrame", name: str) -> list:
+    return sorted(runs[name].dropna().unique())
+
+
+def _at_one_cell(runs: "pd.DataFrame", name: str) -> list:
+    """The values of a knob at the first size and length where there are several."""
+    shape = [column for column in ("params", "n_layers", "d_model") if column in runs]
+    for _, alike in runs.sort_values("tokens").groupby(shape):
+        rows = list(zip(alike["tokens"], alike[name], strict=True))
+        for (shorter, one), (longer, other) in itertools.pairwise(rows):
+            if one != other and longer <= shorter * _SAME_LENGTH:
+                close = [value for tokens, value in rows if _close(tokens, shorter)]
+                return sorted(set(close))
+    return []
+
+
+def _close(tokens: float, to: float) -> bool:
+    return abs(math.log(tokens / to)) <= math.log(_SAME_LENGTH)
+
+
+def _listed(values: Sequence) -> str:
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
+    return ", ".join(shown[:_MOST_SHOWN]) + more

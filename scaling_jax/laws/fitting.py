@@ -1,0 +1,111 @@
+"""`fit`: from a table of losses to a law, by any of the three approaches."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.approaches.isoflop_minimum import ReadOff
+from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
+from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
+from scaling_jax.laws.diagnostics.units import questions
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.options import Options, Resampling
+from scaling_jax.laws.tables.rows import Count, Rows, checked, read_table, repeated, usable_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def fit(
+    table: "pd.DataFrame | os.PathLike | str",
+    *,
+    approach: int = 3,
+    law: str = "chinchilla",
+    bootstrap: int = 1000,
+    level: float = 0.9,
+    count: Count = "total",
+    seed: int = 0,
+    resampling: Resampling = "residuals",
+    curves: "pd.DataFrame | None" = None,
+    curve: ReadOff = "parabola",
+    corrected: bool = False,
+    objective: str = "huber",
+    fixed: Mapping[str, float] | None = None,
+) -> Fit:
+    """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
+
+    Args:
+        table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
+            known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
+        approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
+        law: the law of approach 3; `auto` takes the one that best predicts larger runs from
+            smaller ones.
+        bootstrap: resamples behind the intervals; 0 fits the point alone.
+        level: of the intervals.
+        count: which parameters N counts, where the table holds several.
+        seed: of the resamples.
+        resampling: `residuals` of the fit, each with its own row and a random sign, whose
+            intervals hold the truth as often as `level` says (docs/coverage.md); `rows` with
+            replacement, wider on small designs; or whole `runs`, for tables with several rows
+            of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
+            asked for here.
+        curves: losses along training, several rows per run: what approach 1 reads. Without it,
+            the table itself is read so.
+        curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
+            parabola through the sizes within a factor of 4 of the best) or `akima`; or
+            `surface`, one law L(N, D) through the runs of all budgets.
+        corrected: take out of approach 2 the bias that its curves have on the fitted law.
+        objective: what approach 3 minimizes: `huber` (delta 1e-3, on log loss, summed),
+            `gaussian` (maximum likelihood, noise on log loss), `log-squares`, `squares`, or
+            `lower-envelope`.
+        fixed: constants of the law to hold, such as `{"E": 1.69}`.
+
+    Raises:
+        InputError: a table that cannot be read or cannot answer.
+    """
+    options = Options(bootstrap, level, count, seed, resampling, objective, dict(fixed or {}))
+    frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
+    rows = usable_rows(frame, count)
+    fitted = _fitted(
+        rows, frame if curves is None else curves, approach, law, curve, corrected, options
+    )
+    said = (
+        *_repeats(frame),
+        *missing_runs(frame),
+        *mixed_knobs(frame),
+        *questions(rows),
+        *fitted.diagnostics,
+        *drifting_grid(rows, fitted),
+    )
+    return replace(fitted, diagnostics=said)
+
+
+def _repeats(frame: "pd.DataFrame") -> tuple[str, ...]:
+    said = repeated(frame)
+    return (f"Are rows there twice? In the table, {said}, and each counts.",) if said else ()
+
+
+def _fitted(
+    rows: Rows,
+    curves: "pd.DataFrame",
+    approach: int,
+    law: str,
+    curve: "ReadOff",
+    corrected: bool,
+    options: Options,
+) -> Fit:
+    if approach == 3:
+        from scaling_jax.laws.approaches.parametric import fit_law
+
+        return fit_law(rows, law, options)
+    if approach == 2:
+        from scaling_jax.laws.approaches.isoflop import fit_isoflop
+
+        return fit_isoflop(rows, options, method=curve, corrected=corrected)
+    if approach == 1:
+        from scaling_jax.laws.approaches.envelope import fit_envelope
+
+        return fit_envelope(rows, curves, options)
+    raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")

@@ -1,0 +1,1 @@
+"""Studies before they are paid for: simulation, known laws, the next runs."""

@@ -1,0 +1,118 @@
+"""Laws with their constants: published ones, and those of a fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws import allocation
+from scaling_jax.laws.catalogue import CHINCHILLA, Form, form_named
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.tables.rows import Count
+
+_VARIABLES = {"params", "tokens"}
+
+
+@dataclass(frozen=True)
+class KnownLaw:
+    """A law that losses can be computed from.
+
+    Attributes:
+        form: its formula.
+        constants: name -> value, all of the form's.
+        source: where the constants come from.
+        count: which parameters N counts.
+
+    Raises:
+        InputError: constants missing or left over, or a form of more than params and tokens.
+    """
+
+    form: Form
+    constants: Mapping[str, float]
+    source: str
+    count: Count = "total"
+
+    def __post_init__(self) -> None:
+        if set(self.constants) != set(self.form.names):
+            raise InputError(
+                f"constants {', '.join(self.constants)}: the law {self.form.name!r} needs "
+                f"{', '.join(self.form.names)}"
+            )
+        if not _VARIABLES.issuperset(self.form.variables):
+            raise InputError(
+                f"the law {self.form.name!r} reads {', '.join(self.form.variables)}, but only laws "
+                "of params and tokens can be simulated"
+            )
+
+    @property
+    def constants_P(self) -> np.ndarray:
+        """The constants in the form's order."""
+        return np.array([self.constants[name] for name in self.form.names])
+
+    def loss(self, params: np.ndarray | float, tokens: np.ndarray | float) -> np.ndarray:
+        """Loss in nats per token."""
+        return self.form.loss(self.constants_P, {"params": params, "tokens": tokens})
+
+    def optimal(self, flops: float) -> tuple[float, float, float]:
+        """Params, tokens and loss of the optimum at C = 6 N D.
+
+        Raises:
+            InputError: a law without a frontier.
+        """
+        point = allocation.form_frontier(self.form, self.constants_P, flops)
+        return (
+            float(point.params),
+            float(point.tokens),
+            float(self.loss(point.params, point.tokens)),
+        )
+
+    @property
+    def exponents(self) -> dict[str, float]:
+        """Exponents a of N_opt and b of D_opt in C."""
+        found = allocation.form_exponents(self.form, self.constants_P)
+        return {name: float(value) for name, value in found.items()}
+
+
+PUBLISHED: dict[str, KnownLaw] = {
+    "chinchilla-hoffmann": KnownLaw(
+        CHINCHILLA,
+        {
+            "E": float(np.exp(0.5267228)),
+            "A": float(np.exp(6.0073404)),
+            "B": float(np.exp(6.0179186)),
+            "alpha": 0.33917084,
+            "beta": 0.2849083,
+        },
+        "Hoffmann et al. 2022 (arXiv 2203.15556), approach 3, at the precision of its TeX source",
+    ),
+    "chinchilla-besiroglu": KnownLaw(
+        CHINCHILLA,
+        {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658},
+        "Besiroglu et al. 2024 (arXiv 2404.10102), table 1",
+    ),
+}
+
+
+def published_law(name: str) -> KnownLaw:
+    """The published law called `name`.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one.
+    """
+    if name not in PUBLISHED:
+        raise InputError(f"unknown published law {name!r}{suggestion(name, list(PUBLISHED))}")
+    return PUBLISHED[name]
+
+
+def law_of(fit: Fit) -> KnownLaw:
+    """The law that was fitted.
+
+    Raises:
+        InputError: a fit by approach 1 or 2, which has no loss.
+    """
+    if fit.approach != 3:
+        raise InputError(
+            f"approach {fit.approach} fits the optimum, not the loss: fit with approach 3"
+        )
+    return KnownLaw(form_named(fit.law), fit.params, "a fit", fit.count)  # type: ignore[arg-type]

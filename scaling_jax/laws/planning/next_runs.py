@@ -1,0 +1,250 @@
+"""Which run to train next: those that narrow what is asked the most for the FLOPs they cost."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import numpy as np
+from scipy.stats import norm
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.allocation import form_frontier
+from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Quantity = Literal["params", "tokens", "loss"]
+
+# Cells, the cheapest, to train before the first fit; fewer determine no interval.
+FIRST_CELLS = 12
+
+_EFFICIENCY = 0.37
+_STEP = 1e-4
+# Keeps what the rows do not determine finite; far below what any row says.
+_PRIOR = 1e-10
+# What rows say of a term that is no part of their losses.
+_VANISHED = 1e-20
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a study is to find out, and how well.
+
+    Attributes:
+        quantity: of the compute-optimal run: its `params`, its `tokens` or its `loss`.
+        flops: the budget of that run.
+        width: of the interval: high over low for sizes and tokens, high less low for the loss
+            in nats per token.
+        level: of the interval.
+
+    Raises:
+        InputError: a number outside its range.
+    """
+
+    quantity: Quantity
+    flops: float
+    width: float
+    level: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.quantity not in get_args(Quantity):
+            raise InputError(
+                f"goal {self.quantity!r} must be one of {', '.join(get_args(Quantity))}"
+            )
+        if not 0 < self.flops < math.inf:
+            raise InputError(f"goal at {self.flops} FLOPs: give a positive, finite budget")
+        least = 0 if self.quantity == "loss" else 1
+        if not least < self.width < math.inf:
+            raise InputError(
+                f"width {self.width:g} must be above {least}: "
+                + ("nats from low to high" if least == 0 else "high over low")
+            )
+        if not 0 < self.level < 1:
+            raise InputError(f"level {self.level} must lie between 0 and 1")
+
+    @property
+    def _allowed(self) -> float:
+        return self.width if self.quantity == "loss" else math.log(self.width)
+
+    def width_of(self, fit: Fit) -> float:
+        """Width of the fit's interval; infinite where it is unbounded or there is none."""
+        bounds = getattr(fit.optimal(self.flops), f"{self.quantity}_interval")
+        if bounds is None or not 0 < bounds[0] <= bounds[1] < math.inf:
+            return math.inf
+        low, high = bounds
+        return high - low if self.quantity == "loss" else high / low
+
+    def value(self, form: Form, constants_P: np.ndarray) -> np.ndarray:
+        """The quantity in the terms that the width is in: logs of sizes, nats of losses."""
+        point = form_frontier(form, constants_P, self.flops)
+        if self.quantity == "loss":
+            assert point.loss is not None
+            return point.loss
+        return np.log(point.params if self.quantity == "params" else point.tokens)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to train next.
+
+    Attributes:
+        reached: whether the interval is as narrow as asked; nothing is to be trained then.
+        width: of the interval so far, by resamples or by the linearized law, whichever is wider.
+        chosen: indices of the candidates that would do, cheapest first.
+        enough: whether those are expected to reach the goal; otherwise they are all there are.
+    """
+
+    reached: bool
+    width: float
+    chosen: tuple[int, ...]
+    enough: bool
+
+
+def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataFrame") -> Advice:
+    """The cheapest of `candidates` that are expected to reach the goal, given the rows `done`.
+
+    The law is linearized about the fit. Each candidate then narrows the interval by a known
+    amount; those that narrow it most per FLOP are added until it is narrow enough, and those
+    that turn out not to be needed are dropped again, dearest first (sequential design by the
+    c-criterion; Atkinson and Donev 1992, "Optimum Experimental Designs").
+
+    Both tables hold the law's variables, under the count of N that the fit used, and `flops`.
+
+    Raises:
+        InputError: a law without a frontier, or one that is not a plain sum of terms.
+    """
+    form = form_named(fit.law)
+    if form.outer is not None:
+        raise InputError(f"the law {form.name!r} cannot direct a study: use chinchilla")
+    constants_P = form.ordered(fit.params)
+    flops_C = candidates["flops"].to_numpy(np.float64)
+    if not np.isfinite(constants_P).all():
+        return _no_law(flops_C)
+    values, choices = _variables(form, fit, done), _variables(form, fit, candidates)
+    centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
+    rows_NxP = _slopes(form, constants_P, centre, values)
+    rows_CxP = _slopes(form, constants_P, centre, choices)
+    toward_P = _gradient(goal, form, constants_P, centre)
+    information_PxP = rows_NxP.T @ rows_NxP
+    if np.diag(information_PxP).min() < _VANISHED or not np.isfinite(toward_P).all():
+        return _no_law(flops_C)
+    covariance_PxP = np.linalg.inv(information_PxP + _PRIOR * np.diag(np.diag(information_PxP)))
+    variance = float(toward_P @ covariance_PxP @ toward_P)
+    width = _width(goal, fit, variance)
+    allowed = goal._allowed
+    if width <= allowed:
+        return Advice(True, _shown(goal, width), (), True)
+    aim = variance * (allowed / width) ** 2 if math.isfinite(width) else 0.0
+    chosen = _cheapest(aim, toward_P, covariance_PxP, rows_CxP, flops_C)
+    left = _variance(toward_P, covariance_PxP, rows_CxP[chosen])
+    order = sorted(chosen, key=lambda c: (flops_C[c], c))
+    return Advice(False, _shown(goal, width), tuple(order), left <= aim)
+
+
+def _no_law(flops_C: np.ndarray) -> Advice:
+    """A law whose optimum is nowhere says nothing of what to train; small runs are cheap."""
+    return Advice(False, math.inf, tuple(np.argsort(flops_C, kind="stable").tolist()), False)
+
+
+def _variables(form: Form, fit: Fit, table: "pd.DataFrame") -> dict[str, np.ndarray]:
+    params = PARAMS_COLUMN[cast(Count, fit.count)]
+    return {
+        name: table[params if name == "params" else name].to_numpy(np.float64)
+        for name in form.variables
+    }
+
+
+def in_one_round(flops_C: Sequence[float], spent: float, at_once: int) -> int:
+    """How many of the candidates, cheapest first, to train before the next choice.
+
+    At most `at_once`, and no more FLOPs than half of all `spent` so far unless a single one takes
+    more: dear runs are decided on one by one.
+    """
+    affordable = int(np.searchsorted(np.cumsum(flops_C[:at_once]), 0.5 * spent, side="right"))
+    return min(max(1, affordable), len(flops_C))
+
+
+def _width(goal: Goal, fit: Fit, variance: float) -> float:
+    """Of the interval, in the terms of `Goal.value`.
+
+    A study that stops when its interval is narrow stops all too soon where its few residuals are
+    small by chance. So the interval is at least that of the linearized law with the noise two
+    standard errors larger than it seems. (A median of absolute residuals has 37 % of the
+    efficiency of the standard deviation; Rousseeuw and Croux 1993, table 2.)
+    """
+    resampled = goal.width_of(fit)
+    if goal.quantity != "loss":
+        resampled = math.log(resampled)
+    freedom = max(1, fit.n_points - len(fit.params))
+    noise = float(fit.objective["noise"]) * (1 + 2 / math.sqrt(2 * _EFFICIENCY * freedom))
+    linear = 2 * float(norm.ppf((1 + goal.level) / 2)) * noise * math.sqrt(variance)
+    return max(resampled, linear)
+
+
+def _shown(goal: Goal, width: float) -> float:
+    if goal.quantity == "loss":
+        return width
+    return math.exp(width) if width < 700 else math.inf
+
+
+def _cheapest(
+    aim: float,
+    toward_P: np.ndarray,
+    covariance_PxP: np.ndarray,
+    rows_CxP: np.ndarray,
+    flops_C: np.ndarray,
+) -> list[int]:
+    """Candidates that bring the variance down to `aim`, or all of them that help."""
+    now_PxP, chosen = covariance_PxP, list[int]()
+    open_C = np.ones(len(rows_CxP), bool)
+    while open_C.any() and toward_P @ now_PxP @ toward_P > aim:
+        moved_CxP = rows_CxP @ now_PxP
+        spread_C = 1 + np.sum(moved_CxP * rows_CxP, axis=1)
+        gain_C = (moved_CxP @ toward_P) ** 2 / spread_C / flops_C
+        best = int(np.argmax(np.where(open_C, gain_C, -np.inf)))
+        now_PxP = now_PxP - np.outer(moved_CxP[best], moved_CxP[best]) / spread_C[best]
+        open_C[best] = False
+        chosen.append(best)
+    if toward_P @ now_PxP @ toward_P > aim:
+        return chosen
+    for candidate in sorted(chosen, key=lambda c: -flops_C[c]):
+        fewer = [c for c in chosen if c != candidate]
+        if _variance(toward_P, covariance_PxP, rows_CxP[fewer]) <= aim:
+            chosen = fewer
+    return chosen
+
+
+def _variance(toward_P: np.ndarray, covariance_PxP: np.ndarray, added_CxP: np.ndarray) -> float:
+    moved_CxP = added_CxP @ covariance_PxP
+    inner_CxC = np.eye(len(added_CxP)) + moved_CxP @ added_CxP.T
+    less_C = moved_CxP @ toward_P
+    return float(toward_P @ covariance_PxP @ toward_P - less_C @ np.linalg.solve(inner_CxC, less_C))
+
+
+def _slopes(
+    form: Form,
+    constants_P: np.ndarray,
+    centre: Mapping[str, float],
+    values: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Derivatives `NxP` of rows' log losses in log coefficients and exponents, logs centred."""
+    logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
+    u_NxKxP = form.design(logs)
+    log_NxK = u_NxKxP @ form.theta(constants_P, centre)
+    share_NxK = np.exp(log_NxK - log_NxK.max(axis=1, keepdims=True))
+    share_NxK /= share_NxK.sum(axis=1, keepdims=True)
+    return np.einsum("nk,nkp->np", share_NxK, u_NxKxP)
+
+
+def _gradient(
+    goal: Goal, form: Form, constants_P: np.ndarray, centre: Mapping[str, float]
+) -> np.ndarray:
+    """Derivative of the goal's value in log coefficients and exponents, by central differences."""
+    theta_P, offsets_PxP = form.theta(constants_P, centre), _STEP * np.eye(len(constants_P))
+    ends = [goal.value(form, form.constants(theta_P + s * offsets_PxP, centre)) for s in (1, -1)]
+    with np.errstate(invalid="ignore"):
+        return (ends[0] - ends[1]) / (2 * _STEP)

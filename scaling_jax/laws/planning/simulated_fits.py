@@ -1,0 +1,131 @@
+"""Fits of many simulated studies at once: studies and resamples are lanes of one program."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitting import fit
+from scaling_jax.laws.float64 import in_float64
+from scaling_jax.laws.objectives import objective_named
+from scaling_jax.laws.options import Options
+from scaling_jax.laws.planning.known import KnownLaw
+from scaling_jax.laws.solver.optimum import PointFit, model_of, refit_resamples
+from scaling_jax.laws.solver.search import leverages
+from scaling_jax.laws.tables.rows import usable_rows
+from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LANES = 8192
+_OBJECTIVE = objective_named("huber")
+
+
+def fit_laws(
+    first: "pd.DataFrame",
+    losses_MxSxN: np.ndarray,
+    law: KnownLaw,
+    options: Options,
+) -> list[Fit]:
+    """Fit the law's form to the losses `MxSxN` of all studies, starting each at the truth.
+
+    The first study's table is also fitted as a real one, from many starts; what is common to all
+    fits is taken from that.
+
+    Raises:
+        InputError: rows that cannot determine the law.
+    """
+    unresampled = dataclasses.replace(options, bootstrap=0)
+    template = fit_table(first, 3, unresampled, law.form.name)
+    values, names = usable_rows(first, law.count).variables, law.form.names
+    truth = _at_truth(law, values)
+    loss_MxN = losses_MxSxN.reshape(len(losses_MxSxN), -1)
+    constants_MxP = refit_resamples(law.form, values, truth, loss_MxN, np.ones_like(loss_MxN))
+    residual_MxN = np.log(loss_MxN / law.form.loss(constants_MxP[:, None], values))
+    drawn = _draws(law, values, truth, loss_MxN, residual_MxN, options)
+    return [
+        dataclasses.replace(
+            template,
+            params=dict(zip(names, constants_P.tolist(), strict=True)),
+            draws_BxP=draws_BxP,
+            noise_N=unseen_noise(residual_N, truth.leverage_N, len(names), _OBJECTIVE),
+        )
+        for constants_P, residual_N, draws_BxP in zip(
+            constants_MxP, residual_MxN, drawn, strict=True
+        )
+    ]
+
+
+def fit_table(
+    table: "pd.DataFrame", approach: int, options: Options, law: str = "chinchilla"
+) -> Fit:
+    """Fit one table by the options."""
+    return fit(
+        table,
+        approach=approach,
+        law=law,
+        bootstrap=options.bootstrap,
+        level=options.level,
+        count=options.count,
+        seed=options.seed,
+        resampling=options.resampling,
+    )
+
+
+def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
+    """The true law as the start of fits: the optimum of its own losses."""
+    form, constants_P = law.form, law.constants_P
+    centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
+    theta_P = form.theta(constants_P, centre)
+    logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
+    slope_NxP = in_float64(_slopes)(form, theta_P, logs)
+    return PointFit(
+        theta_P=theta_P,
+        centre=centre,
+        constants_P=constants_P,
+        free_P=np.ones(len(constants_P)),
+        value=0.0,
+        gradient_norm=0.0,
+        condition=1.0,
+        n_optima=1,
+        residuals_N=np.zeros(len(values["params"])),
+        leverage_N=leverages(slope_NxP, np.ones(len(slope_NxP))),
+    )
+
+
+def _slopes(form: Form, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:
+    import jax
+
+    return np.asarray(jax.jacfwd(model_of(form).log_loss)(theta_P, form.design(logs)))
+
+
+def _draws(
+    law: KnownLaw,
+    values: Mapping[str, np.ndarray],
+    truth: PointFit,
+    loss_MxN: np.ndarray,
+    residual_MxN: np.ndarray,
+    options: Options,
+) -> Iterator[np.ndarray]:
+    """Constants `BxP` of every study's resamples, some studies at a time to bound memory."""
+    at_once = max(1, _LANES // options.bootstrap)
+    for first in range(0, len(loss_MxN), at_once):
+        studies = range(first, min(first + at_once, len(loss_MxN)))
+        drawn = [
+            resamples(
+                options.resampling,
+                loss_MxN[m],
+                loss_MxN[m] * np.exp(-residual_MxN[m]),
+                unseen_noise(residual_MxN[m], truth.leverage_N, len(truth.free_P), _OBJECTIVE),
+                options.bootstrap,
+                options.seed + m,
+            )
+            for m in studies
+        ]
+        loss_BxN, weights_BxN = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        constants = refit_resamples(law.form, values, truth, loss_BxN, weights_BxN)
+        yield from constants.reshape(len(studies), -1, constants.shape[-1])

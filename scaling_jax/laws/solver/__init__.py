@@ -1,0 +1,1 @@
+"""The optimum of a robust fit: Newton descents from many starts."""

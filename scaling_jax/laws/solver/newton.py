@@ -1,0 +1,270 @@
+"""The optimum of a robust fit of a law, from many starts in one program.
+
+The objective is a weighted sum of penalties of the residuals. Each lane takes damped
+second-order steps: of the exact Hessian where that is positive definite, of the iteratively
+reweighted Gauss-Newton matrix otherwise, whichever lowers the objective more. A small Huber
+delta makes the objective nearly a sum of absolute values, on which line-search quasi-Newton
+methods stall far from the optimum (Besiroglu et al. 2024, arXiv 2404.10102, on the fit of
+Hoffmann et al. 2022).
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.solver.linear import solve_positive
+from scaling_jax.laws.solver.model import Derivatives, Model, RowWeights
+
+MAX_STEPS = 200
+_POLISHING_STEPS = 3
+# Lanes of a program: many have the higher throughput, of few the last ones wait for fewer others.
+_MANY, _FEW = 128, 16
+# Steps after which lanes are grouped anew.
+_STAGES = (7, 9, 11, 14, 20, 32, 64)
+_FIRST_DAMPING = 1e-3
+_LEAST_DAMPING = 1e-12
+_MOST_DAMPING = 1e12
+_RELATIVE_DECREASE = 1e-14
+
+
+# Of JAX within a program, of NumPy between programs.
+Array = Any
+
+
+class Data(NamedTuple):
+    """Rows of one fit: the model's inputs, log losses `y_N`, weights `w_N`.
+
+    `free_P` is 1 for what is fitted and 0 for what is held where it starts.
+    """
+
+    inputs: Any
+    y_N: jax.Array
+    w_N: jax.Array
+    free_P: jax.Array
+
+
+class Ends(NamedTuple):
+    """Where lanes ended and their objectives there."""
+
+    theta_SxP: np.ndarray
+    value_S: np.ndarray
+
+
+class Problem(NamedTuple):
+    """What is compiled in: the model and the objective."""
+
+    model: Model
+    objective: Objective
+
+
+class _Lane(NamedTuple):
+    theta_P: Array
+    value: Array
+    damping: Array
+    decrement: Array
+    stalled: Array
+    steps: Array
+
+
+def residuals(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
+    """Predicted less measured, of log losses or of losses as the objective has it."""
+    log_loss_N = problem.model.log_loss(theta_P, data.inputs)
+    if problem.objective.space == "log":
+        return log_loss_N - data.y_N
+    return jnp.exp(log_loss_N) - jnp.exp(data.y_N)
+
+
+def value_of(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
+    """The objective."""
+    return jnp.sum(data.w_N * problem.objective.penalty(residuals(problem, theta_P, data)))
+
+
+def derivatives(problem: Problem, theta_P: jax.Array, data: Data) -> Derivatives:
+    """Gradient, exact Hessian and reweighted Gauss-Newton matrix of the objective."""
+    model, objective = problem
+    r_N = residuals(problem, theta_P, data)
+    # Derivatives of the residual in the log loss.
+    if objective.space == "log":
+        first_N, second_N = jnp.ones_like(r_N), jnp.zeros_like(r_N)
+    else:
+        first_N = second_N = jnp.exp(model.log_loss(theta_P, data.inputs))
+    push_N = data.w_N * objective.slope(r_N)
+    weights = RowWeights(
+        pull_N=push_N * first_N,
+        stiff_N=data.w_N * objective.curvature(r_N) * first_N**2 + push_N * second_N,
+        bound_N=data.w_N * objective.reweighting(r_N) * first_N**2,
+    )
+    sums = model.derivatives(theta_P, data.inputs, weights)
+    held_PxP = jnp.diag(1 - data.free_P)
+    both_PxP = data.free_P[:, None] * data.free_P
+    return Derivatives(
+        sums.gradient_P * data.free_P,
+        sums.exact_PxP * both_PxP + held_PxP,
+        sums.gauss_PxP * both_PxP + held_PxP,
+    )
+
+
+def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
+    g_P, exact_PxP, gauss_PxP = derivatives(problem, lane.theta_P, data)
+    scale_P = jnp.diag(gauss_PxP) + 1e-12 * jnp.trace(gauss_PxP) + 1e-300
+    ridge_PxP = lane.damping * jnp.diag(scale_P)
+    matrices_2xPxP = jnp.stack([exact_PxP, gauss_PxP]) + ridge_PxP
+    moves = -jax.vmap(solve_positive, (0, None))(matrices_2xPxP, g_P)
+    candidates_2xP = lane.theta_P + moves
+    values_2 = jax.vmap(lambda theta: value_of(problem, theta, data))(candidates_2xP)
+    values_2 = jnp.where(jnp.isfinite(values_2), values_2, jnp.inf)
+    best = jnp.argmin(values_2)
+    better = values_2[best] < lane.value
+    decrement = jnp.where(jnp.isfinite(moves[0]).all(), -g_P @ moves[0], -g_P @ moves[1])
+    little = lane.value - values_2[best] <= _RELATIVE_DECREASE * lane.value
+    damping = jnp.where(better, lane.damping * 0.1, lane.damping * 8)
+    return _Lane(
+        theta_P=jnp.where(better, candidates_2xP[best], lane.theta_P),
+        value=jnp.where(better, values_2[best], lane.value),
+        damping=jnp.clip(damping, _LEAST_DAMPING, None),
+        decrement=decrement,
+        # An improvement in the last digit only, twice in a row, is the end of double precision.
+        stalled=jnp.where(better & little, lane.stalled + 1, jnp.where(better, 0, lane.stalled)),
+        steps=lane.steps + 1,
+    )
+
+
+def _unfinished(lane: _Lane) -> jax.Array:
+    moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
+    far = lane.decrement > 1e-16 * lane.value
+    return moving & far & (lane.steps < MAX_STEPS) & jnp.isfinite(lane.value)
+
+
+def _advance(problem: Problem, lane: _Lane, data: Data, max_steps: jax.Array) -> _Lane:
+    """Steps until the lane is finished or has taken `max_steps` from its start."""
+    return jax.lax.while_loop(
+        lambda lane: _unfinished(lane) & (lane.steps < max_steps),
+        lambda lane: _step(problem, lane, data),
+        lane,
+    )
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def _advance_lanes(
+    problem: Problem,
+    lanes_S: _Lane,
+    data: Data,
+    y_SxN: jax.Array,
+    w_SxN: jax.Array,
+    max_steps: jax.Array,
+) -> tuple[_Lane, jax.Array]:
+    """Advance lanes with rows of their own; also which of them are still unfinished."""
+
+    def one(lane: _Lane, y_N: jax.Array, w_N: jax.Array) -> tuple[_Lane, jax.Array]:
+        own = data._replace(y_N=y_N, w_N=w_N)
+        fresh = lane._replace(value=value_of(problem, lane.theta_P, own))
+        end = _advance(problem, fresh, own, max_steps)
+        return end, _unfinished(end)
+
+    return jax.vmap(one)(lanes_S, y_SxN, w_SxN)
+
+
+def descend(
+    problem: Problem,
+    theta_SxP: np.ndarray,
+    data: Data,
+    y_SxN: np.ndarray | None = None,
+    w_SxN: np.ndarray | None = None,
+    max_steps: int = MAX_STEPS,
+) -> Ends:
+    """Where lanes descend to in at most `max_steps` steps.
+
+    Every lane has a start and, if given, log losses and weights of its own instead of `data`'s.
+    All lanes of a program run until its slowest is done, and most need far fewer steps than the
+    slowest. So lanes take a few steps at a time, and those that are not done are gathered into
+    new groups for more.
+    """
+    lanes_S = _fresh(theta_SxP)
+    y_SxN = np.broadcast_to(data.y_N if y_SxN is None else y_SxN, (len(theta_SxP), len(data.y_N)))
+    w_SxN = np.broadcast_to(data.w_N if w_SxN is None else w_SxN, y_SxN.shape)
+    waiting = np.arange(len(theta_SxP))
+    for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
+        left = []
+        size = _MANY if len(waiting) > _MANY // 2 else _FEW
+        for at in range(0, len(waiting), size):
+            group = waiting[at : at + size]
+            # The last group is filled up with its own first lanes: one size, one program.
+            chosen = np.resize(group, size)
+            lanes = jax.tree.map(lambda x, chosen=chosen: x[chosen], lanes_S)
+            ends, unfinished = _advance_lanes(
+                problem, lanes, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
+            )
+            for all_lanes, reached in zip(lanes_S, ends, strict=True):
+                all_lanes[group] = np.asarray(reached)[: len(group)]
+            left.append(group[np.asarray(unfinished)[: len(group)]])
+        waiting = np.concatenate(left)
+        if not len(waiting):
+            break
+    return Ends(lanes_S.theta_P, lanes_S.value)
+
+
+def _fresh(theta_SxP: np.ndarray) -> _Lane:
+    """Lanes that have not moved yet."""
+    n = len(theta_SxP)
+    return _Lane(
+        theta_P=np.array(theta_SxP, np.float64),
+        value=np.full(n, np.inf),
+        damping=np.full(n, _FIRST_DAMPING),
+        decrement=np.full(n, np.inf),
+        stalled=np.zeros(n, np.int32),
+        steps=np.zeros(n, np.int32),
+    )
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
+    """Objective of every start."""
+    return jax.vmap(lambda theta: value_of(problem, theta, data))(theta_SxP)
+
+
+class Examined(NamedTuple):
+    """A point, the objective's gradient and exact Hessian there, the rows' values and slopes."""
+
+    theta_P: Array
+    gradient_P: Array
+    exact_PxP: Array
+    log_loss_N: Array
+    slope_NxP: Array
+
+
+def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
+    """The point, moved by plain Newton steps while they shrink the gradient.
+
+    Descents end where the objective no longer falls in double precision; its gradient can still.
+    """
+    here = _examined_at(problem, theta_P, data)
+    for _ in range(_POLISHING_STEPS):
+        move_P = _newton_move(np.asarray(here.gradient_P), np.asarray(here.exact_PxP))
+        if move_P is None:
+            break
+        moved = _examined_at(problem, np.asarray(here.theta_P) + move_P, data)
+        if not np.linalg.norm(moved.gradient_P) < np.linalg.norm(here.gradient_P):
+            break
+        here = moved
+    return here
+
+
+def _newton_move(gradient_P: np.ndarray, exact_PxP: np.ndarray) -> np.ndarray | None:
+    """The step to where the gradient would vanish, or None where that is no minimum."""
+    try:
+        np.linalg.cholesky(exact_PxP)
+        return -np.linalg.solve(exact_PxP, gradient_P)
+    except np.linalg.LinAlgError:
+        return None
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def _examined_at(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
+    gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
+    log_loss_N = problem.model.log_loss(theta_P, data.inputs)
+    slope_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
+    return Examined(theta_P, gradient_P, exact_PxP, log_loss_N, slope_NxP)

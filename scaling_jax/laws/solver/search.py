@@ -1,0 +1,152 @@
+"""The global optimum of a fit: the best of many starts, and restarts from the best optimum."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scaling_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.solver.newton import Ends
+
+# Descents at a time, and how often the best optimum is left to look for a lower one.
+_TRIED = 32
+_MOST_RESTARTS = 12
+_IMPROVED = 1e-9
+
+# Slopes that are a combination of others, as those of a term that has vanished.
+_NO_DIRECTION = 1e-9
+
+# Objectives below this are residuals in the last digits only, as of rows without noise.
+_ROUNDING = 1e-24
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The lowest optimum that any start led to.
+
+    Attributes:
+        theta_P: where it is.
+        value: objective, summed over rows.
+        gradient_norm: Euclidean norm of the objective's gradient in `theta`.
+        condition: condition number of the Hessian, its diagonal scaled to one.
+        n_optima: distinct optima that the finished descents ended in.
+        predicted_N: the model's values at the optimum, in the objective's space.
+        leverage_N: share of each row's value that least squares would fit to the row itself.
+    """
+
+    theta_P: np.ndarray
+    value: float
+    gradient_norm: float
+    condition: float
+    n_optima: int
+    predicted_N: np.ndarray
+    leverage_N: np.ndarray
+
+
+def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
+    """Descend from the most promising starts; `problem` and `data` are those of `solve`.
+
+    A small Huber delta makes rugged objectives: many optima close together, each of a law that
+    passes through other rows. So the best one is left again by descending with random weights on
+    the rows and back with the true ones (bootstrap restarting, Wood 2001, Biometrics 57, 240),
+    as long as that leads to a lower one.
+
+    Raises:
+        InputError: the objective is finite at no start.
+    """
+    from scaling_jax.laws.solver import newton
+
+    start_values_S = np.asarray(newton.values_at(problem, starts_SxP, data))
+    if not np.isfinite(start_values_S).any():
+        raise InputError(
+            "the law has no finite value on these rows from any start: check the ranges of its "
+            "constants and the units of the columns"
+        )
+    best = _Best(newton.descend(problem, _lowest(starts_SxP, start_values_S, _TRIED), data))
+    rng = np.random.default_rng(0)
+    w_SxN = np.broadcast_to(data.w_N, (_TRIED, len(data.w_N)))
+    for _ in range(_MOST_RESTARTS):
+        theta_SxP = np.tile(best.theta_P, (_TRIED, 1))
+        shaken_SxN = w_SxN * rng.exponential(size=w_SxN.shape)
+        shaken = newton.descend(problem, theta_SxP, data, w_SxN=shaken_SxN)
+        if not best.improve(newton.descend(problem, shaken.theta_SxP, data)):
+            break
+    end = newton.examined(problem, best.theta_P, data)
+    return Found(
+        theta_P=np.asarray(end.theta_P),
+        value=best.value,
+        gradient_norm=float(np.linalg.norm(end.gradient_P)),
+        condition=_condition(np.asarray(end.exact_PxP)),
+        n_optima=_count_distinct(best.values),
+        predicted_N=np.asarray(end.log_loss_N),
+        leverage_N=leverages(np.asarray(end.slope_NxP), np.asarray(data.w_N)),
+    )
+
+
+class _Best:
+    """The lowest end of any descent so far."""
+
+    def __init__(self, ends: "Ends") -> None:
+        self.values = ends.value_S
+        lowest = int(np.nanargmin(ends.value_S))
+        self.theta_P, self.value = ends.theta_SxP[lowest], float(ends.value_S[lowest])
+
+    def improve(self, ends: "Ends") -> bool:
+        """Take in more ends; whether the best of them is really lower."""
+        self.values = np.concatenate([self.values, ends.value_S])
+        other = _Best(ends)
+        lower = self.value - other.value
+        if lower > 0:
+            self.theta_P, self.value = other.theta_P, other.value
+        return lower > _IMPROVED * other.value + _ROUNDING
+
+
+def padded(inputs: T, y_Nx: np.ndarray, w_Nx: np.ndarray) -> tuple[T, np.ndarray, np.ndarray]:
+    """The rows, and copies of the last one without weight up to a round number of them.
+
+    Tables of nearly the same length then share one compiled program, also between processes
+    through JAX's compilation cache. `inputs` is an array or tree of arrays with rows first.
+    """
+    import jax
+
+    n = len(y_Nx)
+    step = max(16, 1 << (n.bit_length() - 2))
+    extra = -n % step
+
+    def longer(a: np.ndarray) -> np.ndarray:
+        return np.concatenate([a, np.repeat(a[-1:], extra, axis=0)])
+
+    unweighted = np.zeros((extra, *w_Nx.shape[1:]))
+    return jax.tree.map(longer, inputs), longer(y_Nx), np.concatenate([w_Nx, unweighted])
+
+
+def leverages(slope_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
+    """Diagonal of the projection on the rows' slopes: what a row's own value does to its fit."""
+    x_NxP = slope_NxP * np.sqrt(w_N)[:, None]
+    x_NxP = x_NxP / np.maximum(np.linalg.norm(x_NxP, axis=0), 1e-300)
+    left_NxP, size_P, _ = np.linalg.svd(x_NxP, full_matrices=False)
+    return np.sum(left_NxP[:, size_P > _NO_DIRECTION * size_P[0]] ** 2, axis=1)
+
+
+def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:
+    """The `count` rows of lowest value, the last repeated where there are fewer."""
+    values = np.asarray(value_S)
+    order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+    return np.asarray(theta_SxP)[order[np.minimum(np.arange(count), len(order) - 1)]]
+
+
+def _condition(hessian_PxP: np.ndarray) -> float:
+    scale_P = 1 / np.sqrt(np.maximum(np.abs(np.diag(hessian_PxP)), 1e-300))
+    eigenvalues = np.linalg.eigvalsh(hessian_PxP * scale_P[:, None] * scale_P)
+    return float("inf") if eigenvalues[0] <= 0 else float(eigenvalues[-1] / eigenvalues[0])
+
+
+def _count_distinct(values_S: np.ndarray) -> int:
+    """Optima whose objectives differ by more than a millionth of the best, and than rounding."""
+    ordered = np.sort(values_S[np.isfinite(values_S)])
+    return int(1 + (np.diff(ordered) > 1e-6 * ordered[0] + _ROUNDING).sum())

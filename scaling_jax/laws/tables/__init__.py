@@ -1,0 +1,1 @@
+"""Tables of losses: read, checked, and the rows that a fit uses."""

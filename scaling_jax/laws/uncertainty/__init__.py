@@ -1,0 +1,1 @@
+"""Intervals: bootstrap resamples and profile likelihood."""

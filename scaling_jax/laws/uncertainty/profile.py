@@ -1,0 +1,278 @@
+"""Profile likelihood: how much worse the best fit gets as a quantity is moved off its optimum."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Interval
+from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.float64 import in_float64
+from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.solver.optimum import PointFit, fit_point, model_of
+from scaling_jax.laws.tables.rows import Count, Rows, checked, usable_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AT_A_BUDGET = ("params", "tokens", "frontier_loss")
+EXPONENTS = ("a", "b")
+
+# Targets step outward from the optimum by factors of two in this many lanes to each side, as
+# far as 13 in an exponent or a logarithm: beyond, the data are taken not to bound it.
+_LANES = 18
+_FIRST_STEP = 1e-4
+_REFINEMENTS = 2
+_WEIGHT = 1e4
+_LARGEST_LOG = 700.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The profile of one quantity.
+
+    Attributes:
+        name: of the quantity.
+        estimate: at the optimum.
+        interval: where the profile stays below the level's threshold; infinite or zero ends
+            where it never rises above it, which means that the data do not bound it there.
+        level: of the interval.
+        values, deviance: the profile itself: the quantity, and the scaled rise of the objective,
+            which is compared with a chi-squared of one degree of freedom.
+    """
+
+    name: str
+    estimate: float
+    interval: Interval
+    level: float
+    values: tuple[float, ...]
+    deviance: tuple[float, ...]
+
+
+def profile(
+    table: "pd.DataFrame",
+    quantity: str,
+    *,
+    law: str = "chinchilla",
+    flops: float | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+    level: float = 0.9,
+    count: Count = "total",
+    objective: str = "huber",
+    fixed: Mapping[str, float] | None = None,
+) -> Profile:
+    """The profile likelihood of a constant, an exponent, an optimum or a predicted loss.
+
+    `quantity` is a constant of the law, `a` or `b` (exponents of N_opt and D_opt in C),
+    `params`, `tokens` or `frontier_loss` at the optimum of `flops`, or `loss` at `params` and
+    `tokens`. The objective's rise is scaled by its own curvature and the residuals' spread
+    (Schrader and Hettmansperger 1980), so that Huber's loss with a small delta is treated as
+    what it is, nearly a sum of absolute values; for squares that is the Gaussian profile.
+    `fixed` are constants that are held, as in `fit`.
+
+    Raises:
+        InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
+            are missing.
+    """
+    form, chosen = form_named(law), objective_named(objective)
+    rows = usable_rows(checked(table), count)
+    asked = _asked(form, quantity, flops, params, tokens)
+    fit = fit_point(form, rows.variables, rows.loss, rows.weight, objective=chosen, fixed=fixed)
+    if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
+        raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
+    found = _Follower(form, quantity, rows, fit, chosen, asked).profile(level)
+    return _readable(quantity, found, level, quantity not in (*form.exponents, *EXPONENTS))
+
+
+def _asked(
+    form: Form, name: str, flops: float | None, params: float | None, tokens: float | None
+) -> tuple[float, ...]:
+    frontier = (*EXPONENTS, *AT_A_BUDGET, "loss") if form.frontier else ()
+    if name not in (*form.names, *frontier):
+        raise InputError(
+            f"the law {form.name!r} has no quantity {name!r}"
+            f"{suggestion(name, (*form.names, *frontier))}"
+        )
+    given = {"flops": flops} if name in AT_A_BUDGET else {"params": params, "tokens": tokens}
+    if name not in AT_A_BUDGET and name != "loss":
+        return ()
+    for what, value in given.items():
+        if value is None or not 0 < value < math.inf:
+            raise InputError(f"the profile of {name!r} needs {what}, positive and finite: {value}")
+    return tuple(float(value) for value in given.values() if value is not None)
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Quantity (less its centring) and deviance, ascending in the quantity; the estimate."""
+
+    estimate: float
+    values: np.ndarray
+    deviance: np.ndarray
+    low: float
+    high: float
+
+
+class _Follower:
+    """Follows one quantity away from the optimum of one table."""
+
+    def __init__(
+        self,
+        form: Form,
+        name: str,
+        rows: Rows,
+        fit: PointFit,
+        objective: Objective,
+        asked: tuple[float, ...],
+    ) -> None:
+        from scaling_jax.laws.uncertainty.profile_constraint import Quantity
+
+        self._form, self._name, self._rows = form, name, rows
+        self._quantity = Quantity("linear" if name in form.names else name, form.name)
+        self._fit, self._objective = fit, objective
+        self._asked, self._shift = self._in_centred_logs(asked)
+
+    @in_float64
+    def profile(self, level: float) -> _Curve:
+        from scipy.stats import chi2
+
+        threshold = float(chi2.ppf(level, 1)) * self._small_sample()
+        estimate = self._quantity_at(self._fit.theta_P)
+        ends, points = [], [(estimate, 0.0)]
+        for side in (-1.0, 1.0):
+            end, seen = self._end(estimate, side, threshold)
+            ends.append(end)
+            points += seen
+        values, deviance = np.array(sorted(points)).T
+        shift = self._shift
+        return _Curve(estimate + shift, values + shift, deviance, ends[0] + shift, ends[1] + shift)
+
+    def _end(
+        self, estimate: float, side: float, threshold: float
+    ) -> tuple[float, list[tuple[float, float]]]:
+        """Where the profile crosses the threshold on one side, and the points seen."""
+        offsets = _FIRST_STEP * 2.0 ** np.arange(_LANES)
+        seen = self._at(estimate + side * offsets)
+        points = list(seen)
+        for _ in range(_REFINEMENTS):
+            above = [q for q, d in points if d > threshold]
+            if not above:
+                return side * math.inf, points
+            outer = min(above, key=lambda q: abs(q - estimate))
+            nearer = [q for q, _ in points if abs(q - estimate) < abs(outer - estimate)]
+            inner = max(nearer, key=lambda q: abs(q - estimate), default=estimate)
+            points += self._at(np.linspace(inner, outer, _LANES + 2)[1:-1])
+        below = [(q, d) for q, d in points if abs(q - estimate) <= abs(outer - estimate)]
+        ordered = sorted(below, key=lambda point: abs(point[0] - estimate))
+        q, d = np.array(ordered).T
+        return float(np.interp(threshold, np.maximum.accumulate(d), q)), points
+
+    def _at(self, targets_S: np.ndarray) -> list[tuple[float, float]]:
+        """The quantity actually reached and its deviance, for each target."""
+        from scaling_jax.laws.solver import newton
+        from scaling_jax.laws.uncertainty.profile_constraint import Tethered
+
+        problem = newton.Problem(Tethered(model_of(self._form), self._quantity), self._objective)
+        plain = newton.Problem(model_of(self._form), self._objective)
+        data = self._data()
+        start_SxP = np.tile(self._fit.theta_P, (len(targets_S), 1))
+        y_SxN = np.tile(data.y_N, (len(targets_S), 1))
+        y_SxN[:, -1] = targets_S
+        w_N = np.append(data.w_N[:-1], _WEIGHT)
+        theta_SxP = newton.descend(problem, start_SxP, data, y_SxN, w_N).theta_SxP
+        rows = data._replace(inputs=data.inputs.rows, y_N=data.y_N[:-1], w_N=data.w_N[:-1])
+        values_S = np.asarray(newton.values_at(plain, theta_SxP, rows))
+        reached = [self._quantity_at(theta) for theta in theta_SxP]
+        rise_S = 2 * (values_S - self._fit.value) / self._scale()
+        pairs = zip(reached, rise_S.tolist(), strict=True)
+        return [(q, max(d, 0.0)) for q, d in pairs if math.isfinite(q) and math.isfinite(d)]
+
+    def _data(self) -> Any:
+        import jax.numpy as jnp
+
+        from scaling_jax.laws.solver.newton import Data
+        from scaling_jax.laws.uncertainty.profile_constraint import Inputs
+
+        logs = {n: np.log(v) - self._fit.centre[n] for n, v in self._columns().items()}
+        inputs = Inputs(jnp.asarray(self._form.design(logs)), jnp.asarray(self._asked))
+        y_N = jnp.asarray(np.append(np.log(self._rows.loss), 0.0))
+        w_N = jnp.asarray(np.append(self._rows.weight, 0.0))
+        return Data(inputs, y_N, w_N, jnp.asarray(self._fit.free_P))
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        return {name: self._rows.variables[name] for name in self._form.variables}
+
+    def _quantity_at(self, theta_P: np.ndarray) -> float:
+        import jax.numpy as jnp
+
+        return float(self._quantity(jnp.asarray(theta_P), jnp.asarray(self._asked)))
+
+    def _in_centred_logs(self, asked: tuple[float, ...]) -> tuple[np.ndarray, float]:
+        """What the quantity is asked at, and what brings it back to the table's own units."""
+        form, centre = self._form, self._fit.centre
+        if self._name in form.names:
+            k = form.names.index(self._name)
+            if self._name not in form.coefficients:
+                return np.eye(len(form.names))[k], 0.0
+            shift_P = form.design({n: np.array([v]) for n, v in centre.items()})[0][k]
+            gradient_P = -shift_P
+            gradient_P[k] = 1.0
+            return gradient_P, 0.0
+        if self._name == "loss":
+            n, d = np.log(asked)
+            return np.array([n - centre["params"], d - centre["tokens"]]), 0.0
+        if self._name in AT_A_BUDGET:
+            left = math.log(asked[0] / FLOPS_PER_PARAM_TOKEN) - centre["params"] - centre["tokens"]
+            return np.array([left]), centre.get(self._name, 0.0)
+        return np.zeros(1), 0.0
+
+    def _scale(self) -> float:
+        """Mean square of the penalty's slope over its mean curvature, at the residuals."""
+        import jax.numpy as jnp
+
+        r_N = -self._fit.residuals_N
+        if self._objective.space == "loss":
+            r_N = self._rows.loss * np.expm1(r_N)
+        slope_N = np.asarray(self._objective.slope(jnp.asarray(r_N)))
+        if math.isinf(self._objective.delta):
+            return float(np.mean(slope_N**2))
+        # Beyond delta the curvature is nought, so its mean is the residuals' density near zero.
+        width = 1.06 * _spread(r_N) * len(r_N) ** -0.2
+        near = _normal_cdf((self._objective.delta - r_N) / width)
+        far = _normal_cdf((-self._objective.delta - r_N) / width)
+        return float(np.mean(slope_N**2) / np.mean(near - far))
+
+    def _small_sample(self) -> float:
+        n, p = len(self._rows), int(self._fit.free_P.sum())
+        return n / (n - p) if n > p else math.inf
+
+
+def _spread(r_N: np.ndarray) -> float:
+    iqr = float(np.subtract(*np.quantile(r_N, [0.75, 0.25]))) / 1.349
+    return max(min(float(r_N.std()), iqr) or float(r_N.std()), 1e-300)
+
+
+def _normal_cdf(x_N: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtr
+
+    return ndtr(x_N)
+
+
+def _readable(name: str, curve: _Curve, level: float, in_logs: bool) -> Profile:
+    out = math.exp if in_logs else float
+
+    def back(value: float) -> float:
+        return math.inf if in_logs and value > _LARGEST_LOG else out(value)
+
+    return Profile(
+        name=name,
+        estimate=back(curve.estimate),
+        interval=(back(curve.low), back(curve.high)),
+        level=level,
+        values=tuple(map(back, curve.values.tolist())),
+        deviance=tuple(curve.deviance.tolist()),
+    )

@@ -1,0 +1,84 @@
+"""Profile likelihood of everything a fit is read for."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.uncertainty.profile import Profile, profile
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The profiles of one law on one table.
+
+    Attributes:
+        constants: by name; those that are held have none.
+        exponents: `a` and `b`; empty for a law without a frontier.
+        optima: budget in FLOPs -> `params`, `tokens` and `loss` of its optimum.
+    """
+
+    constants: Mapping[str, Profile]
+    exponents: Mapping[str, Profile]
+    optima: Mapping[float, Mapping[str, Profile]]
+
+
+def profiles(
+    table: "pd.DataFrame",
+    *,
+    law: str = "chinchilla",
+    budgets: Sequence[float] = (),
+    fixed: Mapping[str, float] | None = None,
+    **options: Any,
+) -> Profiles:
+    """Profiles of the law's constants, of its exponents and of the optimum at each budget.
+
+    Args:
+        table: losses, as `fit` takes them.
+        law, fixed: as `fit` takes them.
+        budgets: in FLOPs.
+        **options: `level`, `count` and `objective`, as `profile` takes them.
+
+    Raises:
+        InputError: as `profile`.
+    """
+    form = form_named(law)
+    free = [name for name in form.names if name not in {*form.held, *(fixed or {})}]
+
+    def of(quantity: str, flops: float | None = None) -> Profile:
+        return profile(table, quantity, law=law, flops=flops, fixed=fixed, **options)
+
+    constants = {name: of(name) for name in free}
+    if form.frontier is None:
+        return Profiles(constants, {}, {})
+    a = of("a")
+    optima = {}
+    for flops in budgets:
+        params = of("params", flops)
+        # At a budget D is C / 6 over N, and b is 1 - a: each has the other's profile.
+        tokens = _turned(params, "tokens", lambda n, c=flops: c / FLOPS_PER_PARAM_TOKEN / n)
+        loss = dataclasses.replace(of("frontier_loss", flops), name="loss")
+        optima[float(flops)] = {"params": params, "tokens": tokens, "loss": loss}
+    return Profiles(constants, {"a": a, "b": _turned(a, "b", lambda a: 1 - a)}, optima)
+
+
+def _turned(found: Profile, name: str, falling: Any) -> Profile:
+    """The profile of a quantity that falls as another rises."""
+
+    def of(value: float) -> float:
+        return float("inf") if name == "tokens" and value == 0 else falling(value)
+
+    low, high = found.interval
+    return Profile(
+        name=name,
+        estimate=of(found.estimate),
+        interval=(of(high), of(low)),
+        level=found.level,
+        values=tuple(of(value) for value in reversed(found.values)),
+        deviance=tuple(reversed(found.deviance)),
+    )

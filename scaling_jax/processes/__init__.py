@@ -1,1 +1,0 @@
-"""Processes: their cores, what they compile, the signals they get, how several act as one."""

@@ -1,0 +1,203 @@
+"""Adaptive studies: train only those runs of a plan that the answer needs."""
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws import Fit, fit
+from scaling_jax.laws.planning.next_runs import FIRST_CELLS, Advice, Goal, in_one_round, next_cells
+from scaling_jax.laws.tables.rows import Count
+from scaling_jax.study.execution.check import check_study
+from scaling_jax.study.execution.execute import train_runs
+from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.plan.study import Study
+from scaling_jax.study.store.records import collect
+from scaling_jax.study.store.store import SETTLED, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Sizes of a budget that show on which side its minimum lies.
+_FEWEST_OF_A_BUDGET = 3
+# How far one study goes beyond its plan to find a minimum.
+_MOST_WIDER = 12
+
+
+@dataclass(frozen=True)
+class Narrowed:
+    """Where an adaptive study ended.
+
+    Attributes:
+        store: with every run; those that were not needed are still planned.
+        fit: of the runs that finished; None while they determine no law.
+        advice: of the last round; None without a fit.
+        needed: runs that are expected to do, cheapest first.
+        flops: of the runs that finished.
+        planned_flops: of all runs of the plan.
+    """
+
+    store: Store
+    fit: Fit | None
+    advice: Advice | None
+    needed: tuple[str, ...]
+    flops: float
+    planned_flops: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the interval is as narrow as asked."""
+        return self.advice is not None and self.advice.reached
+
+
+def run_until(
+    study: Study,
+    root: os.PathLike | str,
+    goal: Goal,
+    *,
+    at_once: int = 4,
+    max_flops: float | None = None,
+    count: Count = "total",
+    bootstrap: int = 1000,
+    report: Callable[[str], None] = lambda line: None,
+    **training: Any,
+) -> Narrowed:
+    """Train runs of `study`, a few at a time, until the goal is reached.
+
+    The cheapest cells come first. From then on the law is fitted to what has finished, and the
+    next are the cheapest of those that are expected to do, up to `at_once` of them. Where a
+    budget's lowest loss is at the smallest or largest size of its grid, the grid is continued on
+    that side. The design is what there is to choose from, so it can be wider and denser than one
+    trained as a whole. Several processes may work on it; each chooses by what it sees, and no run
+    is trained twice.
+
+    Args:
+        study: what to choose from; verification runs are left alone.
+        root: directory that holds the study's own.
+        goal: when to stop.
+        at_once: the most runs between fits; dear ones are fewer.
+        max_flops: not to be exceeded by all runs together.
+        count: which parameters are N.
+        bootstrap: resamples of each fit.
+        report: told what was learnt and chosen, a line at a time.
+        training: as `train_runs` takes it.
+
+    Raises:
+        InputError: bad input, found before anything is trained.
+        Preempted: asked to stop; the runs under way are saved.
+    """
+    if at_once < 1:
+        raise InputError(f"at_once {at_once} must be at least 1")
+    if jax.process_count() > 1:
+        raise InputError(
+            "processes that train each run together cannot choose runs: start one process on each "
+            "machine without joining them, or train the study whole"
+        )
+    planned = study.plan()
+    if any(run.branch is not None for run in planned):
+        raise InputError(
+            f"study {study.name!r} cannot be trained a few runs at a time, since the branches of a "
+            "size need its longest run first: plan its design without Branched, or train it whole"
+        )
+    told = ("pack", "execution", "cache_dir", "progress")
+    check_study(study, root, **{name: training[name] for name in told if name in training})
+    store = Store.create(root, study)
+    tried: set[str] = set()
+    while True:
+        table = _grid(store)
+        state = _look(store, table, goal, count, bootstrap)
+        if wider := [store.add(run).run_id for run in _beyond_edges(study, table, len(planned))]:
+            table = _grid(store)
+        wanted = table.loc[[i for i in (*wider, *state.needed) if i not in tried], "flops"]
+        costs = {str(i): float(flops) for i, flops in wanted.items()}
+        if state.advice:
+            n_wanted = in_one_round([*costs.values()], state.flops, at_once)
+        else:
+            n_wanted = max(at_once, FIRST_CELLS - len(tried))
+        chosen = _affordable([*costs.items()][:n_wanted], state.flops, max_flops)
+        report(_said(state, goal, len(chosen)))
+        if state.reached or not chosen:
+            return state
+        tried.update(chosen)
+        train_runs([run for run in store.runs() if run.run_id in chosen], **training)
+
+
+def _grid(store: Store) -> "pd.DataFrame":
+    table = collect(store)
+    return table[table["role"] == "grid"].set_index("run_id", drop=False).rename_axis(None)
+
+
+def _look(
+    store: Store, table: "pd.DataFrame", goal: Goal, count: Count, bootstrap: int
+) -> Narrowed:
+    done = table[table["status"] == "finished"]
+    # A run that was given up is neither fitted nor tried again.
+    left = table[~table["status"].isin(SETTLED)]
+    fitted, advice, needed = None, None, list(left["flops"].sort_values(kind="stable").index)
+    if len(done) >= FIRST_CELLS:
+        try:
+            fitted = fit(done, bootstrap=bootstrap, level=goal.level, count=count)
+            advice = next_cells(goal, fitted, done, left)
+            needed = list(left.index[list(advice.chosen)])
+        except InputError:
+            # Too few or too much alike for a law: more of the cheapest follow.
+            fitted, advice = None, None
+    spent, planned = float(done["flops"].sum()), float(table["flops"].sum())
+    return Narrowed(store, fitted, advice, tuple(needed), spent, planned)
+
+
+def _affordable(
+    costs: Iterable[tuple[str, float]], spent: float, max_flops: float | None
+) -> set[str]:
+    kept = set()
+    for run_id, cost in costs:
+        if max_flops is None or spent + cost <= max_flops:
+            kept.add(run_id)
+            spent += cost
+    return kept
+
+
+def _beyond_edges(study: Study, table: "pd.DataFrame", n_planned: int) -> list[PlannedRun]:
+    """One more size where a budget's lowest loss is at the smallest or largest of its plan."""
+    wider = list[PlannedRun]()
+    if len(table) >= n_planned + _MOST_WIDER:
+        return wider
+    for _, cells in table.groupby("budget"):
+        planned = float(cells["budget"].iloc[0])
+        done = cells[cells["status"] == "finished"]
+        sizes = np.unique(cells["params"].to_numpy(np.float64))
+        if len(done) < _FEWEST_OF_A_BUDGET or len(sizes) < 2:
+            continue
+        lowest = done["params"].to_numpy(np.float64)[int(done["loss"].to_numpy().argmin())]
+        if lowest not in (sizes[0], sizes[-1]):
+            continue
+        neighbour = sizes[1] if lowest == sizes[0] else sizes[-2]
+        # A family, a corpus or a recipe can have no model of that size.
+        with suppress(InputError):
+            shape = study.recipe.family.nearest(lowest * lowest / neighbour)
+            config = study.recipe.for_budget(shape, planned)
+            if config.run_id not in table.index:
+                wider.append(PlannedRun(config, planned, "grid", study.recipe.convention))
+    return wider
+
+
+def _said(state: Narrowed, goal: Goal, n_next: int) -> str:
+    at = f"{goal.quantity} at {goal.flops:.3g} FLOPs"
+    spent = f"{state.flops:.3g} of {state.planned_flops:.3g} FLOPs spent"
+    if state.advice is None:
+        return f"{spent}: no law yet; {n_next} of the cheapest runs next"
+    width = f"interval {state.advice.width:.4g} wide, {goal.width:.4g} asked"
+    if state.reached:
+        return f"{spent}: {at}: {width}; done"
+    if not n_next:
+        return f"{spent}: {at}: {width}; no run is left that could be trained"
+    needed = len(state.needed)
+    if not needed:
+        return f"{spent}: {at}: {width}; {n_next} runs beyond the plan next"
+    hope = f"{needed} should do" if state.advice.enough else f"all {needed} left will not do"
+    return f"{spent}: {at}: {width}; {n_next} runs next, {hope}"

@@ -1,0 +1,1 @@
+"""What a study trains: recipe, design, rules, sweeps."""

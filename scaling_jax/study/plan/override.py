@@ -1,0 +1,167 @@
+"""Settings of a study that differ from its experiment file: `recipe.peak_lr=3e-3`."""
+
+import ast
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from scaling_jax.config.strict import from_dict, require_one_of
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.study.plan.fields import as_rule, replaced
+from scaling_jax.study.plan.study import Study
+
+
+def override(study: Study, settings: Sequence[str]) -> Study:
+    """`study` with each `PATH=VALUE` of `settings` applied in turn.
+
+    A path goes through the fields of the study, such as `recipe.family.aspect`, `recipe.seed`,
+    `recipe.optimizer_knobs.weight_decay`, `design.budgets` or `name`. The value is read by the
+    field's type. Where a rule is wanted a number is the constant rule, and any other is written
+    as in Python, such as `PowerLawLR(value=6e-3, reference_params=6e4)`.
+
+    Raises:
+        InputError: a setting that names nothing, whose value does not do, or that would change
+            none of the runs.
+    """
+    for setting in settings:
+        study = _override(study, setting)
+    return study
+
+
+def _override(study: Study, setting: str) -> Study:
+    path, equals, text = setting.partition("=")
+    if not equals or not path:
+        raise InputError(f"--set {setting}: write PATH=VALUE, such as recipe.peak_lr=3e-3")
+    fields = [field.name for field in dataclasses.fields(study)]
+    if path.split(".")[0] not in fields:
+        near = suggestion(path, _paths(study))
+        raise InputError(f"--set {setting}: a study has no {path!r}{near}")
+    try:
+        changed = replaced(study, path, partial(_read, text), "study")
+        same = changed.plan() == study.plan()
+    except InputError as error:
+        raise InputError(f"--set {setting}: {error}") from error
+    if same and changed != study and changed.name == study.name:
+        raise InputError(
+            f"--set {setting}: changes none of the runs: the design sets that itself, or it makes "
+            "no difference at these sizes; leave it out, or edit the design"
+        )
+    return changed
+
+
+def _paths(study: Study) -> list[str]:
+    """What a study's fields are called, down to those of its recipe and design."""
+    parts = {"recipe": study.recipe, "design": study.design}
+    inner = [f"{part}.{f.name}" for part, of in parts.items() for f in dataclasses.fields(of)]
+    return ["name", *inner]
+
+
+def _read(text: str, hint: Any, where: str) -> Any:
+    """The value that `text` stands for in a field of type `hint`.
+
+    Raises:
+        InputError: it stands for none, with the rule.
+    """
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        require_one_of(where, text, hint)
+        return text
+    if origin in (types.UnionType, typing.Union):
+        return _read_union(text, hint, where)
+    if origin is tuple:
+        return _read_tuple(text, choices[0], where)
+    if dataclasses.is_dataclass(hint):
+        return _read_call(text, (hint,), where)
+    reader = _SCALARS.get(hint)
+    if reader is None:
+        raise InputError(f"{where} cannot be set from text: name a field in it, or edit the file")
+    try:
+        return reader(text)
+    except ValueError as error:
+        raise InputError(f"{where} must be {hint.__name__}, not {text!r}") from error
+
+
+def _read_union(text: str, hint: Any, where: str) -> Any:
+    choices = typing.get_args(hint)
+    if types.NoneType in choices:
+        if text == "None":
+            return None
+        (inner,) = (choice for choice in choices if choice is not types.NoneType)
+        return _read(text, inner, where)
+    number = _number(text)
+    return _read_call(text, choices, where) if number is None else as_rule(hint, number, where)
+
+
+def _read_tuple(text: str, inner: Any, where: str) -> tuple:
+    try:
+        values = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        values = None
+    if not isinstance(values, tuple | list):
+        raise InputError(f"{where} must be several values, such as '1e18, 3e18', not {text!r}")
+    return tuple(_read(_as_text(value), inner, where) for value in values)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _read_call(text: str, kinds: Sequence[Any], where: str) -> Any:
+    """`Name(field=value, ...)`, or a bare `Name`, of one of the dataclasses `kinds`."""
+    known = {kind.__name__: kind for kind in kinds}
+    try:
+        parsed = ast.parse(text, mode="eval").body
+        call = parsed if isinstance(parsed, ast.Call) else ast.Call(parsed, [], [])
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{where} cannot be {text!r}: {_how(known)}") from error
+    if name not in known:
+        near = suggestion(name or text, list(known))
+        raise InputError(f"{where} cannot be {text!r}{near}; {_how(known)}")
+    if call.args:
+        raise InputError(f"{where} is {text!r} without names: {_how(known)}")
+    return from_dict(known[name], given, where)
+
+
+def _how(known: dict[str, Any]) -> str:
+    name, kind = next(iter(known.items()))
+    field = next(iter(dataclasses.fields(kind)), None)
+    return f"write it as in Python, such as {name}({field.name + '=...' if field else ''})"
+
+
+def _number(text: str) -> int | float | None:
+    for reader in (_integer, float):
+        try:
+            return reader(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _integer(text: str) -> int:
+    """A whole number, also as 1e6."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer():
+            raise
+        return int(number)
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "True", "false", "False"):
+        raise ValueError(text)
+    return text in ("true", "True")
+
+
+_SCALARS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    float: float,
+    int: _integer,
+    bool: _boolean,
+}

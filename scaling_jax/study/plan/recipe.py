@@ -1,0 +1,147 @@
+"""Recipe: the rules that turn (shape, budget) into a complete run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from scaling_jax.accounting import flops
+from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
+from scaling_jax.config.parameterization import STANDARD, Parameterization
+from scaling_jax.config.strict import number, settle_numbers, whole_number
+from scaling_jax.errors import InputError
+from scaling_jax.shapes import Family
+from scaling_jax.shapes.table import ShapeTable
+from scaling_jax.study.plan.rules import BatchRule, LearningRateRule, Warmup
+
+BUDGET_TOLERANCE = 0.005
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about a study's runs except which (shape, tokens) cells to train.
+
+    Attributes:
+        data: corpus and tokenizer.
+        family: gives the shape for a wanted parameter count.
+        peak_lr: learning-rate rule.
+        batch_size: batch rule, in sequences.
+        warmup: warm-up rule.
+        optimizer_knobs: fields of `OptimizerConfig` that differ from its defaults, such as its
+            `name` and `schedule`.
+        precision: of the matrix products.
+        parameterization: standard, muP or CompleteP. Under the last two the learning-rate rule
+            gives the rate of the base size.
+        eval_tokens: held-out tokens of the final loss.
+        convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
+            exactly, which is what the laws' frontiers assume.
+        seed: of initialization and data order.
+    """
+
+    data: DataConfig
+    family: Family | ShapeTable
+    peak_lr: LearningRateRule
+    batch_size: BatchRule
+    warmup: Warmup = field(default_factory=Warmup)
+    optimizer_knobs: dict[str, float | str] = field(default_factory=dict)
+    precision: Precision = "float32"
+    parameterization: Parameterization = STANDARD
+    eval_tokens: int = 131_072
+    convention: flops.Convention = "6nd"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        settle_numbers(self)
+        for name, example in (("peak_lr", "ConstantLR(3e-3)"), ("batch_size", "ConstantBatch(8)")):
+            if not callable(getattr(self, name)):
+                raise InputError(
+                    f"the recipe's {name} {getattr(self, name)!r} is not a rule: write one, such "
+                    f"as {example}"
+                )
+
+    def for_budget(self, shape: Shape, budget: float) -> RunConfig:
+        """The run of `shape` whose FLOPs come within 0.5 % of `budget`.
+
+        Where whole steps are too coarse, the batch is halved until they are fine enough.
+
+        Raises:
+            InputError: the budget is too small for the shape.
+        """
+        per_token = flops.training_flops(shape, shape.seq_len, self.convention) / shape.seq_len
+        batch_size = self._sequences(shape, budget / per_token)
+        while batch_size:
+            per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
+            steps = round(budget / per_step)
+            if steps > 1 and abs(steps * per_step / budget - 1) <= BUDGET_TOLERANCE:
+                return self._config(shape, batch_size, steps)
+            batch_size //= 2
+        raise InputError(
+            f"budget {budget:.3g} FLOPs is too small for a shape of "
+            f"{flops.count_params(shape).total} parameters: whole steps of one sequence miss it by "
+            f"more than {BUDGET_TOLERANCE:.1%}; raise the budget or use smaller shapes"
+        )
+
+    def for_tokens(self, shape: Shape, tokens: float) -> RunConfig:
+        """The run of `shape` on the whole number of batches nearest `tokens`.
+
+        Raises:
+            InputError: fewer than two batches.
+        """
+        batch_size = self._sequences(shape, tokens)
+        steps = round(tokens / (batch_size * shape.seq_len))
+        if steps < 2:
+            raise InputError(
+                f"{tokens:.3g} tokens are fewer than two batches of {batch_size} sequences of "
+                f"{shape.seq_len}: lengthen the horizon or shrink the batch"
+            )
+        return self._config(shape, batch_size, steps)
+
+    def _sequences(self, shape: Shape, tokens: float) -> int:
+        return _positive(whole_number, "batch_size", self.batch_size, shape, tokens)
+
+    def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
+        tokens = steps * batch_size * shape.seq_len
+        peak_lr = _positive(number, "peak_lr", self.peak_lr, shape, tokens)
+        knobs = self.optimizer_knobs
+        for name in ("peak_lr", "warmup_steps"):
+            if name in knobs:
+                raise InputError(f"optimizer_knobs set {name}, which the recipe's rule for it does")
+        own = dict(
+            peak_lr=float(f"{peak_lr:.6g}"),
+            warmup_steps=self.warmup(steps),
+        )
+        optimizer = from_dict(OptimizerConfig, knobs | own)
+        return RunConfig(
+            shape=shape,
+            data=self.data,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            steps=steps,
+            eval_tokens=self.eval_tokens,
+            precision=self.precision,
+            parameterization=self.parameterization,
+            seed=self.seed,
+        )
+
+
+def _positive(kind: Callable[[str, object], N], name: str, rule: Callable, *given: object) -> N:
+    """What a rule gives, which must be a positive number of its kind.
+
+    Raises:
+        InputError: it gives another, or fails.
+    """
+    called = f"the recipe's {name} rule {getattr(rule, '__qualname__', rule)}"
+    try:
+        value = rule(*given)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{called} fails ({type(error).__name__}: {error}): it is called with a shape and a "
+            "number of tokens"
+        ) from error
+    value = kind(f"{called} gives", value)
+    if not value > 0:
+        raise InputError(f"{called} gives {value}: it must be positive")
+    return value

@@ -1,0 +1,1 @@
+"""Where a study stands, what it costs, and what its design cannot tell."""

@@ -1,0 +1,81 @@
+"""The law that the finished runs of a study give so far."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import scaling_jax
+from scaling_jax.errors import InputError
+from scaling_jax.study.status.standing import Standing
+from scaling_jax.study.store.records import collect
+from scaling_jax.study.store.store import Store
+from scaling_jax.system.files import write_text_atomically
+
+INTERIM_FILE = "law_so_far.json"
+
+# Of the time between two looks, what may go into fitting.
+_SHARE_OF_TIME = 0.1
+
+
+class InterimLaw:
+    """The law so far, fitted anew only when a run has finished.
+
+    What was fitted is kept in the store, so that whoever looks next need not fit it again.
+    """
+
+    def __init__(self, store: Store, law: str) -> None:
+        self._store, self._law = store, law
+        self._last: dict[str, Any] | None = None
+        self._not_before = 0.0
+
+    def of(self, standing: Standing) -> dict[str, Any]:
+        """The law as plain data: `law`, `n_points`, `params`, `exponents` and their intervals.
+
+        Where none can be fitted there is `refused`, the reason, in their place. It may be a
+        little older than `standing`; `n_finished` says of how many runs it is.
+        """
+        key = {
+            "version": scaling_jax.__version__,
+            "law": self._law,
+            "runs": sorted(standing.finished_ids),
+        }
+        if self._last is None:
+            self._last = self._kept()
+        fresh = self._last is not None and self._last["key"] == key
+        if not fresh and (self._last is None or time.monotonic() >= self._not_before):
+            self._last = {"key": key, "fit": self._fitted()}
+            with suppress(OSError):
+                write_text_atomically(self._store.directory / INTERIM_FILE, json.dumps(self._last))
+        assert self._last is not None
+        return {"n_finished": len(self._last["key"]["runs"]), **self._last["fit"]}
+
+    def _kept(self) -> dict[str, Any] | None:
+        try:
+            kept = json.loads((self._store.directory / INTERIM_FILE).read_text())
+            ours = (kept["key"]["version"], kept["key"]["law"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return kept if ours == (scaling_jax.__version__, self._law) else None
+
+    def _fitted(self) -> dict[str, Any]:
+        from scaling_jax import laws
+
+        began = time.monotonic()
+        try:
+            fit = laws.fit(collect(self._store), law=self._law)
+        except InputError as error:
+            return {"refused": str(error)}
+        finally:
+            spent = time.monotonic() - began
+            self._not_before = time.monotonic() + spent / _SHARE_OF_TIME
+        return {
+            "law": fit.law,
+            "n_points": fit.n_points,
+            "level": fit.level,
+            "count": fit.count,
+            "params": dict(fit.params),
+            "intervals": fit.intervals,
+            "exponents": dict(fit.exponents),
+            "exponent_intervals": fit.exponent_intervals,
+        }

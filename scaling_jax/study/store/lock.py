@@ -1,0 +1,120 @@
+"""One process at a time for each run: file locks on a file system, leases in a bucket."""
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
+
+# A lease outlives its holder by at most this long, should that die.
+LEASE_SECONDS = 300.0
+# Whoever else writes a lease at the same moment has done so by then; the last one holds.
+SETTLE_SECONDS = 2.0
+
+# A holder renews its lease after this share of it.
+_RENEWED = 0.2
+_GLANCE_SECONDS = 1.0
+_NOBODY = (None, 0.0)
+
+
+@contextmanager
+def hold(directory: epath.Path) -> Iterator[bool]:
+    """Keep other processes from the run in `directory`; False if another one has it."""
+    with lease(directory / ".lease") if in_bucket(directory) else _locked(directory) as mine:
+        yield mine
+
+
+def is_held(directory: epath.Path) -> bool:
+    """Whether a process, this one included, holds the run in `directory`."""
+    if in_bucket(directory):
+        return _current_holder(directory / ".lease") is not None
+    if not (directory / ".lock").exists():
+        return False
+    with _locked(directory, wait=0) as free:
+        return not free
+
+
+@contextmanager
+def _locked(directory: epath.Path, wait: float = _GLANCE_SECONDS) -> Iterator[bool]:
+    import filelock
+
+    lock = filelock.FileLock(Path(os.fspath(directory / ".lock")))
+    try:
+        # Whoever looks whether a run is held has the lock for a moment.
+        lock.acquire(timeout=wait)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@contextmanager
+def lease(path: epath.Path) -> Iterator[bool]:
+    """Hold the lease at `path`, renewed while the block lasts; False if another process does.
+
+    A bucket has no locks, so this rests on clocks that agree to within minutes. A lease that
+    ends later than any can, as after a jump of a clock, is watched instead of believed: it holds
+    if it is renewed.
+    """
+    me, done = uuid.uuid4().hex, threading.Event()
+    if _is_taken(path):
+        yield False
+        return
+    _write(path, me)
+    time.sleep(SETTLE_SECONDS)
+    if _current_holder(path) != me:
+        yield False
+        return
+    renewal = threading.Thread(target=_renew, args=(path, me, done), daemon=True)
+    renewal.start()
+    try:
+        yield True
+    finally:
+        done.set()
+        renewal.join()
+        if _current_holder(path) == me:
+            path.unlink(missing_ok=True)
+
+
+def _is_taken(path: epath.Path) -> bool:
+    holder, until = _read(path)
+    if until > time.time() + LEASE_SECONDS:
+        time.sleep(1.5 * LEASE_SECONDS * _RENEWED)
+        return _read(path) not in ((holder, until), _NOBODY)
+    return holder is not None
+
+
+def _renew(path: epath.Path, me: str, done: threading.Event) -> None:
+    # A process that slept for longer than its lease may find that another one has it.
+    while not done.wait(LEASE_SECONDS * _RENEWED) and _current_holder(path) in (me, None):
+        _write(path, me)
+
+
+def _write(path: epath.Path, me: str) -> None:
+    until = time.time() + LEASE_SECONDS
+    write_text_atomically(path, json.dumps({"holder": me, "until": until}))
+
+
+def _current_holder(path: epath.Path) -> str | None:
+    return _read(path)[0]
+
+
+def _read(path: epath.Path) -> tuple[str | None, float]:
+    """Who holds the lease and until when; nobody once it has ended or where it is damaged."""
+    try:
+        written: Any = json.loads(read_text(path))
+        holder, until = str(written["holder"]), float(written["until"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return _NOBODY
+    return (holder, until) if until > time.time() else _NOBODY

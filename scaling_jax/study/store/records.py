@@ -1,0 +1,164 @@
+"""Records: a store's runs as a table, and their loss curves."""
+
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax.accounting import flops
+from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.study.store.store import Store, StoredRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_jax.runs.result import Result
+
+MADE_WITH = (
+    "data_fingerprint",
+    "device",
+    "devices",
+    "scaling_jax",
+    "jax",
+    "python",
+    "commit",
+    "code_changed",
+)
+CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
+
+
+def collect(store: Store) -> "pd.DataFrame":
+    """One row per run, whatever its state; losses in nats per token.
+
+    `params` is the total; `flops` follows the study's convention, the others stand beside it.
+    They are those of the run from its first step, which laws are about; `flops_spent` are those
+    that the run took itself, fewer for a branch, whose `trunk` took the first `begun_at` steps.
+    `lineage` says whether a run is a trunk, a branch or single.
+    """
+    import pandas as pd
+
+    runs = store.runs()
+    trunks = {run.planned.branch.trunk for run in runs if run.planned.branch is not None}
+    return pd.DataFrame([_row(run, run.result, trunks) for run in runs])
+
+
+def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
+    """Training loss at every step of every finished run of the grid.
+
+    With `unfinished` also of those not over as far as they are, to look at: a law is never fitted
+    to them.
+    """
+    import pandas as pd
+
+    grid = [run for run in store.runs() if run.planned.role == "grid"]
+    rows = [row for run in grid for row in _curve(run, unfinished)]
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+
+
+def _row(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
+    return _record(run, result) | _lineage(run, result, trunks)
+
+
+def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
+    config = run.planned.config
+    counts, shape = flops.count_params(config.shape), config.shape
+    tokens = result.tokens if result else config.tokens
+    by_convention = {
+        f"flops_{name}": flops.training_flops(shape, tokens, name) for name in flops.CONVENTIONS
+    }
+    return {
+        "run_id": run.run_id,
+        "role": run.planned.role,
+        "status": run.state_given(result),
+        "budget": run.planned.budget,
+        "params": counts.total,
+        "params_non_embedding": counts.non_embedding,
+        "params_active": counts.active,
+        "tokens": tokens,
+        "unique_tokens": result.unique_tokens if result else None,
+        "flops": by_convention[f"flops_{run.planned.convention}"],
+        **by_convention,
+        "loss": result.loss if result else None,
+        "loss_stderr": result.loss_stderr if result else None,
+        "bits_per_byte": result.bits_per_byte if result else None,
+        "train_loss": result.train_loss if result else None,
+        "n_layers": shape.n_layers,
+        "d_model": shape.d_model,
+        "n_heads": shape.n_heads,
+        "d_ff": shape.d_ff,
+        "n_experts": shape.n_experts,
+        "experts_per_token": shape.experts_per_token,
+        "vocab_size": shape.vocab_size,
+        "seq_len": shape.seq_len,
+        "batch_size": config.batch_size,
+        "steps": config.steps,
+        "optimizer": config.optimizer.name,
+        "schedule": config.optimizer.schedule,
+        "peak_lr": config.optimizer.peak_lr,
+        "warmup_steps": config.optimizer.warmup_steps,
+        "final_lr_fraction": config.optimizer.final_lr_fraction,
+        "cycle": config.optimizer.cycle,
+        "weight_decay": config.optimizer.weight_decay,
+        "beta2": config.optimizer.beta2,
+        "parameterization": config.parameterization.rule,
+        "seed": config.seed,
+        "corpus": config.data.corpus,
+        "tokenizer": config.data.tokenizer,
+        "precision": config.precision,
+        "tokens_per_second": result.tokens_per_second if result else None,
+        "seconds": sum(result.seconds.values()) if result else None,
+        **_made_with(result),
+        "failure": run.failure or (result.note if result else None),
+    }
+
+
+def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
+    planned, branch = run.planned, run.planned.branch
+    is_trunk = run.run_id in trunks
+    shared, spent = (branch.step if branch else 0), planned.flops_spent
+    if result is not None:
+        shared = result.begun_at
+        spent = planned.flops * (result.steps - shared) // planned.config.steps
+    return {
+        "lineage": "branch" if branch else "trunk" if is_trunk else "single",
+        "trunk": branch.trunk if branch else None,
+        "begun_at": shared,
+        "flops_spent": spent,
+    }
+
+
+def _made_with(result: "Result | None") -> dict[str, Any]:
+    """The text, the machine and the software that a loss comes from."""
+    if result is None:
+        return dict.fromkeys(MADE_WITH)
+    code, packages = result.code, result.packages
+    made = (
+        result.data_fingerprint,
+        result.device,
+        result.devices,
+        packages.get("scaling_jax"),
+        packages.get("jax"),
+        packages.get("python"),
+        code.get("commit"),
+        code.get("changed"),
+    )
+    return dict(zip(MADE_WITH, made, strict=True))
+
+
+def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
+    result = run.result
+    if result is None and not unfinished:
+        return []
+    if result is not None and result.status != "finished":
+        return []
+    config = run.planned.config
+    per_step = run.planned.flops / config.steps
+    params = flops.count_params(config.shape).total
+    return [
+        {
+            "run_id": run.run_id,
+            "params": params,
+            "tokens": row["tokens"],
+            "flops": row["step"] * per_step,
+            "step": row["step"],
+            "loss": row["loss"],
+        }
+        for row in read_metrics(run.directory)
+    ]

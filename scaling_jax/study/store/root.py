@@ -1,0 +1,75 @@
+"""What lies in a root already, and whether a study can go there."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.plan.difference import differences, sentence
+from scaling_jax.study.plan.study import Study
+from scaling_jax.system.files import in_bucket, read_text
+
+FORMAT = 2
+
+
+def read_study_json(directory: epath.Path) -> dict[str, Any]:
+    """What `study.json` says of the study in `directory`.
+
+    Raises:
+        InputError: it is damaged, or of another format.
+    """
+    path = directory / "study.json"
+    try:
+        described = json.loads(read_text(path))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}): restore it, or delete it and run the experiment again, "
+            "which writes it anew"
+        ) from error
+    if described.get("format") != FORMAT:
+        raise InputError(
+            f"{directory} has store format {described.get('format')}, but this package reads "
+            f"{FORMAT}: use the package version that wrote it, or choose another root"
+        )
+    return described
+
+
+def refuse_another_study(root: epath.Path, study: Study) -> None:
+    """Refuse a root where `study` cannot go because another one is there.
+
+    Raises:
+        InputError: naming the other study.
+    """
+    if (root / "study.json").exists():
+        raise InputError(
+            f"{root} belongs to the study {read_study_json(root)['name']!r}: give its parent as "
+            "the root, or another directory"
+        )
+    if not (root / study.name / "study.json").exists():
+        return
+    theirs = read_study_json(root / study.name)
+    if theirs["recipe_hash"] != study.recipe_hash:
+        found = differences(theirs["recipe"], study.describe()["recipe"], "recipe")
+        raise InputError(
+            f"{root / study.name} belongs to a study {study.name!r} with another recipe "
+            f"({sentence(found)}): choose another root, or another name (--set name=NAME)"
+        )
+
+
+def refuse_unwritable(root: epath.Path) -> None:
+    """Refuse a local root where no directory can be made.
+
+    Raises:
+        InputError: naming what stands in the way.
+    """
+    if in_bucket(root):
+        return
+    path = Path(os.fspath(root)).absolute()
+    above = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"cannot write to {root}: {above} is a file; choose another root")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {root}: {above} is not writable; choose another root")

@@ -1,0 +1,103 @@
+"""Branches in a store: what they wait for, what their trunks keep for them, and for how long.
+
+A trunk's directory has a file for each of its branches, so that whoever trains it knows which
+checkpoints to keep without reading the plans of the whole study.
+"""
+
+from dataclasses import replace
+
+from etils import epath
+
+from scaling_jax.errors import InputError
+from scaling_jax.runs.result import Result, read_result, write_result
+from scaling_jax.study.store import history, lifecycle
+from scaling_jax.study.store.retry_policy import Supervision
+from scaling_jax.study.store.store import BRANCHES, StoredRun, read_run
+from scaling_jax.system.agreement import from_first
+from scaling_jax.train import Lineage, Origin
+
+
+def lineage(run: StoredRun) -> Lineage:
+    """Where the run begins, and which of its checkpoints are for branches that are not over."""
+    kept = from_first(lambda: sorted(_branch_steps(run.directory, unfinished=True)))
+    return Lineage(origin(run), frozenset(kept))
+
+
+def origin(run: StoredRun) -> Origin | None:
+    """The checkpoint that the run begins from, if it is a branch."""
+    branch = run.planned.branch
+    if branch is None:
+        return None
+    return Origin(run.directory.parent / branch.trunk, branch.step)
+
+
+def can_begin(run: StoredRun) -> bool:
+    """Whether the run needs nothing more of another."""
+    begins_at = origin(run)
+    return begins_at is None or begins_at.is_there or lifecycle.newest_step(run) > 0
+
+
+def await_trunk(run: StoredRun, supervision: Supervision) -> tuple[str, None] | None:
+    """Why the run cannot begin now, in a few words; None if it can or is over.
+
+    A branch of a trunk that diverged before it has diverged too, since until there they are the
+    same run; one of a trunk that failed or was cancelled has failed. Both are recorded. Where the
+    trunk is over and its checkpoint gone, the branch can begin, at its first step.
+    """
+    begins_at = origin(run)
+    settled = run.cancelled or history.last_state(run.directory) == "failed"
+    if begins_at is None or settled or run.result is not None or can_begin(run):
+        return None
+    result = read_result(begins_at.directory)
+    if result is not None:
+        if result.status == "diverged" and result.steps <= begins_at.step:
+            _diverge(run, begins_at, result)
+        return None
+    waits, reason = _state_of(begins_at.directory)
+    if waits:
+        return f"waits, since {reason}", None
+    lifecycle.fail(run, reason, supervision, for_good=True)
+    return f"failed: {reason}", None
+
+
+def tidy(run: StoredRun) -> None:
+    """Delete checkpoints that only branches needed which are over; `run` is over too."""
+    begins_at = origin(run)
+    trunk = begins_at.directory if begins_at else run.directory
+    # One under way has its checkpoints open; it leaves out those of no use when it is started.
+    if read_result(trunk) is None:
+        return
+    for step in _branch_steps(trunk) - _branch_steps(trunk, unfinished=True):
+        Origin(trunk, step).release()
+
+
+def _diverge(run: StoredRun, begins_at: Origin, result: Result) -> None:
+    note = f"its trunk {begins_at.directory.name} diverged at step {result.steps:,}, before it"
+    as_the_trunk = replace(
+        result, note=note, begun_at=result.steps, seconds={}, tokens_per_second=None
+    )
+    write_result(run.directory, as_the_trunk)
+
+
+def _state_of(trunk: epath.Path) -> tuple[bool, str]:
+    """Whether an unfinished trunk will pass the branch yet, and how it is, in words."""
+    try:
+        stored = read_run(trunk)
+        state, failure = stored.state, stored.failure
+    except InputError as error:
+        return False, f"its trunk cannot be read: {error}"
+    reason = f"its trunk {trunk.name} is {state}" + (f": {failure}" if failure else "")
+    return state not in ("failed", "cancelled"), reason
+
+
+def _branch_steps(trunk: epath.Path, *, unfinished: bool = False) -> set[int]:
+    folder = trunk / BRANCHES
+    if not folder.exists():
+        return set()
+    # Names that begin with a dot are of files that are being written.
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    return {
+        int(path.read_text())
+        for path in paths
+        if not unfinished or read_result(trunk.parent / path.name) is None
+    }

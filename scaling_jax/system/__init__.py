@@ -1,0 +1,1 @@
+"""Files, cores, signals, compiled programs on disk, and several processes that act as one."""

@@ -1,0 +1,252 @@
+"""Runs as tasks of a cluster: the same store, attempts and order as on one machine."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import jax
+import pytest
+from small_studies import losses, small_study, write_fake_result
+
+from scaling_jax.accounting.hardware import CHIPS
+from scaling_jax.errors import InputError
+from scaling_jax.study import Store, run_study
+from scaling_jax.study.execution import clusters, execute, slurm_executor
+from scaling_jax.study.execution.attempt import Outcome
+from scaling_jax.study.execution.clusters import check_executor
+from scaling_jax.study.execution.job import STOPPED, Task
+from scaling_jax.study.execution.order import ordered
+from scaling_jax.study.execution.resources import resources
+from scaling_jax.study.store import history
+from scaling_jax.study.store.retry_policy import Supervision
+from scaling_jax.system.preemption import Preempted
+from scaling_jax.train import Execution, MeshSpec
+
+AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
+
+
+@dataclass
+class Fake:
+    """A cluster in which `act(run)` stands for a task."""
+
+    act: object
+    submitted: list = field(default_factory=list)
+    closed_with: list | None = None
+
+    def submit(self, runs, task):
+        self.submitted.append([run.run_id for run in runs])
+        return [(run, len(self.submitted)) for run in runs]
+
+    def finished(self, handles):
+        return list(handles[:1])
+
+    def outcome(self, handle):
+        return self.act(handle[0])
+
+    def close(self, handles):
+        self.closed_with = [run.run_id for run, _ in handles]
+
+
+def succeed(run):
+    write_fake_result(run)
+    return Outcome("loss 2.0")
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Train the small study by tasks of a fake cluster."""
+
+    def trained(act):
+        cluster = Fake(act)
+        monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: True)
+        monkeypatch.setattr(execute, "open_cluster", lambda *args: cluster)
+        with contextlib.suppress(Preempted):
+            run_study(small_study(), tmp_path, executor="ray", supervision=AT_ONCE)
+        return cluster, Store.open(tmp_path).runs()
+
+    return trained
+
+
+def test_tasks_go_out_in_the_order_of_training(train):
+    cluster, runs = train(succeed)
+    assert cluster.submitted == [[run.run_id for run in ordered(runs)]]
+    assert {run.state for run in runs} == {"finished"}
+    assert cluster.closed_with == []
+
+
+def test_a_task_that_is_lost_is_an_attempt_of_its_run(train, capfd):
+    first = []
+
+    def act(run):
+        first.append(run) if not first else None
+        if run.run_id == first[0].run_id:
+            raise RuntimeError("its machine is gone")
+        return succeed(run)
+
+    cluster, runs = train(act)
+    assert [len(each) for each in cluster.submitted] == [4, 1]
+    assert sorted(run.state for run in runs) == ["failed", *["finished"] * 3]
+    assert "failed: its task was lost: RuntimeError: its machine is gone" in capfd.readouterr().err
+
+
+def test_a_task_that_is_asked_to_stop_is_submitted_again_and_is_no_attempt(train):
+    stopped = []
+
+    def act(run):
+        if run.run_id not in stopped and len(stopped) < 3:
+            stopped.append(run.run_id)
+            return Outcome(STOPPED, wait=0.0)
+        return succeed(run)
+
+    cluster, runs = train(act)
+    assert sum(map(len, cluster.submitted)) == 7
+    assert {run.state for run in runs} == {"finished"}
+
+
+def test_stopping_the_command_stops_the_tasks(train):
+    def interrupted(run):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return succeed(run)
+
+    cluster, runs = train(interrupted)
+    assert len(cluster.closed_with) == 3
+    assert [run.state for run in runs].count("finished") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "pack", "message"),
+    [
+        ("rya", None, r"executor 'rya' is unknown .*did you mean 'ray'"),
+        ("ray", None, r"needs the package ray, .*: pip install 'scaling_jax\[ray\]'"),
+        ("slurm", None, r"needs the package submitit, .*: pip install 'scaling_jax\[slurm\]'"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_the_remedy(monkeypatch, name, pack, message):
+    monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=message):
+        check_executor(name, pack)
+
+
+def test_this_machine_has_no_options():
+    with pytest.raises(InputError, match="'local' has no options, but partition is given"):
+        check_executor("local", None, {"partition": "gpu"})
+    check_executor("local", 4)
+
+
+def test_a_task_trains_one_run_in_one_process(monkeypatch):
+    monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(InputError, match="pack 2: a task of ray trains one run"):
+        check_executor("ray", 2)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match="processes that train together use 'local'"):
+        check_executor("slurm", None)
+
+
+def test_a_run_is_given_as_many_chips_as_it_fits_on():
+    config, h100 = small_study().plan()[0].config, CHIPS["h100"]
+    on_cpu = resources(config, Execution())
+    assert on_cpu.chips == 0
+    assert on_cpu.memory > 2 * 2**30
+    assert resources(config, Execution(), h100).chips == 1
+    model = on_cpu.memory - 2 * 2**30
+    small = replace(h100, usable_bytes=model // 3)
+    assert resources(config, Execution(), small).chips == 4
+    mesh = MeshSpec(fsdp=2, tensor=2)
+    assert resources(config, Execution(mesh=mesh), h100).chips == 4
+    with pytest.raises(InputError, match=r"does not fit on 8 h100: choose a mesh"):
+        resources(config, Execution(), replace(h100, usable_bytes=1))
+
+
+def needs(package):
+    missing = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"{package} is not installed")
+
+
+def test_a_task_trains_its_run_in_a_process_of_its_own(tmp_path, finished):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    outcome = Task(Execution(), AT_ONCE)(str(run.directory))
+    assert (outcome.text.split(",")[0], outcome.wait) == (f"loss {run.result.loss:.4f}", None)
+    # It may have more threads than a worker that shares the cores.
+    assert run.result.loss == pytest.approx(finished.runs()[0].result.loss, rel=1e-4)
+
+
+@dataclass(frozen=True)
+class Job:
+    job_id: str
+
+    def done(self):
+        return self.job_id == "7_2"
+
+    def result(self):
+        return Outcome("loss 2.0")
+
+
+def test_a_slurm_job_that_left_the_queue_without_a_result_is_lost(monkeypatch, tmp_path):
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 7_1\necho 9\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    for name in ("_LOOK_SECONDS", "_POLL_SECONDS"):
+        monkeypatch.setattr(slurm_executor, name, 0.0)
+    cluster = slurm_executor.SlurmCluster(None, on_cpu=True)
+    gone, there, done = jobs = [Job("7_0"), Job("7_1"), Job("7_2")]
+    assert cluster.finished(jobs) == [done]
+    # The second time that it is missing.
+    assert cluster.finished(jobs) == [gone, done]
+    with pytest.raises(RuntimeError, match="no longer has job 7_0"):
+        cluster.outcome(gone)
+    assert cluster.outcome(done) == Outcome("loss 2.0")
+    assert there not in cluster.finished(jobs)
+
+
+@needs("submitit")
+def test_slurm_jobs_train_a_study(tmp_path, finished):
+    options = dict(cluster="local", timeout_min=5)
+    store = run_study(small_study(), tmp_path, executor="slurm", executor_options=options)
+    assert losses(store) == pytest.approx(losses(finished), rel=1e-4)
+    with pytest.raises(InputError, match=r"'slurm' cannot be used: .*Unknown executor 'nonsense'"):
+        run_study(
+            small_study(8e9),
+            tmp_path,
+            executor="slurm",
+            executor_options=options | {"nonsense_option": 1},
+        )
+
+
+@needs("submitit")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
+def test_a_preempted_slurm_job_saves_and_goes_on_when_it_is_requeued(tmp_path, finished):
+    run = Store.create(tmp_path, small_study()).runs()[-1]
+    task = Task(Execution(), Supervision(attempts=1))
+    options = {"cluster": "local", "timeout_min": 5}
+    cluster = slurm_executor.open_cluster(options, None, [run], task)
+    (job,) = cluster.submit([run], task)
+    while run.state != "running":
+        time.sleep(0.02)
+    controller = job._process.pid
+    (pid,) = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
+    os.kill(int(pid), signal.SIGUSR2)
+    while not cluster.finished([job]):
+        assert run.state != "failed"
+    assert cluster.outcome(job).text.startswith("loss")
+    states = [event.state for event in history.events(run.directory)]
+    assert states == ["leased", "running", "planned", "leased", "running", "finished"]
+    assert history.events(run.directory)[2].step > 0
+    assert run.result.loss == pytest.approx(finished.runs()[-1].result.loss, rel=1e-4)
+
+
+@needs("ray")
+@pytest.mark.filterwarnings("ignore")
+def test_ray_tasks_train_a_study_to_the_same_bits(tmp_path, finished):
+    store = run_study(small_study(), tmp_path, executor="ray", workers=2)
+    assert losses(store) == losses(finished)
+    for options, message in (
+        ({"nonsense": 1}, "'ray' cannot be used: .*nonsense"),
+        ({"memory": 1e15}, "which no machine of the Ray cluster has"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run_study(small_study(8e9), tmp_path, executor="ray", executor_options=options)

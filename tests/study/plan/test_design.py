@@ -1,0 +1,87 @@
+"""Designs choose the runs they promise, at the compute they promise."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from small_studies import RECIPE
+
+from scaling_jax.accounting import flops
+from scaling_jax.errors import InputError
+from scaling_jax.study import FixedModels, IsoFlop, Study, around
+
+BUDGETS = (1e11, 4e11)
+
+
+def test_budgets_and_sizes_may_be_arrays():
+    budgets = np.logspace(9, 10, 3)
+    sizes = around(budgets, params=1e4, at=1e9, exponent=0.5, width=2, n=3)
+    assert IsoFlop(budgets, np.array(sizes)) == IsoFlop(tuple(map(float, budgets)), sizes)
+    assert FixedModels(np.array([1e4]), np.array([5, 20])) == FixedModels((1e4,), (5, 20))
+
+
+@pytest.mark.parametrize("convention", flops.CONVENTIONS)
+def test_isoflop_runs_come_within_half_a_percent_of_their_budget(convention):
+    from dataclasses import replace
+
+    recipe = replace(RECIPE, convention=convention)
+    sizes = around(BUDGETS, params=2e4, at=1e11, exponent=0.5, width=3, n=7)
+    runs = list(IsoFlop(BUDGETS, sizes).runs(recipe))
+    assert {run.budget for run in runs} == set(BUDGETS)
+    for run in runs:
+        spent = flops.training_flops(run.config.shape, run.config.tokens, convention)
+        assert spent == run.flops
+        assert spent == pytest.approx(run.budget, rel=0.005)
+        assert run.role == "grid"
+
+
+def test_sizes_that_share_a_nearest_shape_become_one_run():
+    one, two = RECIPE.family.nearest(1e4), RECIPE.family.nearest(2e4)
+    assert one != two
+    runs = list(IsoFlop((1e11,), ((1e4, 1.0001e4, 2e4),)).runs(RECIPE))
+    assert [run.config.shape for run in runs] == [one, two]
+
+
+def test_sizes_lie_evenly_in_the_logarithm_around_the_expected_optimum():
+    sizes = around(BUDGETS, params=2e4, at=1e11, exponent=0.5, width=4, n=5)
+    for of_budget, centre in zip(sizes, (2e4, 4e4), strict=True):
+        assert of_budget[2] == pytest.approx(centre)
+        assert (of_budget[0], of_budget[-1]) == pytest.approx((centre / 4, centre * 4))
+        steps = [math.log(b / a) for a, b in itertools.pairwise(of_budget)]
+        assert steps == pytest.approx([math.log(2)] * 4)
+
+
+def test_fixed_models_train_each_model_to_each_horizon():
+    design = FixedModels(params=(1e4, 2e4), tokens_per_param=(5, 20))
+    runs = list(design.runs(RECIPE))
+    assert len(runs) == len({run.config.run_id for run in runs}) == 4
+    for run, ratio in zip(runs, (5, 20, 5, 20), strict=True):
+        params = flops.count_params(run.config.shape).total
+        # Whole batches of 256 tokens.
+        assert abs(run.config.tokens - ratio * params) <= 128
+        assert run.budget == run.flops == 6 * params * run.config.tokens
+
+
+def test_a_plan_lists_each_run_once_cheapest_first():
+    plan = Study("plan", RECIPE, FixedModels((1e4, 1.0001e4, 2e4), (20, 5, 5))).plan()
+    assert len(plan) == len({run.config.run_id for run in plan}) == 4
+    assert [run.flops for run in plan] == sorted(run.flops for run in plan)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: IsoFlop((1e11,), ()), "1 budgets but sizes for 0"),
+        (lambda: IsoFlop((-1.0,), ((1e4,),)), "budget -1.0 must be positive"),
+        (lambda: IsoFlop((1e11,), ((float("nan"),),)), "size nan must be positive"),
+        (lambda: IsoFlop((), ()), "no budget"),
+        (lambda: FixedModels((), (20,)), "no params"),
+        (lambda: FixedModels((1e4,), (0,)), "tokens_per_param 0.0 must be positive"),
+        (lambda: around((1e11,), params=1e4, at=1e11, exponent=0.5, width=1, n=5), "width"),
+        (lambda: around((1e11,), params=1e4, at=1e11, exponent=0.5, width=2, n=1), "2 sizes"),
+    ],
+)
+def test_a_design_that_makes_no_sense_is_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,105 @@
+"""Processes that are to train together come, or say who is missing."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from scaling_jax.errors import InputError
+from scaling_jax.system.connection import Processes, meet
+
+
+def refusal(*others, address, num_processes, process_id=0, wait=2):
+    """What this process says, with `others` (process_id, num_processes) coming beside it."""
+    heard = {}
+
+    def come(process_id, num_processes):
+        try:
+            meet(Processes(address, num_processes, process_id, wait))
+        except InputError as error:
+            heard[process_id] = str(error)
+
+    threads = [threading.Thread(target=come, args=other) for other in others]
+    for thread in threads:
+        thread.start()
+    come(process_id, num_processes)
+    for thread in threads:
+        thread.join()
+    # Whoever came hears the same.
+    assert len(heard) == 1 + len(set(others)), heard
+    assert len(set(heard.values())) == 1, heard
+    return heard[process_id]
+
+
+@pytest.fixture
+def address():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("said", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]"])
+def test_strangers_and_the_dead_do_not_count(address, monkeypatch, said):
+    monkeypatch.setattr("scaling_jax.system.connection._HEAR_SECONDS", 0.2)
+    host, port = address.split(":")
+    results = {}
+
+    def come(process_id):
+        results[process_id] = meet(Processes(address, 2, process_id, 10))
+
+    threads = [threading.Thread(target=come, args=(i,)) for i in (0, 1)]
+    threads[0].start()
+    while True:
+        try:
+            stranger = socket.create_connection((host, int(port)))
+            break
+        except OSError:
+            time.sleep(0.05)
+    with stranger:
+        stranger.sendall(said)
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+    assert results == {0: None, 1: None}
+
+
+def test_a_coordinator_that_does_not_answer_is_said_after_the_time_to_wait(address):
+    message = refusal(address=address, num_processes=2, process_id=1, wait=1)
+    assert f"process 0 of 2 does not answer at {address} within 1 s" in message
+
+
+def test_processes_that_do_not_come_are_named_to_all_that_did(address):
+    message = refusal((2, 4), address=address, num_processes=4, wait=1)
+    assert f"processes [1, 3] of 4 have not come to {address} within 1 s" in message
+
+
+def test_other_counts_of_processes_are_refused_by_all(address):
+    message = refusal((1, 2), address=address, num_processes=3)
+    assert "process 1 was started with num_processes 2, process 0 with 3" in message
+
+
+def test_two_processes_of_one_number_are_refused_by_all(address):
+    message = refusal((1, 3), (1, 3), address=address, num_processes=3)
+    assert "two processes were started with process_id 1" in message
+
+
+def test_a_port_in_use_is_said_at_once():
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=r"cannot listen .*choose a free port"):
+            meet(Processes(f"127.0.0.1:{port}", 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("host:1", 2, None), "go together"),
+        (("host", 2, 0), "'host' must be HOST:PORT"),
+        (("host:port", 2, 0), "must be HOST:PORT"),
+        (("host:1", 2, 2), "process_id 2 must be at least 0 and below num_processes 2"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Processes(*options)
