@@ -1,0 +1,79 @@
+"""A user's Python file as a module: an experiment, or a law written as a function."""
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from scaling_jax.errors import InputError, suggestion
+
+
+def load_module(path: Path, role: str) -> ModuleType:
+    """Run the Python file at `path` and return it as a module named `{role}_{stem}`.
+
+    Args:
+        path: the file.
+        role: what the file defines, such as `experiment` or `law`. Messages name it.
+
+    Raises:
+        InputError: no such file, or the file does not run, with the line where it fails.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{role} {path} does not exist: {path} is not a file; give a Python file that ends "
+            "in .py"
+        )
+    name = f"{role}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{role} {path} is not a Python file: give one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    # A dataclass looks up its module here while the file runs.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        line, reason = _failure(error, str(path))
+        raise InputError(f"{role} {path}{line}: {reason}") from error
+    return module
+
+
+def member(module: ModuleType, name: str) -> object:
+    """The object that a loaded module calls `name`.
+
+    Raises:
+        InputError: the module has no such name; the message lists the names the file defines.
+    """
+    if not hasattr(module, name):
+        raise InputError(f"{module.__file__} has no {name!r}{suggestion(name, _defined(module))}")
+    return getattr(module, name)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, which shows whether the file has changed."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _defined(module: ModuleType) -> list[str]:
+    """Names of the functions and objects that the file made itself, not of what it imported."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType | type)
+        and not (callable(value) and getattr(value, "__module__", None) != module.__name__)
+    ]
+
+
+def _failure(error: BaseException, file: str) -> tuple[str, str]:
+    """The line of `file` that failed, as far as it is known, and the error in one line."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return f", line {error.lineno}", f"SyntaxError: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    first = next(iter(str(error).splitlines()), "")
+    reason = first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
+    return (f", line {lines[-1]}" if lines else ""), reason

@@ -1,0 +1,72 @@
+"""Python files of users: their names are found, their failures are located."""
+
+from pathlib import Path
+
+import pytest
+
+from scaling_jax.errors import InputError
+from scaling_jax.user_modules import digest, load_module, member
+
+TEXT = """
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+@dataclass
+class Pair:
+    first: int
+
+def square(x):
+    return x * x
+
+pair = Pair(3)
+_hidden = 1
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "own.py"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_file_becomes_a_module_whose_names_are_found(path: Path) -> None:
+    module = load_module(path, "law")
+    assert module.__name__ == "law_own"
+    assert member(module, "square")(4) == 16  # type: ignore[operator]
+    assert member(module, "pair").first == 3  # type: ignore[attr-defined]
+
+
+def test_an_unknown_name_lists_what_the_file_made_itself(path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no 'squar' \(there is square, pair\); did you mean"):
+        member(load_module(path, "law"), "squar")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def law(:", r"^law .*own.py, line 1: SyntaxError: "),
+        ("x = 1\n1 / 0", r", line 2: ZeroDivisionError: division by zero$"),
+        ("raise SystemExit(3)", r", line 1: SystemExit: 3$"),
+        ("raise ValueError('one\\ntwo')", r": ValueError: one$"),
+    ],
+)
+def test_a_file_that_does_not_run_is_refused_with_its_line(
+    path: Path, text: str, words: str
+) -> None:
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        load_module(path, "law")
+
+
+def test_an_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a file"):
+        load_module(tmp_path / "absent.py", "law")
+
+
+def test_a_digest_follows_the_text(path: Path) -> None:
+    before = digest(path)
+    assert before == digest(path)
+    path.write_text(TEXT + "\n")
+    assert before != digest(path)
