@@ -1,9 +1,13 @@
-"""Studies: recipes, designs, planning, the store, execution."""
+"""From a recipe and a design to trained runs: plan, store, execution, status.
+
+Belongs here: whatever is about several runs. Does not: training one run (`train`), one run's files
+(`runs`), or fitting laws to the results (`laws`). Describing and planning a study loads no JAX.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from scaling_jax.shapes.table import ShapeTable as ShapeTable
-from scaling_jax.study.execution.check import check_study as check_study
-from scaling_jax.study.execution.execute import run_study as run_study
-from scaling_jax.study.execution.execute import train_runs as train_runs
 from scaling_jax.study.plan.branched import Branched as Branched
 from scaling_jax.study.plan.design import Branch as Branch
 from scaling_jax.study.plan.design import FixedModels as FixedModels
@@ -42,3 +46,21 @@ from scaling_jax.study.store.records import collect as collect
 from scaling_jax.study.store.records import curves as curves
 from scaling_jax.study.store.store import Store as Store
 from scaling_jax.study.store.store import StoredRun as StoredRun
+
+if TYPE_CHECKING:
+    from scaling_jax.study.execution.check import check_study as check_study
+    from scaling_jax.study.execution.execute import run_study as run_study
+    from scaling_jax.study.execution.execute import train_runs as train_runs
+
+# Imported on first use, since training needs JAX and describing a study does not.
+_TRAINING = {"check_study": "check", "run_study": "execute", "train_runs": "execute"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TRAINING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.execution.{_TRAINING[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_TRAINING])

@@ -4,7 +4,6 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-import scaling_jax
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.plan.study import SCALES, Scale, Study, run_module, study_of
 
@@ -79,7 +78,7 @@ def _experiment(path: Path) -> Experiment:
 
 def _paths() -> dict[str, Path]:
     """The files of the clone that this package lies in, or else those it was installed with."""
-    beside = Path(scaling_jax.__file__).parents[1] / "experiments"
+    beside = Path(__file__).parents[3] / "experiments"
     installed = Path(sysconfig.get_path("data")) / "share" / "scaling_jax" / "experiments"
     for directory in (beside, installed):
         if found := sorted(directory.glob("*.py")):

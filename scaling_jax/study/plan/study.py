@@ -56,31 +56,31 @@ class Study:
         """The study as plain data, for `study.json` and reports."""
         return {
             "name": self.name,
-            "recipe": plain(self.recipe),
-            "design": plain(self.design),
+            "recipe": stored_form(self.recipe),
+            "design": stored_form(self.design),
             "recipe_hash": self.recipe_hash,
         }
 
     @property
     def recipe_hash(self) -> str:
         """Identity of the recipe: studies with the same one can share a store."""
-        text = json.dumps(plain(self.recipe), sort_keys=True)
+        text = json.dumps(stored_form(self.recipe), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def plain(value: Any) -> Any:
+def stored_form(value: Any) -> Any:
     """Dataclasses as mappings that name their class, all the way down, and functions by source.
 
     Raises:
         InputError: another object, which nothing says when it is the same.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        named = {name: plain(field) for name, field in stored_fields(value).items()}
+        named = {name: stored_form(field) for name, field in stored_fields(value).items()}
         return {"is": type(value).__name__, **named}
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: stored_form(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [stored_form(item) for item in value]
     if inspect.isfunction(value):
         return {"is": "function", "name": value.__qualname__, "source": _source(value)}
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays.

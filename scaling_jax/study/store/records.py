@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.accounting import flops
-from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.study.store.store import Store, StoredRun
 
 if TYPE_CHECKING:
@@ -148,6 +147,9 @@ def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
         return []
     if result is not None and result.status != "finished":
         return []
+    # Imported here, since it needs JAX and a table of records does not.
+    from scaling_jax.runs.metrics import read_metrics
+
     config = run.planned.config
     per_step = run.planned.flops / config.steps
     params = flops.count_params(config.shape).total

@@ -20,7 +20,7 @@ from scaling_jax.study import (
     ShapeTable,
     Warmup,
 )
-from scaling_jax.study.plan.study import plain
+from scaling_jax.study.plan.study import stored_form
 
 SHAPE = RECIPE.family.nearest(2e4)
 PARAMS = count_params(SHAPE).total
@@ -135,7 +135,7 @@ def test_numbers_of_numpy_are_those_of_python():
         seed=np.int64(1),
     )
     assert ours.for_tokens(SHAPE, 5120).to_json() == numpys.for_tokens(SHAPE, 5120).to_json()
-    assert json.dumps(plain(numpys)) == json.dumps(plain(ours))
+    assert json.dumps(stored_form(numpys)) == json.dumps(stored_form(ours))
 
 
 def test_a_table_gives_its_nearest_row_and_refuses_what_is_far_from_all():
