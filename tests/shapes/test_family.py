@@ -11,7 +11,7 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import CHINCHILLA_SHAPES, LARGEST_PARAMS, Family, family_shape
-from scaling_jax.study.plan.study import plain
+from scaling_jax.study.plan.study import stored_form
 
 BYTES = Family(vocab_size=256, seq_len=256)
 
@@ -106,8 +106,8 @@ def test_heads_of_wide_shapes_are_the_published_ones() -> None:
 def test_a_dense_family_is_described_as_it_was_before_there_were_experts() -> None:
     # Recipes, and with them studies' stores, are identified by this.
     later = {"n_experts", "experts_per_token", "capacity"}
-    assert plain(Family(256, 128)).keys() == {"is", *names_of(Family)} - later
-    assert plain(Family(256, 128, n_experts=8)).keys() & later == {"n_experts"}
+    assert stored_form(Family(256, 128)).keys() == {"is", *names_of(Family)} - later
+    assert stored_form(Family(256, 128, n_experts=8)).keys() & later == {"n_experts"}
 
 
 def names_of(kind: type) -> set[str]:
