@@ -71,7 +71,7 @@ KINDS: list[Resampling] = ["residuals", "rows"]
 COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "a": ("a", "{:.3f}".format),
     "N_opt": ("params", lambda log_ratio: f"x{np.exp(log_ratio):.2f}"),
-    "law's loss": ("loss", "{:.4f}".format),
+    "loss of the law": ("loss", "{:.4f}".format),
     "measured loss": ("measured", "{:.4f}".format),
 }
 
