@@ -101,7 +101,7 @@ class Execution:
             attention=self.attention or _attention(config, platform),
             scan_layers=scan_layers if self.scan_layers is None else self.scan_layers,
             loss_chunks=self.loss_chunks
-            or _loss_chunks(config.shape, microbatch, platform, n_devices),
+            or fewest_loss_chunks(config.shape, microbatch, platform, n_devices),
             steps_per_dispatch=self.steps_per_dispatch or _steps_per_dispatch(config, platform),
         )
 
@@ -158,7 +158,7 @@ def _check_divides(name: str, n: int, of: str, size: int) -> None:
         raise InputError(f"{name} {n} does not divide {of} {size}: choose one of {choices}")
 
 
-def _loss_chunks(shape: Shape, batch_size: int, platform: str, n_devices: int) -> int:
+def fewest_loss_chunks(shape: Shape, batch_size: int, platform: str, n_devices: int) -> int:
     """The fewest equal pieces of a sequence whose logits are small enough on each device."""
     limit = _LOGITS_BYTES.get(platform, _TPU_LOGITS_BYTES) * n_devices
     position = 4 * batch_size * shape.vocab_size

@@ -1,7 +1,7 @@
 """Corpora, tokenizers, the token cache and batches."""
 
 from scaling_jax.data.batches import Batches as Batches
-from scaling_jax.data.batches import held_out_batches as held_out_batches
+from scaling_jax.data.batches import held_out_windows as held_out_windows
 from scaling_jax.data.cache import TokenCache as TokenCache
 from scaling_jax.data.cache import default_cache_dir as default_cache_dir
 from scaling_jax.data.cache import prepare as prepare

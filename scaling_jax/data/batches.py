@@ -68,25 +68,22 @@ class Batches:
         return self._tokens[offsets].astype(np.int32)
 
 
-def held_out_batches(
-    cache: TokenCache, seq_len: int, batch_size: int, tokens: int
-) -> list[np.ndarray]:
-    """Fixed held-out batches `tokens_BxT1`, evenly spread, at least `tokens` targets in all.
+def held_out_windows(cache: TokenCache, seq_len: int, tokens: int) -> np.ndarray:
+    """Windows `tokens_NxT1` of `tokens` targets or more, evenly spread over the held-out text.
 
-    The count is rounded up to whole batches, so that every batch has the same shape.
+    The windows follow from the text, `seq_len` and `tokens` alone, so that runs of different batch
+    sizes are measured on the same text.
 
     Raises:
         InputError: the held-out text is too short.
     """
     n_windows = (len(cache.held_out) - 1) // seq_len
-    n_batches = -(-tokens // (batch_size * seq_len))
-    if n_batches * batch_size > n_windows:
+    n_wanted = -(-tokens // seq_len)
+    if n_wanted > n_windows:
         raise InputError(
             f"the held-out text has {len(cache.held_out)} tokens, but eval_tokens {tokens} needs "
-            f"{n_batches * batch_size * seq_len + 1}: lower eval_tokens or use a longer text"
+            f"{n_wanted * seq_len + 1}: lower eval_tokens or use a longer text"
         )
-    windows = np.linspace(0, n_windows - 1, n_batches * batch_size).round().astype(np.int64)
-    offsets = windows[:, None] * seq_len + np.arange(seq_len + 1)
-    return list(
-        cache.held_out[offsets].astype(np.int32).reshape(n_batches, batch_size, seq_len + 1)
-    )
+    windows_N = np.linspace(0, n_windows - 1, n_wanted).round().astype(np.int64)
+    offsets_NxT1 = windows_N[:, None] * seq_len + np.arange(seq_len + 1)
+    return cache.held_out[offsets_NxT1].astype(np.int32)

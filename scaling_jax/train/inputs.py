@@ -16,10 +16,10 @@ _FINGERPRINT_FILE = "data_fingerprint"
 
 @dataclass(frozen=True)
 class Inputs:
-    """Training batches, held-out batches `held_out_KxBxT1`, and facts about the text."""
+    """Training batches, held-out windows `held_out_NxT1`, and facts about the text."""
 
     batches: data.Batches
-    held_out_KxBxT1: np.ndarray
+    held_out_NxT1: np.ndarray
     bytes_per_token: float
     fingerprint: str
     unique_tokens: int
@@ -42,10 +42,9 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
         cache.train, shape.seq_len, config.batch_size, config.seed, repeat=config.data.repeat
     )
     batches.check_enough(config.steps)
-    held_out = data.held_out_batches(cache, shape.seq_len, config.batch_size, config.eval_tokens)
     return Inputs(
         batches=batches,
-        held_out_KxBxT1=np.stack(list(held_out)),
+        held_out_NxT1=data.held_out_windows(cache, shape.seq_len, config.eval_tokens),
         bytes_per_token=cache.bytes_per_token,
         fingerprint=cache.fingerprint,
         unique_tokens=min(config.tokens, batches.steps_per_epoch * config.tokens_per_step),

@@ -96,6 +96,11 @@ def batch_sharding(mesh: Mesh, packed: bool = False) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(None, *["replica"][:packed], RULES["batch"]))
 
 
+def batch_shares(mesh: Mesh) -> int:
+    """How many parts of a batch the devices hold."""
+    return math.prod(mesh.shape[axis] for axis in RULES["batch"])
+
+
 def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
     """Which sequences of a batch this process feeds to its devices, in order."""
     shares = batch_sharding(mesh).addressable_devices_indices_map((1, batch_size)).values()

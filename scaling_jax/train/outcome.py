@@ -21,15 +21,15 @@ _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-ch
 def measured(
     track: Track,
     directory: epath.Path,
-    loss_KxB: np.ndarray | None,
+    loss_N: np.ndarray | None,
     watch: Stopwatch,
     n_runs: int,
     n_devices: int,
 ) -> Result:
-    """What there is to say of a run that is over; its losses `loss_KxB` are None if it diverged."""
+    """What there is to say of a run that is over; its losses `loss_N` are None if it diverged."""
     config, inputs = track.config, track.inputs
     curve = [row["loss"] for row in read_metrics(directory)]
-    held_out = None if loss_KxB is None else held_out_loss(loss_KxB, inputs.bytes_per_token)
+    held_out = None if loss_N is None else held_out_loss(loss_N, inputs.bytes_per_token)
     finished = held_out is not None and np.isfinite(held_out.loss)
     return Result(
         status="finished" if finished else "diverged",

@@ -12,9 +12,10 @@ from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig
 from scaling_jax.config.optimizer import without_horizon
-from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.model.stacking import stack_layers, unstack_layers
 from scaling_jax.train import mesh as layout
+from scaling_jax.train.evaluate import evaluation_batch
 from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
@@ -31,12 +32,13 @@ class Programs:
 
     `train` advances what `pack` makes of the state of one run; or of the states of several
     together, with a leading axis in all its arguments, the second in its tokens. `unpack` gives
-    back the state of one.
+    back the state of one. `evaluate` takes `eval_batch` held-out sequences at a time.
     """
 
     init: Any
     train: Any
     evaluate: Any
+    eval_batch: int
     abstract_state: Any
     steps_per_dispatch: int
     pack: Callable[..., State]
@@ -49,24 +51,35 @@ class _Key:
 
     spec: ModelSpec
     batch_size: int
-    eval_batches: int
     n_runs: int = 1
+
+
+@dataclass(frozen=True)
+class _EvaluationKey:
+    """Everything the evaluation depends on; the training batch is none of it."""
+
+    spec: ModelSpec
+    n_batches: int
+    batch_size: int
 
 
 def programs(
     config: RunConfig,
     mesh: Mesh,
-    eval_batches: int,
+    n_held_out: int,
     execution: Execution = DEFAULT,
     n_runs: int = 1,
 ) -> Programs:
     """The compiled programs of `n_runs` like `config` on `mesh`, compiled once per process.
 
+    `n_held_out` is the number of held-out sequences.
+
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
     resolved = resolved_on(mesh, execution, config)
-    return _compile(replace(_key(config, eval_batches, resolved), n_runs=n_runs), mesh)
+    key = replace(_key(config, resolved), n_runs=n_runs)
+    return _compile(key, _evaluation_key(key.spec, n_held_out, mesh), mesh)
 
 
 def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
@@ -79,11 +92,21 @@ def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Executio
     return execution.resolved(config, platform, mesh.size, mesh.shape["fsdp"] > 1)
 
 
-def _key(config: RunConfig, eval_batches: int, execution: Execution) -> _Key:
+def _key(config: RunConfig, execution: Execution) -> _Key:
     # The horizon is an argument of the program, so blank it: runs that differ only in it share.
     optimizer = without_horizon(config.optimizer)
     spec = ModelSpec(config.shape, optimizer, config.precision, config.parameterization, execution)
-    return _Key(spec, config.batch_size, eval_batches)
+    return _Key(spec, config.batch_size)
+
+
+def _evaluation_key(spec: ModelSpec, n_held_out: int, mesh: Mesh) -> _EvaluationKey:
+    batch_size = evaluation_batch(n_held_out, spec.shape.seq_len, layout.batch_shares(mesh))
+    platform = mesh.devices.flat[0].platform
+    n_chunks = fewest_loss_chunks(spec.shape, batch_size, platform, mesh.size)
+    execution = replace(spec.execution, accumulate=1, steps_per_dispatch=1, loss_chunks=n_chunks)
+    return _EvaluationKey(
+        replace(spec, execution=execution), -(-n_held_out // batch_size), batch_size
+    )
 
 
 def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAULT) -> Any:
@@ -91,7 +114,7 @@ def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAUL
 
     To be lowered within `layout_rules(mesh)`; the mesh may be of devices that are not here.
     """
-    return _trace_training(_key(config, 1, resolved_on(mesh, execution, config)), mesh)
+    return _trace_training(_key(config, resolved_on(mesh, execution, config)), mesh)
 
 
 def _abstract_state(spec: ModelSpec, mesh: Mesh) -> Any:
@@ -138,13 +161,14 @@ def _trace_training(key: _Key, mesh: Mesh) -> Any:
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     train = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
     horizon = Horizon(*[scalar(jnp.float32)] * len(Horizon._fields))
-    arguments = (state, _tokens(key, mesh, n_steps, *packed), scalar(jnp.int32), horizon)
+    tokens = _tokens(key.spec, key.batch_size, mesh, n_steps, *packed)
+    arguments = (state, tokens, scalar(jnp.int32), horizon)
     with layout.layout_rules(mesh):
         return train.trace(*arguments)
 
 
-def _tokens(key: _Key, mesh: Mesh, *outer: int) -> jax.ShapeDtypeStruct:
-    dims = (*outer, key.batch_size, key.spec.shape.seq_len + 1)
+def _tokens(spec: ModelSpec, batch_size: int, mesh: Mesh, *outer: int) -> jax.ShapeDtypeStruct:
+    dims = (*outer, batch_size, spec.shape.seq_len + 1)
     sharding = layout.batch_sharding(mesh, packed=len(outer) == 2)
     return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=sharding)
 
@@ -174,18 +198,26 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
 
 
 @cache
-def _compile(key: _Key, mesh: Mesh) -> Programs:
+def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
     one, state = replace(key, n_runs=1), _abstract_state(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
     # XLA compiles outside Python's lock, so the three programs compile side by side.
     with ThreadPoolExecutor() as pool:
-        init, train, evaluate = [
-            pool.submit(compiled, which, mesh)
-            for compiled, which in ((_init, one), (_train, key), (_evaluate, one))
-        ]
+        init = pool.submit(_init, one, mesh)
+        train = pool.submit(_train, key, mesh)
+        evaluate = pool.submit(_evaluate, held_out, mesh)
     pack, unpack = _packing(key, mesh)
-    return Programs(init.result(), train.result(), evaluate.result(), state, n_steps, pack, unpack)
+    return Programs(
+        init=init.result(),
+        train=train.result(),
+        evaluate=evaluate.result(),
+        eval_batch=held_out.batch_size,
+        abstract_state=state,
+        steps_per_dispatch=n_steps,
+        pack=pack,
+        unpack=unpack,
+    )
 
 
 # Each by itself, so that other numbers of runs side by side compile no more than they must.
@@ -207,9 +239,9 @@ def _train(key: _Key, mesh: Mesh) -> Any:
 
 
 @cache
-def _evaluate(key: _Key, mesh: Mesh) -> Any:
+def _evaluate(key: _EvaluationKey, mesh: Mesh) -> Any:
     params = _abstract_state(key.spec, mesh)["params"]
     evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
     with layout.layout_rules(mesh):
-        lowered = evaluate.lower(params, _tokens(key, mesh, key.eval_batches))
+        lowered = evaluate.lower(params, _tokens(key.spec, key.batch_size, mesh, key.n_batches))
     return lowered.compile()

@@ -26,6 +26,7 @@ from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
+from scaling_jax.train.evaluate import padded_batches
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
@@ -134,7 +135,7 @@ def train_replicas(
         inputs = [load_inputs(config, cache_dir, shown) for config in configs]
     _begin_directories(configs, paths, inputs)
     with watch.part("compile"):
-        compiled = programs(first, mesh, len(inputs[0].held_out_KxBxT1), execution, n_runs)
+        compiled = programs(first, mesh, len(inputs[0].held_out_NxT1), execution, n_runs)
     displays = [
         partial(progress_bar, config.run_id, config.steps, shown and n_runs == 1, report)
         for config, report in zip(
@@ -211,8 +212,8 @@ def _train(
     def written() -> list[dict]:
         paths = [path for _, path, *_ in runs]
         results = [
-            measured(track, path, loss_KxB, watch, len(tracks), mesh.size)
-            for track, path, loss_KxB in zip(tracks, paths, losses, strict=True)
+            measured(track, path, loss_N, watch, len(tracks), mesh.size)
+            for track, path, loss_N in zip(tracks, paths, losses, strict=True)
         ]
         for path, result in zip(paths, results, strict=True):
             write_result(path, result)
@@ -264,11 +265,15 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
 def _evaluate(
     loop: Loop, tracks: Sequence[Track], compiled: Programs, inputs: Inputs, mesh: Mesh
 ) -> list[np.ndarray | None]:
-    """Held-out losses `loss_KxB` of every run, on the same text; None where one diverged."""
-    batch_size = inputs.held_out_KxBxT1.shape[1]
-    rows_KxRxT1 = inputs.held_out_KxBxT1[:, layout.local_rows(mesh, batch_size)]
-    tokens = layout.put_batches(rows_KxRxT1, mesh, batch_size)
-    return [
-        np.asarray(compiled.evaluate(loop.state(i)["params"], tokens)) if track.healthy else None
-        for i, track in enumerate(tracks)
-    ]
+    """Held-out losses `loss_N` of every run, on the same text; None where one diverged."""
+    batch_size, n_windows = compiled.eval_batch, len(inputs.held_out_NxT1)
+    tokens_KxBxT1 = padded_batches(inputs.held_out_NxT1, batch_size)
+    tokens = layout.put_batches(
+        tokens_KxBxT1[:, layout.local_rows(mesh, batch_size)], mesh, batch_size
+    )
+
+    def losses(i: int) -> np.ndarray:
+        loss_KxB = np.asarray(compiled.evaluate(loop.state(i)["params"], tokens))
+        return loss_KxB.ravel()[:n_windows]
+
+    return [losses(i) if track.healthy else None for i, track in enumerate(tracks)]

@@ -192,7 +192,7 @@ def make_steps(
 def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """Mean loss of every sequence of `tokens_KxBxT1`, as `loss_KxB`, all of it in float32.
 
-    It takes as many sequences at a time as training does, or fewer where training has a kernel
+    All sequences of a batch are evaluated together, or fewer at a time where training has a kernel
     for attention that evaluation must do without.
     """
     execution, largest = spec.execution, None
@@ -203,7 +203,7 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
         n_sequences, n_devices = tokens_BxT1.shape[0], n_shares("batch")
-        n_microbatches = _pieces(n_sequences // n_devices, execution.accumulate, largest)
+        n_microbatches = _pieces(n_sequences // n_devices, largest)
         microbatches = _microbatches(tokens_BxT1, n_microbatches)
         return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
 
@@ -218,11 +218,11 @@ def _sequences_whose_scores_fit(shape: Shape) -> int:
     return max(1, _SCORES_BYTES // (4 * shape.n_heads * shape.seq_len**2))
 
 
-def _pieces(n_sequences: int, least: int, largest: int | None) -> int:
-    """The fewest equal pieces, `least` or a multiple of it, of at most `largest` sequences.
+def _pieces(n_sequences: int, largest: int | None) -> int:
+    """The fewest equal pieces of at most `largest` sequences.
 
     All of a device's `n_sequences`, since each piece is shared out over the devices.
     """
     at_most = n_sequences if largest is None else largest
-    counts = (n for n in range(least, n_sequences + 1, least) if n_sequences % n == 0)
+    counts = (n for n in range(1, n_sequences + 1) if n_sequences % n == 0)
     return next((n for n in counts if n_sequences // n <= at_most), n_sequences)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling_jax.data import Batches, TokenCache, held_out_batches, prepare
+from scaling_jax.data import Batches, TokenCache, held_out_windows, prepare
 from scaling_jax.errors import InputError
 
 SEQ_LEN = 5
@@ -111,49 +111,47 @@ def held_out_text(tokens: np.ndarray) -> TokenCache:
     return TokenCache(np.zeros(1, np.uint16), tokens, 60_000, len(tokens), "fingerprint")
 
 
-@given(st.integers(1, 200), st.integers(1, 8), st.integers(1, 500))
+@given(st.integers(1, 200), st.integers(1, 500))
 @settings(deadline=None)
 def test_held_out_windows_are_enough_distinct_and_evenly_spread(
-    n_windows: int, batch_size: int, tokens: int
+    n_windows: int, tokens: int
 ) -> None:
-    n_batches = -(-tokens // (batch_size * SEQ_LEN))
-    n_windows = max(n_windows, n_batches * batch_size)
+    n_wanted = -(-tokens // SEQ_LEN)
+    n_windows = max(n_windows, n_wanted)
     cache = held_out_text(counting(n_windows))
-    batches = held_out_batches(cache, SEQ_LEN, batch_size, tokens)
-    assert len(batches) == n_batches
-    assert {batch.shape for batch in batches} == {(batch_size, SEQ_LEN + 1)}
-    windows = [w for batch in batches for w in windows_of(batch)]
-    assert len(windows) * SEQ_LEN >= tokens
+    tokens_NxT1 = held_out_windows(cache, SEQ_LEN, tokens)
+    assert tokens_NxT1.shape == (n_wanted, SEQ_LEN + 1)
+    windows = windows_of(tokens_NxT1)
     gaps = np.diff(windows)
     if len(gaps):
         assert (windows[0], windows[-1]) == (0, n_windows - 1)
         assert gaps.min() >= 1
         assert gaps.max() - gaps.min() <= 2
-    for batch in batches:
-        np.testing.assert_array_equal(np.diff(batch, axis=1), 1)
+    np.testing.assert_array_equal(np.diff(tokens_NxT1, axis=1), 1)
 
 
-def test_held_out_batches_are_the_same_every_time() -> None:
+def test_held_out_windows_are_the_same_every_time() -> None:
     cache = held_out_text(np.random.default_rng(0).integers(0, 99, 5000).astype(np.uint16))
-    one, other = (held_out_batches(cache, SEQ_LEN, 8, 1000) for _ in range(2))
-    np.testing.assert_array_equal(np.stack(one), np.stack(other))
+    one, other = (held_out_windows(cache, SEQ_LEN, 1000) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_held_out_text_too_short_for_the_evaluation_is_refused() -> None:
-    needed = 2 * 4 * SEQ_LEN
-    with pytest.raises(InputError, match=rf"has {needed} tokens, .* 25 needs {needed + 1}"):
-        held_out_batches(held_out_text(np.zeros(needed, np.uint16)), SEQ_LEN, 4, 25)
-    held_out_batches(held_out_text(np.zeros(needed + 1, np.uint16)), SEQ_LEN, 4, 25)
+    needed = 2 * SEQ_LEN
+    tokens = SEQ_LEN + 1
+    message = rf"has {needed} tokens, .* {tokens} needs {needed + 1}"
+    with pytest.raises(InputError, match=message):
+        held_out_windows(held_out_text(np.zeros(needed, np.uint16)), SEQ_LEN, tokens)
+    held_out_windows(held_out_text(np.zeros(needed + 1, np.uint16)), SEQ_LEN, tokens)
 
 
-def test_held_out_batches_hold_no_training_text(tmp_path: Path) -> None:
+def test_held_out_windows_hold_no_training_text(tmp_path: Path) -> None:
     text = tmp_path / "numbers.txt"
     text.write_text("\n\n".join(f"{i:09d}" for i in range(4000)))
     cache = prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)
     train = set(bytes(cache.train.astype(np.uint8)).split())
-    for batch in held_out_batches(cache, 100, 4, 1600):
-        for row in batch.astype(np.uint8):
-            # The first and the last number of a window may be cut.
-            held_out = bytes(row).split()[1:-1]
-            assert len(held_out) > 5
-            assert train.isdisjoint(held_out)
+    for row in held_out_windows(cache, 100, 1600).astype(np.uint8):
+        # The first and the last number of a window may be cut.
+        held_out = bytes(row).split()[1:-1]
+        assert len(held_out) > 5
+        assert train.isdisjoint(held_out)

@@ -1,15 +1,28 @@
-"""What is said of the losses of held-out sequences."""
+"""Held-out text in batches, and what is recorded of its losses."""
 
 import math
 
+import jax
 import numpy as np
 import pytest
+from helpers import small_run
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train import train_run
+from scaling_jax.train.evaluate import (
+    evaluation_batch,
+    held_out_loss,
+    padded_batches,
+    smoothed_loss,
+)
+from scaling_jax.train.mesh import make_mesh
+
+ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
 
 
 def test_the_standard_error_is_over_sequences():
-    found = held_out_loss(np.array([[1.0, 2.0], [3.0, 6.0]]), bytes_per_token=4.0)
+    found = held_out_loss(np.array([1.0, 2.0, 3.0, 6.0]), bytes_per_token=4.0)
     assert found.loss == 3.0
     # The sum of squares about the mean is 14, over 3 degrees of freedom and 4 sequences.
     assert found.stderr == pytest.approx(math.sqrt(14 / 3 / 4))
@@ -17,9 +30,42 @@ def test_the_standard_error_is_over_sequences():
 
 
 def test_a_single_sequence_has_no_standard_error():
-    assert held_out_loss(np.array([[2.0]]), bytes_per_token=1.0).stderr is None
+    assert held_out_loss(np.array([2.0]), bytes_per_token=1.0).stderr is None
 
 
 def test_the_training_loss_is_that_of_the_last_twentieth_or_ten_steps():
     assert smoothed_loss([9.0] * 5 + [1.0] * 10) == 1.0
     assert smoothed_loss([9.0] * 380 + [2.0, 4.0] * 10) == 3.0
+
+
+def test_windows_fill_whole_batches_and_the_copies_are_last():
+    tokens_NxT1 = np.arange(15).reshape(5, 3)
+    padded = padded_batches(tokens_NxT1, 2)
+    assert padded.shape == (3, 2, 3)
+    np.testing.assert_array_equal(padded.reshape(-1, 3)[:5], tokens_NxT1)
+    np.testing.assert_array_equal(padded[-1, -1], tokens_NxT1[-1])
+
+
+@given(st.integers(1, 3000), st.integers(1, 20_000), st.sampled_from([1, 2, 4, 256]))
+def test_each_device_evaluates_at_least_one_sequence_and_the_last_batch_is_not_all_copies(
+    n_windows, seq_len, n_shares
+):
+    batch_size = evaluation_batch(n_windows, seq_len, n_shares)
+    assert batch_size % n_shares == 0
+    assert batch_size >= n_shares
+    assert batch_size - n_shares < n_windows
+
+
+def test_the_held_out_loss_of_the_same_parameters_is_the_same_for_every_batch_size(
+    text, cache, tmp_path
+):
+    # A learning rate below half a unit in the last place of every parameter changes none.
+    frozen = {"peak_lr": 1e-30, "weight_decay": 0.0}
+    losses = set()
+    for batch_size in (1, 3, 8, 24):
+        config = small_run(text, steps=6, batch_size=batch_size, optimizer=frozen)
+        result = train_run(
+            config, tmp_path / str(batch_size), cache_dir=cache, mesh=ONE_DEVICE, progress=False
+        )
+        losses.add((result.loss, result.loss_stderr))
+    assert len(losses) == 1
