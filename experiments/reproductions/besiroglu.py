@@ -34,10 +34,14 @@ PUBLISHED = {
 }
 WIDTH_OF_A = 0.051  # of the 80 % interval of the exponent a
 
+PRINTED = CHINCHILLA.ordered(CHINCHILLA.published["hoffmann-2022-printed"])
 # Huber's loss, summed over the 240 points, at constants that were published.
 OBJECTIVES = {
     "Hoffmann et al., TeX source": (LAWS["chinchilla-hoffmann"].constants_P, 1.2312e-3),
-    "Hoffmann et al., as printed": (np.array([1.69, 406.4, 410.7, 0.34, 0.28]), 4.1210e-3),
+    "Hoffmann et al., as printed": (
+        CHINCHILLA.ordered(CHINCHILLA.published["hoffmann-2022-printed"]),
+        4.1210e-3,
+    ),
     "Besiroglu et al.": (LAWS["chinchilla-besiroglu"].constants_P, 1.0228e-3),
 }
 

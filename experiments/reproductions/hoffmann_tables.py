@@ -6,65 +6,34 @@ Approaches 2 and 3 are also fitted to the points read off the paper's figures. A
 be: it needs the training curves, which were not published.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.catalogue.hoffmann_tables import HoffmannTable
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.planning.known import PUBLISHED as LAWS
 from scaling_jax.laws.planning.known import KnownLaw
 
 DATA = Path(__file__).parents[2] / "tests" / "laws" / "data"
 GOPHER = 5.76e23
 
-# Rows of both tables: N, then FLOPs and tokens of approaches 1 (table 3), 2 and 3 (table A3).
-# fmt: off
-TABLE = np.array([
-    (400e6, 1.92e19, 8.0e9,    1.84e19, 7.7e9,    2.21e19, 9.2e9),
-    (1e9,   1.21e20, 20.2e9,   1.20e20, 20.0e9,   1.62e20, 27.1e9),
-    (10e9,  1.23e22, 205.1e9,  1.32e22, 219.5e9,  2.46e22, 410.1e9),
-    (67e9,  5.76e23, 1.5e12,   6.88e23, 1.7e12,   1.71e24, 4.1e12),
-    (175e9, 3.85e24, 3.7e12,   4.54e24, 4.3e12,   1.26e24, 12.0e12),
-    (280e9, 9.90e24, 5.9e12,   1.18e25, 7.1e12,   3.52e25, 20.1e12),
-    (520e9, 3.43e25, 11.0e12,  4.19e25, 13.4e12,  1.36e26, 43.5e12),
-    (1e12,  1.27e26, 21.2e12,  1.59e26, 26.5e12,  5.65e26, 94.1e12),
-    (10e12, 1.30e28, 216.2e12, 1.75e28, 292.0e12, 8.55e28, 1425.5e12),
-])
-# fmt: on
 PUBLISHED_EXPONENTS = {1: 0.50, 2: 0.49, 3: 0.46}  # table 2
 
 ROUNDED = KnownLaw(
-    CHINCHILLA, dict(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28), "equation 10, as printed"
+    CHINCHILLA, CHINCHILLA.published["hoffmann-2022-printed"], "equation 10, as printed"
 )
 LAWS_OF_APPROACH_3 = {"TeX source": LAWS["chinchilla-hoffmann"], "as printed": ROUNDED}
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(HoffmannTable):
     """One approach's columns: FLOPs and tokens at every N."""
-
-    approach: int
-
-    @property
-    def params(self) -> np.ndarray:
-        """N of every row."""
-        return TABLE[:, 0]
-
-    @property
-    def flops(self) -> np.ndarray:
-        """FLOPs as printed."""
-        return TABLE[:, 2 * self.approach - 1]
-
-    @property
-    def tokens(self) -> np.ndarray:
-        """Tokens as printed."""
-        return TABLE[:, 2 * self.approach]
 
     def relation(self) -> np.ndarray:
         """Printed FLOPs over 6 N D of the printed N and D; 1 where the row agrees with itself."""
-        return self.flops / (6 * self.params * self.tokens)
+        return self.flops / (FLOPS_PER_PARAM_TOKEN * self.params * self.tokens)
 
     def exponent(self) -> float:
         """Exponent a of N in FLOPs, with rows that contradict 6 N D by half or more left out."""

@@ -12,10 +12,12 @@ from kaplan_stopping_rule import (
     stopping_ratios,
 )
 
+from scaling_jax.laws.catalogue import KAPLAN_CRITICAL_BATCH, KAPLAN_PARAMS_STEPS
 from scaling_jax.laws.decisions.off_optimum import compute_ratio, sizes_within, tokens_ratio
 
-ALPHA_N, ALPHA_S = 0.077, 0.76  # table 3
-ALPHA_B = 0.21  # figure 10 and equation 5.3
+_TABLE_3 = KAPLAN_PARAMS_STEPS.published["kaplan-2020"]
+ALPHA_N, ALPHA_S = _TABLE_3["alpha_N"], _TABLE_3["alpha_S"]
+ALPHA_B = 1 / KAPLAN_CRITICAL_BATCH.published["kaplan-2020"]["inverse_alpha_B"]  # equation 5.3
 CONVERGED = 0.02  # the excess of "typical" training near convergence
 
 

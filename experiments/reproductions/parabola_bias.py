@@ -15,6 +15,7 @@ import pandas as pd
 
 from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.planning.known import KnownLaw
 
 SIZES = 15
@@ -23,13 +24,10 @@ TARGET = 1e24
 WIDTHS = (2.0, 4.0, 8.0, 16.0)
 
 SOURCE = "Czech et al. 2026 (arXiv 2603.22339)"
+PRINTED = CHINCHILLA.published["hoffmann-2022-printed"]
 SURFACES = {
-    "Hoffmann et al. 2022": KnownLaw(
-        CHINCHILLA, dict(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28), "rounded constants"
-    ),
-    "asymmetric": KnownLaw(
-        CHINCHILLA, dict(E=1.69, A=406.4, B=410.7, alpha=0.465, beta=0.155), SOURCE
-    ),
+    "Hoffmann et al. 2022": KnownLaw(CHINCHILLA, PRINTED, "rounded constants"),
+    "asymmetric": KnownLaw(CHINCHILLA, {**PRINTED, "alpha": 0.465, "beta": 0.155}, SOURCE),
 }
 PUBLISHED = {
     "Hoffmann et al. 2022": (-0.33, -1.30, -2.90, -5.10),
@@ -43,7 +41,7 @@ def noise_free(law: KnownLaw, width: float) -> pd.DataFrame:
     for budget in BUDGETS:
         optimum = law.optimal(budget)[0]
         for params in np.geomspace(optimum / width, optimum * width, SIZES):
-            tokens = budget / (6 * params)
+            tokens = budget / (FLOPS_PER_PARAM_TOKEN * params)
             rows.append((params, tokens, float(law.loss(params, tokens)), budget))
     return pd.DataFrame(rows, columns=["params", "tokens", "loss", "budget"])
 

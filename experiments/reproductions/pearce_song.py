@@ -9,6 +9,7 @@ optimal size grows with compute about as fast as they found (N ~ C^0.73), not as
 
 import numpy as np
 
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.planning.known import PUBLISHED as LAWS
 from scaling_jax.laws.planning.known import KnownLaw
 
@@ -34,7 +35,9 @@ def best_sizes(law: KnownLaw, counted: np.ndarray, budgets: np.ndarray) -> np.nd
     """The size of lowest loss at each budget of FLOPs 6 N D, with N as `counted`."""
     loss = law.loss(total_params(SIZES)[:, None], TOKENS)
     at_budgets = [
-        np.interp(np.log(budgets / (6 * size)), np.log(TOKENS), losses, left=np.inf)
+        np.interp(
+            np.log(budgets / (FLOPS_PER_PARAM_TOKEN * size)), np.log(TOKENS), losses, left=np.inf
+        )
         for size, losses in zip(counted, loss, strict=True)
     ]
     return counted[np.argmin(at_budgets, axis=0)]

@@ -10,15 +10,19 @@ every printed digit; those of Hoffmann et al. 2022 at the precision of their TeX
 
 from dataclasses import dataclass
 
-from scaling_jax.laws import Demand, ServedOptimum, Surface, cheapest_served, size_deviation
+from scaling_jax.laws import (
+    FORMS,
+    Demand,
+    ServedOptimum,
+    Surface,
+    cheapest_served,
+    size_deviation,
+)
 
-HARM = dict(E=1.62, A=406.4, B=410.7, alpha=0.336, beta=0.283)
+PUBLISHED = FORMS["chinchilla"].published
 LAWS = {
-    "Harm's law": Surface.of("chinchilla", HARM),
-    "TeX source": Surface.of(
-        "chinchilla",
-        dict(E=1.6934, A=406.4, B=410.7, alpha=0.33917084, beta=0.2849083),
-    ),
+    "Harm's law": Surface.of("chinchilla", PUBLISHED["de-vries-2023"]),
+    "TeX source": Surface.of("chinchilla", PUBLISHED["hoffmann-2022"]),
 }
 
 

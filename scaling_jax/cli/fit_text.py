@@ -16,7 +16,6 @@ COUNTS = {
     "non_embedding": "N counts parameters without embeddings",
     "active": "N counts the parameters a token passes through",
 }
-BEYOND = 10.0
 
 
 def describe_fit(fit: "Fit") -> str:
@@ -92,6 +91,8 @@ def _constants(fit: "Fit") -> list[str]:
 
 def _optima(fit: "Fit") -> list[str]:
     """The optimum at the largest fitted budget and beyond; nothing for a law that has none."""
+    from scaling_jax.laws.conventions import BEYOND
+
     largest = fit.flops_range[1]
     if not fit.exponents:
         return []

@@ -17,7 +17,7 @@ from scaling_jax.cli.arguments import (
 )
 from scaling_jax.cli.comparison import comparison_as_json, print_comparison
 from scaling_jax.cli.custom_text import custom_law, fit_and_print
-from scaling_jax.cli.fit_text import BEYOND, describe_fit, without_draws
+from scaling_jax.cli.fit_text import describe_fit, without_draws
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
 from scaling_jax.errors import InputError
@@ -191,8 +191,9 @@ def _profiles(
     held: Mapping[str, float],
     chosen: Mapping[str, Any],
 ) -> "Profiles":
-    """Of the fitted law, and of its optimum at the largest budget and beyond."""
+    """Profiles of the fitted law, and of its optimum at the largest budget and beyond."""
     from scaling_jax import laws
+    from scaling_jax.laws.conventions import BEYOND
 
     largest = fitted.flops_range[1]
     return laws.profiles(

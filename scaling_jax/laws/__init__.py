@@ -6,13 +6,6 @@ from scaling_jax.laws.allocation import Optimum as Optimum
 from scaling_jax.laws.allocation import Prediction as Prediction
 from scaling_jax.laws.approaches.backtest import Backtest as Backtest
 from scaling_jax.laws.approaches.backtest import backtest as backtest
-from scaling_jax.laws.approaches.comparison import Comparison as Comparison
-from scaling_jax.laws.approaches.comparison import compare as compare
-from scaling_jax.laws.approaches.findings import EnvelopeSize as EnvelopeSize
-from scaling_jax.laws.approaches.findings import FrontierPoints as FrontierPoints
-from scaling_jax.laws.approaches.findings import Minimum as Minimum
-from scaling_jax.laws.approaches.findings import Span as Span
-from scaling_jax.laws.approaches.findings import Stop as Stop
 from scaling_jax.laws.catalogue import FORMS as FORMS
 from scaling_jax.laws.catalogue import Form as Form
 from scaling_jax.laws.catalogue import Term as Term
@@ -20,6 +13,8 @@ from scaling_jax.laws.catalogue.from_function import law_from_function as law_fr
 from scaling_jax.laws.catalogue.function import CustomForm as CustomForm
 from scaling_jax.laws.catalogue.function import Parameter as Parameter
 from scaling_jax.laws.catalogue.functions import FUNCTIONS as FUNCTIONS
+from scaling_jax.laws.comparison import Comparison as Comparison
+from scaling_jax.laws.comparison import compare as compare
 from scaling_jax.laws.decisions.compute_multiplier import ComputeMultiplier as ComputeMultiplier
 from scaling_jax.laws.decisions.compute_multiplier import compute_multiplier as compute_multiplier
 from scaling_jax.laws.decisions.off_optimum import Deviation as Deviation
@@ -46,6 +41,11 @@ from scaling_jax.laws.fitted_law import CustomFit as CustomFit
 from scaling_jax.laws.fitted_law import Response as Response
 from scaling_jax.laws.fitted_law import fit_custom as fit_custom
 from scaling_jax.laws.fitting import fit as fit
+from scaling_jax.laws.frontier_points import EnvelopeSize as EnvelopeSize
+from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
+from scaling_jax.laws.frontier_points import Minimum as Minimum
+from scaling_jax.laws.frontier_points import Span as Span
+from scaling_jax.laws.frontier_points import Stop as Stop
 from scaling_jax.laws.tables.rows import read_table as read_table
 from scaling_jax.laws.uncertainty.profile import Profile as Profile
 from scaling_jax.laws.uncertainty.profile import profile as profile

@@ -8,14 +8,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN as FLOPS_PER_PARAM_TOKEN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Interval = tuple[float, float]
-
-# The relation between compute, size and tokens on every frontier: C = 6 N D.
-FLOPS_PER_PARAM_TOKEN = 6
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from scaling_jax.laws.allocation import (
     Prediction,
     interval,
 )
-from scaling_jax.laws.approaches.findings import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.stored import plain, revived
 
 FORMAT = 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaling_jax.laws.approaches.findings import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
+from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 
 
 def plain(value: Any) -> Any:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Comparison, Fit
     from scaling_jax.runs.result import Result
 
-BEYOND = 10.0
-
 
 def build_report(
     store: Store,
@@ -141,6 +139,8 @@ def _call(rule: Mapping[str, Any]) -> str:
 
 
 def _target(records: "pd.DataFrame", verification: Verification | None) -> float:
+    from scaling_jax.laws.conventions import BEYOND
+
     if verification is not None:
         return verification.flops
     return BEYOND * float(records.loc[records["role"] != "verification", "budget"].max())

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from scaling_jax.report.papers import PF_DAY, paper_lines
+from scaling_jax.laws.conventions import PF_DAY
+from scaling_jax.report.papers import paper_lines
 
 
 @pytest.mark.parametrize(

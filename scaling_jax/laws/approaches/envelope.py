@@ -9,12 +9,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import power_law_constants
-from scaling_jax.laws.approaches.findings import FrontierPoints
 from scaling_jax.laws.approaches.frontier_loss import frontier_loss
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.float64 import in_float64
+from scaling_jax.laws.frontier_points import FrontierPoints
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Rows
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import interval, power_law_constants
-from scaling_jax.laws.approaches.findings import Minimum
 from scaling_jax.laws.approaches.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.approaches.isoflop_bias import grid_biases
 from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS, Lowest, Method, ReadOff, lowest
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.frontier_points import Minimum
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.rows import Rows
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, form_frontier
+from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import Method, lowest
 from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.solver.optimum import fit_point
 from scaling_jax.laws.tables.rows import Rows
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scaling_jax.laws.approaches.findings import EnvelopeSize, FrontierPoints, Span, Stop
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
+from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Span, Stop
 from scaling_jax.laws.solver.optimum import fit_point
 
 Run = Mapping[str, np.ndarray]

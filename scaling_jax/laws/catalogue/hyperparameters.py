@@ -2,12 +2,22 @@
 
 import math
 
-from scaling_jax.laws.catalogue.kaplan import PF_DAY
 from scaling_jax.laws.catalogue.power_sum import Form, Term
+from scaling_jax.laws.conventions import PF_DAY
 
 _STEP_LAW = "Li et al. 2025 (arXiv 2503.04715)"
 _DEEPSEEK = "DeepSeek-AI 2024 (arXiv 2401.02954)"
-_PORIAN_PARAMS = 108e6
+
+# Porian et al. 2024 (arXiv 2406.19146) print a learning rate and a batch size in tokens at a
+# reference size; the rate falls with N^(-1/3) from there, the batch grows with N^(2/3).
+PORIAN_PARAMS = 108e6
+PORIAN_LEARNING_RATE = 0.0047
+PORIAN_BATCH_TOKENS = 160 * 2048
+
+# Kaplan et al. 2020 (arXiv 2001.08361), Table 6: N = 1.3e9 C^0.73 without embeddings and
+# D = 2e10 C^0.27, C in PF-days; (scale, exponent) of each.
+KAPLAN_OPTIMAL_PARAMS = (1.3e9, 0.73)
+KAPLAN_OPTIMAL_TOKENS = (2e10, 0.27)
 
 LEARNING_RATE = Form(
     name="learning-rate",
@@ -20,8 +30,8 @@ LEARNING_RATE = Form(
     published={
         # N without embeddings.
         "li-2025": dict(eta=1.797, n=-0.7129, d=0.3075),
-        # arXiv 2406.19146: .0047 at 108 million parameters, constant schedule.
-        "porian-2024": dict(eta=0.0047 * _PORIAN_PARAMS ** (1 / 3), n=-1 / 3, d=0.0),
+        # Of a constant schedule.
+        "porian-2024": dict(eta=PORIAN_LEARNING_RATE * PORIAN_PARAMS ** (1 / 3), n=-1 / 3, d=0.0),
     },
 )
 
@@ -35,8 +45,7 @@ BATCH_SIZE = Form(
     units={"params": "parameters", "tokens": "tokens", "batch_tokens": "tokens"},
     published={
         "li-2025": dict(b=0.581, n=0.0, d=0.5709),
-        # arXiv 2406.19146: 160 sequences of 2,048 tokens at 108 million parameters.
-        "porian-2024": dict(b=160 * 2048 / _PORIAN_PARAMS ** (2 / 3), n=2 / 3, d=0.0),
+        "porian-2024": dict(b=PORIAN_BATCH_TOKENS / PORIAN_PARAMS ** (2 / 3), n=2 / 3, d=0.0),
         # arXiv 2410.21676: critical batches, there in sequences of 512 and millions of parameters.
         "zhang-2024-critical": dict(b=93.20 * 512 / 1e6**0.47, n=0.47, d=0.0),
         "zhang-2024-critical-fixed-tokens": dict(b=621.341 * 512 / 1e6**0.087, n=0.087, d=0.0),
@@ -101,7 +110,7 @@ OPTIMAL_PARAMS = power_law(
     source=f"{_KAPLAN}; Hoffmann et al. 2022 (arXiv 2203.15556), Table 2, by N = G (C / 6)^a",
     units={"flops": "FLOPs", "params": "parameters"},
     published={
-        "kaplan-2020": _of_pf_days(1.3e9, 0.73),
+        "kaplan-2020": _of_pf_days(*KAPLAN_OPTIMAL_PARAMS),
         # arXiv 2406.19146, RefinedWeb, tuned.
         "porian-2024": {"c": 0.1189, "p": 0.4969},
     },
@@ -114,7 +123,7 @@ OPTIMAL_TOKENS = power_law(
     source=f"{_KAPLAN}; Grattafiori et al. 2024 (arXiv 2407.21783), section 3.2.1",
     units={"flops": "FLOPs", "tokens": "tokens"},
     published={
-        "kaplan-2020": _of_pf_days(2e10, 0.27),
+        "kaplan-2020": _of_pf_days(*KAPLAN_OPTIMAL_TOKENS),
         # So rounded that 3.8e25 FLOPs come to 10e12 tokens, where the paper has 16.55e12.
         "llama-3": {"c": 0.29, "p": 0.53},
         "deepseek-2024": {"c": 5.8316, "p": 0.4757},

@@ -7,8 +7,8 @@ PF-days; here it is in FLOPs.
 
 from scaling_jax.laws.catalogue.power_sum import Form, Term
 from scaling_jax.laws.catalogue.size_and_data import FLOOR, UNITS
+from scaling_jax.laws.conventions import PF_DAY
 
-PF_DAY = 1e15 * 24 * 3600
 _PAPER = "Kaplan et al. 2020 (arXiv 2001.08361)"
 
 

@@ -43,6 +43,8 @@ CHINCHILLA = Form(
         ),
         # arXiv 2402.07871, dense models.
         "krajewski-2024-dense": dict(E=0.47, A=16.3, B=26.7, alpha=0.126, beta=0.127),
+        # "Harm's law", as its public calculator has it (huggingface.co/spaces/lvwerra/harms-law).
+        "de-vries-2023": dict(E=1.62, A=406.4, B=410.7, alpha=0.336, beta=0.283),
         # arXiv 2401.00448, runs of 10 to 10,000 tokens per parameter; second-hand.
         "sardana-2023": dict(E=1.45, A=33.66, B=138.9, alpha=0.18, beta=0.24),
     },

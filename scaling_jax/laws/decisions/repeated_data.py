@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Estimate
+from scaling_jax.laws.allocation import Estimate
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.decisions.surface import (
     Law,
     Surface,

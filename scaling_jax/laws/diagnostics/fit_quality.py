@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.diagnostics.residual_trends import trends
 from scaling_jax.laws.diagnostics.units import is_far
 from scaling_jax.laws.objectives import Objective
@@ -144,7 +145,7 @@ def _floor(form: Form, rows: Rows, point: PointFit) -> str:
 
 
 def _flops_relation(rows: Rows) -> str:
-    ratio = rows.flops / (6 * rows.params * rows.tokens)
+    ratio = rows.flops / (FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens)
     if np.abs(ratio - 1).max() < 0.02 or is_far(float(np.median(ratio))):
         return ""
     return (

@@ -4,11 +4,11 @@ import numpy as np
 
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit, fit_point, refit_resamples
 from scaling_jax.laws.tables.rows import Rows
 
-BEYOND = 10.0
 # The distance from the middle of an interval to its end, as a share of its width.
 _MUCH = 0.5
 # Among more rows no single one weighs much, and refits without each would take seconds.

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PF_DAY
 from scaling_jax.laws.tables.rows import Rows
 
 # No transformer has so few parameters, and no study's usual one has so few.
@@ -16,7 +17,6 @@ _LEAST_RATIO, _MOST_RATIO = 0.05, 1e5
 _FEW_FLOPS = 1e11
 # Counts of FLOPs differ by what they leave out: by less than this even in the smallest models.
 _FAR = 100.0
-_PETAFLOPS_DAY = 8.64e19
 # The logarithm of 3.3 million: no vocabulary makes guessing as costly.
 _MOST_NATS = 15.0
 
@@ -68,14 +68,14 @@ def _ratio(rows: Rows) -> str:
 
 
 def _flops(rows: Rows) -> str:
-    factor = float(np.median(rows.flops / (6 * rows.params * rows.tokens)))
+    factor = float(np.median(rows.flops / (FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens)))
     if not is_far(factor):
         return ""
     return f"The column flops is {factor:.2g} times 6 N D: {_units_of(factor)}."
 
 
 def _units_of(factor: float) -> str:
-    if 0.2 < factor * _PETAFLOPS_DAY < 5:
+    if 0.2 < factor * PF_DAY < 5:
         return "is it in petaFLOP/s-days (8.64e19 FLOPs)? Give plain FLOPs"
     power = 3 * round(math.log10(factor) / 3)
     if power > 0:
@@ -94,7 +94,7 @@ def _budget(rows: Rows) -> str:
 
 def _effort(rows: Rows) -> str:
     """Params and tokens both in larger units leave their ratio as it is, but not the compute."""
-    product = 6 * rows.params * rows.tokens
+    product = FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens
     # A column of FLOPs that agrees with 6 N D has settled the units.
     counted = not np.allclose(rows.flops, product, rtol=1e-6)
     if counted or product.max() >= _FEW_FLOPS:

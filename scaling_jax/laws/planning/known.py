@@ -77,18 +77,12 @@ class KnownLaw:
 PUBLISHED: dict[str, KnownLaw] = {
     "chinchilla-hoffmann": KnownLaw(
         CHINCHILLA,
-        {
-            "E": float(np.exp(0.5267228)),
-            "A": float(np.exp(6.0073404)),
-            "B": float(np.exp(6.0179186)),
-            "alpha": 0.33917084,
-            "beta": 0.2849083,
-        },
+        CHINCHILLA.published["hoffmann-2022"],
         "Hoffmann et al. 2022 (arXiv 2203.15556), approach 3, at the precision of its TeX source",
     ),
     "chinchilla-besiroglu": KnownLaw(
         CHINCHILLA,
-        {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658},
+        CHINCHILLA.published["besiroglu-2024"],
         "Besiroglu et al. 2024 (arXiv 2404.10102), table 1",
     ),
 }

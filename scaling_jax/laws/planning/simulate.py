@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Interval
+from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
 from scaling_jax.laws.planning.known import KnownLaw
@@ -24,8 +25,6 @@ from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Count
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BEYOND = 10.0
 
 
 def simulate_losses(

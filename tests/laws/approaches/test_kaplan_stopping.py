@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from scaling_jax import laws
-from scaling_jax.laws.approaches.findings import FrontierPoints
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
+from scaling_jax.laws.frontier_points import FrontierPoints
 
 # Kaplan et al. 2020, Table 3, at batches of 2**19 tokens.
 ALPHA_N, ALPHA_S, N_C, TOKENS_C = 0.077, 0.76, 6.5e13, 2.1e3 * 2**19

@@ -11,7 +11,7 @@ import pytest
 from scaling_jax.errors import InputError
 from scaling_jax.laws import catalogue
 from scaling_jax.laws.catalogue import FORMS, form_named
-from scaling_jax.laws.catalogue.kaplan import PF_DAY
+from scaling_jax.laws.conventions import PF_DAY
 from scaling_jax.laws.solver.optimum import fit_point
 
 DATA = Path(__file__).parents[1] / "data"

@@ -14,6 +14,7 @@ from kaplan_stopping_rule import (
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import size_deviation, size_range
+from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.decisions.off_optimum import (
     compute_ratio,
     sizes_within,
@@ -24,7 +25,7 @@ from scaling_jax.laws.decisions.surface import Surface, increasing_root
 
 # Kaplan et al. 2020, table 3.
 ALPHA_N, ALPHA_S = 0.077, 0.76
-HARM = Surface.of("chinchilla", dict(E=1.62, A=406.4, B=410.7, alpha=0.336, beta=0.283))
+HARM = Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
 exponents = st.floats(0.05, 1.0)
 
 

@@ -13,7 +13,7 @@ from scaling_jax.laws.decisions.surface import Surface
 
 # Constants that their printed examples follow from; where the examples are quoted from is said
 # in experiments/sardana_inference.py. E drops out of what reaches the loss of a given optimum.
-PUBLISHED = Surface.of("chinchilla", dict(E=1.62, A=406.4, B=410.7, alpha=0.336, beta=0.283))
+PUBLISHED = Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
 DEAR_DECODE = Demand(3e11, 7e11, Rate(0.4), Rate(0.5), Rate(0.01, price=2.0))
 
 

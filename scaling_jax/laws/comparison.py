@@ -10,6 +10,7 @@ from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS
 from scaling_jax.laws.approaches.parametric import AUTO
 from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
 from scaling_jax.laws.objectives import objective_named
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 APPROACHES = (1, 2, 3)
-BEYOND = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Comparison:
     refused: Mapping[int, str]
 
     def budgets(self) -> tuple[float, float]:
-        """The largest FLOPs fitted by any approach, and ten times that."""
+        """The largest FLOPs fitted by any approach, and `BEYOND` times that."""
         largest = max(fit.flops_range[1] for fit in self.fits.values())
         return largest, BEYOND * largest
 
