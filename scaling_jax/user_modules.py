@@ -36,7 +36,7 @@ def load_module(path: Path, role: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line, reason = _failure(error, str(path))
+        line, reason = _failure(error, module.__file__)
         raise InputError(f"{role} {path}{line}: {reason}") from error
     return module
 
@@ -68,7 +68,7 @@ def _defined(module: ModuleType) -> list[str]:
     ]
 
 
-def _failure(error: BaseException, file: str) -> tuple[str, str]:
+def _failure(error: BaseException, file: str | None) -> tuple[str, str]:
     """The line of `file` that failed, as far as it is known, and the error in one line."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return f", line {error.lineno}", f"SyntaxError: {error.msg}"

@@ -12,7 +12,7 @@ import pytest
 from scaling_jax.accounting import flops
 from scaling_jax.data import prepare
 from scaling_jax.study import Study, load_experiment
-from scaling_jax.study.plan.study import SCALES, Scale
+from scaling_jax.study.plan.experiment_files import SCALES, Scale
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
 PROGRAM = "import sys; from scaling_jax.cli import main; sys.exit(main())"

@@ -71,7 +71,7 @@ def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Stu
         InputError: no such study, the module cannot be run, or a setting does not do.
     """
     from scaling_jax.study import find_experiment, load_experiment
-    from scaling_jax.study.plan.override import override
+    from scaling_jax.study.plan.overrides import override
 
     try:
         return override(load_experiment(find_experiment(path), scale), settings)

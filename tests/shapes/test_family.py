@@ -11,7 +11,7 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import CHINCHILLA_SHAPES, LARGEST_PARAMS, Family, family_shape
-from scaling_jax.study.plan.study import stored_form
+from scaling_jax.study.plan.description import stored_form
 
 BYTES = Family(vocab_size=256, seq_len=256)
 

@@ -1,21 +1,27 @@
-"""Horizons that share a trunk: one long run of each size, and its cooldowns from checkpoints."""
+"""Horizons that share a trunk: one long run of each size, and cooldowns from its checkpoints."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import RunConfig
 from scaling_jax.config.run import descent_start
 from scaling_jax.errors import InputError
-from scaling_jax.study.plan.design import Branch, PlannedRun
+from scaling_jax.study.plan.design import Branch, Design, PlannedRun
 from scaling_jax.study.plan.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What horizons of one size must have in common, and how it comes to be so."""
+    """A property that the horizons of one size must agree on, and the rule that makes them agree.
+
+    Attributes:
+        name: of the property, for messages.
+        value: reads the property from a run.
+        rule: the recipe's field that sets the property.
+        remedy: rules under which the horizons agree.
+    """
 
     name: str
     value: Callable[[RunConfig], float]
@@ -45,34 +51,30 @@ _SHARED = (
 )
 
 
-class Cells(Protocol):
-    """A design whose runs differ in shape and tokens alone."""
-
-    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """Its runs under a recipe."""
-
-
 @dataclass(frozen=True)
 class Branched:
-    """The runs of another design, those of one shape sharing their steps (Hägele et al. 2024).
+    """A design whose runs of one shape share their first steps (Hägele et al. 2024, 2405.18392).
 
-    The longest run of a shape is the trunk. Each shorter one is a branch: it begins from the
-    trunk's checkpoint at the step where its own cooldown begins, and ends where it would have
-    ended if it had been trained from its first step. So the schedule must be `wsd`, and the
-    horizons of a shape must agree in batch size, peak learning rate and warm-up.
+    The longest run of a shape is the trunk. Each shorter run is a branch: it starts from the
+    trunk's checkpoint at the step where its own cooldown starts, and then trains as many steps as
+    it would have trained alone. So the schedule must be `wsd`, and the horizons of a shape must
+    agree in batch size, peak learning rate and warm-up.
+
+    >>> from scaling_jax.study import FixedModels
+    >>> design = Branched(FixedModels(params=(1e6, 4e6), tokens_per_param=(5, 10, 20)))
 
     Attributes:
-        design: the runs, such as `FixedModels`; a sweep goes around this design, not into it.
+        design: gives the runs, such as `FixedModels`. To sweep, put the sweep around `Branched`.
     """
 
-    design: Cells
+    design: Design
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """The design's runs, each but the longest of a shape a branch of that one.
+        """The design's runs; every run but the longest of a shape is a branch of the longest.
 
         Raises:
-            InputError: runs of one shape that cannot share their steps, naming the rule that
-                keeps them apart.
+            InputError: runs of one shape cannot share their steps. The message names the rule
+                that makes the runs differ.
         """
         by_shape: dict[object, dict[str, PlannedRun]] = {}
         for run in self.design.runs(recipe):
@@ -93,25 +95,25 @@ def _branched(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 def _check_shared(configs: Sequence[RunConfig]) -> None:
     first = configs[0]
-    who = f"horizons of {count_params(first.shape).total:,} parameters cannot share a trunk"
+    horizons = f"horizons of {count_params(first.shape).total:,} parameters cannot share a trunk"
     if (schedule := first.optimizer.schedule) != "wsd":
         raise InputError(
-            f"{who} under the schedule {schedule!r}, which follows the horizon from the start: set "
-            "optimizer_knobs={'schedule': 'wsd'}, or plan the design without Branched"
+            f"{horizons} under the schedule {schedule!r}, which follows the horizon from the "
+            "start: set optimizer_knobs={'schedule': 'wsd'}, or plan the design without Branched"
         )
     if descent_start(first) + 1 >= first.steps:
         raise InputError(
-            f"{who}: a cooldown over {first.optimizer.cooldown_share:g} of {first.steps:,} steps "
-            "is no step; raise cooldown_share or lengthen the horizon"
+            f"{horizons}: a cooldown over {first.optimizer.cooldown_share:g} of "
+            f"{first.steps:,} steps is no step; raise cooldown_share or lengthen the horizon"
         )
     for config, shared in itertools.product(configs, _SHARED):
         ours, theirs = shared.value(first), shared.value(config)
         if ours != theirs:
             raise InputError(
-                f"{who}: the recipe's {shared.rule} gives a {shared.name} of {ours:g} for "
+                f"{horizons}: the recipe's {shared.rule} gives a {shared.name} of {ours:g} for "
                 f"{first.tokens:,} tokens and of {theirs:g} for {config.tokens:,}, but they must "
                 f"agree: use {shared.remedy.format(least=min(ours, theirs))}, or plan the design "
                 "without Branched"
             )
     if len({replace(config, steps=configs[-1].steps) for config in configs}) > 1:
-        raise InputError(f"{who}, since they differ in more: write Sweep(Branched(...), ...)")
+        raise InputError(f"{horizons}, since they differ in more: write Sweep(Branched(...), ...)")

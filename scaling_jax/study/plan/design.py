@@ -1,12 +1,12 @@
-"""Designs: which (shape, tokens) cells a study trains."""
+"""Designs: which shapes a study trains, and on how many tokens each."""
 
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from scaling_jax.accounting import flops
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.recipe import Recipe
 
@@ -15,11 +15,11 @@ Role = Literal["grid", "verification"]
 
 @dataclass(frozen=True)
 class Branch:
-    """Where a run begins that shares its first steps with another.
+    """The point at which a run leaves another run, whose first steps both share.
 
     Attributes:
-        trunk: the other's run_id.
-        step: how many steps they share.
+        trunk: run_id of the other run.
+        step: number of shared steps.
     """
 
     trunk: str
@@ -28,15 +28,16 @@ class Branch:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One cell of a design as a complete run.
+    """One complete run of a plan.
 
     Attributes:
         config: the run.
-        budget: the FLOPs it was planned for, in the recipe's convention; kept with the run
-            because it cannot be told from rounded FLOPs afterwards.
-        role: `grid` runs are fitted; a `verification` run tests a prediction and never is.
+        budget: training FLOPs that the run was planned for, in the recipe's convention. The
+            budget is stored because the run's own FLOPs are rounded to whole steps.
+        role: laws are fitted to `grid` runs; a `verification` run tests a prediction and is never
+            fitted.
         convention: how the budget's FLOPs are counted.
-        branch: the run from whose checkpoint it begins; None if it begins at its first step.
+        branch: where the run leaves its trunk; None if the run starts at its own first step.
     """
 
     config: RunConfig
@@ -47,23 +48,44 @@ class PlannedRun:
 
     @property
     def flops(self) -> int:
-        """Training FLOPs of the run as it will be, in the budget's convention."""
+        """Training FLOPs of all the run's steps, in the budget's convention."""
         return flops.training_flops(self.config.shape, self.config.tokens, self.convention)
 
     @property
     def flops_spent(self) -> int:
-        """Those of them that it takes itself: of a branch, the ones after its trunk's steps."""
+        """Training FLOPs of the steps that the run takes itself, after the steps of its trunk."""
         shared = self.branch.step if self.branch else 0
         return self.flops * (self.config.steps - shared) // self.config.steps
 
 
+@runtime_checkable
+class Design(Protocol):
+    """Anything that gives the runs of a study under a recipe.
+
+    To write a design of your own, write a frozen dataclass with this method. The dataclass's name
+    and fields are stored with the study, so that two studies can be compared.
+    """
+
+    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
+        """The design's runs under `recipe`; repeated runs are trained once."""
+
+
 @dataclass(frozen=True)
 class IsoFlop:
-    """Several sizes at each of several compute budgets (Hoffmann et al. 2022, approach 2).
+    """Several model sizes at each of several compute budgets (Hoffmann et al. 2022, approach 2).
+
+    >>> design = IsoFlop(budgets=(1e18, 4e18), sizes=((1e7, 2e7, 4e7), (2e7, 4e7, 8e7)))
+    >>> [len(sizes) for sizes in design.sizes]
+    [3, 3]
 
     Attributes:
         budgets: training FLOPs, in the recipe's convention.
-        sizes: for each budget, the wanted total parameter counts.
+        sizes: for each budget, the wanted numbers of parameters, as the recipe's family counts
+            them.
+
+    Raises:
+        InputError: no budgets or sizes, values that are not positive, or a number of size lists
+            other than the number of budgets.
     """
 
     budgets: tuple[float, ...]
@@ -80,7 +102,7 @@ class IsoFlop:
         _require_positive("size", list(itertools.chain(*self.sizes)))
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per budget and size; sizes whose nearest shape is the same become one."""
+        """One run per budget and size; sizes with the same nearest shape become one run."""
         for budget, sizes in zip(self.budgets, self.sizes, strict=True):
             for shape in dict.fromkeys(recipe.family.nearest(size) for size in sizes):
                 config = recipe.for_budget(shape, budget)
@@ -92,8 +114,15 @@ def around(
 ) -> tuple[tuple[float, ...], ...]:
     """Sizes for `IsoFlop`: n of them log-spaced over `[N / width, N * width]` at each budget.
 
-    N is the expected optimum, `params * (budget / at) ** exponent`. Centring every budget the
-    same way keeps the bias of a parabola out of the exponent (Czech et al. 2026, 2603.22339).
+    N is the expected optimum, `params * (budget / at) ** exponent`. Every budget is centred the
+    same way, which keeps the bias of a parabola out of the exponent (Czech et al. 2026,
+    2603.22339).
+
+    >>> around((1e18, 4e18), params=1e7, at=1e18, exponent=0.5, width=4, n=3)
+    ((2500000.0, 10000000.0, 40000000.0), (5000000.0, 20000000.0, 80000000.0))
+
+    Raises:
+        InputError: fewer than 2 sizes, or a width of at most 1.
     """
     if n < 2 or width <= 1:
         raise InputError(f"n {n} and width {width}: give at least 2 sizes and a width above 1")
@@ -106,9 +135,17 @@ def around(
 class FixedModels:
     """Some models, each trained to several horizons (Hoffmann et al. 2022, approach 1).
 
+    >>> design = FixedModels(params=(1e6, 4e6), tokens_per_param=(5, 20, 80))
+    >>> design.tokens_per_param
+    (5.0, 20.0, 80.0)
+
     Attributes:
-        params: wanted total parameter counts.
-        tokens_per_param: horizons, each its own run with its own cosine.
+        params: wanted numbers of parameters, as the recipe's family counts them.
+        tokens_per_param: training tokens over total parameters; each horizon is a run with its
+            own schedule.
+
+    Raises:
+        InputError: no models or horizons, or values that are not positive.
     """
 
     params: tuple[float, ...]
@@ -121,20 +158,51 @@ class FixedModels:
         _require_positive("tokens_per_param", self.tokens_per_param)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per model and horizon; its budget is its own FLOPs."""
+        """One run per model and horizon; a run's budget is its own FLOPs."""
         for shape in dict.fromkeys(recipe.family.nearest(size) for size in self.params):
             total = flops.count_params(shape).total
             for ratio in self.tokens_per_param:
-                config = recipe.for_tokens(shape, ratio * total)
-                own = flops.training_flops(shape, config.tokens, recipe.convention)
-                yield PlannedRun(config, float(own), "grid", recipe.convention)
+                yield _for_tokens(recipe, shape, ratio * total)
 
 
-Design = IsoFlop | FixedModels
+@dataclass(frozen=True)
+class ShapeGrid:
+    """Given shapes, each trained on each of several numbers of tokens.
+
+    >>> from scaling_jax.config import Shape
+    >>> narrow = Shape(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)
+    >>> design = ShapeGrid(shapes=(narrow,), tokens=(1e6, 2e6))
+
+    Attributes:
+        shapes: the models. The recipe's family is not used.
+        tokens: training tokens; each number of tokens is a run with its own schedule.
+
+    Raises:
+        InputError: no shapes or no numbers of tokens.
+    """
+
+    shapes: tuple[Shape, ...]
+    tokens: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shapes or not self.tokens:
+            raise InputError("a grid of shapes needs at least one shape and one number of tokens")
+
+    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
+        """One run per shape and number of tokens; a run's budget is its own FLOPs."""
+        for shape in dict.fromkeys(self.shapes):
+            for tokens in self.tokens:
+                yield _for_tokens(recipe, shape, tokens)
+
+
+def _for_tokens(recipe: Recipe, shape: Shape, tokens: float) -> PlannedRun:
+    config = recipe.for_tokens(shape, tokens)
+    own = flops.training_flops(shape, config.tokens, recipe.convention)
+    return PlannedRun(config, float(own), "grid", recipe.convention)
 
 
 def _floats(values: Iterable[float]) -> tuple[float, ...]:
-    """Python's floats, also of an array."""
+    """Python's floats, also from an array, so that equal designs are stored as equal text."""
     return tuple(map(float, values))
 
 

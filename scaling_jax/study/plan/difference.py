@@ -10,7 +10,12 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Difference:
-    """One field: its dotted path, and its plain value on either side (None where it has none)."""
+    """A field in which two studies differ.
+
+    Attributes:
+        field: its dotted path.
+        ours, theirs: its values on the two sides as plain data; None where a side lacks the field.
+    """
 
     field: str
     ours: Any
@@ -20,7 +25,12 @@ class Difference:
 def differences(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], within: str = ""
 ) -> list[Difference]:
-    """The fields in which two studies described by `Study.describe` differ, or parts of them."""
+    """The fields in which two descriptions differ; descriptions are made by `Study.describe`.
+
+    Args:
+        ours, theirs: two descriptions, or the same part of each.
+        within: path of that part, which precedes each field's path.
+    """
     return list(_differences(ours, theirs, within))
 
 
@@ -37,17 +47,17 @@ def _differences(ours: Any, theirs: Any, path: str) -> Iterator[Difference]:
 
 
 def sentence(found: Sequence[Difference]) -> str:
-    """The first few of the differences, and how many more there are."""
-    said = [
+    """A sentence with the first few differences and the number of the others."""
+    named = [
         f"{each.field} is {in_words(each.ours)} there and {in_words(each.theirs)} here"
         for each in found[:_MOST_NAMED]
     ]
     more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
-    return "; ".join(said + more)
+    return "; ".join(named + more)
 
 
 def in_words(value: Any) -> str:
-    """A plain value as one would write it in a line; of what is long, how much it is."""
+    """A value of a description as text on one line; long sequences are summarized."""
     if isinstance(value, Mapping):
         given = {name: item for name, item in value.items() if name != "is" and item is not None}
         fields = ", ".join(f"{name}={_inner(item)}" for name, item in given.items())

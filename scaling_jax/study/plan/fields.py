@@ -1,4 +1,4 @@
-"""Fields of nested frozen dataclasses by dotted path: `optimizer_knobs.cycle` of a recipe."""
+"""Fields of nested frozen dataclasses by dotted path, such as `optimizer_knobs.cycle`."""
 
 import dataclasses
 import typing
@@ -12,27 +12,28 @@ from scaling_jax.study.plan.rules import BatchRule, ConstantBatch, ConstantLR, L
 
 T = TypeVar("T")
 
-# What a plain number means where a rule is wanted.
+# The rule that a plain number stands for, by the kind of rule.
 CONSTANT_RULES: dict[Any, type] = {LearningRateRule: ConstantLR, BatchRule: ConstantBatch}
-# What the keys of a mapping are, by the mapping's field.
+# For a field that holds a mapping: the dataclass whose fields are the mapping's keys.
 MAPPINGS: dict[str, type] = {"optimizer_knobs": OptimizerConfig}
 
-# From the field's type and its path to the value that goes there.
+# Gives the new value of a field from the field's type and path.
 Convert = Callable[[Any, str], Any]
 
 
 def replaced(root: T, path: str, convert: Convert, where: str) -> T:
-    """A copy of `root`, called `where` in messages, with another value at `path`.
+    """A copy of `root` with another value at `path`; messages call `root` by `where`.
 
     Raises:
-        InputError: the path names nothing, with the nearest that there is, or the value does
-            not do there.
+        InputError: a path that names no field (the message suggests the nearest), or a value
+            that the field refuses.
     """
-    return _replaced(root, path.split("."), convert, where)
+    changed: T = _replaced(root, path.split("."), convert, where)
+    return changed
 
 
 def as_rule(hint: Any, value: Any, where: str) -> Any:
-    """A number as the constant rule where a rule is wanted; anything else as it is."""
+    """The constant rule, for a number in a field that holds a rule; otherwise `value` unchanged."""
     rule = CONSTANT_RULES.get(hint)
     if rule is None or not isinstance(value, int | float) or isinstance(value, bool):
         return value
@@ -56,7 +57,7 @@ def _replaced(holder: Any, path: Sequence[str], convert: Convert, where: str) ->
 
 
 def _fields(holder: Any, where: str) -> dict[str, Any]:
-    """What can be set in `holder`, each with its type."""
+    """Names and types of the fields of `holder`, a dataclass or a mapping of known keys."""
     kind = MAPPINGS.get(where.rpartition(".")[2]) if isinstance(holder, dict) else type(holder)
     if kind is None or not dataclasses.is_dataclass(kind):
         raise InputError(f"{where} is {holder!r}, which has no fields: stop the path there")

@@ -1,8 +1,8 @@
-"""Published rules for the learning rate and the batch size, each with where it was fitted.
+"""Published rules for the learning rate and the batch size, each with the range it was fitted over.
 
-Beyond that range `scaling-jax plan` warns. The rates are AdamW's; `adafactor` and `muon` are
-scaled so that they suit them too. Under muP and CompleteP a learning rate is that of the base
-size, so a rule that falls with the model's size would count the size twice.
+`scaling-jax plan` warns of runs outside that range. The rates are for AdamW; updates of `adafactor`
+and `muon` are scaled so that the same rates suit them. Under muP and CompleteP the learning rate
+is that of the base size, so a rule that falls with the model's size would count the size twice.
 """
 
 import math
@@ -17,11 +17,11 @@ from scaling_jax.errors import InputError
 
 @dataclass(frozen=True)
 class Fitted:
-    """Where the constants of a published rule come from.
+    """The range of runs that the constants of a published rule were fitted to.
 
     Attributes:
         source: the paper.
-        quantity: what they were fitted over: parameters N or compute C, as the rule counts it.
+        quantity: what the range is of: parameters N or compute C, as the rule counts them.
         low, high: least and greatest value.
     """
 
@@ -33,15 +33,20 @@ class Fitted:
 
 @dataclass(frozen=True)
 class KaplanLR:
-    """`0.003239 - 0.0001395 ln N`, N non-embedding (Kaplan et al. 2020, appendix D.6).
+    """Peak learning rate `0.003239 - 0.0001395 ln N` (Kaplan et al. 2020, appendix D.6).
 
-    Meant for N up to 1e10; it falls to zero at about 1.2e10.
+    N is non-embedding. The rule is meant for N up to 1e10; it falls to zero at about 1.2e10.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> f"{KaplanLR()(shape, 2e9):.3g}"
+    '0.000704'
     """
 
     fitted: ClassVar[Fitted] = Fitted("Kaplan et al. 2020", "N", 768, 1.5e9)
 
     def size(self, shape: Shape, tokens: float) -> float:
-        """N as the rule counts it."""
+        """Number of parameters N, as the rule counts it."""
         return count_params(shape).non_embedding
 
     def __call__(self, shape: Shape, tokens: float) -> float:
@@ -62,10 +67,16 @@ class KaplanLR:
 
 @dataclass(frozen=True)
 class HoffmannLR:
-    """From 2e-4 for 70M parameters down to 1.25e-4 for 16B, linear in log N.
+    """Peak learning rate from 2e-4 at 70M parameters down to 1.25e-4 at 16B, linear in log N.
 
     Hoffmann et al. 2022 give the two ends ("2e-4 for the smallest to 1.25e-4 for the largest
-    models"); the line between them is our reading. Constant beyond the ends.
+    models"); the line between them is this package's reading. The rate is constant beyond the
+    ends.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> f"{HoffmannLR()(shape, 2e9):.3g}"
+    '0.000195'
     """
 
     def __call__(self, shape: Shape, tokens: float) -> float:
@@ -76,57 +87,68 @@ class HoffmannLR:
 
 
 class _Porian:
-    """What `PorianLR` and `PorianBatch` share: N with the output matrix, the embedding not."""
+    """Base of `PorianLR` and `PorianBatch`: N counts the output matrix but not the embedding."""
 
     fitted: ClassVar[Fitted] = Fitted("Porian et al. 2024", "N", 2.5e7, 1.1e8)
 
     def size(self, shape: Shape, tokens: float) -> float:
-        """N as the rule counts it."""
+        """Number of parameters N, as the rule counts it."""
         return count_params(shape).non_embedding + shape.vocab_size * shape.d_model
 
 
 @dataclass(frozen=True)
 class PorianLR(_Porian):
-    """`0.0047 (N / 108e6)^(-1/3)` (Porian et al. 2024, 2406.19146), N with the output matrix.
+    """Peak learning rate `0.0047 (N / 108e6)^(-1/3)` (Porian et al. 2024, 2406.19146).
 
-    Tuned together with `PorianBatch`, and with a `beta2` of at least 0.99 for small batches.
+    N counts the output matrix but not the embedding. The rule was tuned together with
+    `PorianBatch`, and with a `beta2` of at least 0.99 for small batches.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> f"{PorianLR()(shape, 2e9):.3g}"
+    '0.00478'
     """
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return 0.0047 * (self.size(shape, tokens) / 108e6) ** (-1 / 3)
+        return float(0.0047 * (self.size(shape, tokens) / 108e6) ** (-1 / 3))
 
 
 class _StepLaw:
-    """What `StepLawLR` and `StepLawBatch` share: N without embeddings."""
+    """Base of `StepLawLR` and `StepLawBatch`: N counts no embeddings."""
 
     fitted: ClassVar[Fitted] = Fitted("Li et al. 2025 (Step Law)", "N", 2.1e8, 1.1e9)
 
     def size(self, shape: Shape, tokens: float) -> float:
-        """N as the rule counts it."""
+        """Number of parameters N, as the rule counts it."""
         return count_params(shape).non_embedding
 
 
 @dataclass(frozen=True)
 class StepLawLR(_StepLaw):
-    """`1.797 N^-0.7129 D^0.3075`, N non-embedding (Step Law: Li et al. 2025, 2503.04715).
+    """Peak learning rate `1.797 N^-0.7129 D^0.3075` (Step Law: Li et al. 2025, 2503.04715).
 
-    The dense runs that they published have 2.1e8 to 1.1e9 parameters and 4e9 to 1e11 tokens.
-    To be used with `StepLawBatch`.
+    N is non-embedding. The published dense runs have 2.1e8 to 1.1e9 parameters and 4e9 to 1e11
+    tokens. Use the rule together with `StepLawBatch`.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> f"{StepLawLR()(shape, 2e9):.3g}"
+    '0.00308'
     """
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return 1.797 * self.size(shape, tokens) ** -0.7129 * tokens**0.3075
+        return float(1.797 * self.size(shape, tokens) ** -0.7129 * tokens**0.3075)
 
 
 class _DeepSeek:
-    """What `DeepSeekLR` and `DeepSeekBatch` share: C without the vocabulary, with the scores."""
+    """Base of `DeepSeekLR` and `DeepSeekBatch`: C counts attention scores but no vocabulary."""
 
     fitted: ClassVar[Fitted] = Fitted("DeepSeek LLM 2024", "C", 1e17, 2e19)
 
     def size(self, shape: Shape, tokens: float) -> float:
-        """C as the rule counts it: `72 n_layers d² + 12 n_layers d seq_len` FLOPs per token."""
+        """Compute C as the rule counts it: `72 n_layers d² + 12 n_layers d seq_len` a token."""
         counts = count_params(shape)
         scores = 12 * shape.n_layers * shape.d_attn * shape.seq_len
         return (6 * (counts.attention + counts.feed_forward) + scores) * tokens
@@ -134,19 +156,32 @@ class _DeepSeek:
 
 @dataclass(frozen=True)
 class DeepSeekLR(_DeepSeek):
-    """`0.3118 C^-0.1250`, C without the vocabulary (DeepSeek LLM 2024, 2401.02954, section 3.1).
+    """Peak learning rate `0.3118 C^-0.1250` (DeepSeek LLM 2024, 2401.02954, section 3.1).
 
-    To be used with `DeepSeekBatch`.
+    C counts attention scores but no vocabulary. Use the rule together with `DeepSeekBatch`.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> f"{DeepSeekLR()(shape, 2e9):.3g}"
+    '0.00169'
     """
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return 0.3118 * self.size(shape, tokens) ** -0.1250
+        return float(0.3118 * self.size(shape, tokens) ** -0.1250)
 
 
 @dataclass(frozen=True)
 class PorianBatch(_Porian):
-    """`160 (N / 108e6)^(2/3)` sequences of 2,048 tokens (Porian et al. 2024, 2406.19146)."""
+    """Batch of `160 (N / 108e6)^(2/3)` sequences of 2,048 tokens (Porian et al. 2024, 2406.19146).
+
+    N counts the output matrix but not the embedding.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> PorianBatch()(shape, 2e9)
+    154
+    """
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
@@ -155,7 +190,13 @@ class PorianBatch(_Porian):
 
 @dataclass(frozen=True)
 class StepLawBatch(_StepLaw):
-    """`0.581 D^0.5709` tokens, whatever the model (Step Law: Li et al. 2025, 2503.04715)."""
+    """Batch of `0.581 D^0.5709` tokens at any size (Step Law: Li et al. 2025, 2503.04715).
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> StepLawBatch()(shape, 2e9)
+    58
+    """
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
@@ -164,7 +205,13 @@ class StepLawBatch(_StepLaw):
 
 @dataclass(frozen=True)
 class DeepSeekBatch(_DeepSeek):
-    """`0.2920 C^0.3271` tokens (DeepSeek LLM 2024, 2401.02954, section 3.1)."""
+    """Batch of `0.2920 C^0.3271` tokens (DeepSeek LLM 2024, 2401.02954, section 3.1).
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(1e8)
+    >>> DeepSeekBatch()(shape, 2e9)
+    121
+    """
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
@@ -176,9 +223,9 @@ def _sequences(batch_tokens: float, shape: Shape) -> int:
 
 
 def extrapolated(rule: Any, runs: Sequence[RunConfig]) -> str:
-    """In a sentence, how far `runs` lie outside what a rule was fitted over; empty if they do not.
+    """A warning that `runs` lie outside the range that a rule was fitted over, or an empty text.
 
-    Rules that are not from a paper have nothing to be outside of.
+    The text is empty where all runs lie inside the range, and for rules that are not from a paper.
     """
     fitted = getattr(rule, "fitted", None)
     if not fitted or not runs:

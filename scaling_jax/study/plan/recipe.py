@@ -1,8 +1,8 @@
-"""Recipe: the rules that turn (shape, budget) into a complete run."""
+"""Recipe: the rules that turn a shape and a budget into a complete run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
@@ -20,23 +20,38 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about a study's runs except which (shape, tokens) cells to train.
+    """Everything about a study's runs except which shapes to train on how many tokens.
+
+    >>> from scaling_jax.study import ConstantBatch, PowerLawLR
+    >>> recipe = Recipe(
+    ...     data=DataConfig(corpus="embedded", tokenizer="bytes"),
+    ...     family=Family(vocab_size=256, seq_len=128),
+    ...     peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
+    ...     batch_size=ConstantBatch(16),
+    ... )
+    >>> run = recipe.for_tokens(recipe.family.nearest(60e3), tokens=1e6)
+    >>> run.batch_size, run.steps, run.optimizer.warmup_steps
+    (16, 488, 24)
 
     Attributes:
         data: corpus and tokenizer.
-        family: gives the shape for a wanted parameter count.
+        family: gives the shape for a wanted number of parameters.
         peak_lr: learning-rate rule.
         batch_size: batch rule, in sequences.
         warmup: warm-up rule.
-        optimizer_knobs: fields of `OptimizerConfig` that differ from its defaults, such as its
+        optimizer_knobs: values of `OptimizerConfig` fields that differ from the defaults, such as
             `name` and `schedule`.
-        precision: of the matrix products.
-        parameterization: standard, muP or CompleteP. Under the last two the learning-rate rule
-            gives the rate of the base size.
-        eval_tokens: held-out tokens of the final loss.
+        precision: number format of the matrix products.
+        parameterization: standard, muP or CompleteP. Under muP and CompleteP the learning-rate
+            rule gives the rate of the base size.
+        eval_tokens: number of held-out tokens for the final loss.
         convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
             exactly, which is what the laws' frontiers assume.
-        seed: of initialization and data order.
+        seed: seed of initialization and data order.
+
+    Raises:
+        InputError: a learning-rate or batch rule that is not a function, or a field that is not a
+            number of its type.
     """
 
     data: DataConfig
@@ -61,9 +76,9 @@ class Recipe:
                 )
 
     def for_budget(self, shape: Shape, budget: float) -> RunConfig:
-        """The run of `shape` whose FLOPs come within 0.5 % of `budget`.
+        """The run of `shape` whose training FLOPs come within 0.5 % of `budget`.
 
-        Where whole steps are too coarse, the batch is halved until they are fine enough.
+        Where whole steps miss the budget by more, the batch is halved until they do not.
 
         Raises:
             InputError: the budget is too small for the shape.
@@ -83,10 +98,10 @@ class Recipe:
         )
 
     def for_tokens(self, shape: Shape, tokens: float) -> RunConfig:
-        """The run of `shape` on the whole number of batches nearest `tokens`.
+        """The run of `shape` on the whole number of batches nearest to `tokens`.
 
         Raises:
-            InputError: fewer than two batches.
+            InputError: `tokens` are fewer than two batches.
         """
         batch_size = self._sequences(shape, tokens)
         steps = round(tokens / (batch_size * shape.seq_len))
@@ -125,11 +140,13 @@ class Recipe:
         )
 
 
-def _positive(kind: Callable[[str, object], N], name: str, rule: Callable, *given: object) -> N:
-    """What a rule gives, which must be a positive number of its kind.
+def _positive(
+    kind: Callable[[str, object], N], name: str, rule: Callable[..., Any], *given: object
+) -> N:
+    """The number that a rule gives, checked.
 
     Raises:
-        InputError: it gives another, or fails.
+        InputError: the rule fails, or gives something other than a positive number of its kind.
     """
     called = f"the recipe's {name} rule {getattr(rule, '__qualname__', rule)}"
     try:

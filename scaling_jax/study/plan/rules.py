@@ -1,28 +1,39 @@
-"""Rules of a recipe: learning rate, batch size and warm-up from the size of a run.
+"""Rules of a recipe: learning rate, batch size and warm-up as functions of a run's size.
 
-A rule is a function of a shape and of training tokens; any such function will do. Those of the
-literature are in `scaling_jax.study.plan.published_rules`.
+A rule is any function of a shape and a number of training tokens. The rules of the literature are
+in `scaling_jax.study.plan.published_rules`.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
-from scaling_jax.study.plan.published_rules import (
-    DeepSeekBatch,
-    DeepSeekLR,
-    HoffmannLR,
-    KaplanLR,
-    PorianBatch,
-    PorianLR,
-    StepLawBatch,
-    StepLawLR,
-)
+
+
+@runtime_checkable
+class LearningRateRule(Protocol):
+    """Any function that gives the peak learning rate of a shape on a number of tokens."""
+
+    def __call__(self, shape: Shape, tokens: float, /) -> float:
+        """Peak learning rate."""
+
+
+@runtime_checkable
+class BatchRule(Protocol):
+    """Any function that gives the sequences per step of a shape on a number of tokens."""
+
+    def __call__(self, shape: Shape, tokens: float, /) -> int:
+        """Sequences per step."""
 
 
 @dataclass(frozen=True)
 class ConstantLR:
-    """The same peak learning rate at every size."""
+    """The same peak learning rate at every size.
+
+    >>> ConstantLR(3e-3)
+    ConstantLR(value=0.003)
+    """
 
     value: float
 
@@ -33,7 +44,12 @@ class ConstantLR:
 
 @dataclass(frozen=True)
 class PowerLawLR:
-    """`value * (N / reference_params) ** exponent`, N total parameters."""
+    """Peak learning rate `value * (N / reference_params) ** exponent`, N total parameters.
+
+    >>> rule = PowerLawLR(value=6e-3, reference_params=60e3)
+    >>> rule.exponent
+    -0.3333333333333333
+    """
 
     value: float
     reference_params: float
@@ -42,15 +58,17 @@ class PowerLawLR:
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
         params = count_params(shape).total
-        return self.value * (params / self.reference_params) ** self.exponent
+        return float(self.value * (params / self.reference_params) ** self.exponent)
 
 
 @dataclass(frozen=True)
 class ComputeLR:
-    """`value * (C / reference_flops) ** exponent`, C = 6 N D with N total parameters.
+    """Peak learning rate `value * (C / reference_flops) ** exponent`, C = 6 N D, N total.
 
-    The form of `DeepSeekLR`, which is for batches that grow with compute. At a fixed batch the
-    best rate falls faster.
+    The form is that of `DeepSeekLR`, whose constants assume batches that grow with compute. At a
+    fixed batch the best rate falls faster.
+
+    >>> rule = ComputeLR(value=1e-3, reference_flops=1e18)
     """
 
     value: float
@@ -60,17 +78,16 @@ class ComputeLR:
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
         flops = 6 * count_params(shape).total * tokens
-        return self.value * (flops / self.reference_flops) ** self.exponent
-
-
-LearningRateRule = (
-    ConstantLR | PowerLawLR | ComputeLR | KaplanLR | HoffmannLR | PorianLR | StepLawLR | DeepSeekLR
-)
+        return float(self.value * (flops / self.reference_flops) ** self.exponent)
 
 
 @dataclass(frozen=True)
 class ConstantBatch:
-    """The same number of sequences per step at every size."""
+    """The same number of sequences per step at every size.
+
+    >>> ConstantBatch(16)
+    ConstantBatch(sequences=16)
+    """
 
     sequences: int
 
@@ -81,7 +98,10 @@ class ConstantBatch:
 
 @dataclass(frozen=True)
 class PowerLawBatch:
-    """`sequences * (N / reference_params) ** exponent`, rounded, N total parameters."""
+    """Sequences per step: `sequences * (N / reference_params) ** exponent`, rounded, N total.
+
+    >>> rule = PowerLawBatch(sequences=16, reference_params=60e3)
+    """
 
     sequences: float
     reference_params: float
@@ -90,17 +110,18 @@ class PowerLawBatch:
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
         params = count_params(shape).total
-        return max(1, round(self.sequences * (params / self.reference_params) ** self.exponent))
-
-
-BatchRule = ConstantBatch | PowerLawBatch | PorianBatch | StepLawBatch | DeepSeekBatch
+        sequences: float = self.sequences * (params / self.reference_params) ** self.exponent
+        return max(1, round(sequences))
 
 
 @dataclass(frozen=True)
 class Warmup:
     """Warm-up as a share of the horizon, between a floor and a ceiling in steps.
 
-    The floor itself gives way in very short runs: at most half the run warms up.
+    At most half of a run warms up, even where that is below the floor.
+
+    >>> [Warmup(share=0.05, floor=10, ceiling=2000)(steps) for steps in (12, 100, 1000, 100_000)]
+    [6, 10, 50, 2000]
     """
 
     share: float = 0.05
@@ -108,5 +129,5 @@ class Warmup:
     ceiling: int = 2000
 
     def __call__(self, steps: int) -> int:
-        """Warm-up steps of a run of `steps`."""
+        """Number of warm-up steps in a run of `steps` steps."""
         return min(max(round(self.share * steps), self.floor), self.ceiling, steps // 2)

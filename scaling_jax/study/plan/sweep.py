@@ -1,61 +1,51 @@
-"""Designs whose runs differ in more than size and tokens."""
+"""Sweeps: a design under several variations of the recipe.
+
+A variation maps fields of the recipe, by dotted path, to other values. `vary` makes variations of
+one field, and `product`, `zipped` and `chain` combine them; all four return variations, so they
+nest.
+"""
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from scaling_jax.accounting import flops
-from scaling_jax.config import Shape
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.study.plan.branched import Branched
-from scaling_jax.study.plan.design import FixedModels, IsoFlop, PlannedRun
+from scaling_jax.study.plan.design import Design, PlannedRun
+from scaling_jax.study.plan.fields import as_rule, replaced
 from scaling_jax.study.plan.recipe import Recipe
-from scaling_jax.study.plan.variations import Variations, varied
 
-
-@dataclass(frozen=True)
-class ShapeGrid:
-    """Given shapes, each trained on each of several numbers of tokens.
-
-    Attributes:
-        shapes: the models; the recipe's family is not asked.
-        tokens: training tokens, each its own run with its own schedule.
-    """
-
-    shapes: tuple[Shape, ...]
-    tokens: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.shapes or not self.tokens:
-            raise InputError("a grid of shapes needs at least one shape and one number of tokens")
-
-    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per shape and number of tokens; its budget is its own FLOPs."""
-        for shape in dict.fromkeys(self.shapes):
-            for tokens in self.tokens:
-                config = recipe.for_tokens(shape, tokens)
-                own = flops.training_flops(shape, config.tokens, recipe.convention)
-                yield PlannedRun(config, float(own), "grid", recipe.convention)
+Variation = dict[str, Any]
+Variations = tuple[Variation, ...]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """The runs of another design, under each of several variations of the study's recipe.
+    """The runs of a design, under each of several variations of the study's recipe.
 
-    A sweep compares recipes, so its records are for looking at, or for fitting one variation at
-    a time: a law is fitted to runs of one recipe.
+    A sweep compares recipes. A law is fitted to runs of one recipe, so fit one variation of a
+    sweep at a time.
+
+    >>> from scaling_jax.study import FixedModels, product, vary
+    >>> rates = vary("peak_lr", 1e-3, 2e-3, 4e-3)
+    >>> schedules = vary("optimizer_knobs.schedule", "cosine", "wsd")
+    >>> sweep = Sweep(FixedModels((1e6, 4e6), (20.0,)), product(schedules, rates))
+    >>> len(sweep.variations)
+    6
 
     Attributes:
-        design: the runs; a sweep of its own is then done under each variation of this one.
-        variations: for each variation, the recipe's fields that differ by dotted path, such as
-            `{"peak_lr": 1e-3, "optimizer_knobs.cycle": 2.0}`; see
-            `scaling_jax.study.plan.variations`.
+        design: gives the runs of each variation. It may be a sweep itself.
+        variations: for each variation, the recipe's fields that differ, by dotted path, such as
+            `{"peak_lr": 1e-3, "optimizer_knobs.cycle": 2.0}`.
 
     Raises:
-        InputError: no variations, or one of a field that recipes do not have.
+        InputError: no variations, or a variation of a field that recipes do not have.
     """
 
-    design: "IsoFlop | FixedModels | ShapeGrid | Branched | Sweep"
+    design: Design
     variations: Variations
 
     def __post_init__(self) -> None:
@@ -67,6 +57,80 @@ class Sweep:
                 raise InputError(f"a recipe has no field {name!r}{suggestion(name, fields)}")
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """The design's runs under every variation."""
+        """The design's runs under every variation of `recipe`, in the order of the variations."""
         for variation in self.variations:
             yield from self.design.runs(varied(recipe, variation))
+
+
+def vary(knob: str, *values: Any) -> Variations:
+    """One variation for each value of a field, such as `peak_lr` or `optimizer_knobs.cycle`.
+
+    A number given for a field that holds a rule becomes the constant rule.
+
+    >>> vary("peak_lr", 1e-3, 2e-3)
+    ({'peak_lr': 0.001}, {'peak_lr': 0.002})
+    """
+    return tuple({knob: value} for value in values)
+
+
+def product(*sweeps: Variations) -> Variations:
+    """Every combination of the sweeps' variations; the last sweep's values change fastest.
+
+    >>> product(vary("seed", 0, 1), vary("peak_lr", 1e-3))
+    ({'seed': 0, 'peak_lr': 0.001}, {'seed': 1, 'peak_lr': 0.001})
+
+    Raises:
+        InputError: two sweeps vary the same field.
+    """
+    return tuple(map(_merged, itertools.product(*sweeps)))
+
+
+def zipped(*sweeps: Variations) -> Variations:
+    """The first variations of all sweeps together, then the second ones, and so on.
+
+    >>> zipped(vary("seed", 0, 1), vary("peak_lr", 1e-3, 2e-3))
+    ({'seed': 0, 'peak_lr': 0.001}, {'seed': 1, 'peak_lr': 0.002})
+
+    Raises:
+        InputError: sweeps of different lengths, or two sweeps that vary the same field.
+    """
+    lengths = [len(sweep) for sweep in sweeps]
+    if len(set(lengths)) > 1:
+        raise InputError(
+            f"sweeps of {' and '.join(map(str, lengths))} variations cannot be zipped: give each "
+            "the same number, or use product"
+        )
+    return tuple(map(_merged, zip(*sweeps, strict=True)))
+
+
+def chain(*sweeps: Variations) -> Variations:
+    """All variations of the first sweep, then all of the second, and so on, without repeats.
+
+    >>> chain(vary("seed", 0, 1), vary("seed", 1, 2))
+    ({'seed': 0}, {'seed': 1}, {'seed': 2})
+    """
+    every = list(itertools.chain(*sweeps))
+    return tuple(each for i, each in enumerate(every) if each not in every[:i])
+
+
+def varied(recipe: Recipe, variation: Mapping[str, Any]) -> Recipe:
+    """A copy of `recipe` with a variation's values in its fields.
+
+    Raises:
+        InputError: a path that names no field; the message suggests the nearest field.
+    """
+    for path, value in variation.items():
+        recipe = replaced(recipe, path, partial(_given_value, value), "recipe")
+    return recipe
+
+
+def _given_value(value: Any, hint: Any, where: str) -> Any:
+    return as_rule(hint, value, where)
+
+
+def _merged(variations: Iterable[Variation]) -> Variation:
+    together = list(variations)
+    times = Counter(knob for variation in together for knob in variation)
+    if twice := [knob for knob, n in times.items() if n > 1]:
+        raise InputError(f"{twice[0]} is varied twice at once: chain its values, or leave one out")
+    return {knob: value for variation in together for knob, value in variation.items()}

@@ -6,7 +6,7 @@ import pytest
 
 from scaling_jax.errors import InputError
 from scaling_jax.study import experiments, find_experiment, load_experiment
-from scaling_jax.study.plan.study import SCALES
+from scaling_jax.study.plan.experiment_files import SCALES
 
 
 def test_every_experiment_says_what_it_is_after():

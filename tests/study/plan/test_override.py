@@ -18,7 +18,7 @@ from scaling_jax.study import (
     Sweep,
     Warmup,
 )
-from scaling_jax.study.plan.override import override
+from scaling_jax.study.plan.overrides import override
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from scaling_jax.study import (
     ShapeTable,
     Warmup,
 )
-from scaling_jax.study.plan.study import stored_form
+from scaling_jax.study.plan.description import stored_form
 
 SHAPE = RECIPE.family.nearest(2e4)
 PARAMS = count_params(SHAPE).total

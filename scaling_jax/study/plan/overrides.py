@@ -1,4 +1,4 @@
-"""Settings of a study that differ from its experiment file: `recipe.peak_lr=3e-3`."""
+"""Changes to a study, written as text: `recipe.peak_lr=3e-3`."""
 
 import ast
 import dataclasses
@@ -10,21 +10,49 @@ from typing import Any, Literal
 
 from scaling_jax.config.strict import from_dict, require_one_of
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.study.plan.fields import as_rule, replaced
+from scaling_jax.study.plan.branched import Branched
+from scaling_jax.study.plan.design import Design, FixedModels, IsoFlop, ShapeGrid
+from scaling_jax.study.plan.fields import CONSTANT_RULES, as_rule, replaced
+from scaling_jax.study.plan.published_rules import (
+    DeepSeekBatch,
+    DeepSeekLR,
+    HoffmannLR,
+    KaplanLR,
+    PorianBatch,
+    PorianLR,
+    StepLawBatch,
+    StepLawLR,
+)
+from scaling_jax.study.plan.rules import (
+    BatchRule,
+    ComputeLR,
+    ConstantBatch,
+    ConstantLR,
+    LearningRateRule,
+    PowerLawBatch,
+    PowerLawLR,
+)
 from scaling_jax.study.plan.study import Study
+from scaling_jax.study.plan.sweep import Sweep
 
 
 def override(study: Study, settings: Sequence[str]) -> Study:
-    """`study` with each `PATH=VALUE` of `settings` applied in turn.
+    """A copy of `study` with each `PATH=VALUE` of `settings` applied in turn.
 
     A path goes through the fields of the study, such as `recipe.family.aspect`, `recipe.seed`,
-    `recipe.optimizer_knobs.weight_decay`, `design.budgets` or `name`. The value is read by the
-    field's type. Where a rule is wanted a number is the constant rule, and any other is written
-    as in Python, such as `PowerLawLR(value=6e-3, reference_params=6e4)`.
+    `recipe.optimizer_knobs.weight_decay`, `design.budgets` or `name`. The type of the field
+    decides how the value is read. In a field that holds a rule, a number becomes the constant
+    rule; another rule is written as in Python, such as
+    `PowerLawLR(value=6e-3, reference_params=6e4)`.
+
+    >>> from scaling_jax.study import load_experiment
+    >>> study = load_experiment("experiments/chinchilla_isoflop.py", "cpu")
+    >>> override(study, ["recipe.seed=1", "recipe.peak_lr=2e-3"]).recipe.peak_lr
+    ConstantLR(value=0.002)
 
     Raises:
-        InputError: a setting that names nothing, whose value does not do, or that would change
-            none of the runs.
+        InputError: a path that names no field, a value that the field refuses, or a setting that
+            changes none of the runs.
     """
     for setting in settings:
         study = _override(study, setting)
@@ -53,9 +81,14 @@ def _override(study: Study, setting: str) -> Study:
 
 
 def _paths(study: Study) -> list[str]:
-    """What a study's fields are called, down to those of its recipe and design."""
+    """Paths of a study's fields, down to the fields of its recipe and design."""
     parts = {"recipe": study.recipe, "design": study.design}
-    inner = [f"{part}.{f.name}" for part, of in parts.items() for f in dataclasses.fields(of)]
+    inner = [
+        f"{part}.{field.name}"
+        for part, value in parts.items()
+        if dataclasses.is_dataclass(value)
+        for field in dataclasses.fields(value)
+    ]
     return ["name", *inner]
 
 
@@ -63,8 +96,13 @@ def _read(text: str, hint: Any, where: str) -> Any:
     """The value that `text` stands for in a field of type `hint`.
 
     Raises:
-        InputError: it stands for none, with the rule.
+        InputError: the text is no such value. The message says what is.
     """
+    if hint in _CHOICES:
+        number = _number(text) if hint in CONSTANT_RULES else None
+        if number is None:
+            return _read_call(text, _CHOICES[hint], where)
+        return as_rule(hint, number, where)
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         require_one_of(where, text, hint)
@@ -86,16 +124,15 @@ def _read(text: str, hint: Any, where: str) -> Any:
 
 def _read_union(text: str, hint: Any, where: str) -> Any:
     choices = typing.get_args(hint)
-    if types.NoneType in choices:
-        if text == "None":
-            return None
-        (inner,) = (choice for choice in choices if choice is not types.NoneType)
-        return _read(text, inner, where)
-    number = _number(text)
-    return _read_call(text, choices, where) if number is None else as_rule(hint, number, where)
+    if types.NoneType not in choices:
+        return _read_call(text, choices, where)
+    if text == "None":
+        return None
+    (inner,) = (choice for choice in choices if choice is not types.NoneType)
+    return _read(text, inner, where)
 
 
-def _read_tuple(text: str, inner: Any, where: str) -> tuple:
+def _read_tuple(text: str, inner: Any, where: str) -> tuple[Any, ...]:
     try:
         values = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -110,7 +147,7 @@ def _as_text(value: Any) -> str:
 
 
 def _read_call(text: str, kinds: Sequence[Any], where: str) -> Any:
-    """`Name(field=value, ...)`, or a bare `Name`, of one of the dataclasses `kinds`."""
+    """An instance of one of the dataclasses `kinds`, from `Name(field=value, ...)` or `Name`."""
     known = {kind.__name__: kind for kind in kinds}
     try:
         parsed = ast.parse(text, mode="eval").body
@@ -143,7 +180,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _integer(text: str) -> int:
-    """A whole number, also as 1e6."""
+    """A whole number, which may be written as 1e6."""
     try:
         return int(text)
     except ValueError:
@@ -158,6 +195,22 @@ def _boolean(text: str) -> bool:
         raise ValueError(text)
     return text in ("true", "True")
 
+
+# What can be written where a field takes anything of an open kind.
+_CHOICES: dict[Any, tuple[type, ...]] = {
+    Design: (IsoFlop, FixedModels, ShapeGrid, Branched, Sweep),
+    LearningRateRule: (
+        ConstantLR,
+        PowerLawLR,
+        ComputeLR,
+        KaplanLR,
+        HoffmannLR,
+        PorianLR,
+        StepLawLR,
+        DeepSeekLR,
+    ),
+    BatchRule: (ConstantBatch, PowerLawBatch, PorianBatch, StepLawBatch, DeepSeekBatch),
+}
 
 _SCALARS: dict[Any, Callable[[str], Any]] = {
     str: str,

@@ -1,0 +1,150 @@
+"""Experiment files: Python modules that define a study at each scale."""
+
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from scaling_jax import formatting
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.study.plan.study import Study
+from scaling_jax.user_modules import load_module
+
+Scale = Literal["full", "cpu", "smoke"]
+
+# The name of the module's attribute that holds the study of each scale.
+SCALES: dict[Scale, str] = {"full": "study", "cpu": "cpu", "smoke": "smoke"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The publication that an experiment reproduces; its module's attribute `source`.
+
+    >>> print(Source("Hoffmann et al. 2022", "2203.15556", "figure 3"))
+    Hoffmann et al. 2022 (2203.15556), figure 3
+
+    Attributes:
+        paper: authors and year.
+        arxiv: arXiv number.
+        figure: the figure, table or section.
+    """
+
+    paper: str
+    arxiv: str
+    figure: str
+
+    def __str__(self) -> str:
+        return f"{self.paper} ({self.arxiv}), {self.figure}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment that comes with the package.
+
+    Attributes:
+        name: as commands take it.
+        path: its file.
+        summary: the first line of the module's docstring.
+        source: the publication it reproduces, if any.
+        studies: its study at each scale.
+    """
+
+    name: str
+    path: Path
+    summary: str
+    source: Source | None
+    studies: dict[Scale, Study]
+
+    def __str__(self) -> str:
+        rows = [
+            f"  {scale:<6}{len(study.plan()):>5,} runs  "
+            f"{formatting.flops(study.flops_spent):>8} FLOPs"
+            for scale, study in reversed(self.studies.items())
+        ]
+        source = [f"  {self.source}"] if self.source else []
+        return "\n".join([self.name, f"  {self.summary}", *source, *rows])
+
+
+def experiments() -> tuple[Experiment, ...]:
+    """Every experiment that comes with the package, sorted by name.
+
+    >>> [experiment.name for experiment in experiments()][:2]
+    ['chinchilla-horizons', 'chinchilla-isoflop']
+
+    Raises:
+        InputError: this installation has no experiments, or one of them does not run.
+    """
+    return tuple(map(_experiment, _paths().values()))
+
+
+def find_experiment(name: str | Path) -> Path:
+    """The file of an experiment: `name` itself if it is a path, or the file of a known name.
+
+    >>> find_experiment("chinchilla-isoflop").name
+    'chinchilla_isoflop.py'
+
+    Raises:
+        InputError: neither a path nor a known name. The message suggests the nearest name.
+    """
+    path = Path(name)
+    if path.suffix or path.is_file() or len(path.parts) != 1:
+        return path
+    paths = _paths()
+    if (key := _name(path)) not in paths:
+        raise InputError(
+            f"experiment {key!r} is neither a Python file nor one that ships"
+            f"{suggestion(key, list(paths))}"
+        )
+    return paths[key]
+
+
+def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
+    """The study that the Python module at `path` defines for `scale`.
+
+    >>> load_experiment(find_experiment("chinchilla-isoflop"), "cpu").name
+    'chinchilla-isoflop-cpu'
+
+    Raises:
+        InputError: a file that does not exist, does not run (the message names the line), or
+            defines no study of that scale.
+    """
+    path = Path(path)
+    return _study(load_module(path, "experiment"), path, scale)
+
+
+def _experiment(path: Path) -> Experiment:
+    module = load_module(path, "experiment")
+    source = getattr(module, "source", None)
+    return Experiment(
+        name=_name(path),
+        path=path,
+        summary=(module.__doc__ or "").strip().partition("\n")[0],
+        source=source if isinstance(source, Source) else None,
+        studies={scale: _study(module, path, scale) for scale in SCALES},
+    )
+
+
+def _study(module: ModuleType, path: Path, scale: Scale) -> Study:
+    study = getattr(module, SCALES[scale], None)
+    if not isinstance(study, Study):
+        defined = [name for name, attribute in SCALES.items() if hasattr(module, attribute)]
+        raise InputError(
+            f"experiment {path} defines no scaling_jax Study named {SCALES[scale]!r} for scale "
+            f"{scale!r}: it has {', '.join(defined) or 'none'}"
+        )
+    return study
+
+
+def _paths() -> dict[str, Path]:
+    """Experiment files by name: those of the clone that holds this package, else the installed."""
+    beside = Path(__file__).parents[3] / "experiments"
+    installed = Path(sysconfig.get_path("data")) / "share" / "scaling_jax" / "experiments"
+    for directory in (beside, installed):
+        if found := sorted(directory.glob("*.py")):
+            return {_name(path): path for path in found}
+    raise InputError(f"no experiments in {beside} or {installed}: give a Python file")
+
+
+def _name(path: Path) -> str:
+    return path.stem.replace("_", "-")
