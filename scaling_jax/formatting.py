@@ -7,6 +7,8 @@ SPACE = "\u00a0"
 # Beyond these, a number is written with an exponent.
 _PLAIN = (1e-6, 1e9)
 _LARGEST_COUNT = 1e18
+# From this many hours on, minutes are left out.
+_HOURS_ONLY = 48
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -71,6 +73,20 @@ def seconds(value: object) -> str:
         return f"{whole // 60}{SPACE}min {whole % 60}{SPACE}s"
     minutes = round(total / 60)
     return f"{minutes // 60}{SPACE}h {minutes % 60}{SPACE}min"
+
+
+def duration(value: float) -> str:
+    """A duration as `seconds` writes it; only an order of magnitude below 1 s and above 48 h."""
+    if value < 1:
+        return "< 1 s"
+    if value >= _HOURS_ONLY * 3600:
+        return f"{value / 3600:,.0f} h"
+    return seconds(value)
+
+
+def plain_spaces(text: str) -> str:
+    """Text with ordinary spaces for the unbreakable ones, so that it can be copied and searched."""
+    return text.replace(SPACE, " ")
 
 
 def interval(bounds: object, formatter: object = count) -> str:

@@ -10,10 +10,11 @@ import tyro
 from scaling_jax import formatting
 from scaling_jax.accounting import flops as counting
 from scaling_jax.cli.arguments import Json, optional
-from scaling_jax.cli.output import Table, print_json, print_table
+from scaling_jax.cli.output import print_json, print_table
 from scaling_jax.cli.running import read_config
 from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.text_table import Table
 
 # What a table of a dense model leaves out.
 _OF_EXPERTS = ("router", "experts", "other_experts", "active_non_embedding")

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.cli.fit_text import COUNTS, without_draws
-from scaling_jax.cli.output import Table, plain, print_table
+from scaling_jax.cli.output import print_table
+from scaling_jax.formatting import plain_spaces
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Allocation, Comparison, Estimate, Optimum
@@ -20,7 +22,7 @@ def print_comparison(compared: "Comparison") -> None:
     first = allocations[0]
     level = formatting.level(first.level)
     bounds = f" ({level} intervals in brackets)" if first.optima[0].params_interval else ""
-    print(plain(f"{COUNTS.get(first.count, first.count)}{bounds}.\n"))
+    print(plain_spaces(f"{COUNTS.get(first.count, first.count)}{bounds}.\n"))
     print_table(Table(EXPONENTS, [_exponents(each) for each in allocations], EXPONENTS[:1]))
     for k, flops in enumerate(compared.budgets()):
         where = (
@@ -28,15 +30,15 @@ def print_comparison(compared: "Comparison") -> None:
             if k == 0
             else f"At {flops / compared.budgets()[0]:g} times that"
         )
-        print(plain(f"\n{where}, {formatting.flops(flops)} FLOPs:"))
+        print(plain_spaces(f"\n{where}, {formatting.flops(flops)} FLOPs:"))
         rows = [(_name(each), *_optimum(each.optima[k])) for each in allocations]
         print_table(Table(OPTIMA, rows, OPTIMA[:1]))
     print()
     for approach, reason in compared.refused.items():
-        print(plain(f"approach {approach} was not fitted: {reason}"))
+        print(plain_spaces(f"approach {approach} was not fitted: {reason}"))
     for approach, fit in compared.fits.items():
         for sentence in fit.diagnostics:
-            print(plain(f"note on {approach}: {sentence}"))
+            print(plain_spaces(f"note on {approach}: {sentence}"))
 
 
 def comparison_as_json(compared: "Comparison") -> dict[str, Any]:

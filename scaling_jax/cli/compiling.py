@@ -18,10 +18,11 @@ from scaling_jax.cli.arguments import (
     optional,
 )
 from scaling_jax.cli.exits import CommandFailed
-from scaling_jax.cli.output import Table, print_json, print_table, remark
+from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.cli.running import read_config
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.aot import Report

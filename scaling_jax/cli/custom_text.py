@@ -12,8 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import plain, print_json
+from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.formatting import plain_spaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,7 @@ def describe_custom(fit: "CustomFit", at: Mapping[str, float], response: "Respon
         f"{told['gradient_norm']:.1e}; distinct optima seen: {told['n_optima']}; condition number "
         f"{told['condition']:.1e}.",
     ]
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def custom_as_json(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from scaling_jax.cli.arguments import Json, Scale, ScaleOption, load_study
-from scaling_jax.cli.output import Table, print_json, print_table
+from scaling_jax.cli.output import print_json, print_table
 from scaling_jax.config import OptimizerConfig
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Store

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import aligned, plain
+from scaling_jax.formatting import plain_spaces
 from scaling_jax.report import sizes
+from scaling_jax.text_table import aligned
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit
@@ -32,7 +33,7 @@ def describe_fit(fit: "Fit") -> str:
     ]
     if fit.diagnostics:
         lines += ["", *(f"note: {sentence}" for sentence in fit.diagnostics)]
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_optimum(fit: "Fit", optimum: Any) -> str:
@@ -42,7 +43,7 @@ def describe_optimum(fit: "Fit", optimum: Any) -> str:
         f"({_how_far(optimum.extrapolation)}; {COUNTS.get(fit.count, fit.count)}):",
         *_optimum_lines(fit, optimum),
     ]
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_prediction(fit: "Fit", prediction: Any) -> str:
@@ -59,7 +60,7 @@ def describe_prediction(fit: "Fit", prediction: Any) -> str:
         text = formatting.interval(bounds, formatting.loss)
         if text:
             lines.append(f"      {level} interval {meaning}: {text}")
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def _dropped(fit: "Fit") -> list[str]:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.cli.exits import CommandFailed
-from scaling_jax.cli.output import plain, print_json
+from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import plain_spaces
 
 if TYPE_CHECKING:
     from scaling_jax.laws.planning.next_runs import Goal
@@ -55,7 +56,7 @@ def tell_narrowed(ended: "Narrowed", goal: "Goal", json: bool) -> None:
         )
     else:
         print(
-            plain(
+            plain_spaces(
                 f"{formatting.flops(ended.flops)} FLOPs of {formatting.flops(ended.planned_flops)} "
                 f"planned; fit what is known with: scaling-jax fit {ended.store.directory}"
             )

@@ -3,36 +3,26 @@
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from scaling_jax.formatting import plain_spaces
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
-    from rich.text import Text
-
-HOURS_ONLY = 48
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of text; `left` names those that hold words, the others hold numbers."""
-
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    left: tuple[str, ...] = ()
 
 
 def print_table(table: Table) -> None:
-    """Print a table: drawn on a terminal, plain aligned text elsewhere; no cell is ever cut."""
+    """Print a table: with rules on a terminal, as aligned text elsewhere; no cell is ever cut."""
     if on_terminal():
         _print_drawn(table)
-        return
-    print("\n".join(aligned(table.columns, _plain_rows(table), table.left)))
+    else:
+        print(table)
 
 
 def on_terminal() -> bool:
-    """Whether a person sees standard output as it is drawn."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
@@ -40,66 +30,25 @@ def drawn(table: Table) -> "RichTable":
     """The table as rich draws it."""
     from rich import box
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     made = RichTable(box=box.SIMPLE_HEAD)
     for column in table.columns:
         made.add_column(column, justify="left" if column in table.left else "right", no_wrap=True)
-    for row in _plain_rows(table):
-        made.add_row(*map(_unmarked, row))
+    for row in table.rows:
+        # As `Text`, square brackets are not markup.
+        made.add_row(*(Text(plain_spaces(cell)) for cell in row))
     return made
 
 
-def aligned(
-    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], left: tuple[str, ...] = ()
-) -> list[str]:
-    """Lines of plain text, of the columns' names and the rows, each column as wide as it needs."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    lines = []
-    for row in (columns, *rows):
-        cells = zip(row, widths, columns, strict=True)
-        line = "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for cell, width, column in cells
-        )
-        lines.append(line.rstrip())
-    return lines
-
-
 def print_json(value: Any) -> None:
-    """Print strict JSON: what is not finite becomes null."""
-    print(json.dumps(_finite(value), indent=1, allow_nan=False, default=_plain_scalar))
+    """Print strict JSON, in which numbers that are not finite are null."""
+    print(json.dumps(_finite(value), indent=1, allow_nan=False, default=_python_number))
 
 
 def remark(text: str) -> None:
-    """Say something on standard error."""
-    print(plain(text), file=sys.stderr)
-
-
-def plain(text: str) -> str:
-    """Text with ordinary spaces, to be copied and searched."""
-    return text.replace("\u00a0", " ")
-
-
-def duration(seconds: float) -> str:
-    """A duration; whole hours where it is long."""
-    from scaling_jax import formatting
-
-    if seconds < 1:
-        return "< 1 s"
-    if seconds >= HOURS_ONLY * 3600:
-        return f"{seconds / 3600:,.0f} h"
-    return formatting.seconds(seconds)
-
-
-def _plain_rows(table: Table) -> list[tuple[str, ...]]:
-    return [tuple(plain(cell) for cell in row) for row in table.rows]
-
-
-def _unmarked(text: str) -> "Text":
-    """Text in which square brackets mean nothing."""
-    from rich.text import Text
-
-    return Text(text)
+    """Print a line on standard error."""
+    print(plain_spaces(text), file=sys.stderr)
 
 
 def _print_drawn(table: Table) -> None:
@@ -108,7 +57,7 @@ def _print_drawn(table: Table) -> None:
 
     made = drawn(table)
     console = Console(markup=False, highlight=False)
-    # Wider than the terminal, it runs on in the next line: cutting a number would be worse.
+    # A row wider than the terminal continues on the next line: cutting a number would be worse.
     needed = Measurement.get(console, console.options.update(width=10_000), made).maximum
     console.width = max(console.width, needed)
     console.print(made, soft_wrap=True)
@@ -124,6 +73,6 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _plain_scalar(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
+def _python_number(value: Any) -> Any:
+    """Python's number for one of NumPy's."""
     return _finite(value.item())

@@ -20,11 +20,13 @@ from scaling_jax.cli.arguments import (
     optional,
     refuse_beyond,
 )
-from scaling_jax.cli.output import Table, duration, print_json, print_table, remark
+from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
+from scaling_jax.formatting import duration
 from scaling_jax.study.status.cost import Cost, Machine, chip_called, speed_there
 from scaling_jax.study.status.design_warnings import extrapolated_rules, warnings
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.study import PlannedRun, Study

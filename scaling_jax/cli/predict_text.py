@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import duration, plain
+from scaling_jax.formatting import duration, plain_spaces
 
 if TYPE_CHECKING:
     from scaling_jax.laws import (
@@ -36,7 +36,7 @@ def describe_sizes(optimum: "Optimum", ranges: "Sequence[SizeRange]") -> str:
         lines.append(
             f"  {extra:>5} more compute: N {params}, D {tokens} ({ratios} times the optimal N)"
         )
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_served(
@@ -54,7 +54,7 @@ def describe_served(
         "With the budget to pay for both training and serving:",
         *_rows(level, [*_model(same_budget), ("loss", same_budget.loss, formatting.loss)]),
     ]
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_repeated(level: float, best: "RepeatedOptimum") -> str:
@@ -62,7 +62,9 @@ def describe_repeated(level: float, best: "RepeatedOptimum") -> str:
     head = f"With {formatting.count(best.unique_tokens)} unique tokens"
     if best.epochs.value <= 1:
         share = 100 * best.epochs.value
-        return plain(f"{head} none has to be repeated: the optimum reads {share:.3g} % of them.")
+        return plain_spaces(
+            f"{head} none has to be repeated: the optimum reads {share:.3g} % of them."
+        )
     lost = best.loss.value - best.unlimited_loss.value
     rows: list[Row] = [
         ("params N", best.params, formatting.count),
@@ -77,7 +79,7 @@ def describe_repeated(level: float, best: "RepeatedOptimum") -> str:
         "note: by the decay of repeats that Muennighoff et al. 2023 published; their runs bound "
         "how well tokens bear repeating from below, not from above.",
     ]
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_multiplier(
@@ -85,7 +87,7 @@ def describe_multiplier(
 ) -> str:
     """How much compute another recipe needs for the loss that this one reaches."""
     if not found.reached:
-        return plain(
+        return plain_spaces(
             f"The recipe of {name} never reaches this loss: its floor E is "
             f"{formatting.loss(found.floor.value)}."
         )
@@ -106,7 +108,7 @@ def describe_multiplier(
             "note: far beyond the data the two floors decide; to compare recipes on one, fit both "
             "with the same --hold E=VALUE."
         )
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def describe_cost(name: str, cost: "TrainingCost") -> str:
@@ -122,7 +124,7 @@ def describe_cost(name: str, cost: "TrainingCost") -> str:
         lines.append(
             f"  price       {cost.price:,.4g} at {cost.price_per_chip_hour:g} per chip-hour"
         )
-    return plain("\n".join(lines))
+    return plain_spaces("\n".join(lines))
 
 
 def _amount(value: float) -> str:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import Table, plain, print_table
+from scaling_jax.cli.output import print_table
+from scaling_jax.formatting import plain_spaces
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit, Profile
@@ -22,7 +24,7 @@ OF_OPTIMUM: dict[str, tuple[str, Callable[[Any], str]]] = {
 def print_profiles(fit: "Fit", found: "Profiles") -> None:
     """Every quantity with the interval of either kind."""
     level = formatting.level(fit.level)
-    print(plain(f"\n{level} intervals by the bootstrap and by profile likelihood:\n"))
+    print(plain_spaces(f"\n{level} intervals by the bootstrap and by profile likelihood:\n"))
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     rows = [
         _row(name, profile, intervals.get(name), "{:.4g}".format)

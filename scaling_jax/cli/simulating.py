@@ -18,8 +18,10 @@ from scaling_jax.cli.arguments import (
     optional,
 )
 from scaling_jax.cli.fitting import Level
-from scaling_jax.cli.output import Table, plain, print_json, print_table, remark
+from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.cli.predicting import load_fit
+from scaling_jax.formatting import plain_spaces
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +153,7 @@ def sentences(simulation: "Simulation") -> list[str]:
         f"Their {formatting.level(level)} intervals would hold the truth in "
         f"{' to '.join(shares)} % of studies."
     )
-    return [plain(line) for line in lines]
+    return [plain_spaces(line) for line in lines]
 
 
 def _law(text: str) -> "KnownLaw":
@@ -171,7 +173,7 @@ def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:
     n = len(simulation.studies)
     constants = ", ".join(f"{name} {value:.4g}" for name, value in law.constants.items())
     print(
-        plain(
+        plain_spaces(
             f"{study.name}: {len(study.plan())} runs, "
             f"{formatting.flops(simulation.training_flops)} FLOPs; simulated {n} times.\n"
             f"Law: {law.form.formula} with {constants} ({law.source})\n"

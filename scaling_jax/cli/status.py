@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from scaling_jax.cli.arguments import Json, StoreDirectory, optional, refuse_with
-from scaling_jax.cli.output import Table, drawn, on_terminal, plain, print_json, print_table
+from scaling_jax.cli.output import drawn, on_terminal, print_json, print_table
 from scaling_jax.cli.status_text import law_text, status_json, status_text
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -70,11 +72,11 @@ def status(
     for number, block in enumerate(status_text(standing, None, price)):
         if number:
             print()
-        print(plain(block)) if isinstance(block, str) else print_table(block)
+        print(plain_spaces(block)) if isinstance(block, str) else print_table(block)
     if law != NO_LAW:
         # It takes seconds when it is new, so what is known already is shown first.
         print(flush=True)
-        print(plain(law_text(standing, interim.of(standing))))
+        print(plain_spaces(law_text(standing, interim.of(standing))))
 
 
 def require_interval(seconds: float) -> None:
@@ -116,5 +118,5 @@ def _group(blocks: list[str | Table]) -> "Group":
     from rich.console import Group
     from rich.text import Text
 
-    shown = [Text(plain(b) + "\n") if isinstance(b, str) else drawn(b) for b in blocks]
+    shown = [Text(plain_spaces(b) + "\n") if isinstance(b, str) else drawn(b) for b in blocks]
     return Group(*shown)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import Table
 from scaling_jax.report import under_way
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
     from scaling_jax.study.status.standing import Standing
