@@ -81,7 +81,6 @@ NOT_YET_CLEAN: dict[str, int] = {
     "scaling_jax/formatting.py": 1,
     "scaling_jax/laws/approaches": 8,
     "scaling_jax/laws/catalogue": 5,
-    "scaling_jax/laws/diagnostics": 25,
     "scaling_jax/laws/fitted_law.py": 2,
     "scaling_jax/laws/fitting.py": 4,
     "scaling_jax/laws/planning": 2,

@@ -67,7 +67,7 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
         n_points=len(flops_G),
         n_dropped=rows.dropped,
         diagnostics=(
-            fit_quality.span(flops_G),
+            fit_quality.span_note(flops_G),
             _runs_on_envelope(lowest_G, len(params_R)),
             *of_sizes,
         ),

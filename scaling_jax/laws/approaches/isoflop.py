@@ -101,11 +101,11 @@ def fit_isoflop(
         n_points=len(kept),
         n_dropped=rows.dropped | dropped,
         diagnostics=(
-            fit_quality.span(rows.flops),
+            fit_quality.span_note(rows.flops),
             *notes,
             *_few_minima(len(kept)),
             *_unweighted(rows, method),
-            *fit_quality.of_biases(biases, corrected),
+            *fit_quality.bias_notes(biases, corrected),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=reference,

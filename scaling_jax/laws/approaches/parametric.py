@@ -54,7 +54,7 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         n_dropped=rows.dropped,
         diagnostics=(
             *((chosen,) if chosen else ()),
-            *fit_quality.of_law(form, rows, point, resampled.draws_BxP, objective),
+            *fit_quality.law_notes(form, rows, point, resampled.draws_BxP, objective),
             *_hangs_on(rows, form, point, resampled, options),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
@@ -106,7 +106,7 @@ def _hangs_on(
         level=options.level,
         by_run=by_run,
     )
-    return (*((said,) if said else ()), *(fit_quality.of_runs(rows) if by_run else ()))
+    return (*((said,) if said else ()), *(fit_quality.run_notes(rows) if by_run else ()))
 
 
 def _require_above_floor(rows: Rows, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""What a fit has to say about itself, each a sentence with the number behind it."""
+"""Notes on the quality of a fit, each a sentence with the number behind it."""
 
 import math
 from collections.abc import Sequence
@@ -14,25 +14,41 @@ from scaling_jax.laws.solver.optimum import PointFit
 from scaling_jax.laws.tables.rows import Rows
 from scaling_jax.laws.uncertainty.noise_scale import gaussian, noise_of
 
+# Collinear columns inflate the variance of a slope by 1 / (1 - r^2): fivefold at this correlation.
 _COLLINEAR = 0.9
+# In the flattest direction of such a Hessian, constants are known 300 times worse than in the
+# steepest.
 _ILL_CONDITIONED = 1e5
+# Gaussian noise puts one row in 500 million so far off.
 _OUTLIER_SPREADS = 6.0
+# A term with a smaller share of the mean loss lies below the scatter of any run.
 _FLOOR_SHARE = 1e-3
+# A resampled constant so many times its median has left what the data describe.
 _UNBOUNDED = 1e3
+# Percentiles of a bootstrap over fewer clusters cover less than their level.
 _FEW_RUNS = 20
+# Per cent: a smaller bias is less than what a repeated study moves N_opt by.
 _SMALL_BIAS = 1.0
 
 
-def of_law(
+def law_notes(
     form: Form,
     rows: Rows,
     point: PointFit,
     draws_BxP: np.ndarray | None,
     objective: Objective,
 ) -> tuple[str, ...]:
-    """Sentences about a parametric fit."""
+    """Sentences about a fit of approach 3: its data, its optimum, its noise and its constants.
+
+    Args:
+        form: the fitted law.
+        rows: what the law was fitted to.
+        point: the optimum.
+        draws_BxP: constants of the resamples; None without a bootstrap.
+        objective: what was minimized.
+    """
     sentences = [
-        span(rows.flops),
+        span_note(rows.flops),
         _collinearity(rows),
         _optimum(point),
         _noise(rows, point, objective),
@@ -45,11 +61,12 @@ def of_law(
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def of_biases(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
-    """How far off the minima of curves of this kind are on the fitted law's own, noise-free ones.
+def bias_notes(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
+    """A sentence on the bias of approach 2 where it exceeds 1 % of N_opt.
 
-    Czech et al. 2026 (arXiv 2603.22339): a shift that is the same at every budget moves the
-    optimum, one that drifts with the budget also bends the exponent.
+    The bias is `ln(estimate / optimum)` on noise-free curves of the fitted law. Czech et al. 2026
+    (arXiv 2603.22339): a shift that is the same at every budget moves the optimum, one that drifts
+    with the budget also changes the exponent.
     """
     percent = 100 * np.expm1(np.array(biases))
     if np.abs(percent).max() < _SMALL_BIAS:
@@ -63,8 +80,8 @@ def of_biases(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
     )
 
 
-def span(flops: np.ndarray) -> str:
-    """How far the compute reaches."""
+def span_note(flops: np.ndarray) -> str:
+    """A sentence on the decades of compute that the data cover; `flops` in FLOPs."""
     decades = np.log10(flops.max() / flops.min())
     return (
         f"The data span {decades:.1f} decades of compute, {flops.min():.3g} to {flops.max():.3g} "
@@ -72,8 +89,8 @@ def span(flops: np.ndarray) -> str:
     )
 
 
-def of_runs(rows: Rows) -> tuple[str, ...]:
-    """Whether there are enough runs, of like numbers of rows, to resample whole ones."""
+def run_notes(rows: Rows) -> tuple[str, ...]:
+    """A sentence where the runs are too few or too unequal to resample whole ones."""
     if rows.run_id is None:
         return ()
     sizes = np.unique(rows.run_id, return_counts=True)[1]
@@ -127,7 +144,7 @@ def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
 
 
 def _floor(form: Form, rows: Rows, point: PointFit) -> str:
-    """Whether some term has vanished, as the floor E does where the data show no bend."""
+    """A sentence on a term that vanished, as the floor E does where log loss is straight."""
     theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
     values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
     for k, name in enumerate(form.coefficients):
@@ -163,7 +180,7 @@ def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
     if not count:
         return ""
     rows_are = "row lies" if count == 1 else "rows lie"
-    pull = (
+    effect = (
         "squared error lets them pull the law to themselves, which huber would not"
         if math.isinf(objective.delta)
         else "Huber's loss bounds their pull"
@@ -171,7 +188,7 @@ def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
     return (
         f"{count} {rows_are} more than {_OUTLIER_SPREADS:g} spreads off the law, the farthest "
         f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.label[worst]} "
-        f"({rows.params[worst]:.3g} params, {rows.tokens[worst]:.3g} tokens); {pull}."
+        f"({rows.params[worst]:.3g} params, {rows.tokens[worst]:.3g} tokens); {effect}."
     )
 
 

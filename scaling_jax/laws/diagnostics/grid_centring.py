@@ -1,4 +1,4 @@
-"""Where a study's IsoFLOP grids lie about the fitted optimum, and whether that drifts."""
+"""Notes on IsoFLOP grids whose centre drifts away from the fitted optimum."""
 
 import numpy as np
 
@@ -7,17 +7,22 @@ from scaling_jax.laws.tables.rows import Rows
 
 _LEAST_BUDGETS, _LEAST_SIZES = 3, 3
 # Czech et al. 2026: a drift by a factor of 3 makes parabolas extrapolate up to 34.6 % off.
-_MUCH = 1.5
-_T = 3.0
+_LEAST_DRIFT = 1.5
+# Standard errors of the drift's slope: three budgets or more scatter about a line by chance.
+_LEAST_T = 3.0
 
 
 def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
-    """Whether the middle size of each budget drifts from N_opt as budgets grow.
+    """A sentence where the middle size of each budget drifts from N_opt as budgets grow.
 
     Czech et al. 2026 (arXiv 2603.22339): grids off centre by one factor at every budget shift
-    the optimum of approach 2; a centre that drifts with the budget bends its exponent. Approach
-    3 does not mind, but sees one side of the optimum at the largest budgets, on which
-    extrapolations rest.
+    the optimum of approach 2; a centre that drifts with the budget changes its exponent. The law
+    of approach 3 stays unbiased, but the largest budgets, on which extrapolations rest, then show
+    one side of the optimum only.
+
+    Args:
+        rows: the fitted rows, of known budgets.
+        fit: a fit of approach 2 or 3; approach 1 has no grid.
     """
     if fit.approach == 1 or rows.budget is None or not fit.exponents:
         return ()
@@ -31,7 +36,12 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
     slope, level, t = _line(x_G, off_G)
     first, last = np.exp(level + slope * (x_G[[0, -1]] - x_G.mean()))
     drift = max(first / last, last / first)
-    if not np.isfinite(drift) or drift < _MUCH or t < _T or not _is_certain(fit, slope):
+    if (
+        not np.isfinite(drift)
+        or drift < _LEAST_DRIFT
+        or t < _LEAST_T
+        or not _is_certain(fit, slope)
+    ):
         return ()
     consequence = (
         "parabolas then miss the minimum by a share that changes with the budget, which bends a"
@@ -46,7 +56,10 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
 
 
 def _is_certain(fit: Fit, slope: float) -> bool:
-    """Whether the centres drift one way for every exponent in the interval of a."""
+    """Whether the centres drift one way for every exponent in the interval of `a`.
+
+    N_opt grows as C^a, so an exponent that is off by some amount tilts all centres by as much.
+    """
     if fit.exponent_intervals is None:
         return True
     low, high = np.subtract(fit.exponent_intervals["a"], fit.exponents["a"])
@@ -58,13 +71,13 @@ def _sizes(rows: Rows, budget: float) -> int:
 
 
 def _off_centre(rows: Rows, fit: Fit, budget: float) -> float:
-    """Log of the geometric mean size over N_opt."""
+    """The logarithm of the budget's geometric mean size over its N_opt."""
     sizes = np.unique(rows.params[rows.budget == budget])
     return float(np.log(sizes).mean() - np.log(fit.optimal(float(budget)).params))
 
 
 def _line(x_G: np.ndarray, y_G: np.ndarray) -> tuple[float, float, float]:
-    """Slope, mean and the slope's |t|."""
+    """The least-squares slope, the mean of y, and the slope's |t|."""
     dx_G = x_G - x_G.mean()
     slope = dx_G @ y_G / (dx_G @ dx_G)
     rest_G = y_G - y_G.mean() - slope * dx_G

@@ -1,4 +1,4 @@
-"""Rows that a fit hangs on: what it would say without each of them."""
+"""A note on rows without which the answer of a fit would be another."""
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from scaling_jax.laws.tables.rows import Rows
 _MUCH = 0.5
 # Among more rows no single one weighs much, and refits without each would take seconds.
 _MOST_UNITS = 500
-_TOLD = 3
+_MOST_SHOWN = 3
+# Intervals of noise-free tables are as narrow as rounding; the solver moves answers by less.
 _ROUNDING = 1e-6
 
 
@@ -27,12 +28,24 @@ def influential(
     level: float,
     by_run: bool,
 ) -> str:
-    """The rows (or runs) without which the answer would lie at the end of its interval or beyond.
+    """A sentence on rows without which the answer would lie at an end of its interval or beyond.
 
-    The answer is the exponent a and N_opt at 10 times the largest budget. Every row is left out
-    once and the law fitted again, all in the program that fits the resamples. Empty where no row
-    moves the answer so far, and where there is nothing to compare with: no frontier, no
-    resamples, more than 500 rows, or so few that none can be spared.
+    The answer is the exponent a and N_opt at `BEYOND` times the largest budget. The case-deletion
+    diagnostic of Cook 1977 (Technometrics 19, 15), scaled by the bootstrap interval: every row is
+    dropped once and the law refitted, all in the program that fits the resamples.
+
+    Args:
+        form: the fitted law.
+        rows: what the law was fitted to.
+        point: the optimum of all rows.
+        draws_BxP: constants of the resamples, for the widths of intervals.
+        objective: what was minimized.
+        level: of the intervals.
+        by_run: drop whole runs rather than rows.
+
+    Returns:
+        The sentence; empty where no row moves the answer so far, and where nothing can be
+        compared: no frontier, no resamples, more than 500 rows, or too few to drop one.
     """
     labels, unit_N = _units(rows, by_run)
     spare = len(labels) - 1 > len(form.names)
@@ -54,45 +67,53 @@ def influential(
     width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
     if not np.isfinite(width_2).all():
         return ""
-    # A refit without a frontier has moved it as far as can be.
-    share_2xU = np.nan_to_num(np.abs(left - at[:, None]), nan=np.inf) / width_2[:, None]
-    share_U = share_2xU.max(axis=0)
+    share_U = _moved(left, at, width_2)
     if not (share_U > _MUCH).any():
         return ""
     for u in _most(share_U):
-        # A refit from the optimum with the row may have stayed in a local one.
+        # A refit that starts at the optimum of all rows may stay in a local one.
         alone = fit_point(
             form, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
         )
         left[:, u] = _answers(form, alone.constants_P, flops)
-    share_U = (np.nan_to_num(np.abs(left - at[:, None]), nan=np.inf) / width_2[:, None]).max(0)
+    share_U = _moved(left, at, width_2)
     return _sentence(labels, share_U, left, at) if (share_U > _MUCH).any() else ""
 
 
+def _moved(left_2xU: np.ndarray, at_2: np.ndarray, width_2: np.ndarray) -> np.ndarray:
+    """How far the answer moves without each unit, in widths of its interval."""
+    # A refit without a frontier has no answer: it moved as far as possible.
+    moved_2xU = np.nan_to_num(np.abs(left_2xU - at_2[:, None]), nan=np.inf)
+    return (moved_2xU / width_2[:, None]).max(axis=0)
+
+
 def _most(share_U: np.ndarray) -> list[int]:
-    """Those that move the answer most, of those that move it much."""
+    """The few units that move the answer most, among those that move it much."""
     order = np.argsort(-share_U, kind="stable")
-    return [int(u) for u in order[:_TOLD] if share_U[u] > _MUCH]
+    return [int(u) for u in order[:_MOST_SHOWN] if share_U[u] > _MUCH]
 
 
 def _width(bounds: Interval) -> float:
-    """Of an interval, but no less than rounding moves an answer where there is no noise."""
+    """The width of an interval, and at least what rounding moves an answer by without noise."""
     low, high = bounds
     return max(high - low, _ROUNDING) if np.isfinite([low, high]).all() else np.inf
 
 
 def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
-    """What is left out at a time, in words, and which of them each row belongs to."""
+    """Names of what is dropped at a time, a row or a run, and the one that each row belongs to."""
     if by_run and rows.run_id is not None:
-        names, unit_N = np.unique(rows.run_id, return_inverse=True)
-        return [f"run {name}" for name in names], unit_N
-    cells = zip(rows.label, rows.params, rows.tokens, rows.loss, strict=True)
-    said = [f"{at} ({n:.3g} params, {d:.3g} tokens, loss {loss:.4g})" for at, n, d, loss in cells]
-    return said, np.arange(len(rows))
+        runs, unit_N = np.unique(rows.run_id, return_inverse=True)
+        return [f"run {run}" for run in runs], unit_N
+    columns = zip(rows.label, rows.params, rows.tokens, rows.loss, strict=True)
+    names = [
+        f"{label} ({n:.3g} params, {d:.3g} tokens, loss {loss:.4g})"
+        for label, n, d, loss in columns
+    ]
+    return names, np.arange(len(rows))
 
 
 def _answers(form: Form, constants_P: np.ndarray, flops: float) -> np.ndarray:
-    """The exponent a and log N_opt, `2` before the axes of the constants."""
+    """The exponent a and log N_opt, on a first axis of 2 before those of the constants."""
     frontier = form_frontier(form, constants_P, flops)
     with np.errstate(all="ignore"):
         return np.stack([form_exponents(form, constants_P)["a"], np.log(frontier.params)])
@@ -102,13 +123,13 @@ def _sentence(
     labels: list[str], share_U: np.ndarray, left_2xU: np.ndarray, at_2: np.ndarray
 ) -> str:
     most = _most(share_U)
-    said = []
+    answers = []
     for u in most:
         a, log_n = left_2xU[:, u]
         if not np.isfinite([a, log_n]).all():
-            said.append(f"{labels[u]} the law would have no optimum")
+            answers.append(f"{labels[u]} the law would have no optimum")
             continue
-        said.append(
+        answers.append(
             f"{labels[u]} N_opt at {BEYOND:g} times the largest budget would be "
             f"{100 * np.expm1(log_n - at_2[1]):+.3g} % and a {a:.3f} instead of {at_2[0]:.3f} "
             f"({100 * share_U[u]:.0f} % of an interval's width)"
@@ -116,6 +137,6 @@ def _sentence(
     count = int((share_U > _MUCH).sum())
     others = f"; {count - len(most)} more move it so far" if count > len(most) else ""
     return (
-        f"The answer hangs on single rows: without {', without '.join(said)}{others}. Repeat "
+        f"The answer hangs on single rows: without {', without '.join(answers)}{others}. Repeat "
         f"{'this run' if count == 1 else 'these runs'} before relying on it."
     )

@@ -1,4 +1,4 @@
-"""What one table should not mix, and what it still lacks, before a law is fitted to it."""
+"""Notes on a table that mixes recipes or still lacks runs."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # One recipe has one value of each.
-CONSTANT_KNOBS = (
+_CONSTANT_KNOBS = (
     "corpus",
     "tokenizer",
     "data_fingerprint",
@@ -29,39 +29,58 @@ CONSTANT_KNOBS = (
     "experts_per_token",
 )
 # One recipe has one value of each for a size and a length; rules make them follow those.
-RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps")
+_RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps")
 
+# Runs of one length end on whole steps of their batches, so up to this factor apart.
 _SAME_LENGTH = 1.02
 _MOST_SHOWN = 4
 
 
 def mixed_knobs(table: "pd.DataFrame") -> list[str]:
-    """Sentences about knobs in which finished runs differ and that a fit would ignore.
+    """Sentences about hyperparameters in which finished runs differ and that a fit would ignore.
 
     Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may
     follow a rule, so it counts as different only where runs of one size and about one length have
     several.
+
+    >>> import pandas as pd
+    >>> from scaling_jax import laws
+    >>> table = pd.DataFrame({"params": 1e6, "tokens": 2e7, "optimizer": ["adamw", "muon"]})
+    >>> print(laws.mixed_knobs(table)[0].split(":")[0])
+    Runs of different optimizer (adamw, muon) are fitted as if it made no difference
+
+    Args:
+        table: one row per run, with the columns of a study's records.
     """
     runs = fitted_rows(table)
-    names = [name for name in CONSTANT_KNOBS if name in runs]
+    names = [name for name in _CONSTANT_KNOBS if name in runs]
     mixed = {name: _values(runs, name) for name in names}
     mixed = {name: values for name, values in mixed.items() if len(values) > 1}
-    said = [
+    notes = [
         f"Runs of different {name} ({_listed(values)}) are fitted as if it made no difference: "
         "fit each on its own."
         for name, values in mixed.items()
     ]
-    for name in RULED_KNOBS:
-        if name in runs and (values := _at_one_cell(runs, name)):
-            said.append(
+    for name in _RULED_KNOBS:
+        if name in runs and (values := _at_one_size_and_length(runs, name)):
+            notes.append(
                 f"Runs of the same size and length differ in {name} ({_listed(values)}), which "
                 "the fit ignores: fit each on its own."
             )
-    return said
+    return notes
 
 
 def missing_runs(table: "pd.DataFrame") -> list[str]:
-    """A sentence on how many runs each budget still lacks, where the table says what is planned."""
+    """A sentence on how many runs each budget still lacks, where the table lists planned ones.
+
+    >>> import pandas as pd
+    >>> from scaling_jax import laws
+    >>> laws.missing_runs(pd.DataFrame({"budget": 1e18, "status": ["finished", "planned"]}))
+    ['Runs without a loss were left out: 1 of 2 at 1e+18 FLOPs.']
+
+    Args:
+        table: `budget` in FLOPs and `status` of every planned run; without them, no sentence.
+    """
     if "status" not in table or "budget" not in table:
         return []
     grid = table[table["role"] != "verification"] if "role" in table else table
@@ -77,8 +96,8 @@ def _values(runs: "pd.DataFrame", name: str) -> list:
     return sorted(runs[name].dropna().unique())
 
 
-def _at_one_cell(runs: "pd.DataFrame", name: str) -> list:
-    """The values of a knob at the first size and length where there are several."""
+def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list:
+    """The values of a hyperparameter at the first size and length where runs have several."""
     shape = [column for column in ("params", "n_layers", "d_model") if column in runs]
     for _, alike in runs.sort_values("tokens").groupby(shape):
         rows = list(zip(alike["tokens"], alike[name], strict=True))

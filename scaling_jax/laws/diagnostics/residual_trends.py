@@ -1,24 +1,29 @@
-"""What residuals still know of size, data and compute: where the law bends away from the data."""
+"""Notes on trends that residuals keep in size, data and compute, so where the law misses them."""
 
 import numpy as np
 
 from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
 # Three standard errors of a Gaussian, and as rare where few rows make them uncertain.
 _LEAST_T, _RARE = 3.0, 0.00135
 _LEAST_POINTS = 8
-# Of the loss, over the whole of the data: less than any run's scatter.
+# A share of the loss, from one end of the data to the other: less than any run's scatter.
 _LEAST_EFFECT = 1e-4
-# An outlier is told of by itself and is not to pass for a trend.
+# An outlier has its own note and must not pass for a trend.
 _CLIPPED_SPREADS = 6.0
 
 
 def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[str, ...]:
-    """Slopes of log residuals in log N, log D and log C, and their curvature in log C.
+    """Sentences on slopes of log residuals in log N, D and C, and on their curvature in log C.
 
-    C is 6 N D, so the three slopes are two: the strongest is told, then what it leaves of the
-    others. Told is what is as rare by chance as three standard errors of a Gaussian and makes
-    more than 0.01 % of the loss over the data. Rows of one run count as one.
+    C is 6 N D, so the three slopes are two: the strongest comes first, then what it leaves of the
+    others. A trend is reported when it is as rare by chance as three standard errors of a Gaussian
+    and makes more than 0.01 % of the loss over the data. Rows of one run count as one.
+
+    Args:
+        rows: the fitted rows.
+        residuals_N: log measured minus log predicted loss.
     """
     run_N = _runs(rows)
     weight_M = np.bincount(run_N, rows.weight)
@@ -27,49 +32,52 @@ def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[str, ...]:
     columns = (_clipped(residuals_N), np.log10(rows.params), np.log10(rows.tokens))
     r_M, n_M, d_M = (np.bincount(run_N, rows.weight * x_N) / weight_M for x_N in columns)
     n_M, d_M = n_M - n_M.mean(), d_M - d_M.mean()
-    said = _slopes(r_M, weight_M, {"N": n_M, "D": d_M, "C": n_M + d_M})
-    return tuple(s for s in (said, _curvature(r_M, weight_M, n_M, d_M)) if s)
+    slopes = _slopes(r_M, weight_M, {"N": n_M, "D": d_M, "C": n_M + d_M})
+    return tuple(note for note in (slopes, _curvature(r_M, weight_M, n_M, d_M)) if note)
 
 
 def _slopes(r_M: np.ndarray, weight_M: np.ndarray, logs: dict[str, np.ndarray]) -> str:
-    said: list[str] = []
+    trends: list[str] = []
     before = [np.ones(len(r_M))]
     # Two of the three: the third is their sum or difference.
     for _ in range(2):
-        found = {name: _last_of([*before, x_M], r_M, weight_M) for name, x_M in logs.items()}
+        found = {
+            name: _last_coefficient([*before, x_M], r_M, weight_M) for name, x_M in logs.items()
+        }
         strongest = max(found, key=lambda name: found[name][1])
         slope, t = found[strongest]
         x_M = logs.pop(strongest)
         if not _is_rare(t, len(r_M) - len(before) - 1) or abs(slope) * np.ptp(x_M) < _LEAST_EFFECT:
             break
         before.append(x_M)
-        said.append(
+        trends.append(
             f"{100 * slope:+.2f} % of the loss per decade of {strongest} ({t:.1f} standard errors)"
         )
-    if not said:
+    if not trends:
         return ""
     return (
-        f"Residuals trend by {' and '.join(said)}: the law bends away from the data, and farther "
+        f"Residuals trend by {' and '.join(trends)}: the law bends away from the data, and farther "
         "beyond them."
     )
 
 
 def _curvature(r_M: np.ndarray, weight_M: np.ndarray, n_M: np.ndarray, d_M: np.ndarray) -> str:
-    """Of the residuals in log C, past every slope: a loss that falls with another bend."""
+    """A sentence on the curvature in log C that is left after every slope is taken out."""
     c_M = n_M + d_M
-    bend, t = _last_of([np.ones(len(r_M)), n_M, d_M, c_M**2], r_M, weight_M)
-    sag = bend * (np.ptp(c_M) / 2) ** 2
-    if not _is_rare(t, len(r_M) - 4) or abs(sag) < _LEAST_EFFECT:
+    curvature, t = _last_coefficient([np.ones(len(r_M)), n_M, d_M, c_M**2], r_M, weight_M)
+    # A parabola rises by so much from the middle of its range to either end.
+    rise = curvature * (np.ptp(c_M) / 2) ** 2
+    if not _is_rare(t, len(r_M) - 4) or abs(rise) < _LEAST_EFFECT:
         return ""
-    side, less = ("above", "slower") if sag > 0 else ("below", "faster")
+    side, less = ("above", "slower") if rise > 0 else ("below", "faster")
     return (
-        f"Residuals curve with compute: at both ends of the data losses lie {100 * abs(sag):.2f} % "
-        f"{side} the law, relative to its middle ({t:.1f} standard errors). Beyond the data the "
-        f"loss may fall {less} than the law says."
+        f"Residuals curve with compute: at both ends of the data losses lie "
+        f"{100 * abs(rise):.2f} % {side} the law, relative to its middle ({t:.1f} standard "
+        f"errors). Beyond the data the loss may fall {less} than the law says."
     )
 
 
-def _last_of(
+def _last_coefficient(
     columns: list[np.ndarray], r_M: np.ndarray, weight_M: np.ndarray
 ) -> tuple[float, float]:
     """The last column's coefficient in weighted least squares, and its |t|."""
@@ -93,14 +101,14 @@ def _is_rare(t: float, freedom: int) -> bool:
 
 
 def _runs(rows: Rows) -> np.ndarray:
-    """The number of each row's run; every row is a run of its own unless the table says."""
+    """The number of each row's run; without run names every row counts as a run."""
     if rows.run_id is None or (rows.run_id == "").any():
         return np.arange(len(rows))
     return np.unique(rows.run_id, return_inverse=True)[1]
 
 
 def _clipped(residuals_N: np.ndarray) -> np.ndarray:
-    """Residuals brought to 6 robust spreads of their median where they lie farther off."""
+    """Residuals, clipped at 6 robust standard deviations from their median."""
     middle = np.median(residuals_N)
-    bound = _CLIPPED_SPREADS * 1.4826 * np.median(np.abs(residuals_N - middle))
-    return np.clip(residuals_N, middle - bound, middle + bound)
+    most = _CLIPPED_SPREADS * robust_scale(residuals_N)
+    return np.clip(residuals_N, middle - most, middle + most)

@@ -1,4 +1,4 @@
-"""Numbers that look like a mistake in units: asked about, never guessed and never refused."""
+"""Questions about numbers that look like a mistake in units; the fit goes ahead as given."""
 
 import math
 
@@ -22,18 +22,18 @@ _MOST_NATS = 15.0
 
 
 def questions(rows: Rows) -> tuple[str, ...]:
-    """A sentence for every column whose magnitude is implausible, with the numbers behind it.
+    """A question for every column whose magnitude suggests other units, with its numbers.
 
     Every rule lies well outside what is published and what this package trains: 768 to 1e12
     parameters, 1e5 to 1e14 tokens, 0.01 to 10,000 tokens per parameter.
     """
-    asked = [_params(rows), _tokens(rows)]
-    if not any(asked):
-        asked.append(_ratio(rows))
-    asked += [_flops(rows), _budget(rows)]
-    if not any(asked):
-        asked.append(_effort(rows))
-    return tuple(sentence for sentence in [*asked, _loss(rows)] if sentence)
+    found = [_params(rows), _tokens(rows)]
+    if not any(found):
+        found.append(_ratio(rows))
+    found += [_flops(rows), _budget(rows)]
+    if not any(found):
+        found.append(_effort(rows))
+    return tuple(question for question in [*found, _loss(rows)] if question)
 
 
 def _params(rows: Rows) -> str:
@@ -93,11 +93,11 @@ def _budget(rows: Rows) -> str:
 
 
 def _effort(rows: Rows) -> str:
-    """Params and tokens both in larger units leave their ratio as it is, but not the compute."""
+    """Params and tokens both in larger units keep their ratio and give too little compute."""
     product = FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens
-    # A column of FLOPs that agrees with 6 N D has settled the units.
-    counted = not np.allclose(rows.flops, product, rtol=1e-6)
-    if counted or product.max() >= _FEW_FLOPS:
+    # FLOPs that the table counts itself settle the units: `_flops` found them close to 6 N D.
+    has_flops = not np.allclose(rows.flops, product, rtol=1e-6)
+    if has_flops or product.max() >= _FEW_FLOPS:
         return ""
     return (
         f"Are params and tokens in millions? The largest run has 6 N D = {product.max():.2g} "

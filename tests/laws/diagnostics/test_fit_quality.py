@@ -1,4 +1,4 @@
-"""What fits say of themselves: trends, curvature, drifting grids, runs, noise."""
+"""Notes on a fit: trends, curvature, drifting grids, resampled runs, noise."""
 
 import math
 
@@ -34,29 +34,29 @@ def noise(n_rows=60, scale=0.003):
         ("C", "ND", lambda rows: np.log10(rows.params * rows.tokens)),
     ],
 )
-def test_a_trend_is_told_once_and_in_what_it_is_of(name, others, log):
+def test_a_trend_is_reported_once_in_the_variable_that_drives_it(name, others, log):
     rows = grid()
-    (said,) = trends(rows, noise() - 0.004 * log(rows))
-    assert f"per decade of {name} (" in said
-    assert not any(f"decade of {other} (" in said for other in others)
-    slope = float(said.split("trend by ")[1].split(" %")[0])
+    (note,) = trends(rows, noise() - 0.004 * log(rows))
+    assert f"per decade of {name} (" in note
+    assert not any(f"decade of {other} (" in note for other in others)
+    slope = float(note.split("trend by ")[1].split(" %")[0])
     assert slope == pytest.approx(-0.4, abs=0.15)
 
 
-def test_two_trends_of_different_strength_are_both_told():
+def test_two_trends_of_different_strength_are_both_reported():
     rows = grid()
-    (said,) = trends(rows, noise() + 0.01 * np.log10(rows.params) - 0.02 * np.log10(rows.tokens))
-    assert said.count("decade of") == 2
+    (note,) = trends(rows, noise() + 0.01 * np.log10(rows.params) - 0.02 * np.log10(rows.tokens))
+    assert note.count("decade of") == 2
 
 
 @pytest.mark.parametrize(("sign", "word"), [(1, "above"), (-1, "below")])
-def test_curvature_in_compute_is_told_by_its_size(sign, word):
+def test_curvature_in_compute_is_reported_with_its_size(sign, word):
     rows = grid()
     x = np.log10(rows.flops)
     half = np.ptp(x) / 2
-    (said,) = trends(rows, noise() + sign * 0.02 * ((x - x.mean()) / half) ** 2)
-    assert f"% {word} the law" in said
-    assert float(said.split("losses lie ")[1].split(" %")[0]) == pytest.approx(2, abs=0.6)
+    (note,) = trends(rows, noise() + sign * 0.02 * ((x - x.mean()) / half) ** 2)
+    assert f"% {word} the law" in note
+    assert float(note.split("losses lie ")[1].split(" %")[0]) == pytest.approx(2, abs=0.6)
 
 
 def test_noise_rounding_and_outliers_are_no_trend():
@@ -69,7 +69,7 @@ def test_noise_rounding_and_outliers_are_no_trend():
     assert trends(rows, off) == ()
 
 
-def test_rows_of_one_run_are_one_witness():
+def test_rows_of_one_run_count_once():
     """Rows that repeat a run's residual make a chance slope look certain, runs do not."""
     rng = np.random.default_rng(5)
     run = np.repeat(np.arange(8), 12)
@@ -93,45 +93,45 @@ def isoflop(drift, offset=0.0, budgets=5, noise=0.002):
 
 
 @pytest.mark.parametrize("approach", [2, 3])
-def test_a_grid_that_drifts_off_centre_is_told_with_its_factor(approach):
-    said = laws.fit(isoflop(3.0), approach=approach, bootstrap=0).diagnostics
-    (drifts,) = [sentence for sentence in said if "drifts off centre" in sentence]
+def test_a_grid_that_drifts_off_centre_is_reported_with_its_factor(approach):
+    notes = laws.fit(isoflop(3.0), approach=approach, bootstrap=0).diagnostics
+    (drifts,) = [note for note in notes if "drifts off centre" in note]
     factor = float(drifts.split("by a factor of ")[1].split(";")[0])
     assert factor == pytest.approx(3, rel=0.3)
     assert ("bends a" in drifts) == (approach == 2)
 
 
-def test_a_drift_within_what_is_known_of_the_exponent_is_not_told():
+def test_a_drift_within_the_interval_of_the_exponent_is_not_reported():
     noisy = isoflop(1.0, noise=0.03)
-    assert any("drifts off" in said for said in laws.fit(noisy, bootstrap=0).diagnostics)
+    assert any("drifts off" in note for note in laws.fit(noisy, bootstrap=0).diagnostics)
     uncertain = laws.fit(noisy, bootstrap=50, resampling="rows").diagnostics
-    assert not any("drifts off" in said for said in uncertain)
+    assert not any("drifts off" in note for note in uncertain)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.7])
 @pytest.mark.parametrize("approach", [2, 3])
 def test_a_grid_that_is_off_by_one_factor_throughout_does_not_drift(approach, offset):
-    said = laws.fit(isoflop(1.0, offset), approach=approach, bootstrap=0).diagnostics
-    assert not any("drifts off centre" in sentence for sentence in said)
+    notes = laws.fit(isoflop(1.0, offset), approach=approach, bootstrap=0).diagnostics
+    assert not any("drifts off centre" in note for note in notes)
 
 
-def test_resampled_runs_that_are_few_are_told():
+def test_too_few_resampled_runs_are_reported():
     table = isoflop(1.0)
     few = table.assign(run_id=[f"r{i % 5}" for i in range(len(table))])
-    said = laws.fit(few, bootstrap=20, resampling="runs").diagnostics
-    assert any("resampling 5 runs of 9 to 9 rows" in sentence for sentence in said)
+    notes = laws.fit(few, bootstrap=20, resampling="runs").diagnostics
+    assert any("resampling 5 runs of 9 to 9 rows" in note for note in notes)
     each = table.assign(run_id=[f"r{i}" for i in range(len(table))])
-    said = laws.fit(each, bootstrap=20, resampling="runs").diagnostics
-    assert not any("from resampling" in sentence for sentence in said)
+    notes = laws.fit(each, bootstrap=20, resampling="runs").diagnostics
+    assert not any("from resampling" in note for note in notes)
 
 
-def test_scatter_and_outliers_are_told_with_their_row():
+def test_scatter_and_outliers_are_reported_with_their_row():
     table = isoflop(1.0)
     table.loc[7, "loss"] *= 1.2
-    said = " ".join(laws.fit(table, bootstrap=0).diagnostics)
-    assert "at row 7 (" in said
-    assert "Huber's loss bounds their pull" in said
-    scatter = float(said.split("scatter about the law by ")[1].split(" %")[0])
+    notes = " ".join(laws.fit(table, bootstrap=0).diagnostics)
+    assert "at row 7 (" in notes
+    assert "Huber's loss bounds their pull" in notes
+    scatter = float(notes.split("scatter about the law by ")[1].split(" %")[0])
     assert scatter == pytest.approx(0.2, rel=0.4)
-    said = " ".join(laws.fit(table, objective="gaussian", bootstrap=0).diagnostics)
-    assert "squared error lets them pull" in said
+    notes = " ".join(laws.fit(table, objective="gaussian", bootstrap=0).diagnostics)
+    assert "squared error lets them pull" in notes

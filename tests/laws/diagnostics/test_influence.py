@@ -1,4 +1,4 @@
-"""Rows that the answer hangs on are named, with what it would be without them."""
+"""A note names the rows without which the answer of a fit would be another."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
 
 
 def study(noise=0.002, seed=0):
-    """Small budgets, and one lone large run that any reach to larger ones rests on."""
+    """Small budgets, and one large run that every extrapolation rests on."""
     rng, rows = np.random.default_rng(seed), []
     for c in np.geomspace(1e17, 1e18, 5):
         best = form_frontier(CHINCHILLA, TRUTH, c).params
@@ -23,7 +23,7 @@ def study(noise=0.002, seed=0):
     return table.assign(loss=loss * np.exp(noise * rng.normal(size=len(table))))
 
 
-def hanging(fit):
+def notes_on_influence(fit):
     return [sentence for sentence in fit.diagnostics if "hangs on single rows" in sentence]
 
 
@@ -37,32 +37,32 @@ def spoiled():
     return table.assign(loss=table["loss"].where(table.index < 35, table["loss"] * 0.9))
 
 
-def test_the_row_is_named_with_what_the_fit_without_it_says(spoiled):
+def test_the_row_is_named_with_the_answer_of_the_fit_without_it(spoiled):
     whole = fitted(spoiled, resampling="residuals")
-    (said,) = hanging(whole)
+    (note,) = notes_on_influence(whole)
     without = fitted(spoiled.drop(index=35), bootstrap=0)
     target = 10 * whole.flops_range[1]
     moved = without.optimal(target).params / whole.optimal(target).params - 1
-    assert "without row 35 (1e+10 params, 1e+10 tokens" in said
-    assert f"{100 * moved:+.3g} % and a {without.exponents['a']:.3f}" in said
-    assert f"instead of {whole.exponents['a']:.3f}" in said
+    assert "without row 35 (1e+10 params, 1e+10 tokens" in note
+    assert f"{100 * moved:+.3g} % and a {without.exponents['a']:.3f}" in note
+    assert f"instead of {whole.exponents['a']:.3f}" in note
 
 
-def test_a_study_without_such_a_row_says_nothing():
+def test_a_study_without_such_a_row_has_no_note():
     balanced = study().iloc[:35]
-    assert hanging(fitted(balanced)) == []
-    assert hanging(fitted(balanced, objective="huber")) == []
+    assert notes_on_influence(fitted(balanced)) == []
+    assert notes_on_influence(fitted(balanced, objective="huber")) == []
 
 
 def test_the_point_alone_is_not_compared(spoiled):
-    assert hanging(fitted(spoiled, bootstrap=0)) == []
+    assert notes_on_influence(fitted(spoiled, bootstrap=0)) == []
 
 
 def test_whole_runs_are_left_out_where_whole_runs_are_resampled(spoiled):
     runs = [f"r{i // 2}" for i in range(36)]
-    (said,) = hanging(fitted(spoiled.assign(run_id=runs), resampling="runs"))
-    assert "without run r17 " in said
+    (note,) = notes_on_influence(fitted(spoiled.assign(run_id=runs), resampling="runs"))
+    assert "without run r17 " in note
 
 
-def test_rounding_is_nothing_to_hang_on():
-    assert hanging(fitted(study(noise=0.0).iloc[:35])) == []
+def test_rounding_is_no_influence():
+    assert notes_on_influence(fitted(study(noise=0.0).iloc[:35])) == []

@@ -1,4 +1,4 @@
-"""A fit says what its table mixes and what it lacks."""
+"""Notes on what a table mixes and which runs it lacks."""
 
 import pandas as pd
 import pytest
@@ -26,7 +26,7 @@ def table(**columns):
     return pd.DataFrame(rows).assign(**columns)
 
 
-def test_one_recipe_has_nothing_to_say():
+def test_one_recipe_has_no_note():
     one = table(optimizer="adamw", peak_lr=lambda t: 1e-2 * t["params"] ** -0.2, seed=0)
     again = one.assign(seed=1, loss=one["loss"] * 1.001)
     assert laws.mixed_knobs(pd.concat([one, again])) == []
@@ -41,7 +41,7 @@ def test_one_recipe_has_nothing_to_say():
         ("n_experts", (1, 8)),
     ],
 )
-def test_a_knob_that_a_recipe_has_one_value_of(knob, values):
+def test_several_values_of_what_a_recipe_holds_constant_are_reported(knob, values):
     both = pd.concat([table(**{knob: value}) for value in values], ignore_index=True)
     (sentence,) = laws.mixed_knobs(both)
     assert f"Runs of different {knob} (" in sentence
@@ -63,7 +63,7 @@ def test_runs_that_are_not_fitted_cannot_mix():
     assert laws.mixed_knobs(both.assign(status=["finished"] * 12 + ["diverged"])) == []
 
 
-def test_missing_runs_are_told_by_budget():
+def test_missing_runs_are_counted_by_budget():
     status = ["finished"] * 12
     status[1] = status[2] = "planned"
     status[11] = "diverged"

@@ -1,4 +1,4 @@
-"""Implausible magnitudes are asked about; what studies really have is not."""
+"""Magnitudes that no study has raise a question; those of published studies do not."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def study(params, ratio, loss=2.5):
 CHINCHILLA = study(np.geomspace(44e6, 16e9, 9), 20)
 
 
-def asked(table):
+def questions_about(table):
     return " ".join(questions(usable_rows(checked(table))))
 
 
@@ -36,7 +36,7 @@ def asked(table):
     ],
 )
 def test_what_studies_have_is_not_questioned(table):
-    assert asked(table) == ""
+    assert questions_about(table) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_what_studies_have_is_not_questioned(table):
     ],
 )
 def test_mistaken_units_are_questioned(table, words):
-    assert words in asked(table)
+    assert words in questions_about(table)
 
 
 def test_a_fit_asks_first_and_answers_all_the_same():
