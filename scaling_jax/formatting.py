@@ -1,10 +1,10 @@
-"""Numbers and durations as people read them."""
+"""Numbers and durations as text."""
 
 import math
 
 MISSING = "—"
 SPACE = "\u00a0"
-# Beyond these, a number is written with an exponent.
+# Outside this range, a number is printed with an exponent.
 _PLAIN = (1e-6, 1e9)
 _LARGEST_COUNT = 1e18
 # From this many hours on, minutes are left out.
@@ -50,7 +50,7 @@ def loss(value: object, digits: int = 4) -> str:
 
 
 def significant(value: object, digits: int = 3) -> str:
-    """A plain number to so many significant digits."""
+    """A number with `digits` significant digits: 1234.5 is "1234" at 4 digits."""
     return _significant(float(value), digits) if known(value) else MISSING  # type: ignore[arg-type]
 
 
@@ -90,7 +90,7 @@ def plain_spaces(text: str) -> str:
 
 
 def interval(bounds: object, formatter: object = count) -> str:
-    """Two bounds as "a to b"; a side without one is said to be unbounded; empty without any."""
+    """Two bounds as "a to b"; an infinite bound prints "unbounded"; empty without bounds."""
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         return ""
     assert callable(formatter)

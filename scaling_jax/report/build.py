@@ -1,4 +1,4 @@
-"""A report's content from a store."""
+"""Read a store and fit its runs: the content of a report."""
 
 import math
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
-from scaling_jax.report.content import PARAMS_COLUMNS, ReportData, Verification
+from scaling_jax.report.content import ReportData, Verification, params_of
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import Onlooker
@@ -28,12 +28,17 @@ def build_report(
     commands: Sequence[str] | None = None,
     compared: "Comparison | None" = None,
 ) -> ReportData:
-    """Everything a report shows of `store`, with whichever of the three approaches its runs allow.
+    """The content of the report on `store`, with each of the three approaches that its runs allow.
 
-    The budget asked about is `target_flops`; by default that of the verification run, or else
-    ten times the largest budget. `law` is that of approach 3;
-    `commands` are what made the store, where they were not `run`, `fit` and `report`;
-    `compared` are fits of its finished runs, where those are not to be made anew.
+    Args:
+        store: the study on disk.
+        target_flops: the budget whose optimum the report shows; by default the FLOPs of the
+            verification run, or without one, ten times the largest budget.
+        law: the law that approach 3 fits.
+        bootstrap: number of resamples.
+        seed: seed of the bootstrap.
+        commands: the commands that made the store, if they were not `run`, `fit` and `report`.
+        compared: fits of the finished runs that were made before; by default the runs are fitted.
 
     Raises:
         InputError: a store without runs, or a target that is not positive and finite.
@@ -47,7 +52,7 @@ def build_report(
     verification = verify(records, compared.fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
-        raise InputError(f"{target} FLOPs to report on must be positive and finite")
+        raise InputError(f"the target of {target} FLOPs must be positive and finite")
     results = [run.result for run in store.runs()]
     known = [result for result in results if result is not None]
     return ReportData(
@@ -69,30 +74,33 @@ def build_report(
 def compare_finished(
     store: Store, *, law: str = "chinchilla", bootstrap: int = 1000, seed: int = 0
 ) -> "Comparison":
-    """The fits of the three approaches to the runs that finished, and why the others are not."""
+    """Fits of the three approaches to the finished runs, and the reason for each missing fit."""
     from scaling_jax import laws
 
     records = collect(store)
     if records.empty or not (records["status"] == "finished").any():
-        return not_fitted("no run is finished yet")
+        return not_fitted("no run has finished yet")
     options = dict(law=law, bootstrap=bootstrap, seed=seed)
     return laws.compare(records, curves=curves(store), **options)
 
 
 def not_fitted(reason: str) -> "Comparison":
-    """No fits, all for one reason."""
+    """A comparison in which every approach is missing for the same reason."""
     from scaling_jax import laws
 
     return laws.Comparison({}, dict.fromkeys((1, 2, 3), reason))
 
 
 def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:
-    """The largest finished verification run against the law, which was fitted without it."""
+    """The largest finished verification run beside the prediction of the law.
+
+    The law was fitted without the run. None without such a run, a fit, or an interval.
+    """
     done = records[(records["role"] == "verification") & (records["status"] == "finished")]
     if fit is None or done.empty:
         return None
-    row = done.sort_values("flops").iloc[-1]
-    params = float(row[PARAMS_COLUMNS[fit.count]])
+    largest = done.sort_values("flops").tail(1)
+    row, params = largest.iloc[0], float(params_of(largest, fit).iloc[0])
     tokens, measured = float(row["tokens"]), float(row["loss"])
     prediction = fit.predict(params=params, tokens=tokens)
     if prediction.interval is None:
@@ -115,7 +123,7 @@ def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    """Nested plain data as one level of dotted names; a rule is shown as it would be called."""
+    """Nested dictionaries as one level with dotted names; a rule becomes the call that makes it."""
     facts: dict[str, object] = {}
     for name, value in recipe.items():
         if isinstance(value, Mapping) and prefix == "" and name in ("data", "family"):
@@ -123,7 +131,7 @@ def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         elif isinstance(value, Mapping):
             facts[prefix + name] = _call(value)
         elif isinstance(value, list):
-            facts[prefix + name] = f"{len(value)} of them"
+            facts[prefix + name] = f"{len(value)} values"
         elif name != "is" and value is not None:
             facts[prefix + name] = value
     return facts
@@ -156,7 +164,7 @@ def _commands(store: Store) -> tuple[str, ...]:
 
 
 def _provenance(results: "list[Result]") -> dict[str, str]:
-    """What the runs were made with; more than one value of a kind is shown as such."""
+    """Device, data, code and package versions of the runs; several values are joined by commas."""
     facts = {
         "device": sorted({f"{result.devices} x {result.device}" for result in results}),
         "text": sorted({result.data_fingerprint for result in results}),

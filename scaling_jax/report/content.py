@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The data of a report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,16 +11,10 @@ if TYPE_CHECKING:
 
     from scaling_jax.laws import Fit
 
-PARAMS_COLUMNS = {
-    "total": "params",
-    "non_embedding": "params_non_embedding",
-    "active": "params_active",
-}
-
 
 @dataclass(frozen=True)
 class Verification:
-    """A run larger than the fitted ones, predicted before it was trained; losses in nats/token."""
+    """A run beyond the fitted budgets, beside its prediction by the law; losses in nats/token."""
 
     run_id: str
     params: float
@@ -37,13 +31,21 @@ class Verification:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything a report shows.
+    """Everything that a report shows.
 
-    `records` and `curves` are the tables of `study.collect` and `study.curves`; `fits` maps the
-    approach of Hoffmann et al. (1, 2, 3) to its fit; `target_flops` is the budget asked about;
-    `seconds` says where the time went; `refused` says of an approach why it has no fit;
-    `under_way` where the study stands if it is not over; `refresh` after how many seconds a page
-    that is written again and again is to be looked at anew.
+    Attributes:
+        title: the study's name.
+        records, curves: the tables of `study.collect` and `study.curves`.
+        fits: the fit of each approach of Hoffmann et al. (1, 2, 3).
+        target_flops: the budget whose optimum the report shows.
+        verification: the run that tests a prediction, if the study has one.
+        recipe: the study's recipe, one value per dotted name.
+        commands: the commands that reproduce the page.
+        provenance: device, data, code and package versions.
+        seconds: wall-clock seconds by activity, summed over runs.
+        refused: for each approach without a fit, the reason.
+        under_way: progress of a study that has not ended.
+        refresh: seconds after which a browser reloads a page that is being rewritten.
     """
 
     title: str
@@ -62,27 +64,29 @@ class ReportData:
 
     @property
     def main_fit(self) -> "Fit | None":
-        """The fit the headline quotes: the parametric one where it is there, else the next."""
+        """The fit that the headline quotes: that of the highest approach."""
         return self.fits[max(self.fits)] if self.fits else None
 
     @property
     def parametric(self) -> "Fit | None":
-        """The fit of L(N, D), the only one that predicts a loss."""
+        """The fit of L(N, D), the only fit that predicts a loss; None without it."""
         return self.fits.get(3)
 
 
 def finished(records: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows with a usable loss."""
+    """The rows of `records` that finished and have a loss."""
     return records[(records["status"] == "finished") & records["loss"].notna()]
 
 
 def grid(records: "pd.DataFrame") -> "pd.DataFrame":
-    """The finished runs the laws were fitted to."""
+    """The finished rows of `records` to which laws are fitted: all but verification runs."""
     done = finished(records)
     return done[done["role"] != "verification"]
 
 
 def params_of(records: "pd.DataFrame", fit: "Fit | None") -> "pd.Series":
-    """The parameter count a fit speaks of, one number per row."""
-    column = PARAMS_COLUMNS.get(getattr(fit, "count", "total"), "params")
+    """The number of parameters of each row, counted as `fit` counts N."""
+    from scaling_jax.laws.tables.rows import PARAMS_COLUMN
+
+    column = "params" if fit is None else PARAMS_COLUMN[fit.count]  # type: ignore[index]
     return records[column] if column in records else records["params"]

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 POINTS_PER_CURVE = 120
 TITLE = "Training curves and their envelope"
 CAPTION = (
-    "Training loss of every finished run against the compute spent so far; lighter curves are "
-    "larger models. Small models fall first, large ones overtake them. "
+    "Training loss of every run against the compute spent so far. Lighter curves are larger "
+    "models. At first small models have the lower loss; with more compute large models overtake "
+    "them. "
 )
 ENVELOPE = (
-    "Dots mark the lowest loss any run had reached at each compute, the frontier to which "
+    "Dots mark the lowest loss that any run had reached at each compute: the frontier to which "
     "approach 1 fits its power laws."
 )
-UNDER_WAY = " Dotted curves are of runs that are not over; no law is fitted to them."
+UNDER_WAY = " Dotted curves are runs that have not finished; no law is fitted to them."
 
 
 def envelope_panel(data: ReportData) -> Panel | None:
-    """Loss against FLOPs of all curves (Hoffmann et al. 2022, Figure 2), or None without them."""
+    """Loss against FLOPs of every curve (Hoffmann et al. 2022, figure 2); None without curves."""
     if data.curves is None or data.curves.empty:
         return None
     curves = data.curves[(data.curves["flops"] > 0) & (data.curves["loss"] > 0)]
@@ -64,7 +65,7 @@ def _draw_curve(axes: "Axes", rows: "pd.DataFrame", colouring: Any, is_done: boo
 
 
 def _thinned(flops: "np.ndarray") -> "np.ndarray":
-    """Indices of points spread evenly in log FLOPs, so that a page of curves stays small."""
+    """Indices of points spread evenly in log FLOPs, which keep the page small."""
     import numpy as np
 
     if len(flops) <= POINTS_PER_CURVE:
@@ -78,7 +79,7 @@ def _finish_axes(
 ) -> None:
     import numpy as np
 
-    # The first steps are the same steep fall for all; they would flatten the part that matters.
+    # All curves fall steeply in their first steps; showing that fall would flatten the rest.
     low = float(curves["loss"].min())
     high = float(np.quantile(curves["loss"], 0.97))
     if points is not None and len(points.loss):

@@ -20,30 +20,30 @@ Quantity = Literal["params", "tokens"]
 SYMBOL = {"params": "N", "tokens": "D"}
 TITLE = {
     "params": "How large the model should be",
-    "tokens": "How many tokens it should see",
+    "tokens": "How many tokens the model should be trained on",
 }
 CAPTION = (
-    "The optimal model size against compute, by each approach, with its {level} band. Lines are "
-    "solid over the budgets that were trained and dashed, on a shaded ground, where the law is "
-    "extrapolated; the vertical line is the budget asked about. "
+    "The optimal model size at each compute budget, by each approach, with its {level} interval as "
+    "a band. A line is solid over the trained budgets and dashed where the law is extrapolated "
+    "(shaded background). The vertical line marks the target budget. "
 )
-MINIMA = "Dots are the IsoFLOP minima. "
+MINIMA = "Dots are the minima of the IsoFLOP parabolas. "
 PAPERS = (
-    "Thin lines are the papers': Hoffmann et al. (IsoFLOP budgets of 6e18 to 3e21 FLOPs) and "
-    "Kaplan et al. (who count no embeddings), with other data and tokenizers. "
+    "Thin lines are published results for other data and tokenizers: Hoffmann et al. (IsoFLOP "
+    "budgets from 6e18 to 3e21 FLOPs) and Kaplan et al. (who do not count embeddings). "
 )
 FAR = (
-    "This study stops about {decades} orders of magnitude below, so here those lines are "
-    "extrapolations: compare slopes, not heights."
+    "The budgets of this study are about {decades} smaller, so the published lines are "
+    "extrapolated here: compare slopes, not heights."
 )
-SAME = "The optimal number of tokens, drawn in the same way with {level} bands. "
-AGAIN = "The papers' lines are extrapolated here as well."
+SAME = "The optimal number of tokens, drawn in the same way, with {level} intervals. "
+AGAIN = "The published lines are extrapolated here as well."
 HOFFMANN_SMALLEST = 6e18
 GRID_POINTS = 33
 
 
 def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
-    """N_opt(C) and D_opt(C) of every fit beside the published lines."""
+    """N_opt(C) and D_opt(C) of every fit beside the published lines; empty without fits."""
     runs = grid(data.records)
     if not data.fits or runs.empty:
         return ()
@@ -58,7 +58,8 @@ def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
 
 def _far(last: float) -> str:
     decades = round(math.log10(HOFFMANN_SMALLEST / last))
-    return FAR.format(decades=decades) if decades >= 1 else ""
+    orders = f"{decades} orders of magnitude" if decades > 1 else "one order of magnitude"
+    return FAR.format(decades=orders) if decades >= 1 else ""
 
 
 def _optima(fit: "Fit", limits: style.Limits, last: float) -> "list[tuple[float, Any]]":

@@ -12,18 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CAPTION = (
-    "Each colour is one compute budget, each dot one trained model. At a fixed budget a model can "
-    "be too small or too large: look for the valley. "
+    "Each colour is one compute budget and each dot one trained model. At a fixed budget a small "
+    "model has too few parameters and a large model sees too few tokens; the best size lies "
+    "between, at the bottom of the valley. "
 )
 FITTED = (
-    "The curves are parabolas in log N (approach 2); a diamond marks each minimum and the bar "
-    "through it is its {level} interval. The minima move right as the budget grows. "
+    "The curves are parabolas in log N (approach 2). A diamond marks the minimum of each parabola "
+    "and the bar through it the {level} interval of the minimum. With a larger budget the minimum "
+    "should move to a larger model. "
 )
-LOST = "A cross at the top marks a run that diverged or failed and has no loss to show. "
+LOST = "A cross at the top marks a run that diverged or failed and therefore has no loss. "
 
 
 def isoflop_panel(data: ReportData) -> Panel | None:
-    """The IsoFLOP curves (Hoffmann et al. 2022, Figure 3), or None without a grid of budgets."""
+    """The IsoFLOP curves (Hoffmann et al. 2022, figure 3); None without a grid of budgets."""
     fit = data.fits.get(2)
     runs = grid(data.records)
     runs = runs[runs["budget"].notna()]
@@ -49,16 +51,11 @@ def _lost(records: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _colours(budgets: list[float]) -> dict[float, Any]:
-    import matplotlib
-
-    # The pale end of the map would not show on white.
-    steps = [0.85 * i / max(1, len(budgets) - 1) for i in range(len(budgets))]
-    palette = matplotlib.colormaps["viridis_r"]
-    return {b: palette(0.15 + step) for b, step in zip(budgets, steps, strict=True)}
+    return dict(zip(budgets, style.shades(len(budgets)), strict=True))
 
 
 def _nearest(minima: dict[float, Any], budget: float) -> Any:
-    # Budgets may have gone through a file; a part in a thousand still names the same one.
+    # Budgets read from a file may be rounded; within a part in a thousand they are the same.
     close = [m for b, m in minima.items() if abs(b / budget - 1) < 1e-3]
     return close[0] if close else None
 

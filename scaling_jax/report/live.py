@@ -1,4 +1,4 @@
-"""A report of a study under way, written again as the study goes on."""
+"""Rewrite the report of a study that is being trained."""
 
 import time
 from dataclasses import replace
@@ -14,14 +14,14 @@ from scaling_jax.study.status.standing import Onlooker
 if TYPE_CHECKING:
     from scaling_jax.laws import Comparison
 
-# Of the time between two pages, what may go into fitting.
+# The share of the time between two pages that fitting may take.
 _SHARE_OF_TIME = 0.1
 
 
 class LiveReport:
-    """Writes a page of a store again and again; laws are fitted anew when a run has finished.
+    """Rewrites the page of a store, and fits the laws again after another run has finished.
 
-    Readers see the old page or the new one, and their browsers look again by themselves.
+    A reader sees the old page or the new page, and a browser reloads the page.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LiveReport:
         self._not_before = 0.0
 
     def update(self) -> bool:
-        """Write the page as the study is now; say whether any training is left.
+        """Write the page of the study's present state; return whether any training is left.
 
         Raises:
             InputError: a store without runs.
@@ -50,20 +50,20 @@ class LiveReport:
         standing = self._onlooker.look()
         is_over = standing.seconds_left == 0
         if self._compared is None:
-            # The first fit takes a while to compile, and the curves need not wait for it.
-            waiting = "the fit is being made" if standing.finished_ids else "no run is finished yet"
+            # The first fit has to compile; show the curves before it ends.
+            waiting = "the fit is running" if standing.finished_ids else "no run has finished yet"
             self._compared = not_fitted(waiting)
             self._write(self._data(frozenset()), self._every)
-        data = self._data(standing.finished_ids, must_be_new=is_over)
+        data = self._data(standing.finished_ids, fit_now=is_over)
         self._write(data, None if is_over else self._every)
         return not is_over
 
     def end(self) -> None:
-        """Write the page once more, as one that nobody writes again."""
+        """Write the page a last time, without the instruction to reload."""
         self._write(self._data(self._fitted), None)
 
-    def _data(self, finished: frozenset[str], must_be_new: bool = False) -> ReportData:
-        if finished != self._fitted and (must_be_new or time.monotonic() >= self._not_before):
+    def _data(self, finished: frozenset[str], fit_now: bool = False) -> ReportData:
+        if finished != self._fitted and (fit_now or time.monotonic() >= self._not_before):
             began = time.monotonic()
             self._compared = compare_finished(self._store, law=self._law, bootstrap=self._bootstrap)
             spent = time.monotonic() - began

@@ -1,4 +1,4 @@
-"""The page: figures, tables and words in one HTML file."""
+"""The page: figures, tables and text in one HTML file."""
 
 from importlib import resources
 from pathlib import Path
@@ -13,6 +13,7 @@ from scaling_jax.report.envelope import envelope_panel
 from scaling_jax.report.frontier import frontier_panels
 from scaling_jax.report.isoflop import isoflop_panel
 from scaling_jax.report.panels import Panel
+from scaling_jax.report.papers import published_exponents
 from scaling_jax.report.predicted import fit_panels
 from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
@@ -21,10 +22,10 @@ from scaling_jax.system.files import write_text_atomically
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:
-    """Write one self-contained HTML page to `path`; return it.
+    """Write one self-contained HTML page to `path`, and return `path`.
 
-    Needs no network to read. Each figure is also saved as SVG and PDF in `<stem>_figures/`
-    beside the page. The same data give the same bytes.
+    The page loads nothing from the network. Each figure is also stored as SVG and PDF in
+    `<stem>_figures/` beside the page. The same data give the same bytes.
     """
     path = Path(path)
     figures = path.parent / f"{path.stem}_figures"
@@ -48,7 +49,7 @@ def _draw(panel: Panel, directory: Path) -> dict[str, Any]:
         "name": panel.name,
         "title": panel.title,
         "caption": panel.caption,
-        # Drawn by matplotlib from numbers and fixed words, so it holds nothing to escape.
+        # Matplotlib draws numbers and constant texts as paths, so there is nothing to escape.
         "svg": Markup(drawing),
     }
 
@@ -77,7 +78,9 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         law=tables.law_rows(data.parametric),
         law_name=data.parametric.law if data.parametric else "",
         law_formula=tables.law_formula(data.parametric),
-        runs=tables.run_rows(data),
+        published=published_exponents(),
+        runs=(runs := tables.run_rows(data)),
+        lost=sum(row.lost for row in runs),
         run_columns=tables.RUN_COLUMNS,
         diagnostics=tables.diagnostics(data),
         times=tables.time_rows(data.seconds),

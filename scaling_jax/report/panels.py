@@ -1,4 +1,4 @@
-"""A figure with the words around it."""
+"""A figure with its title and caption."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure: its file name, its heading, and the caption that says what to see."""
+    """One figure: the name of its files, its title, and the caption that explains it."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""The published optimal-allocation lines a study is compared with."""
+"""Published lines of the optimal model size and tokens against compute."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ class PaperLine:
     tokens_exponent: float
 
     def params(self, flops: "np.ndarray") -> "np.ndarray":
-        """The optimal parameter count at each budget."""
+        """The optimal number of parameters at each budget."""
         return self.params_scale * (flops / self.unit) ** self.params_exponent
 
     def tokens(self, flops: "np.ndarray") -> "np.ndarray":
@@ -29,10 +29,10 @@ class PaperLine:
 
 
 def paper_lines() -> tuple[PaperLine, ...]:
-    """The lines of the three approaches of Hoffmann et al. 2022 and of Kaplan et al. 2020.
+    """The lines of the three approaches of Hoffmann et al. 2022, and of Kaplan et al. 2020.
 
-    The lines of Hoffmann et al. are straight ones through their printed rows in log-log; N of
-    Kaplan et al. leaves the embeddings out.
+    The lines of Hoffmann et al. are straight lines in log-log through the rows of their tables.
+    N of Kaplan et al. does not include embeddings.
     """
     from scaling_jax.laws.catalogue.hyperparameters import (
         KAPLAN_OPTIMAL_PARAMS,
@@ -46,6 +46,14 @@ def paper_lines() -> tuple[PaperLine, ...]:
     return (*map(_hoffmann, (1, 2, 3)), kaplan)
 
 
+def published_exponents() -> str:
+    """The published exponents a of N_opt ∝ C^a, as a phrase."""
+    *hoffmann, kaplan = (f"{line.params_exponent:.2f}" for line in paper_lines())
+    return (
+        f"{', '.join(hoffmann)} (Hoffmann et al., approaches 1 to 3) and {kaplan} (Kaplan et al.)"
+    )
+
+
 def _hoffmann(approach: int) -> PaperLine:
     import numpy as np
 
@@ -53,7 +61,7 @@ def _hoffmann(approach: int) -> PaperLine:
     from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 
     table = HoffmannTable(approach)
-    # The row of 175B by approach 3 is misprinted: its FLOPs contradict 6 N D tenfold.
+    # The FLOPs of the row 175B by approach 3 are a misprint: they are a tenth of 6 N D.
     printed = table.flops / (FLOPS_PER_PARAM_TOKEN * table.params * table.tokens)
     flops = table.flops * np.where(printed < 0.5, 10, 1)
     unit = 1e21

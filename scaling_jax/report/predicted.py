@@ -1,4 +1,4 @@
-"""The parametric fit against what was measured: the losses and the residuals."""
+"""Figures of the parametric fit beside the measured losses: predictions and residuals."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Fit
 
 PREDICTED = (
-    "Every run's measured loss against the loss that the fitted law gives it; on the line the two "
-    "agree. Dots were fitted, so their closeness says how well the law describes them. "
+    "Each dot is one run: its measured loss, and the loss that the fitted law gives for its N and "
+    "D. On the line the two agree. The law was fitted to these runs, so their distance from the "
+    "line shows how well the law describes them. "
 )
 VERIFIED = (
-    "The star was not: it is the run trained beyond the fitted budgets, predicted beforehand, "
-    "with the {level} interval of the prediction."
+    "The star is a run beyond the fitted budgets, which no law was fitted to; the bar is the "
+    "{level} interval of its prediction."
 )
 RESIDUAL = {
     "params": ("Residuals against model size", "parameters N", "count"),
@@ -27,17 +28,18 @@ RESIDUAL = {
     "flops": ("Residuals against compute", "training compute C (FLOPs)", "flops"),
 }
 RESIDUAL_CAPTION = {
-    "params": "Measured minus fitted loss, in percent of the fitted. A trend or a bend here means "
-    "that the law has the wrong shape in N; a shapeless scatter is noise.",
-    "tokens": "The same residuals against D. A trend here would mean the wrong shape in D.",
-    "flops": "The same residuals against C: a slope at the right-hand end would carry over into "
-    "the extrapolation.",
+    "params": "The measured minus the fitted loss, in percent of the fitted loss. A trend or a "
+    "bend means that the law has the wrong form in N; scatter without a pattern is noise.",
+    "tokens": "The same residuals against D. A trend or a bend means that the law has the wrong "
+    "form in D.",
+    "flops": "The same residuals against C. A slope at the right end would carry over into the "
+    "extrapolation.",
 }
-STAR = " The star is the run beyond the data, against its prediction."
+STAR = " The star is the run beyond the fitted budgets, relative to its prediction."
 
 
 def fit_panels(data: ReportData) -> tuple[Panel, ...]:
-    """Predicted against measured loss, then residuals against N, D and C; empty without a fit."""
+    """Predicted against measured loss, and residuals against N, D and C; empty without a fit."""
     fit, runs = data.parametric, grid(data.records)
     if fit is None or runs.empty:
         return ()
@@ -96,7 +98,7 @@ def _draw_prediction(axes: "Axes", verification: Verification) -> None:
     )
     _star(axes, verification.measured, verification.predicted)
     axes.annotate(
-        "beyond the data",
+        "beyond the fitted budgets",
         (verification.measured, verification.predicted),
         xytext=(12, -4),
         textcoords="offset points",

@@ -1,4 +1,4 @@
-"""The sizes along the envelope of training curves, as rows of text."""
+"""Rows of the table of model sizes along the envelope of training curves."""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +7,18 @@ from scaling_jax import formatting
 if TYPE_CHECKING:
     from scaling_jax.laws import EnvelopeSize, Fit
 
-COLUMNS = ("params N", "lowest at FLOPs", "loss there", "stop at loss", "FLOPs", "tokens")
+COLUMNS = (
+    "parameters N",
+    "lowest curve, FLOPs",
+    "lowest curve, loss",
+    "stop at loss",
+    "stop at FLOPs",
+    "stop at tokens",
+)
 
 
 def size_rows(fit: "Fit | None") -> tuple[tuple[str, ...], ...]:
-    """One row per size: where it has the lowest loss, and where Kaplan's rule would stop it."""
+    """One row per size: where its curve is the lowest, and where Kaplan's rule stops training."""
     return () if fit is None else tuple(map(_row, fit.sizes))
 
 

@@ -1,4 +1,4 @@
-"""The look every figure shares: sizes, colours, axes."""
+"""Sizes, colours and axes that all figures share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Limits = tuple[float, float]
 Kind = Literal["count", "flops", "loss"]
 
-# Okabe and Ito's palette, told apart with the common kinds of colour blindness.
+# Okabe and Ito's palette: distinguishable with the common kinds of colour blindness.
 APPROACH_COLOURS = {1: "#0072B2", 2: "#009E73", 3: "#D55E00"}
 INK, MUTED, FAINT, SHADE = "#1f2328", "#6a6f76", "#c9ccd1", "#efebe0"
 ACCENT, WARNING = "#D55E00", "#A8326E"
@@ -53,7 +53,7 @@ TICK_LABELS = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Matplotlib settings of the report, put back afterwards."""
+    """Use the report's Matplotlib settings in a `with` block, and restore the former ones."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -62,8 +62,17 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+def shades(n: int) -> list[Any]:
+    """Colours of an ordered series of `n` lines, from light to dark."""
+    import matplotlib
+
+    palette = matplotlib.colormaps["viridis_r"]
+    # The pale end of the palette would not show on white.
+    return [palette(0.15 + 0.85 * i / max(1, n - 1)) for i in range(n)]
+
+
 def panel(height: float = 3.6) -> "tuple[Figure, Axes]":
-    """An empty panel 5 inches wide, so that 11 pt stays readable on a phone."""
+    """A figure with one empty panel, 5 inches wide: 11 pt text stays readable on a phone."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.0, height), layout="constrained")
@@ -71,7 +80,7 @@ def panel(height: float = 3.6) -> "tuple[Figure, Axes]":
 
 
 def log_axis(axes: "Axes", which: Literal["x", "y"], limits: Limits, kind: Kind) -> None:
-    """Make one axis logarithmic over `limits`, with ticks as people write such numbers."""
+    """Make one axis logarithmic over `limits`, with tick labels like 10 k or 1e18."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set(**{f"{which}scale": "log", f"{which}lim": limits})
@@ -82,7 +91,7 @@ def log_axis(axes: "Axes", which: Literal["x", "y"], limits: Limits, kind: Kind)
 
 
 def padded(values: Any, factor: float = 1.25) -> Limits:
-    """Limits of a logarithmic axis that leave room around the values."""
+    """Limits of a logarithmic axis that leave a margin of `factor` around the values."""
     import numpy as np
 
     finite = np.asarray(values, dtype=float)
@@ -99,7 +108,7 @@ def _tick_multiples(ratio: float) -> tuple[float, ...]:
 
 
 def legend_below(figure: "Figure", handles: Any, columns: int) -> None:
-    """One legend under the axes, where it can cover no data."""
+    """One legend below the axes, where it covers no data."""
     figure.legend(
         handles=handles,
         loc="outside lower center",

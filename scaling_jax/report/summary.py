@@ -1,4 +1,4 @@
-"""The answer: one sentence and a few large numbers."""
+"""The head of the page: one sentence with the optimum, and a few large numbers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,13 @@ from scaling_jax.report.content import ReportData, Verification
 if TYPE_CHECKING:
     from scaling_jax.laws import Fit
 
-NO_FIT = "No law was fitted: there are too few finished runs to say what is compute-optimal."
-NO_FIT_YET = "No law is fitted yet; why is said below."
+NO_FIT = "No law was fitted: there are too few finished runs to find the compute-optimal model."
+NO_FIT_YET = "No law is fitted yet; the notes on the fits below give the reason."
 
 
 @dataclass(frozen=True)
 class Number:
-    """A large number with what it is and how sure it is."""
+    """A large number with its label and its uncertainty."""
 
     label: str
     value: str
@@ -24,7 +24,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Summary:
-    """The sentence that answers, the numbers of the optimum, and those of the verification."""
+    """The sentence with the optimum, and the numbers of the optimum and of the verification."""
 
     sentence: str
     optimum: tuple[Number, ...]
@@ -33,7 +33,7 @@ class Summary:
 
 
 def summarize(data: ReportData) -> Summary:
-    """The optimum at the target budget by the main fit, and how the prediction fared."""
+    """The optimum at the target budget by the main fit, and the outcome of the verification."""
     check = data.verification
     verdict = _verdict(check) if check else ""
     checked = _verification_numbers(check) if check else ()
@@ -45,7 +45,7 @@ def summarize(data: ReportData) -> Summary:
 
 
 def ratio_interval(optimum: Any) -> tuple[float, float] | None:
-    """Bounds of tokens per parameter: at fixed compute, few parameters go with many tokens."""
+    """Interval of tokens per parameter at fixed compute, where few parameters mean many tokens."""
     params, tokens = optimum.params_interval, optimum.tokens_interval
     if params is None or tokens is None or not all(map(formatting.known, (*params, *tokens))):
         return None
@@ -61,7 +61,10 @@ def _sentence(data: ReportData, optimum: Any) -> str:
     )
     if not formatting.known(optimum.loss):
         return text + "."
-    return text + f": it should reach a loss of {formatting.loss(optimum.loss, 3)} nats per token."
+    return (
+        text
+        + f": the model should reach a loss of {formatting.loss(optimum.loss, 3)} nats per token."
+    )
 
 
 def _optimum_numbers(fit: "Fit", optimum: Any) -> tuple[Number, ...]:
@@ -91,7 +94,7 @@ def _verdict(check: Verification) -> str:
         f"A model of {formatting.count(check.params)} parameters was then trained on "
         f"{formatting.count(check.tokens)} tokens ({formatting.flops(check.flops)} FLOPs) to test "
         f"the prediction. The measured loss lies {where} the {formatting.level(check.level)} "
-        "interval."
+        "interval of the prediction."
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures as files and as inline SVG."""
+"""Write figures to files and into HTML."""
 
 import io
 import re
@@ -13,15 +13,20 @@ NO_PDF_METADATA = {"CreationDate": None, "Creator": None, "Producer": None}
 
 
 def save(figure: "Figure", directory: Path, name: str) -> str:
-    """Write `name`.svg and `name`.pdf, the same bytes for the same figure; return the SVG text."""
+    """Write `name`.svg and `name`.pdf, and return the SVG; the same figure gives the same bytes."""
     svg = _svg_text(figure)
     (directory / f"{name}.svg").write_text(svg, encoding="utf-8")
     figure.savefig(directory / f"{name}.pdf", format="pdf", metadata=NO_PDF_METADATA)
     return svg
 
 
+def save_alone(figure: "Figure", path: str | Path) -> None:
+    """Write a figure to `path` in the format of its suffix; an SVG holds no date."""
+    figure.savefig(path, metadata=NO_METADATA if Path(path).suffix == ".svg" else None)
+
+
 def inline(svg: str, name: str) -> str:
-    """The SVG for use inside HTML: no prolog or fixed size, its ids prefixed with `name`."""
+    """An SVG for use inside HTML: without prolog and fixed size, every id prefixed with `name`."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
     body = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', body)

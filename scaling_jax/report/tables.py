@@ -1,4 +1,4 @@
-"""The tables of a report as rows of text."""
+"""Rows of the report's tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ APPROACHES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A value and, beneath it, its interval."""
+    """A value, and the interval that is printed below it."""
 
     value: str
     note: str = ""
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run: its cells, and whether it must stand out."""
+    """One run: the texts of its columns, and whether the row is highlighted."""
 
     cells: tuple[str, ...]
     status: str
@@ -44,7 +44,7 @@ RUN_COLUMNS = (
     "FLOPs",
     "Tokens/param",
     "Loss",
-    "± s.e.",
+    "± std. error",
     "Bits/byte",
     "Layers × width",
     "Batch",
@@ -55,21 +55,21 @@ RUN_COLUMNS = (
 
 
 def run_rows(data: ReportData) -> tuple[RunRow, ...]:
-    """Every run of the table, whatever became of it, by compute and size."""
-    # A run's own FLOPs miss its budget by a little, so they would shuffle the sizes within one.
+    """One row for every run, in any state, ordered by budget and size."""
+    # The FLOPs of a run differ slightly from its budget and would shuffle the sizes of a budget.
     keys = [key for key in ("budget", "flops") if key in data.records][:1]
     ordered = data.records.sort_values([*keys, "params", "run_id"], kind="stable")
     return tuple(_run_row(row) for row in ordered.to_dict("records"))
 
 
 def approach_rows(data: ReportData) -> tuple[tuple[Cell, ...], ...]:
-    """Exponents and the optimum at the target budget, one row per approach."""
+    """One row per approach: its exponents and its optimum at the target budget."""
     fits = [fit for _, fit in sorted(data.fits.items())]
     return tuple(_approach_row(fit.allocation([data.target_flops])) for fit in fits)
 
 
 def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
-    """The fitted constants of the law with their intervals."""
+    """One row per constant of the fitted law: name, value, interval."""
     if fit is None:
         return ()
     intervals = fit.intervals or {}
@@ -80,7 +80,7 @@ def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
 
 
 def law_formula(fit: "Fit | None") -> str:
-    """The fitted law written out, and where it comes from."""
+    """The formula of the fitted law and its source; empty for a law outside the catalogue."""
     from scaling_jax.laws import FORMS
 
     if fit is None or fit.law not in FORMS:
@@ -90,17 +90,17 @@ def law_formula(fit: "Fit | None") -> str:
 
 
 def time_rows(seconds: Mapping[str, float]) -> tuple[tuple[str, str, float], ...]:
-    """What took how long, longest first, with its share of the total in percent."""
+    """One row per activity, longest first: name, time, share of the total in percent."""
     total = sum(seconds.values()) or 1.0
     longest = sorted(seconds.items(), key=lambda item: -item[1])
     return tuple((name, formatting.seconds(s), 100 * s / total) for name, s in longest)
 
 
 def diagnostics(data: ReportData) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Per approach, what it was fitted to, what was left out and what it says, or its refusal."""
-    said = {key: _sentences(fit) for key, fit in data.fits.items()}
+    """The notes of each approach: fitted points, dropped rows and warnings, or a refusal."""
+    fitted = {key: _notes(fit) for key, fit in data.fits.items()}
     refused = {key: (f"Not fitted: {reason}.",) for key, reason in data.refused.items()}
-    return tuple((_name(key), sentences) for key, sentences in sorted({**refused, **said}.items()))
+    return tuple((_name(key), notes) for key, notes in sorted({**refused, **fitted}.items()))
 
 
 def _run_row(row: Mapping[Any, Any]) -> RunRow:
@@ -145,10 +145,9 @@ def _approach_row(allocation: "Allocation") -> tuple[Cell, ...]:
     )
 
 
-def _sentences(fit: "Fit") -> tuple[str, ...]:
-    dropped = (f"{n} × {reason}" for reason, n in fit.n_dropped.items() if n)
-    left_out = "; ".join(dropped)
-    points = f"Fitted to {fit.n_points} points" + (f"; left out: {left_out}." if left_out else ".")
+def _notes(fit: "Fit") -> tuple[str, ...]:
+    dropped = "; ".join(f"{n} × {reason}" for reason, n in fit.n_dropped.items() if n)
+    points = f"Fitted to {fit.n_points} points" + (f"; dropped: {dropped}." if dropped else ".")
     return (points, *fit.diagnostics)
 
 

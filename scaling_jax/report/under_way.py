@@ -1,4 +1,4 @@
-"""A study that is not over, in words and rows: progress, what is at work, what is missing."""
+"""Progress of a study that is being trained, as sentences and table rows."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ WORK_COLUMNS = ("at work", "layers x width", "step", "done", "loss")
 
 @dataclass(frozen=True)
 class UnderWay:
-    """What a page shows of a study that is not over.
+    """What the page shows of a study that is being trained.
 
     Attributes:
-        summary: how many runs finished, of how many.
+        summary: how many of the runs have finished.
         sentences: progress, and the time left.
         done: share of the study's FLOPs in percent.
-        budgets, at_work: cells of the tables; no budgets where every run has its own.
-        lost: what became of the runs that are over without a loss.
+        budgets, at_work: rows of the tables; `budgets` is empty if every run has its own budget.
+        lost: one sentence for each run that failed or diverged.
     """
 
     summary: str
@@ -33,7 +33,7 @@ class UnderWay:
 
 
 def under_way(standing: "Standing") -> UnderWay:
-    """The same of a study at one moment."""
+    """The content of `UnderWay` for the state of a study at one moment."""
     total = standing.flops_total
     return UnderWay(
         summary=f"{len(standing.finished_ids)} of {len(standing.seen)} runs finished",
@@ -46,7 +46,7 @@ def under_way(standing: "Standing") -> UnderWay:
 
 
 def progress(standing: "Standing") -> str:
-    """Runs by state, and the share of FLOPs done."""
+    """A sentence with the runs of each state and the share of FLOPs done."""
     states = ", ".join(f"{n} {state}" for state, n in standing.states.items())
     total, rate = standing.flops_total, flops_per_second(standing)
     share = f"{standing.flops_done / total:.0%} of {formatting.flops(total)} FLOPs done"
@@ -55,7 +55,7 @@ def progress(standing: "Standing") -> str:
 
 
 def time_left(standing: "Standing") -> str:
-    """How long the unfinished runs take, as far as finished ones tell."""
+    """A sentence with the time left, estimated from the finished runs."""
     seconds = standing.seconds_left
     if seconds is None:
         return "time left: unknown until a run has finished"
@@ -67,20 +67,20 @@ def time_left(standing: "Standing") -> str:
 
 
 def flops_per_second(standing: "Standing") -> float | None:
-    """FLOP/s of the study with what is at work now, everything beside training included."""
+    """FLOP/s of the study with the runs that train now, compilation and loading included."""
     seconds = standing.seconds_left
     return (standing.flops_total - standing.flops_done) / seconds if seconds else None
 
 
 def budget_rows(standing: "Standing") -> tuple[tuple[str, ...], ...]:
-    """Cells by budget; none where every run has its own, so that they would be a table of runs."""
+    """One row per budget; empty if every run has its own budget."""
     if all(row.total == 1 for row in standing.budgets):
         return ()
     return tuple(map(_budget_cells, standing.budgets))
 
 
 def work_cells(one: "Seen") -> tuple[str, ...]:
-    """A run at work: how large, how far, and its training loss there."""
+    """A row for a run that trains now: id, shape, step, share done and training loss."""
     config = one.run.planned.config
     return (
         one.run.run_id,
@@ -92,12 +92,12 @@ def work_cells(one: "Seen") -> tuple[str, ...]:
 
 
 def lost_run(one: "Seen") -> str:
-    """A run that is over without a loss, and why."""
+    """The state of a failed or diverged run, its id and the reason."""
     return f"{one.state}: {one.run.run_id}: {why_lost(one)}"
 
 
 def why_lost(one: "Seen") -> str:
-    """The reason alone."""
+    """Why a run failed or diverged."""
     if one.state == "diverged":
         return f"loss or gradient was not finite at step {one.step:,}"
     return one.run.failure or "no reason is recorded"

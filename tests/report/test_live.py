@@ -67,7 +67,7 @@ def test_a_page_follows_the_study_to_its_end(store: Store, tmp_path: Path, fits:
     first = page.read_text()
     assert '<meta http-equiv="refresh" content="20">' in first
     assert "under way: 0 of 6 runs finished" in first
-    assert "no run is finished yet" in first
+    assert "no run has finished yet" in first
     runs = store.runs()
     for run in runs[:-1]:
         finish(run)
@@ -79,7 +79,7 @@ def test_a_page_follows_the_study_to_its_end(store: Store, tmp_path: Path, fits:
     second = page.read_text()
     assert "under way: 5 of 6 runs finished" in second
     assert f"7 of {runs[-1].planned.config.steps:,}" in second
-    assert "Dotted curves are of runs that are not over" in second
+    assert "Dotted curves are runs that have not finished" in second
     finish(runs[-1])
     assert not report.update()
     last = page.read_text()
@@ -118,10 +118,10 @@ def test_laws_see_finished_runs_alone(store: Store) -> None:
 class Tags(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[tuple[str, dict]] = []
+        self.found: list[tuple[str, dict]] = []
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.seen.append((tag, dict(attrs)))
+        self.found.append((tag, dict(attrs)))
 
 
 def test_hostile_names_and_notes_are_text(store: Store, tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_hostile_names_and_notes_are_text(store: Store, tmp_path: Path) -> None:
     live(store, page).update()
     text, tags = page.read_text(), Tags()
     tags.feed(text)
-    assert "script" not in {tag for tag, _ in tags.seen}
-    assert not [attrs for _, attrs in tags.seen if any(name.startswith("on") for name in attrs)]
-    assert not [attrs for tag, attrs in tags.seen if tag == "img"]
+    assert "script" not in {tag for tag, _ in tags.found}
+    assert not [attrs for _, attrs in tags.found if any(name.startswith("on") for name in attrs)]
+    assert not [attrs for tag, attrs in tags.found if tag == "img"]
     # In the title, the heading, the list of failures, the table of runs and the recipe.
     assert len(re.findall("&lt;script&gt;alert", text)) >= 5

@@ -139,7 +139,7 @@ def test_one_approach_alone(tmp_path: Path, approach: int) -> None:
     page = write(tmp_path, report_data(fits={approach: fits()[approach]}, verification=None))
     assert ("figure-predicted" in page) == (approach == 3)
     assert "figure-frontier-params" in page
-    assert "Put to the test" not in page
+    assert "Test of the prediction" not in page
 
 
 def test_without_curves_fits_or_losses(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Figures of single experiments."""
+"""Figures and printed tables of single experiments; each file serves one file of `experiments/`."""

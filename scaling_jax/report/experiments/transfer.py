@@ -1,13 +1,12 @@
-"""Learning-rate sweeps over sizes: where each size's best rate lies, and how far it moves."""
+"""Sweeps of the learning rate over model sizes: the best rate of each size and how it moves."""
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
-from scaling_jax.report.svg import NO_METADATA
+from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,7 @@ TITLES = {"standard": "Standard", "mup": "muP", "completep": "CompleteP"}
 
 
 class Best(NamedTuple):
-    """The best learning rate of one size, and the loss there (nats/token)."""
+    """The best learning rate of one model size, and the loss at that rate (nats/token)."""
 
     size: int
     lr: float
@@ -29,14 +28,15 @@ class Best(NamedTuple):
 
 @dataclass(frozen=True)
 class Transfer:
-    """How a best learning rate moves along one axis of size, under one parameterization.
+    """How the best learning rate moves with width or depth, under one parameterization.
 
     Attributes:
-        parameterization: its name.
+        parameterization: the name of the parameterization.
         axis: `d_model` or `n_layers`.
         best: best rates, smallest size first.
-        exponent: e of the line lr ∝ size^e through their logarithms.
-        penalty: loss that the smallest size's best rate costs the largest (nats/token).
+        exponent: e of lr ∝ size^e, by least squares through the logarithms of the best rates.
+        penalty: loss of the largest size at the smallest size's best rate, minus the largest
+            size's best loss (nats/token).
     """
 
     parameterization: str
@@ -47,7 +47,7 @@ class Transfer:
 
 
 def best_rate(rates: Any, losses: Any) -> tuple[float, float]:
-    """Vertex of the parabola in log rate through the lowest loss and its two neighbours.
+    """Vertex (rate, loss) of the parabola in log rate through the lowest loss and its neighbours.
 
     Raises:
         InputError: the lowest loss is at an end of the sweep, so that the best rate may lie
@@ -68,9 +68,9 @@ def best_rate(rates: Any, losses: Any) -> tuple[float, float]:
 
 
 def transfers(records: "pd.DataFrame") -> list[Transfer]:
-    """Each parameterization along each axis that varies, from the records of a sweep.
+    """One `Transfer` for each parameterization and each of width and depth that varies.
 
-    Sizes off an axis are those of the smallest model. Runs that diverged leave a sweep shorter.
+    Along one axis the other axis has its smallest value. Diverged runs are dropped.
 
     Raises:
         InputError: no finished runs, or as `best_rate`.
@@ -101,7 +101,7 @@ def _transfer(rule: str, axis: str, runs: "pd.DataFrame") -> Transfer:
 
 
 def transfer_figure(records: "pd.DataFrame") -> "Figure":
-    """Loss against peak learning rate, a panel for each parameterization and axis of size."""
+    """Loss against peak learning rate, one panel per parameterization and axis of size."""
     from matplotlib.figure import Figure
 
     found = transfers(records)
@@ -114,7 +114,7 @@ def transfer_figure(records: "pd.DataFrame") -> "Figure":
             axes = grid[rows.index(t.axis)][columns.index(t.parameterization)]
             _draw(axes, t, records)
         for axis, axes in zip(rows, grid[:, 0], strict=True):
-            # Rates far from the best would hide the valleys.
+            # Losses far from the best rate would hide the minima.
             losses = [best.loss for t in found if t.axis == axis for best in t.best]
             room = max(0.2, max(losses) - min(losses))
             axes.set_ylim(min(losses) - 0.1 * room, max(losses) + room)
@@ -127,14 +127,10 @@ def transfer_figure(records: "pd.DataFrame") -> "Figure":
 
 
 def _draw(axes: "Axes", transfer: Transfer, records: "pd.DataFrame") -> None:
-    import matplotlib
-
-    palette = matplotlib.colormaps["viridis_r"]
     other = SIZES[1 - SIZES.index(transfer.axis)]
     runs = records[records["parameterization"] == transfer.parameterization]
     runs = runs[runs[other] == records[other].min()].sort_values("peak_lr")
-    for i, best in enumerate(transfer.best):
-        colour = palette(0.15 + 0.85 * i / (len(transfer.best) - 1))
+    for best, colour in zip(transfer.best, style.shades(len(transfer.best)), strict=True):
         sweep = runs[runs[transfer.axis] == best.size]
         axes.plot(sweep["peak_lr"], sweep["loss"], "o-", color=colour, ms=3.5, lw=1.3)
         axes.plot(best.lr, best.loss, "D", color=colour, ms=7, mec="white", label=str(best.size))
@@ -143,7 +139,7 @@ def _draw(axes: "Axes", transfer: Transfer, records: "pd.DataFrame") -> None:
 
 
 def main(root: str, out: str) -> None:
-    """Print the best rates of the sweep stored at `root` and draw it into the file `out`."""
+    """Print the best rates of the sweep stored at `root`, and draw the sweep into `out`."""
     from scaling_jax.study import Store, collect
 
     records = collect(Store.open(root))
@@ -151,7 +147,5 @@ def main(root: str, out: str) -> None:
         print(f"{t.parameterization}, over {NAMES[t.axis]}: best rate ∝ {t.axis}^{t.exponent:+.2f}")
         for best in t.best:
             print(f"  {best.size:>6}  {best.lr:.4f}  loss {best.loss:.4f}")
-        print(f"  the smallest's best rate costs the largest {t.penalty:+.4f} nats/token")
-    transfer_figure(records).savefig(
-        out, metadata=NO_METADATA if Path(out).suffix == ".svg" else None
-    )
+        print(f"  at the smallest size's best rate the largest loses {t.penalty:+.4f} nats/token")
+    save_alone(transfer_figure(records), out)

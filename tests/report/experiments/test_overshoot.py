@@ -33,5 +33,5 @@ def test_a_line_for_each_model() -> None:
 
 
 def test_nothing_to_compare_with() -> None:
-    with pytest.raises(InputError, match="whose cosine matches it has finished"):
+    with pytest.raises(InputError, match="with a cosine of its own length has finished"):
         overshoot_cost(RECORDS[RECORDS["cycle"] > 1])
