@@ -1,4 +1,4 @@
-"""A JAX/TPU scaling-law testbed: plan, train, fit, predict and show."""
+"""Scaling laws for language models in JAX: plan a study, train it, fit its laws, predict."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Looked up on first use: a table of losses can then be fitted without loading a trainer.
+# Imported at first use, so that fitting a table of losses does not load the trainer.
 _EXPORTS = {
     "Fit": "laws",
     "FixedModels": "study",

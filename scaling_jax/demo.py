@@ -1,7 +1,7 @@
-"""The whole job on the text that ships with the package: plan, train, fit, predict, check.
+"""A demonstration on the text that ships with the package: plan, train, fit, predict, verify.
 
-An IsoFLOP study of byte-level models is trained and fitted; the fit's optimum at four times
-the largest budget is predicted, written down, trained, and compared with what was measured.
+It trains an IsoFLOP study of byte-level models, fits a law, predicts the loss of the optimal model
+at four times the largest budget, stores the prediction, trains that model and compares.
 """
 
 import json
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 N_BUDGETS = 4
 SMALLEST_BUDGET = 7.5e10
 LARGEST_BUDGET = 16 * SMALLEST_BUDGET
-# How far beyond the largest budget the prediction is put to the test.
+# The prediction is verified at this multiple of the largest budget.
 REACH = 4.0
 VERIFICATION_BUDGET = REACH * LARGEST_BUDGET
 
-# Expected optimum at the smallest budget, about which sizes are laid out; it and the exponent
-# only have to be near enough that every curve turns within its grid.
+# Expected optimum at the smallest budget, the centre of its grid of sizes. It and the exponent need
+# only be accurate enough that every curve has its minimum within its grid.
 CENTRE = 15e3
 EXPONENT = 0.5
 SIZES_PER_BUDGET = 5
 
-# Chosen by how well a law fitted to the smaller budgets predicts the larger ones.
+# "auto" chooses the law that best predicts the larger budgets when fitted to the smaller ones.
 LAW = "auto"
 
 PREDICTION_FILE = "prediction.json"
@@ -57,14 +57,14 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class _Predicted:
-    """The run that tests the fit, with what was predicted of it."""
+    """The verification run and its predicted loss."""
 
     run: PlannedRun
     prediction: "Prediction"
 
 
 def demo_recipe(seed: int = 0) -> Recipe:
-    """Byte-level transformers on the embedded corpus, small batches, no text seen twice."""
+    """The demo's recipe: byte-level transformers, small batches, at most one epoch."""
     return Recipe(
         data=DataConfig(corpus="embedded", tokenizer="bytes"),
         family=Family(vocab_size=256, seq_len=128),
@@ -76,10 +76,10 @@ def demo_recipe(seed: int = 0) -> Recipe:
 
 
 def demo_study(seed: int = 0) -> Study:
-    """Four budgets spanning a factor of 16, five sizes each.
+    """The demo's study: four budgets over a factor of 16, five sizes for each.
 
-    Budgets step by `16^(1/3)` and sizes by its square root, so that the grids of neighbouring
-    budgets share all sizes but one, and with them the compiled programs.
+    Neighbouring budgets differ by a factor of `16^(1/3)` and neighbouring sizes by its square
+    root. So the grids of neighbouring budgets share all sizes but one, and the compiled programs.
     """
     ratio = (LARGEST_BUDGET / SMALLEST_BUDGET) ** (1 / (N_BUDGETS - 1))
     budgets = tuple(SMALLEST_BUDGET * ratio**i for i in range(N_BUDGETS))
@@ -98,11 +98,11 @@ def demo_study(seed: int = 0) -> Study:
 def run_demo(
     root: os.PathLike | str, seed: int = 0, *, workers: int | None = None, progress: bool = True
 ) -> dict[str, Any]:
-    """Run the demo under `root`, continuing what an earlier call left, and return its outcome.
+    """Run the demo under `root`, continuing an earlier call, and return its outcome.
 
     Raises:
-        InputError: a root that cannot be used, or too many runs diverged to fit a law.
-        Preempted: asked to stop; the same call continues.
+        InputError: a root that cannot be used, or too many diverged runs to fit a law.
+        Preempted: SIGTERM or SIGINT arrived; the same call continues.
     """
     command = f"scaling-jax demo --root {os.fspath(root)} --seed {seed}"
     return put_to_the_test(
@@ -126,16 +126,16 @@ def put_to_the_test(
     workers: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train and fit `study`, predict the optimum of `target_flops`, train that run, compare.
+    """Train and fit `study`, predict the optimum at `target_flops`, train that run and compare.
 
-    What is finished is not done again. The prediction is on disk before its run is trained. The
+    Finished runs are not trained again. The prediction is on disk before its run is trained. The
     outcome holds `predicted`, `measured` (nats per token), `error_percent`, `interval`,
     `inside_interval`, the run's `params`, `tokens` and `flops`, `budgets`, `optima`, `fit`,
-    `report` (the page's path) and `seconds`. `seed` is that of the bootstrap.
+    `report` (the path of the page) and `seconds`. `seed` is the random seed of the bootstrap.
 
     Raises:
-        InputError: a root that cannot be used, or too many runs diverged to fit a law.
-        Preempted: asked to stop; the same call continues.
+        InputError: a root that cannot be used, or too many diverged runs to fit a law.
+        Preempted: SIGTERM or SIGINT arrived; the same call continues.
     """
     from scaling_jax import laws
     from scaling_jax.report import write_report
@@ -146,7 +146,7 @@ def put_to_the_test(
     fit = laws.fit(collect(store), law=LAW, seed=seed)
     write_text_atomically(store.directory / FIT_FILE, fit.to_json())
     test = _predict(study, fit, target_flops)
-    _write_down(store, test)
+    _store_prediction(store, test)
     train_runs([store.add(test.run)], workers=1, progress=progress)
     content = build_report(
         store,
@@ -161,7 +161,7 @@ def put_to_the_test(
 
 
 def _predict(study: Study, fit: "Fit", target_flops: float) -> _Predicted:
-    """The shape nearest the fitted optimum at the target budget, and its predicted loss."""
+    """The run of the shape nearest the fitted optimum at the target budget, and its prediction."""
     recipe = study.recipe
     shape = recipe.family.nearest(fit.optimal(target_flops).params)
     config = recipe.for_budget(shape, target_flops)
@@ -170,8 +170,7 @@ def _predict(study: Study, fit: "Fit", target_flops: float) -> _Predicted:
     return _Predicted(run, fit.predict(params=params, tokens=config.tokens))
 
 
-def _write_down(store: Store, test: _Predicted) -> None:
-    """Put the prediction on disk before its run is trained."""
+def _store_prediction(store: Store, test: _Predicted) -> None:
     path: epath.Path = store.directory / PREDICTION_FILE
     made = test.prediction
     written = {
@@ -215,7 +214,7 @@ def _outcome(store: Store, fit: "Fit", test: _Predicted) -> dict[str, Any]:
 
 
 def _optima(store: Store) -> list[dict[str, float]]:
-    """The minimum of every IsoFLOP curve and the sizes it lies between."""
+    """The minimum of every IsoFLOP curve and the smallest and largest size of the curve."""
     from scaling_jax import laws
 
     records = collect(store)

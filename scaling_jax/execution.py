@@ -1,6 +1,6 @@
-"""How a run is computed: what changes its speed and memory, but not what it is.
+"""Choices that change the speed and memory of a run, but not its result or its run id.
 
-Nothing here imports JAX, so that the command line can offer the choices without loading it.
+This module does not import JAX, so that the command line can offer the options without loading it.
 """
 
 import importlib.util
@@ -8,55 +8,57 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling_jax.config import RunConfig, Shape
-from scaling_jax.config.strict import require_one_of, require_positive, settle_numbers
+from scaling_jax.config.strict import divisors, require_one_of, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import CHOSEN, MeshSpec
 
 Attention = Literal["xla", "blocks", "cudnn", "splash", "tokamax"]
 Remat = Literal["none", "dots", "full"]
 
-# Several steps go out in one dispatch where a step is short: the host's work per step is
-# about a millisecond, and up to a second of device time may pass before a signal is heeded.
+# Short steps are dispatched together, because the host needs about a millisecond per dispatch. A
+# dispatch may take up to a second of device time, during which the process does not react to
+# signals.
 MAX_STEPS_PER_DISPATCH = 16
 _NOMINAL_FLOPS_PER_SECOND = {"cpu": 1e11}
 _ACCELERATOR_FLOPS_PER_SECOND = 1e14
 
-# Up to this many layers are unrolled, where that is faster; more are compiled as a loop, to keep
-# compilation in bounds. A platform that is absent has its layers in a loop.
+# Up to this many layers are unrolled, which is faster on these platforms; deeper models are
+# compiled as a loop, to limit the time of compilation. Other platforms always use the loop.
 MAX_UNROLLED_LAYERS = {"cpu": 16, "gpu": 32, "cuda": 32}
 
-# Float32 logits that a device may hold at once: about its cache on a CPU, and on an accelerator
-# enough to keep it busy.
+# Bytes of float32 logits that a device computes at once: about the size of a CPU's cache, and
+# enough to keep an accelerator busy.
 _LOGITS_BYTES = {"cpu": 2**23, "gpu": 2**31, "cuda": 2**31}
 _TPU_LOGITS_BYTES = 2**28
 
 _GPU_PLATFORMS = ("gpu", "cuda")
 _SPLASH_MULTIPLE = 128
-# cuDNN takes heads up to the first on any GPU, and up to the second from Hopper on.
+# Largest head size that cuDNN supports on any GPU, and from Hopper on.
 _CUDNN_HEAD_SIZES = (128, 256)
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Choices that leave a run's identity alone; None is chosen by platform and shape.
+    """How a run is computed; what is None is chosen from the platform and the shape.
 
-    Losses differ between choices only by float32 rounding, since sums are taken in another
-    order.
+    Losses under different choices differ only by float32 rounding, because sums are added in
+    another order.
 
     Attributes:
-        attention: kernel: plain products (xla), on a CPU the same without most of what the causal
-            mask hides (blocks), cuDNN's on NVIDIA in bfloat16, JAX's splash attention on a TPU, or
-            what the package tokamax has for the device.
-        remat: what the backward pass recomputes of each layer: nothing, all but the matrix
-            products of weights (dots), or everything (full).
-        scan_layers: run the layers in a loop, which compiles faster, instead of unrolled.
-        loss_chunks: pieces of every sequence whose logits are computed one after the other.
-        accumulate: microbatches of a batch, whose gradients are averaged into one update.
-        steps_per_dispatch: steps that go to the device at once.
-        mesh: how the devices are shared out.
+        attention: attention kernel: plain matrix products (xla), matrix products in blocks that
+            skip most masked scores (blocks, for CPUs), cuDNN's kernel (cudnn, for NVIDIA GPUs in
+            bfloat16), JAX's splash attention (splash, for TPUs), or the kernel of the package
+            tokamax for the device (tokamax).
+        remat: what the backward pass recomputes in each layer: nothing (none), everything but the
+            matrix products with weights (dots), or everything (full).
+        scan_layers: run the layers in a loop, which compiles faster than unrolled layers.
+        loss_chunks: number of chunks of a sequence whose logits are computed one after another.
+        accumulate: number of microbatches in a batch, whose gradients are averaged.
+        steps_per_dispatch: number of steps that the host dispatches to the device at once.
+        mesh: sizes of the device mesh.
 
     Raises:
-        InputError: a kernel or policy that does not exist, or a count below 1.
+        InputError: an unknown kernel or policy, or a count below 1.
     """
 
     attention: Attention | None = None
@@ -83,13 +85,14 @@ class Execution:
     def resolved(
         self, config: RunConfig, platform: str, n_devices: int = 1, is_split: bool = False
     ) -> "Execution":
-        """The same choices with every None decided for `config` on `n_devices` of `platform`.
+        """This execution with every None chosen for `config` on `n_devices` of `platform`.
 
-        `is_split` says that each holds a part of the parameters, of which a loop over layers
-        gathers one layer's at a time.
+        `is_split` says that the parameters are sharded (`fsdp`). The layers then run in a loop,
+        which gathers the parameters of one layer at a time.
 
         Raises:
-            InputError: a kernel that cannot run there, or pieces of unequal size.
+            InputError: a kernel that cannot run there, or a count that does not divide the batch
+                or the sequence.
         """
         _check_attention(self.attention, config, platform)
         _check_divides("accumulate", self.accumulate, "batch_size", config.batch_size)
@@ -122,13 +125,13 @@ def _check_attention(attention: Attention | None, config: RunConfig, platform: s
     refusal = _refusal(attention, config, platform)
     if refusal:
         raise InputError(
-            f"attention {attention!r} {refusal}: use {_attention(config, platform)!r}, which is "
-            "chosen when none is given"
+            f"attention {attention!r} {refusal}: use {_attention(config, platform)!r}, the default "
+            "here"
         )
 
 
 def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> str | None:
-    """Why a kernel cannot run, if it cannot."""
+    """Why a kernel cannot run; None if it can."""
     shape = config.shape
     if attention == "cudnn":
         if platform not in _GPU_PLATFORMS:
@@ -154,12 +157,11 @@ def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> s
 
 def _check_divides(name: str, n: int, of: str, size: int) -> None:
     if size % n:
-        choices = [k for k in range(1, size + 1) if size % k == 0]
-        raise InputError(f"{name} {n} does not divide {of} {size}: choose one of {choices}")
+        raise InputError(f"{name} {n} does not divide {of} {size}: choose one of {divisors(size)}")
 
 
 def fewest_loss_chunks(shape: Shape, batch_size: int, platform: str, n_devices: int) -> int:
-    """The fewest equal pieces of a sequence whose logits are small enough on each device."""
+    """The fewest equal chunks of a sequence whose logits fit in `_LOGITS_BYTES` per device."""
     limit = _LOGITS_BYTES.get(platform, _TPU_LOGITS_BYTES) * n_devices
     position = 4 * batch_size * shape.vocab_size
     return next(
@@ -180,6 +182,6 @@ def _steps_per_dispatch(config: RunConfig, platform: str) -> int:
 
 
 def _matrix_params(shape: Shape) -> int:
-    """Rough parameter count, enough to tell a short step from a long one."""
+    # A rough count is enough here: it only separates short steps from long ones.
     d_ff = shape.experts_per_token * shape.d_ff
     return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + d_ff))

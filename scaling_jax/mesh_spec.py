@@ -1,6 +1,6 @@
-"""How many ways devices are shared out, and what a model must divide into for it.
+"""The sizes of a device mesh, and checks that a model and its batch can be sharded over it.
 
-Nothing here imports JAX, so that the command line can offer the choice without loading it.
+This module does not import JAX, so that the command line can offer the options without loading it.
 """
 
 import dataclasses
@@ -9,29 +9,31 @@ from dataclasses import dataclass
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
-from scaling_jax.config.strict import require_positive, settle_numbers
+from scaling_jax.config.strict import divisors, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 
-# Outermost first: the axes that talk most lie closest together.
+# Outermost first: devices along the last axes are neighbours, as these communicate the most.
 AXES = ("replica", "data", "fsdp", "tensor")
 
-# Float32 parameters, gradients and two moments.
+# Bytes per parameter: float32 parameter, gradient and two moments.
 _STATE_BYTES = 16
-# Share of a device's memory that they may fill before they are split.
+# Fraction of a device's memory that they may fill before they are sharded.
 _STATE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class MeshSpec:
-    """Sizes of a mesh's axes; of `data` and `fsdp`, one that is None takes the devices left.
+    """Sizes of the axes of a device mesh.
 
-    If both are, `data` does while the model is small and `fsdp` where it is large.
+    If `data` or `fsdp` is None, it takes the devices that the other axes leave. If both are None,
+    `data` takes them for a small model and `fsdp` for a large one.
 
     Attributes:
-        replica: models trained side by side.
-        data: shares of the batch, each with its own copy of the model.
-        fsdp: shares of the batch among which parameters and moments are split too.
-        tensor: shares of the heads, the feed-forward width or the experts, and the vocabulary.
+        replica: number of runs that are trained side by side.
+        data: number of shards of the batch, each with its own copy of the parameters.
+        fsdp: number of shards of the batch; parameters and optimizer moments are sharded too.
+        tensor: number of shards of the heads, of the feed-forward width or the experts, and of the
+            vocabulary.
 
     Raises:
         InputError: a size below 1.
@@ -50,14 +52,16 @@ class MeshSpec:
 
     @property
     def sizes(self) -> dict[str, int | None]:
-        """Sizes by axis, outermost first."""
+        """Size of each axis, outermost first; None for an axis that takes the devices left."""
         return {axis: getattr(self, axis) for axis in AXES}
 
     def over(self, n_devices: int) -> dict[str, int]:
-        """Sizes by axis, outermost first, that use exactly `n_devices`; `data` before `fsdp`.
+        """Size of each axis, outermost first, with every None resolved for `n_devices` devices.
+
+        Where both are None, `data` takes the devices left and `fsdp` is 1.
 
         Raises:
-            InputError: naming an axis that does not divide the devices, and sizes that do.
+            InputError: an axis that does not divide the devices, or a mesh that leaves some out.
         """
         left = n_devices
         for axis, size in reversed(self.sizes.items()):
@@ -78,11 +82,12 @@ class MeshSpec:
         return sizes
 
     def chosen_for(self, shape: Shape, n_devices: int, memory_bytes: int | None) -> "MeshSpec":
-        """The same with `fsdp` decided where it and `data` are open, as large as can be or 1.
+        """This mesh with `fsdp` chosen for `shape`, if neither `fsdp` nor `data` is given.
 
-        A copy of the state on each device costs one sum of gradients a step. Split parameters are
-        gathered twice besides, half as much traffic again, which buys memory; so they stay whole
-        up to a quarter of a device's memory, and where it has none of its own.
+        `fsdp` is 1 if parameters, gradients and moments fill at most a quarter of a device's
+        `memory_bytes`, or if the device has no memory of its own (None). Otherwise it is as large
+        as possible. Data parallelism costs one all-reduce of the gradients per step; sharded
+        parameters are also gathered twice, 1.5 times as much traffic.
         """
         if self.data is not None or self.fsdp is not None:
             return self
@@ -98,13 +103,13 @@ CHOSEN = MeshSpec()
 def check_fit(
     sizes: dict[str, int], shape: Shape, batch_size: int, accumulate: int = 1, n_runs: int = 1
 ) -> None:
-    """Refuse a model or a batch that a mesh of these sizes cannot share out evenly.
+    """Check that a mesh of these sizes shards a model and its batch evenly.
 
-    Heads come in groups that share a key and a value, so `tensor` must divide those. A
-    vocabulary that it does not divide is kept whole on every device.
+    `tensor` must divide the key/value heads, since the query heads of one key/value head stay
+    together. It need not divide the vocabulary, which is then replicated.
 
     Raises:
-        InputError: naming the axis and the sizes that would work.
+        InputError: it does not; the message suggests sizes that do.
     """
     n_devices = math.prod(sizes.values())
     split = {
@@ -142,13 +147,8 @@ def check_fit(
 
 
 def describe(sizes: dict[str, int]) -> str:
-    """The axes that split something, such as `data=2,fsdp=4`."""
+    """The axes of more than one device as text, such as `data=2,fsdp=4`."""
     return ",".join(f"{axis}={size}" for axis, size in sizes.items() if size > 1) or "data=1"
-
-
-def divisors(n: int) -> list[int]:
-    """Every divisor of `n`, in order."""
-    return [k for k in range(1, n + 1) if n % k == 0]
 
 
 def _devices(n: int) -> str:

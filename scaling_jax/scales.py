@@ -1,8 +1,8 @@
 """How a model's initialization, multipliers and learning rates depend on its size.
 
-A parameterization is said relative to a base size, the one that hyper-parameters were tuned at:
-there all three are the same, number for number. With m = d_model / base_d_model and
-l = n_layers / base_n_layers, and everything not listed as under `standard`:
+A parameterization is relative to a base model, the one whose hyperparameters were tuned. At the
+base size all three parameterizations are equal, number for number. With m = d_model / base_d_model
+and l = n_layers / base_n_layers, and everything that the table does not list as under `standard`:
 
 | | standard | mup | completep |
 |---|---|---|---|
@@ -19,17 +19,17 @@ l = n_layers / base_n_layers, and everything not listed as under `standard`:
 | Adam's epsilon, tables and gains | 1 | 1 / m | 1 / m |
 
 Hidden matrices and routers have variance 1 / fan-in under all three. An expert's matrices are
-hidden matrices like those of a feed-forward layer. A router turns the width into as many numbers
-as there are experts, whatever the width: its logits start at unit scale and move alike at every
-width, under Muon too, which leaves it to Adam. The learning rate times the weight
-decay is the same for all matrices at every size, so decay is not multiplied.
+hidden matrices like those of a feed-forward layer. A router's output has one number per expert at
+every width, so its logits start at unit scale and change at the same rate at every width. That
+holds under Muon too, where Adam trains the router. The product of learning rate and weight decay
+is the same for all matrices at every size, so decay is not multiplied.
 
-muP is Yang et al. 2022 (2203.03466), table 8, its form for tied embeddings; CompleteP is Dey et
-al. 2025 (2505.01618), table 1, with alpha = 1. Both are about Adam. Adafactor is used without
-scaling by the parameters' size, so its updates have Adam's scale. Muon's updates have full rank,
-with the root mean square of Adam's and so a spectral norm that grows as √m at a fixed learning
-rate; 1 / √m keeps it, which is the condition of Yang et al. 2023 (2310.17813) for features to
-change alike at every width.
+muP is Yang et al. 2022 (2203.03466), table 8, in its form for tied embeddings; CompleteP is Dey et
+al. 2025 (2505.01618), table 1, with alpha = 1. Both papers assume Adam. Adafactor runs without
+scaling by the parameters' size, so its updates have Adam's scale. Muon's updates have full rank
+and the root mean square of Adam's, so their spectral norm grows as √m at a fixed learning rate. The
+factor 1 / √m keeps the norm constant, the condition of Yang et al. 2023 (2310.17813) under which
+features change at the same rate at every width.
 """
 
 import math
@@ -41,14 +41,15 @@ from scaling_jax.config.parameterization import Parameterization
 
 @dataclass(frozen=True)
 class Scales:
-    """Numbers of the table for one shape.
+    """The factors of a parameterization for one shape.
 
     Attributes:
-        table_fan_in: the variance of the tables is one over this, the embedding's factor its root.
+        table_fan_in: the token and output tables have variance 1 / table_fan_in, and the embedding
+            is multiplied by √table_fan_in.
         logits: factor of the logits, 1 / m.
-        scores: factor of the attention scores beside 1 / √head_dim.
+        scores: factor of the attention scores, in addition to 1 / √head_dim.
         branch: factor of a residual branch, 1 / l.
-        init_layers: depth that the initialization of residual branches is divided by.
+        init_layers: depth in the initialization's 1 / √(2 depth).
     """
 
     table_fan_in: int
@@ -58,7 +59,7 @@ class Scales:
     init_layers: int
 
     def hidden_lr(self, optimizer: OptimizerName) -> float:
-        """Factor of the learning rate of hidden matrices."""
+        """Factor of the learning rate of hidden matrices under `optimizer`."""
         return math.sqrt(self.logits) if optimizer == "muon" else self.logits
 
     @property
@@ -67,15 +68,15 @@ class Scales:
         return self.logits
 
     def epsilon(self, *, hidden: bool) -> float:
-        """Factor of Adam's epsilon."""
+        """Factor of Adam's epsilon, of hidden matrices and routers or of tables and gains."""
         return self.logits * self.branch if hidden else self.logits
 
 
 def scales_of(parameterization: Parameterization, shape: Shape) -> Scales:
-    """What the table says of one shape."""
+    """The factors of `parameterization` for a model of `shape`."""
     width = parameterization.base_d_model or shape.d_model
     head_dim = parameterization.base_head_dim or shape.head_size
-    # Under muP the initialization still follows the model's own depth.
+    # muP has no base depth: its initialization uses the model's own depth.
     depth = parameterization.base_n_layers or shape.n_layers
     return Scales(
         table_fan_in=width,

@@ -1,7 +1,7 @@
 """Parameters and FLOPs of a transformer, in exact Python integers.
 
 A multiply-accumulate counts as two FLOPs. Four conventions are in use, and the exponents of
-a scaling law depend on which one is meant:
+a scaling law depend on the convention:
 
 - `exact`: the matrix multiplications this package executes. Attention scores are full
   `seq_len x seq_len` squares, also where a kernel skips what the causal mask hides (`causal`
@@ -11,9 +11,9 @@ a scaling law depend on which one is meant:
 - `kaplan`: 6 N D with N without embeddings (Kaplan et al. 2020, arXiv 2001.08361, Section 2.1).
 - `6nd`: 6 N D with N the total count.
 
-Of a mixture of experts the last two count the active parameters, those that one token uses: 6 N D
+For a mixture of experts the last two count the active parameters, which one token uses: 6 N D
 stands for the work on a token, and the other experts do none. `exact` and `chinchilla` count the
-products of every row that the experts have, filled or not, which is `capacity` times as many.
+products of every row of the experts, filled or empty, which are `capacity` times as many.
 
 All four put the backward pass at twice the forward. For `exact` that too is a count, not a
 rule of thumb: each product `C = A B` has the two gradient products `dC Bᵀ` and `Aᵀ dC`. Even
@@ -35,18 +35,18 @@ BACKWARD_PER_FORWARD = 2
 
 @dataclass(frozen=True)
 class ParamCount:
-    """Parameters of a model by what they belong to.
+    """Numbers of parameters of a model, by component.
 
     Attributes:
         embedding: the vocabulary table.
         positions: the learned position table, 0 under rotary positions.
         attention: query, key, value and output matrices.
-        feed_forward: two matrices under GELU, three under SwiGLU; 0 where there are experts.
-        norms: gains of every normalization, queries' and keys' included.
-        output: the output matrix, 0 where it is the embedding's transpose.
+        feed_forward: two matrices under GELU, three under SwiGLU; 0 in a mixture of experts.
+        norms: gains of every normalization, including those of queries and keys.
+        output: the output matrix, 0 if it is the transposed embedding.
         router: matrices that choose the experts.
-        experts: matrices of those that one token uses.
-        other_experts: matrices of all the others.
+        experts: matrices of the experts that one token uses.
+        other_experts: matrices of all other experts.
     """
 
     embedding: int
@@ -61,33 +61,33 @@ class ParamCount:
 
     @property
     def total(self) -> int:
-        """Every parameter."""
+        """Number of all parameters."""
         return _sum_fields(self)
 
     @property
     def non_embedding(self) -> int:
-        """Without vocabulary table, output matrix and position table (Kaplan's N)."""
+        """Parameters without vocabulary table, output matrix and position table (Kaplan's N)."""
         return self.attention + self.feed_forwards + self.norms
 
     @property
     def active(self) -> int:
-        """Parameters one token passes through: all of them in a dense model."""
+        """Parameters that one token uses: all parameters of a dense model."""
         return self.total - self.other_experts
 
     @property
     def active_non_embedding(self) -> int:
-        """`non_embedding` of `active`."""
+        """Active parameters without vocabulary table, output matrix and position table."""
         return self.non_embedding - self.other_experts
 
     @property
     def feed_forwards(self) -> int:
-        """Feed-forward matrices, of all experts and their router."""
+        """Parameters of the feed-forward matrices, or of all experts and the routers."""
         return self.feed_forward + self.router + self.experts + self.other_experts
 
 
 @dataclass(frozen=True)
 class OpFlops:
-    """FLOPs of one sequence by operation, all layers together."""
+    """FLOPs for one sequence, by operation, summed over layers."""
 
     embedding: int
     qkv: int
@@ -103,14 +103,14 @@ class OpFlops:
 
     @property
     def total(self) -> int:
-        """FLOPs of all operations."""
+        """FLOPs summed over operations."""
         return _sum_fields(self)
 
 
-# Studies ask the same of their few shapes for every one of their runs.
+# Cached, because a study repeats the same counts for every run of a shape.
 @functools.lru_cache(maxsize=4096)
 def count_params(shape: Shape) -> ParamCount:
-    """Parameters of the model this package builds for `shape`."""
+    """Parameters of the model that this package builds for `shape`, by component."""
     qk_gains = 2 * shape.head_size if shape.qk_norm else 0
     learned = shape.positions == "learned"
     layers = shape.n_layers * _feed_forward_params(shape)
@@ -131,7 +131,8 @@ def count_params(shape: Shape) -> ParamCount:
 def forward_ops(shape: Shape, convention: Convention = "exact", *, causal: bool = False) -> OpFlops:
     """FLOPs of the forward pass over one sequence of `shape.seq_len` tokens.
 
-    With `causal`, only the scores on and below the diagonal count, where scores do.
+    With `causal`, the conventions that count attention scores count only those on and below the
+    diagonal.
 
     Raises:
         InputError: an unknown convention.
@@ -152,24 +153,10 @@ def forward_ops(shape: Shape, convention: Convention = "exact", *, causal: bool 
     )
 
 
-def backward_ops(
-    shape: Shape, convention: Convention = "exact", *, causal: bool = False
-) -> OpFlops:
-    """FLOPs of the backward pass over one sequence of `shape.seq_len` tokens.
-
-    Raises:
-        InputError: an unknown convention.
-    """
-    forward = forward_ops(shape, convention, causal=causal)
-    return OpFlops(
-        **{f.name: BACKWARD_PER_FORWARD * getattr(forward, f.name) for f in fields(OpFlops)}
-    )
-
-
 def training_flops(
     shape: Shape, tokens: int, convention: Convention = "exact", *, causal: bool = False
 ) -> int:
-    """FLOPs of training on `tokens` tokens, forward and backward, optimizer left out.
+    """FLOPs of training on `tokens` tokens: forward and backward passes, without the optimizer.
 
     Raises:
         InputError: an unknown convention, or tokens below 1.
@@ -186,9 +173,9 @@ def _sequence_flops(shape: Shape, convention: Convention, causal: bool) -> int:
 
 
 def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> OpFlops:
-    """Two FLOPs per multiply-accumulate of every matrix product, lookup and softmax as given.
+    """Two FLOPs per multiply-accumulate of every matrix product, plus `embedding` and `softmax`.
 
-    `pairs` are those of positions that attend to each other.
+    `pairs` is the number of attention scores of one head for one sequence.
     """
     s, layers = shape.seq_len, shape.n_layers
     square = 2 * layers * pairs * shape.d_attn
@@ -210,9 +197,9 @@ def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> O
 
 
 def _parameter_ops(shape: Shape, *, with_embeddings: bool) -> OpFlops:
-    """Two FLOPs per active parameter and token, laid at the operation that owns the parameter."""
+    """Two FLOPs per active parameter and token, assigned to the operation that uses it."""
     s, layers, params = shape.seq_len, shape.n_layers, count_params(shape)
-    # A tied matrix is one parameter block; it is multiplied by at the logits.
+    # A tied matrix counts once, at the logits, where it is a matrix product.
     logits = params.embedding if shape.tied_embedding else params.output
     lookup = params.positions + (0 if shape.tied_embedding else params.embedding)
     return OpFlops(
@@ -243,7 +230,7 @@ def _router_params(shape: Shape) -> int:
 
 
 def _feed_forward_params(shape: Shape) -> int:
-    """Of one layer, or of one expert of it."""
+    """Feed-forward parameters of one layer, or of one expert of a layer."""
     return (shape.n_inputs + 1) * shape.d_model * shape.d_ff
 
 

@@ -1,4 +1,4 @@
-"""Chips: peak FLOP/s, memory and bandwidth; utilization and time of a run.
+"""Peak FLOP/s, memory and bandwidth of chips; utilization and duration of a run.
 
 Peaks are dense (no structured sparsity) and per chip, from the vendors' published figures:
 
@@ -7,13 +7,13 @@ Peaks are dense (no structured sparsity) and per chip, from the vendors' publish
 - A100: NVIDIA A100 datasheet. H100: H100 SXM datasheet. H200: H200 SXM datasheet.
   B200: HGX B200 figures of the Blackwell architecture brief (1,000 W).
 
-What a program may use of the memory is, on a TPU, what its compiler says when it refuses one
-(libtpu 0.0.42); on a GPU, the three quarters that JAX takes unless
-`XLA_PYTHON_CLIENT_MEM_FRACTION` says otherwise.
+The usable memory of a TPU is the limit in its compiler's out-of-memory message (libtpu 0.0.42).
+On a GPU it is three quarters of the memory, which JAX allocates by default
+(`XLA_PYTHON_CLIENT_MEM_FRACTION` changes that).
 
-`float32` is what JAX runs at its default matrix-product precision: one bfloat16 pass on a
-TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable form; it is
-measured by a short product when asked for.
+The peak in `float32` is that of JAX's default precision of matrix products: one bfloat16 pass on a
+TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable form, so it is
+measured by a short matrix product.
 """
 
 import os
@@ -28,7 +28,7 @@ GIB = 2**30
 TERA = 1e12
 GIGA = 1e9
 
-# Share of the peak that published dense training runs report reaching, roughly 0.35 to 0.55.
+# Model FLOP utilization; published dense training runs report roughly 0.35 to 0.55.
 TYPICAL_UTILIZATION = 0.4
 
 _MEASURED_SIZE = 1024
@@ -37,18 +37,18 @@ _MEASURED_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Chip:
-    """One accelerator chip, or the CPUs of this machine.
+    """Published figures of an accelerator chip, or measured ones of this machine's CPUs.
 
     Attributes:
-        name: as `chip` takes it.
+        name: the name that `chip` looks up.
         bfloat16_flops, float32_flops: peak dense FLOP/s of the whole chip.
         memory_bytes: memory of the whole chip.
-        usable_bytes: what of it a program can have.
-        bandwidth: memory bytes/s, None for a CPU.
-        interconnect: bytes/s between the chips of a slice or node, over all links of one chip and
-            both directions together; None for a CPU.
-        device_kinds: beginnings of JAX's `device_kind` for this chip.
-        jax_devices: devices that JAX sees on one chip.
+        usable_bytes: memory that a program can use.
+        bandwidth: memory bandwidth in bytes/s, None for a CPU.
+        interconnect: bytes/s between the chips of a slice or node, summed over all links of one
+            chip and both directions; None for a CPU.
+        device_kinds: prefixes of JAX's `device_kind` for this chip.
+        jax_devices: number of JAX devices on one chip.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Chip:
 
     @property
     def platform(self) -> str:
-        """What JAX calls this kind of device: `cpu`, `gpu` or `tpu`."""
+        """JAX's name for the platform: `cpu`, `gpu` or `tpu`."""
         if not self.device_kinds:
             return "cpu"
         return "gpu" if self.device_kinds[0].startswith("NVIDIA") else "tpu"
 
     def peak_flops(self, precision: Precision) -> float:
-        """Peak FLOP/s of one chip in the compute precision `precision`."""
+        """Peak FLOP/s of one chip for matrix products in `precision`."""
         return self.bfloat16_flops if precision == "bfloat16" else self.float32_flops
 
 
@@ -97,7 +97,7 @@ def _gpu(
     return Chip(name, tflops * TERA, tf32 * TERA, *memory, (kind,))
 
 
-# Of two kinds that begin alike the longer must be listed first ("TPU v5 lite", "TPU v5").
+# A longer kind must be listed before its prefix ("TPU v5 lite" before "TPU v5").
 CHIPS: dict[str, Chip] = {
     chip.name: chip
     for chip in (
@@ -117,10 +117,12 @@ _ALIASES = {"trillium": "v6e", "ironwood": "tpu7x", "v7x": "tpu7x", "a100-80gb":
 
 
 def chip(name: str) -> Chip:
-    """The chip called `name`, in any case; `cpu` measures this machine (about half a second).
+    """The chip called `name`, in upper or lower case.
+
+    `cpu` measures this machine, which takes about half a second.
 
     Raises:
-        InputError: an unknown name, with those nearest to it.
+        InputError: an unknown name; the message suggests the nearest ones.
     """
     key = name.strip().lower()
     key = _ALIASES.get(key, key)
@@ -135,7 +137,7 @@ def chip(name: str) -> Chip:
 
 
 def local_chip() -> Chip | None:
-    """The chip JAX runs on by default; None for one that this table lacks."""
+    """The chip of JAX's default device; None if `CHIPS` does not list it."""
     import jax
 
     device = jax.devices()[0]
@@ -145,7 +147,7 @@ def local_chip() -> Chip | None:
 
 
 def chip_of_kind(device_kind: str) -> Chip | None:
-    """The chip that JAX calls `device_kind`; None for one that this table lacks."""
+    """The chip of JAX's `device_kind`; None if `CHIPS` does not list it."""
     for known in CHIPS.values():
         if device_kind.lower().startswith(tuple(kind.lower() for kind in known.device_kinds)):
             return known
@@ -153,7 +155,7 @@ def chip_of_kind(device_kind: str) -> Chip | None:
 
 
 def local_peak_flops(precision: Precision) -> float | None:
-    """Peak FLOP/s of all of JAX's devices together; None where the chip is not in this table."""
+    """Peak FLOP/s summed over all JAX devices; None if `CHIPS` does not list the chip."""
     import jax
 
     devices = jax.devices()
@@ -169,7 +171,7 @@ def local_peak_flops(precision: Precision) -> float | None:
 def mfu(
     flops: float, seconds: float, on: Chip, *, precision: Precision = "bfloat16", n_chips: int = 1
 ) -> float:
-    """Model FLOPs utilization: `flops` done in `seconds`, as a share of the peak."""
+    """Model FLOP utilization: `flops` in `seconds` as a fraction of the peak of `n_chips`."""
     return flops / (seconds * on.peak_flops(precision) * n_chips)
 
 
@@ -181,7 +183,7 @@ def training_seconds(
     n_chips: int = 1,
     utilization: float = TYPICAL_UTILIZATION,
 ) -> float:
-    """Seconds that `flops` take at the assumed share of the peak.
+    """Seconds that `flops` take on `n_chips` at a model FLOP utilization of `utilization`.
 
     Raises:
         InputError: a utilization outside (0, 1], or fewer than one chip.
@@ -195,7 +197,7 @@ def training_seconds(
 
 @cache
 def measured_cpu_flops(precision: Precision) -> float:
-    """FLOP/s of the fastest of several products of 1,024 x 1,024 matrices on this machine."""
+    """FLOP/s of this machine, measured by the fastest of several 1,024 x 1,024 matrix products."""
     import jax
     import jax.numpy as jnp
 

@@ -1,14 +1,14 @@
-"""Memory of a training step, estimated; compiling for the chip gives the figure to rely on.
+"""An estimate of a training step's memory. Compile for the chip before relying on it.
 
-Counted are the state, the gradients, a copy of the matrices in the compute precision, what the
-forward pass keeps for the backward one, one layer's matrices with their gradients before they are
-summed and split, the output matrix's gradient as the chunks of the loss add it up, and the larger
-of one layer's backward pass and one chunk of the logits, which are not there at once. Parameters
-that are split over devices are whole for as long as they are used: the tables of the vocabulary,
-and two layers, since the next is fetched meanwhile. What a layer keeps without rematerialization
-was read off JAX's list of residuals; how near the sums come to the TPU compiler's is in
-`docs/compile.md`. A mixture's experts count with every row that they have; of those few cases were
-compared, and the TPU compiler came to between 0.7 and 1.0 of the sums.
+The estimate is the sum of: the state; the gradients; a copy of the matrices in the compute
+precision; the activations that the forward pass keeps for the backward pass; one layer's matrices
+and their gradients before the gradients are summed and sharded; the gradient of the output matrix,
+which the chunks of the loss accumulate; and the larger of one layer's backward pass and one chunk
+of the logits, which are never in memory together. Sharded parameters are gathered while they are
+used: the vocabulary tables, and two layers, because the next layer is gathered during the current
+one. What a layer keeps without rematerialization was read from JAX's list of residuals.
+`docs/compile.md` compares the estimate with the TPU compiler. Experts count with all their rows;
+in the few mixtures that were compared, the TPU compiler needed 0.7 to 1.0 of the estimate.
 """
 
 from dataclasses import dataclass
@@ -18,31 +18,31 @@ from scaling_jax.config import OptimizerName, Precision, Shape
 
 _FLOAT32 = 4
 
-# Rows and columns from which Adafactor keeps sums of those in place of second moments.
+# Adafactor factors the second moments of matrices of at least this many rows and columns.
 _FACTORED = 128
 
-# Kept of a layer, per token and channel: the residual stream before and after either normalization.
+# Kept for each layer, token and channel: the residual stream before and after both normalizations.
 _KEPT_STREAM = 4
 
-# Held while a layer's backward pass is under way, per token and channel: the residual stream's
-# normalized and scaled forms in float32 and in the compute precision, the forms of the feed-forward
-# layer around its non-linearity, and what normalizing queries and keys takes, in bytes. Of each
-# score: the score, its exponential, and the weight in the compute precision.
+# Held during a layer's backward pass. Per token and channel: the residual stream's normalized and
+# scaled forms in float32 and in the compute precision, the feed-forward layer's values around its
+# non-linearity, and the bytes of normalizing queries and keys. Per score: the score and its
+# exponential in float32, and the weight in the compute precision.
 _NORM_FLOAT32 = 8
 _STREAM = 3
 _FEED_FORWARD = 6
 _QK_NORM_BYTES = 8
 _SCORE_FLOAT32 = 2
 
-# The same of an expert's rows of the stream: theirs, what is made of them, and both gradients; and
-# kept of its router, per expert: logits, probabilities, and whether it is chosen.
+# Held for each row of an expert, per channel: input, output and the gradients of both. Kept for
+# the router, per token and expert: logit, probability, and whether the expert is chosen.
 _EXPERT_STREAM = 4
 _ROUTER = 3
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one device while training."""
+    """Bytes of memory on one device during training, by purpose."""
 
     params: int
     moments: int
@@ -51,24 +51,24 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Bytes summed over purposes."""
         return self.params + self.moments + self.gradients + self.activations
 
     def times(self, n: int) -> "Memory":
-        """On `n` such devices together."""
+        """Bytes on `n` such devices together."""
         return Memory(n * self.params, n * self.moments, n * self.gradients, n * self.activations)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How a step is shared out.
+    """How a step is divided over devices and time.
 
     Attributes:
-        sequences: sequences that one device works on at a time.
-        microbatches: how many such shares follow one another in a step.
-        state: devices that parameters, moments and gradients are split over.
-        tensor: devices among these that share heads, feed-forward width and vocabulary.
-        loss_chunks: pieces in which the logits are computed, one after the other.
+        sequences: sequences of one microbatch on one device.
+        microbatches: microbatches of a step, computed one after another.
+        state: number of shards of parameters, moments and gradients.
+        tensor: number of shards of heads, feed-forward width and vocabulary; divides `state`.
+        loss_chunks: chunks of the logits, computed one after another.
     """
 
     sequences: int
@@ -87,15 +87,15 @@ def training_memory(
     remat: str = "none",
     kernel: bool = True,
 ) -> Memory:
-    """Estimated bytes on each device.
+    """Estimated bytes of memory on each device during training.
 
-    `remat` is as in `Execution`; `kernel` says that attention works its scores off in blocks, so
-    that they are never there at once.
+    `remat` is as in `Execution`; `kernel` says that the attention kernel computes scores in blocks
+    and never holds all of them.
     """
     params, compute = count_params(shape), 2 if precision == "bfloat16" else _FLOAT32
     tokens = spread.sequences * shape.seq_len
     state = _share(_FLOAT32 * params.total, spread.state)
-    # Gradients of a microbatch are there beside the sum of those before it.
+    # With several microbatches, the sum of the gradients is in memory beside the current ones.
     gradients = state * min(2, spread.microbatches)
     held = _held_backward(shape, compute, kernel, spread.tensor)
     kept = compute * shape.d_model
@@ -120,28 +120,28 @@ def training_memory(
 def _kept(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
     """Bytes per token that one layer keeps for the backward pass without rematerialization.
 
-    The residual stream's part is whole on every device.
+    Every device holds the residual stream's part; `tensor` shards the rest.
     """
     heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
     if shape.qk_norm:
         heads += shape.d_attn + shape.d_kv
-    # Each input of the non-linearity, and what it makes of them.
+    # Each input of the non-linearity, and its output.
     inner = (shape.n_inputs + 1) * shape.d_ff
     if not shape.is_dense:
         inner += shape.d_model
     shared = compute * (_rows(shape, inner) + heads)
     if not kernel:
         shared += (_FLOAT32 + compute) * shape.n_heads * shape.seq_len
-    # What the experts made of a token is kept for its weights, which are in float32.
+    # The experts' outputs are kept for the gradient of their weights, which are in float32.
     chosen = compute * shape.d_model * shape.experts_per_token + _FLOAT32 * _ROUTER * _routed(shape)
     whole = compute * _KEPT_STREAM * shape.d_model + (0 if shape.is_dense else chosen)
     return whole + _share(shared, tensor)
 
 
 def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
-    """Bytes per token that the backward pass of one layer holds, what it computes again included.
+    """Bytes per token that the backward pass of one layer holds, recomputed values included.
 
-    The residual stream's part is whole on every device.
+    Every device holds the residual stream's part; `tensor` shards the rest.
     """
     heads = 2 * (shape.d_attn + shape.d_kv)  # queries, result; keys, values
     inner = _FEED_FORWARD * shape.d_ff
@@ -156,22 +156,22 @@ def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int
 
 
 def _rows(shape: Shape, n: int) -> int:
-    """`n` of each row of the feed-forward layer, or of its experts, per token."""
+    """`n` per row of the feed-forward layer as a number per token; experts have more rows."""
     if shape.is_dense:
         return n
     return _share(n * shape.n_experts * shape.expert_rows(shape.seq_len), shape.seq_len)
 
 
 def _routed(shape: Shape) -> int:
-    """Probabilities of a token in the router's output."""
+    """Number of router probabilities per token."""
     return 0 if shape.is_dense else shape.n_experts
 
 
 def _products(shape: Shape) -> int:
-    """Channels of a layer's products that `tensor` shares out: queries, keys, values, and up."""
+    """Channels of a layer's matrix products that `tensor` shards: queries, keys, values and up."""
     inner = shape.n_inputs * shape.d_ff
     if not shape.is_dense:
-        inner += shape.d_model  # Their results, for the gradients of their weights.
+        inner += shape.d_model  # The experts' outputs, for the gradient of their weights.
     return shape.d_attn + 2 * shape.d_kv + _rows(shape, inner)
 
 
@@ -187,9 +187,9 @@ def _layer(shape: Shape, params: ParamCount, compute: int, spread: Spread) -> in
 
 
 def _moments(shape: Shape, params: ParamCount, optimizer: OptimizerName) -> int:
-    """Numbers that an optimizer keeps beside the parameters."""
+    """Numbers that an optimizer keeps in addition to the parameters."""
     if optimizer == "adafactor" and shape.d_model >= _FACTORED:
-        return params.total  # its momentum; the factored second moments are next to nothing
+        return params.total  # the momentum; the factored second moments are negligible
     if optimizer == "muon":
         matrices = params.attention + params.feed_forwards - params.router
         return matrices + 2 * (params.total - matrices)

@@ -75,7 +75,7 @@ def _devices() -> dict[str, Any]:
 
 
 def _cache() -> dict[str, Any]:
-    from scaling_jax.data import default_cache_dir
+    from scaling_jax.system.environment import default_cache_dir
 
     directory = default_cache_dir()
     return {"directory": str(directory), "writable": _is_writable(directory)}

@@ -1,23 +1,17 @@
-"""The optimizer of a run and the learning rate of each step."""
+"""Configuration of a run's optimizer and learning-rate schedule."""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scaling_jax.config.strict import from_dict as from_dict
-from scaling_jax.config.strict import later, settle_numbers
-from scaling_jax.config.strict import require_one_of as require_one_of
-from scaling_jax.config.strict import require_positive as require_positive
+from scaling_jax.config.strict import later, require_one_of, settle_numbers
 from scaling_jax.errors import InputError
 
 OptimizerName = Literal["adamw", "adam", "adafactor", "muon"]
-
-
 ScheduleName = Literal["cosine", "linear", "constant", "wsd"]
 
-
-# Learning rate of the last step over the peak, where none is given: a tenth for the cosine
-# (Hoffmann et al. 2022, appendix B), nothing for the others that decay (Hägele et al. 2024).
+# Default learning rate of the last step, as a fraction of the peak: a tenth for the cosine
+# (Hoffmann et al. 2022, appendix B), zero for the other schedules that decay (Hägele et al. 2024).
 _FINAL_LR_FRACTION: dict[ScheduleName, float] = {
     "cosine": 0.1,
     "linear": 0.0,
@@ -25,44 +19,42 @@ _FINAL_LR_FRACTION: dict[ScheduleName, float] = {
     "wsd": 0.0,
 }
 
-
 _COOLDOWN_SHARE = 0.2
 
-
+# Fedus et al. 2022 (2101.03961): the weight of the balancing loss that Switch Transformers use.
 DEFAULT_BALANCE_WEIGHT = 0.01
-
 
 _LARGEST_FLOAT32 = 3.4028234e38
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """An optimizer and the learning rate of each step.
+    """Configuration of an optimizer and of the learning rate at each step.
 
-    `adamw`, `adam`, `muon` and `adafactor` are said in full in `scaling_jax.train.optimizer`,
-    the schedules in `scaling_jax.train.schedule`. Fields that a schedule has no use for must be
-    left at their defaults.
+    `scaling_jax.train.optimizer` defines the optimizers, `scaling_jax.train.schedule` the
+    schedules. A field that the schedule does not use must stay at its default.
 
     Attributes:
         peak_lr: learning rate at the end of the warm-up.
         warmup_steps: steps of linear warm-up.
-        name: the optimizer.
-        schedule: what follows the warm-up: a cosine or a line to the last step, nothing
-            (`constant`), or a hold and then a cooldown (`wsd`).
-        final_lr_fraction: learning rate of the last step over `peak_lr`: by default 0.1 for the
-            cosine, 0 for `linear` and `wsd`, 1 for `constant`, which has no other.
-        cycle: length of the cosine's or the line's descent, warm-up included, over the run's.
-            Above 1 the run ends before the descent does.
-        cooldown_share: share of the steps that `wsd` cools down over, by default 0.2.
-        beta1, beta2, eps: Adam's moments and its denominator's floor.
-        weight_decay: decoupled decay of matrices, per unit of learning rate.
-        clip_norm: ceiling of the gradient's global norm.
-        balance_weight: of the experts' balance in what is minimized (eq. 4 of Fedus et al. 2022);
-            no loss that is recorded has it in.
+        name: `adamw`, `adam`, `adafactor` or `muon`.
+        schedule: the learning rate after the warm-up: a cosine (`cosine`) or a line (`linear`) to
+            the last step, the peak throughout (`constant`), or the peak and then a cooldown
+            (`wsd`).
+        final_lr_fraction: learning rate of the last step as a fraction of `peak_lr`: by default
+            0.1 for the cosine, 0 for `linear` and `wsd`, and always 1 for `constant`.
+        cycle: length of the cosine or line, warm-up included, as a multiple of the run's length.
+            Above 1 the run ends before the learning rate reaches its final value.
+        cooldown_share: fraction of the steps in the cooldown of `wsd`, by default 0.2.
+        beta1, beta2, eps: Adam's decay rates and the constant added to its denominator.
+        weight_decay: decoupled weight decay of matrices, multiplied by the learning rate.
+        clip_norm: largest global norm of the gradient; larger gradients are scaled down to it.
+        balance_weight: weight of the balancing loss of a mixture of experts (eq. 4 of Fedus et
+            al. 2022). Recorded losses do not include it.
 
     Raises:
-        InputError: a value outside its range, or one that the optimizer or schedule has no use
-            for; the message says which.
+        InputError: a value outside its range, or a value that the optimizer or schedule does not
+            use.
     """
 
     peak_lr: float
@@ -115,27 +107,30 @@ class OptimizerConfig:
             raise InputError(f"cycle {self.cycle} must be at least 1 and finite")
         if self.cooldown_share is not None and not 0 < self.cooldown_share <= 1:
             raise InputError(f"cooldown_share {self.cooldown_share} must lie in (0, 1]")
-        useless = {
+        unused = {
             "final_lr_fraction": self.schedule == "constant" and self.final_fraction != 1,
             "cycle": self.schedule in ("constant", "wsd") and self.cycle != 1,
             "cooldown_share": self.schedule != "wsd" and self.cooldown_share is not None,
         }
-        for name, refused in useless.items():
-            if refused:
+        for name, is_set in unused.items():
+            if is_set:
                 raise InputError(
-                    f"{name} {getattr(self, name)} means nothing under the {self.schedule} "
+                    f"{name} {getattr(self, name)} has no effect under the {self.schedule} "
                     "schedule: leave it out, or choose another schedule"
                 )
 
     @property
     def final_fraction(self) -> float:
-        """Last learning rate over the peak (`final_lr_fraction`, known after construction)."""
+        """`final_lr_fraction`, which is never None after construction."""
         assert self.final_lr_fraction is not None
         return self.final_lr_fraction
 
 
 def without_horizon(optimizer: OptimizerConfig) -> OptimizerConfig:
-    """`optimizer` with a fixed value for all that a `Horizon` carries, to compare programs by."""
+    """`optimizer` with fixed values for all that a `Horizon` holds.
+
+    Runs whose optimizers are equal after this can share a compiled program.
+    """
     return replace(
         optimizer,
         peak_lr=1.0,

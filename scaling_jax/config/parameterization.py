@@ -1,7 +1,4 @@
-"""Which parameterization a run is trained under, and the size that it is relative to.
-
-What each rule does is in `scaling_jax.scales`.
-"""
+"""Configuration of a run's parameterization; `scaling_jax.scales` holds the rules themselves."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,17 +17,19 @@ _BASES: dict[Rule, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Parameterization:
-    """A rule, and the size it is relative to.
+    """How initialization and learning rates depend on a model's size.
+
+    The base is the model for which the learning rate was tuned.
 
     Attributes:
         rule: `standard`, `mup` or `completep`.
-        base_d_model: width at which the learning rate was tuned; for `mup` and `completep`.
-        base_head_dim: width of one head there; for `mup` and `completep`.
-        base_n_layers: depth there; for `completep`.
+        base_d_model: width of the base model; for `mup` and `completep`.
+        base_head_dim: width of one head of the base model; for `mup` and `completep`.
+        base_n_layers: depth of the base model; for `completep`.
 
     Raises:
-        InputError: a rule that does not exist, or a base that it lacks, has no use for, or that
-            is below 1.
+        InputError: an unknown rule, or a base size that is missing, below 1, or not used by the
+            rule.
     """
 
     rule: Rule = "standard"
@@ -44,12 +43,12 @@ class Parameterization:
             value, needed = getattr(self, name), name in _BASES[self.rule]
             if needed and value is None:
                 raise InputError(
-                    f"parameterization {self.rule} lacks {name}: give that of the model whose "
+                    f"parameterization {self.rule} lacks {name}: give the one of the model whose "
                     "learning rate was tuned"
                 )
             if not needed and value is not None:
                 raise InputError(
-                    f"{name} {value} means nothing under parameterization {self.rule}: leave it out"
+                    f"{name} {value} has no effect under parameterization {self.rule}: leave it out"
                 )
             if value is not None:
                 require_positive(name, value)

@@ -1,7 +1,4 @@
-"""Frozen configuration of one training run, its canonical JSON and its identity.
-
-Nothing here imports JAX: a configuration can be read, checked and hashed anywhere.
-"""
+"""Configuration of one training run, its canonical JSON and its run id."""
 
 import functools
 import hashlib
@@ -12,30 +9,32 @@ from typing import Any, Literal
 from scaling_jax.config.optimizer import DEFAULT_BALANCE_WEIGHT, OptimizerConfig
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.shape import Shape
-from scaling_jax.config.strict import from_dict as from_dict
-from scaling_jax.config.strict import require_one_of as require_one_of
-from scaling_jax.config.strict import require_positive as require_positive
-from scaling_jax.config.strict import settle_numbers, stored_fields
+from scaling_jax.config.strict import (
+    from_dict,
+    require_one_of,
+    require_positive,
+    settle_numbers,
+    stored_fields,
+)
 from scaling_jax.errors import InputError
 
 Precision = Literal["float32", "bfloat16"]
 
-
 RUN_ID_LENGTH = 16
 
-# JAX drops the bits of a seed above these, so that two seeds would be one.
+# JAX ignores the bits of a seed above the 32nd, so that two larger seeds could be the same run.
 _SEEDS = 2**32
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What a run reads.
+    """The corpus and tokenizer of a run.
 
     Attributes:
-        corpus: a corpus name, such as `embedded`, `stdlib`, `tfds:NAME`, `text:PATH`.
-        tokenizer: a tokenizer name, such as `bytes`, `sentencepiece:PATH`, `hf:PATH`.
-        repeat: allow more than one epoch; otherwise a run that needs more tokens than the
-            corpus holds is refused.
+        corpus: a corpus, such as `embedded`, `stdlib`, `tfds:NAME`, `text:PATH`.
+        tokenizer: a tokenizer, such as `bytes`, `sentencepiece:PATH`, `hf:PATH`.
+        repeat: whether the run may read the corpus more than once. Without it, a run that needs
+            more tokens than the corpus has is an error.
     """
 
     corpus: str = "embedded"
@@ -48,7 +47,23 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run, completely specified; the same config is the same run everywhere.
+    """Everything that determines the result of one training run.
+
+    Two equal configurations are the same run, with the same `run_id`, on every machine.
+
+    >>> import scaling_jax as sj
+    >>> from scaling_jax.config import DataConfig, OptimizerConfig
+    >>> shape = sj.Shape(n_layers=2, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)
+    >>> optimizer = OptimizerConfig(peak_lr=1e-2, warmup_steps=10)
+    >>> config = sj.RunConfig(
+    ...     shape, DataConfig(), optimizer, batch_size=8, steps=100, eval_tokens=4096
+    ... )
+    >>> config.tokens
+    102400
+    >>> config.run_id
+    '86bf058030ec4ceb'
+    >>> sj.RunConfig.from_json(config.to_json()) == config
+    True
 
     Attributes:
         shape: the transformer.
@@ -56,15 +71,16 @@ class RunConfig:
         optimizer: the optimizer and its schedule.
         batch_size: sequences of `shape.seq_len` tokens per step.
         steps: optimizer steps; the schedule ends at exactly this step.
-        eval_tokens: held-out tokens the final loss is measured on.
-        precision: compute precision; parameters and reductions stay float32.
-        parameterization: how initialization and learning rates follow the model's size.
-        seed: of initialization and data order.
+        eval_tokens: held-out tokens on which the final loss is measured.
+        precision: dtype of the matrix products; parameters and reductions are float32.
+        parameterization: how initialization and learning rates depend on the model's size.
+        seed: random seed of the initialization and of the order of the data.
+        version: version of this format.
 
     Raises:
-        InputError: a count below 1, a seed of more than 32 bits, a precision that does not exist,
-            a warm-up as long as the run or longer, a balance of experts in a model that has none,
-            or another version.
+        InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
+            that is not shorter than the run, `balance_weight` set for a dense model, or another
+            version.
     """
 
     shape: Shape
@@ -90,20 +106,20 @@ class RunConfig:
             )
         if self.shape.is_dense and self.optimizer.balance_weight != DEFAULT_BALANCE_WEIGHT:
             raise InputError(
-                f"balance_weight {self.optimizer.balance_weight} means nothing in a dense model: "
+                f"balance_weight {self.optimizer.balance_weight} has no effect in a dense model: "
                 "leave it out, or set the shape's n_experts"
             )
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed} must lie in [0, 2^32)")
         if self.version != 1:
             raise InputError(
-                f"config version {self.version} is not 1, the only one this package reads: "
+                f"config version {self.version} is not 1, the only one this package can read: "
                 "use the package version that wrote it"
             )
 
     @property
     def tokens(self) -> int:
-        """Training tokens D of the whole run."""
+        """Training tokens of the whole run, D in scaling laws."""
         return self.steps * self.tokens_per_step
 
     @property
@@ -113,16 +129,16 @@ class RunConfig:
 
     @functools.cached_property
     def run_id(self) -> str:
-        """Hash of the canonical JSON: the run's name in every store."""
+        """Hash of the canonical JSON, which names the run in every store."""
         return hash_of(self.to_json())
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, every field of `stored_fields` present."""
+        """Canonical JSON of the run: `stored_fields` with sorted keys and without spaces."""
         return json.dumps(_as_dict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "RunConfig":
-        """Read what `to_json` wrote.
+        """The configuration that `to_json` wrote.
 
         Raises:
             InputError: not JSON, an unknown or missing field, or a value of the wrong type.
@@ -135,20 +151,20 @@ class RunConfig:
 
 
 def _as_dict(config: Any) -> Any:
-    """As `dataclasses.asdict`, without its copies of every value, which take most of its time."""
+    # `dataclasses.asdict` copies every value, which would take most of the time of hashing.
     fields = stored_fields(config)
     return {name: _as_dict(value) for name, value in fields.items()} if fields else config
 
 
 def hash_of(canonical_json: str) -> str:
-    """The identity of the run that this canonical JSON describes."""
+    """The `run_id` that belongs to the canonical JSON of a run."""
     return hashlib.sha256(canonical_json.encode()).hexdigest()[:RUN_ID_LENGTH]
 
 
 def descent_start(config: RunConfig) -> int:
-    """The last update, counting from 0, at which the run has its peak learning rate.
+    """The last update, counted from 0, at which a run has its peak learning rate.
 
-    Under `wsd` runs that differ in their horizon alone are one up to and with that update.
+    Runs under `wsd` that differ in their length alone are identical up to and including it.
     """
     start = config.optimizer.warmup_steps
     if config.optimizer.cooldown_share is None:

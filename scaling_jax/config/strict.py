@@ -1,4 +1,4 @@
-"""Strict construction of frozen dataclasses: what is wrong with a value, said in a line."""
+"""Checks of dataclass fields, and strict construction of dataclasses from JSON objects."""
 
 import dataclasses
 import functools
@@ -15,10 +15,11 @@ _LATER = "later"
 
 
 def from_dict(cls: type[T], data: Any, path: str = "") -> T:
-    """Build the dataclass `cls` from nested mappings, strictly.
+    """An instance of the dataclass `cls` from nested mappings, converting nothing but int to float.
 
     Raises:
-        InputError: naming the field's path, and the nearest field name for an unknown one.
+        InputError: an unknown field (the message suggests the nearest name), a missing field, or
+            a value of the wrong type.
     """
     where = path or cls.__name__
     if not isinstance(data, Mapping):
@@ -37,18 +38,18 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
 
 
 def later(default: T) -> T:
-    """A dataclass field that came after configurations were stored without it.
+    """A dataclass field that was added after configurations without it had been stored.
 
-    `stored_fields` leaves it out at its default, so that what was stored keeps its identity; its
-    default must never change.
+    `stored_fields` omits it at its default, so that the hashes of stored configurations stay the
+    same. Its default must therefore never change.
     """
     return dataclasses.field(default=default, metadata={_LATER: True})
 
 
 def stored_fields(value: Any) -> dict[str, Any]:
-    """What identifies a dataclass: its fields by name, `later` ones unless at their defaults.
+    """Names and values of the fields that identify a dataclass instance.
 
-    Empty for what is not a dataclass.
+    `later` fields at their defaults are omitted. The result is empty for any other value.
     """
     names, later_defaults = _stored(type(value))  # type: ignore[arg-type]
     fields = {name: getattr(value, name) for name in names}
@@ -60,16 +61,15 @@ def stored_fields(value: Any) -> dict[str, Any]:
 
 @functools.cache
 def _stored(cls: type) -> tuple[list[str], dict[str, Any]]:
-    """The names of a dataclass's fields, and the defaults of its `later` ones."""
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
     later_defaults = {f.name: f.default for f in fields if _LATER in f.metadata}
     return [f.name for f in fields], later_defaults
 
 
-# Looking them up takes most of the time of reading a configuration.
+# Cached, because evaluating type hints takes most of the time of reading a configuration.
 @functools.cache
 def _fields(cls: type) -> dict[str, tuple[Any, bool]]:
-    """Every field's type by its name, and whether it must be given."""
+    """The type of each field, and whether the field is required."""
     hints, missing = typing.get_type_hints(cls), dataclasses.MISSING
     return {
         f.name: (hints[f.name], f.default is missing and f.default_factory is missing)
@@ -83,7 +83,6 @@ def _origin(hint: Any) -> Any:
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
-    """Check `value` against a field's type and build nested dataclasses."""
     if type(value) is hint:
         return value
     if dataclasses.is_dataclass(hint):
@@ -104,13 +103,13 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def settle_numbers(instance: Any) -> None:
-    """Give a frozen dataclass's fields Python's numbers, of the types that it declares.
+    """Convert the numbers in a frozen dataclass's fields to Python's types as declared.
 
-    NumPy's become Python's, and whole ones of a float field floats: equal numbers must have equal
-    JSON, or the same run has two names.
+    NumPy scalars become Python's numbers, and integers in float fields become floats. Otherwise
+    equal numbers could have different JSON, and the same run two run ids.
 
     Raises:
-        InputError: what is no number of that type.
+        InputError: a value that is not a number of the declared type.
     """
     for f in dataclasses.fields(instance):
         value = getattr(instance, f.name)
@@ -120,7 +119,11 @@ def settle_numbers(instance: Any) -> None:
 
 
 def whole_number(name: str, value: Any) -> int:
-    """`value` as Python's integer (`InputError` if it is none)."""
+    """`value` as an int.
+
+    Raises:
+        InputError: `value` is not a whole number.
+    """
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"{name} {value!r} must be a whole number, such as 8")
@@ -128,7 +131,11 @@ def whole_number(name: str, value: Any) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    """`value` as Python's float (`InputError` if it is no number)."""
+    """`value` as a float.
+
+    Raises:
+        InputError: `value` is not a number.
+    """
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{name} {value!r} must be a number, such as 0.5")
@@ -152,18 +159,31 @@ _SETTLE: dict[Any, Callable[[str, Any], Any]] = {
 
 
 def _item(value: Any) -> Any:
-    """Python's number for one of NumPy's or JAX's."""
+    # NumPy and JAX scalars become Python's numbers.
     return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def require_positive(name: str, value: int) -> None:
-    """Refuse what is not a count of at least 1 (`InputError`)."""
+    """Check that a count is a whole number of at least 1.
+
+    Raises:
+        InputError: it is not.
+    """
     if whole_number(name, value) < 1:
         raise InputError(f"{name} {value} must be at least 1")
 
 
 def require_one_of(name: str, value: Any, literal: Any) -> None:
-    """Refuse what is not one of a `Literal`'s values (`InputError`), with the nearest of them."""
+    """Check that `value` is one of the values of a `Literal` type.
+
+    Raises:
+        InputError: it is not; the message suggests the nearest value.
+    """
     allowed = typing.get_args(literal)
     if value not in allowed:
         raise InputError(f"{name} is {value!r}{suggestion(value, list(allowed))}")
+
+
+def divisors(n: int) -> list[int]:
+    """Every divisor of `n` in ascending order, for messages that list valid choices."""
+    return [k for k in range(1, n + 1) if n % k == 0]

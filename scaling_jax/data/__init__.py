@@ -1,9 +1,12 @@
-"""Corpora, tokenizers, the token cache and batches."""
+"""From a corpus's name to batches of tokens.
+
+Belongs here: corpora, tokenizers, the cache of tokenized corpora, the order of batches.
+Does not: which corpus a run reads (`config`), and sharding over devices (`train`).
+"""
 
 from scaling_jax.data.batches import Batches as Batches
 from scaling_jax.data.batches import held_out_windows as held_out_windows
 from scaling_jax.data.cache import TokenCache as TokenCache
-from scaling_jax.data.cache import default_cache_dir as default_cache_dir
 from scaling_jax.data.cache import prepare as prepare
 from scaling_jax.data.corpus import Corpus as Corpus
 from scaling_jax.data.registry import load_corpus as load_corpus

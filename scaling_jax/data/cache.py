@@ -1,4 +1,4 @@
-"""The token cache: a corpus tokenized once, memory-mapped, split by document."""
+"""A cache of tokenized corpora: memory-mapped tokens, split by document into two parts."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from scaling_jax.data.progress import document_progress
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
+from scaling_jax.system.environment import default_cache_dir
 
 HELD_OUT_FRACTION = 0.05
 
@@ -24,14 +25,14 @@ _META = "meta.json"
 
 @dataclass(frozen=True)
 class TokenCache:
-    """Tokens of one corpus under one tokenizer.
+    """Memory-mapped tokens of one corpus under one tokenizer, for training and held out.
 
     Attributes:
         train: 1-D training tokens, memory-mapped uint16 or uint32.
         held_out: 1-D held-out tokens, from other documents.
-        vocab_size: number of ids the tokenizer has.
+        vocab_size: the tokenizer's number of token ids.
         held_out_bytes: UTF-8 bytes of the held-out text, separators included.
-        fingerprint: changes when corpus, tokenizer or split do.
+        fingerprint: a hash of the corpus, the tokenizer and the split.
     """
 
     train: np.ndarray
@@ -42,13 +43,8 @@ class TokenCache:
 
     @property
     def bytes_per_token(self) -> float:
-        """Bytes of text per token, on the held-out text."""
+        """UTF-8 bytes per token, measured on the held-out text."""
         return self.held_out_bytes / len(self.held_out)
-
-
-def default_cache_dir() -> Path:
-    """`$SCALING_JAX_CACHE`, or `~/.cache/scaling_jax`."""
-    return Path(os.environ.get("SCALING_JAX_CACHE") or Path.home() / ".cache" / "scaling_jax")
 
 
 def prepare(
@@ -59,12 +55,12 @@ def prepare(
     held_out_fraction: float = HELD_OUT_FRACTION,
     progress: bool = True,
 ) -> TokenCache:
-    """Tokenize `corpus` once; later calls map the same files.
+    """Tokens of `corpus`, tokenized at the first call and memory-mapped at later ones.
 
-    A document goes to the held-out side by a hash of its text, so equal documents never lie
-    on both sides. The cache appears all at once: what a killed process leaves half-made is
-    never read and goes when the same cache is next prepared. Of several processes one
-    prepares while the others wait.
+    A hash of a document's text decides whether the document is held out, so equal documents are
+    never on both sides of the split. If several processes call this at once, one of them tokenizes
+    and the others wait. The cache directory is renamed into place when it is complete; a directory
+    that a killed process left incomplete is deleted at the next call.
 
     Raises:
         InputError: an unknown corpus or tokenizer, no text on one side of the split, or a
@@ -109,7 +105,8 @@ def _build_locked(
 ) -> None:
     for abandoned in directory.parent.glob(f".{directory.name}-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
-    # Where locks do not reach across machines, each at least writes files of its own.
+    # On a file system whose locks do not work across machines, two processes may be here at once,
+    # so each writes to a directory of its own.
     temporary = directory.parent / f".{directory.name}-{secrets.token_hex(8)}"
     temporary.mkdir()
     try:
@@ -159,7 +156,7 @@ def _write_tokens(
 
 
 def _unit_hash(text: bytes) -> float:
-    """A number in [0, 1) that depends on the text alone."""
+    """A hash of the text as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
 
 

@@ -1,7 +1,7 @@
-"""Shapes of transformers: a family that gives one for a wanted size, and published lists.
+"""Shapes of transformers for a wanted parameter count.
 
-Belongs here: rules and tables from a parameter count to a `Shape`.
-Does not: counts of parameters and FLOPs (`accounting`), and which sizes a study trains (`study`).
+Belongs here: rules and published tables from a parameter count to a `Shape`.
+Does not: counts of parameters and FLOPs (`accounting`), and the sizes a study trains (`study`).
 """
 
 from scaling_jax.shapes.chinchilla import CHINCHILLA_MILLIONS as CHINCHILLA_MILLIONS
@@ -10,5 +10,4 @@ from scaling_jax.shapes.chinchilla import CHINCHILLA_SHAPES as CHINCHILLA_SHAPES
 from scaling_jax.shapes.chinchilla import CHINCHILLA_VOCAB_SIZE as CHINCHILLA_VOCAB_SIZE
 from scaling_jax.shapes.family import LARGEST_PARAMS as LARGEST_PARAMS
 from scaling_jax.shapes.family import Family as Family
-from scaling_jax.shapes.family import family_shape as family_shape
 from scaling_jax.shapes.table import ShapeTable as ShapeTable

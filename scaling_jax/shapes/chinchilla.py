@@ -1,4 +1,4 @@
-"""The fifty shapes of Hoffmann et al. 2022, Table A9, and their published counts."""
+"""The fifty shapes of Hoffmann et al. 2022, Table A9, and the counts that the paper prints."""
 
 from scaling_jax.accounting.flops import forward_ops
 from scaling_jax.config import Shape
@@ -58,14 +58,10 @@ _TABLE_A9 = (
     (16183, 5120, 20480, 128, 40, 47),
 )
 
-
 CHINCHILLA_VOCAB_SIZE = 32_000
-
-
 CHINCHILLA_SEQ_LEN = 2048
 
-
-# In the table's order; `chinchilla_params` gives the counts printed there.
+# In the table's order; `chinchilla_params` reproduces the printed counts.
 CHINCHILLA_SHAPES: tuple[Shape, ...] = tuple(
     Shape(
         n_layers=n_layers,
@@ -79,19 +75,18 @@ CHINCHILLA_SHAPES: tuple[Shape, ...] = tuple(
     for _, d_model, d_ff, head_dim, n_heads, n_layers in _TABLE_A9
 )
 
-
 CHINCHILLA_MILLIONS: tuple[int, ...] = tuple(row[0] for row in _TABLE_A9)
 
 
 def chinchilla_params(shape: Shape) -> int:
-    """Parameters by the count that reproduces Table A9 of Hoffmann et al. 2022.
+    """Parameters of `shape` by the formula that reproduces Table A9 of Hoffmann et al. 2022.
 
     `n_layers (5 d_model d_attn + 2 d_model d_ff) + vocab_size d_model`: five attention
-    matrices, one more than `count_params` has (the published models probably projected
+    matrices, one more than `count_params` counts (the published models probably projected
     relative positions, as Transformer-XL does), the embedding once, no gains and no biases.
-    With a vocabulary of 32,000, 41 of the 50 rows come out within 0.2 % of the printed count;
-    the other nine, all at or below 217M, differ by less than the half million to which the
-    table is printed. No row is more than 0.06 % outside the range its printed figure stands for.
+    With a vocabulary of 32,000, 41 of the 50 rows agree with the printed count within 0.2 %. The
+    other nine, all at or below 217M, differ by less than half a million, the table's rounding.
+    No row is more than 0.06 % outside the range that rounds to its printed count.
     """
     per_layer = 5 * shape.d_model * shape.d_attn + 2 * shape.d_model * shape.d_ff
     return shape.n_layers * per_layer + shape.vocab_size * shape.d_model
@@ -100,9 +95,9 @@ def chinchilla_params(shape: Shape) -> int:
 def table_a4_ratio(shape: Shape) -> float:
     """Training FLOPs over 6 N D, as in Table A4 of Hoffmann et al. 2022.
 
-    FLOPs are those of the blocks alone, softmax included and the embedding and final logits
-    left out; N is `chinchilla_params`. With sequences of 2,048 tokens and a vocabulary of
-    32,000 the six rows come out as printed: 1.03, 1.10, 1.08, 1.04, 1.03, 0.99.
+    The FLOPs are those of the blocks alone, with the softmax and without the embedding and the
+    final logits; N is `chinchilla_params`. With sequences of 2,048 tokens and a vocabulary of
+    32,000 the six rows equal the printed ones: 1.03, 1.10, 1.08, 1.04, 1.03, 0.99.
 
     In doubt: Appendix F says that the FLOPs of the embedding matrices are included. Counted
     as written there (the `chinchilla` convention) the same six ratios are 1.58, 1.32, 1.23,

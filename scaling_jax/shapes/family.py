@@ -1,8 +1,8 @@
-"""Shapes of transformers: the family that gives one for a wanted size, and Chinchilla's fifty.
+"""Families of shapes: a rule that gives a shape for any wanted parameter count.
 
-A family is a path through shapes, from tens of thousands of parameters to trillions, along
-which proportions change as little as whole numbers allow. Jumps in them would show as bumps
-in a curve of loss against size.
+A family is a sequence of shapes from tens of thousands of parameters to trillions. Its proportions
+change as little as whole numbers allow, because jumps in the proportions would show as bumps in a
+curve of loss against size.
 """
 
 import functools
@@ -22,21 +22,22 @@ DEFAULT_ASPECT = 64.0
 LARGEST_PARAMS = 1e15
 _SMALLEST_WIDTH = 8
 
-# Where rounding leaves a choice, any depth whose aspect ratio is this close to the wanted one
-# will do. Shapes then lie dense enough in size, and Kaplan et al. 2020 (Section 3.1) find the
-# loss flat over far wider changes.
+# A width may have every depth whose aspect ratio is this close to the wanted one. The shapes are
+# then dense enough in size, and Kaplan et al. 2020 (Section 3.1) find that the loss is flat over
+# much larger changes of the aspect ratio.
 _ASPECT_TOLERANCE = 0.15
 
 # From this width on, heads have the published sizes: 64 channels up to a width of 1,024 and
-# 128 above (Table A9). Below it, heads of that size would be too few, so their number is held
-# over each octave or two of width and their size grows.
+# 128 above (Table A9). Narrower models would have too few heads of that size. There the number of
+# heads is constant over an octave or two of width, and the head size grows with the width.
 _PUBLISHED_WIDTH = 512
 _WIDE = 1024
 _WIDTH_STEPS = ((64, 4), (256, 8), (_PUBLISHED_WIDTH, 16), (_WIDE, 64))
 _FEW_HEADS = ((256, 8), (128, 4), (_SMALLEST_WIDTH, 2))
 
-# Counts grow with the width save where the head size or the rounding of the feed-forward width
-# changes, at 512 and below; from a quarter wider on they have grown there too.
+# Parameter counts grow with the width, except where the head size or the rounding of the
+# feed-forward width changes, which happens at widths of 512 and below. A width that is larger by
+# this factor always has more parameters.
 _DIP = 1.25
 
 # A single layer this wide already has more than `LARGEST_PARAMS`.
@@ -45,30 +46,35 @@ _MOST_RUNGS = 2**24
 
 @dataclass(frozen=True)
 class Family:
-    """Rule that gives a shape for a wanted number of parameters.
+    """A rule that gives a shape for a wanted number of parameters.
 
-    The width runs over a fixed ladder (steps of 4 channels below 64, of 8 below 256, of 16
-    below 512, of one head above), and the depth is the whole number nearest
-    `d_model / aspect`, or another one whose aspect ratio is within 15 % of the wanted. The
-    feed-forward width is `4 d_model` for GELU and `8/3 d_model`, rounded, for SwiGLU, of every
-    expert too. Parameters are those one token uses: all of them in a dense model, so that with one
-    expert a token a mixture is a dense model's size but for its routers.
+    Widths come from a fixed ladder (steps of 4 channels below 64, of 8 below 256, of 16 below
+    512, of one head above). The depth is the whole number nearest `d_model / aspect`, or another
+    one whose aspect ratio is within 15 % of `aspect`. The feed-forward width is `4 d_model` for
+    GELU and `8/3 d_model`, rounded, for SwiGLU, also in every expert. Parameters are the active
+    ones, which one token uses: all parameters of a dense model. So a mixture with one expert per
+    token has the size of a dense model plus its routers.
+
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(125e6)
+    >>> shape.n_layers, shape.d_model, shape.n_heads
+    (12, 832, 13)
 
     Attributes:
         vocab_size: number of token ids.
         seq_len: context length in tokens.
-        aspect: wanted `d_model / n_layers`. Hoffmann et al. 2022 start at 64 and range from
-            40 to 109 (Table A9); GPT-2's four shapes go from 64 down to 33.
-        min_layers: least depth. Small models of a family are this deep, all of them, and
-            grow in width alone until the aspect ratio is reached.
-        head_dim: width of one head, which then divides every width; by default 64 up to a
-            width of 1,024 and 128 above, and 4 to 62 in two to eight heads below 512.
+        aspect: wanted `d_model / n_layers`. In Hoffmann et al. 2022 it is 64 for the smallest
+            shape and 40 to 109 for the others (Table A9); in GPT-2's four shapes 64 to 33.
+        min_layers: smallest depth. All small models of a family have this depth and differ in
+            width alone.
+        head_dim: width of one head, which must divide every width; by default 64 up to a width of
+            1,024 and 128 above, and 4 to 62 in two to eight heads below 512.
         n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
         n_experts, experts_per_token, capacity: as in `Shape`.
 
     Raises:
-        InputError: an aspect that is not positive, sizes below 1, a head size that is odd
-            under rotary positions, or experts that cannot be.
+        InputError: an aspect that is not positive, a size below 1, an odd head size under rotary
+            positions, or experts that `Shape` rejects.
     """
 
     vocab_size: int
@@ -98,10 +104,10 @@ class Family:
         """The family's smallest shape."""
         return next(self.shapes())
 
-    # Caches: a study asks for much the same shapes again and again. Families are few and small.
+    # Cached, because a study looks up the same few shapes many times.
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def nearest(self, params: float) -> Shape:
-        """The shape whose count of active parameters is nearest `params`, by ratio.
+        """The shape whose number of active parameters is nearest `params`, by ratio.
 
         Raises:
             InputError: `params` below the smallest shape's count, above 1e15 or not finite.
@@ -117,10 +123,10 @@ class Family:
     def grid(self, low: float, high: float, points: int) -> list[Shape]:
         """Distinct shapes nearest `points` log-spaced counts from `low` to `high`, ascending.
 
-        Fewer than `points` where neighbours share a nearest shape.
+        There are fewer than `points` shapes where neighbouring counts have the same nearest shape.
 
         Raises:
-            InputError: `points` below 2, `low` not below `high`, or either without a shape.
+            InputError: `points` below 2, `low` not below `high`, or a count outside the family.
         """
         if points < 2 or not low < high:
             raise InputError(
@@ -132,26 +138,26 @@ class Family:
         return list(dict.fromkeys(self.nearest(params) for params in wanted))
 
     def shapes(self) -> Iterator[Shape]:
-        """Every shape of the family, by width and then depth, without end."""
+        """Every shape of the family, ordered by width and then depth; the sequence is infinite."""
         for rung in itertools.count():
             width = self._width(rung)
             for depth in self._depths(width):
                 yield self._shape(width, depth)
 
     def _around(self, params: float) -> Iterator[Shape]:
-        """Shapes next to `params` in every width that can hold the nearest, in order."""
+        """Candidates for the shape nearest `params`: one or two depths of each possible width."""
         reached = self._first_rung(
             lambda width: self._count(width, self._depths(width)[-1]) >= params
         )
         passed = self._first_rung(lambda width: self._count(width, self._depths(width)[0]) > params)
-        # The last width that stays below the count at every depth may hold the nearest too.
+        # The widest model that is smaller than `params` at every depth may be the nearest too.
         for rung in self._rungs_between(max(reached - 1, 0), passed):
             width = self._width(rung)
             for depth in self._depths_around(width, params):
                 yield self._shape(width, depth)
 
     def _rungs_between(self, first: int, last: int) -> range:
-        """Rungs `first` to `last`, and those beyond that a dip in the counts may bring back."""
+        """Rungs `first` to `last`, and more on either side where counts may dip (`_DIP`)."""
         lowest, highest = self._width(first), self._width(last)
         if lowest < _WIDE:
             first = self._first_rung(lambda width: width * _DIP > lowest)
@@ -163,7 +169,6 @@ class Family:
         return bisect_left(range(_MOST_RUNGS), True, key=lambda rung: reached(self._width(rung)))
 
     def _width(self, rung: int) -> int:
-        """The width at a place, from 0 on, of the ladder that the family climbs."""
         narrow, wide = _ladder(self.head_dim, self.n_kv_heads or 1)
         return narrow[rung] if rung < len(narrow) else wide[rung - len(narrow)]
 
@@ -171,13 +176,14 @@ class Family:
     def _depths(self, width: int) -> range:
         exact = width / self.aspect
         nearest = math.floor(exact + 0.5)
-        # The nearest whole number may lie outside the tolerance, but then only just.
+        # The nearest whole number is always allowed, even if it is slightly outside the tolerance.
         low = min(nearest, math.ceil(exact / (1 + _ASPECT_TOLERANCE)))
         high = max(nearest, math.floor(exact * (1 + _ASPECT_TOLERANCE)))
         return range(max(low, self.min_layers), max(high, self.min_layers) + 1)
 
     def _depths_around(self, width: int, params: float) -> range:
         """The one or two depths of this width whose counts are next to `params`."""
+        # The count is linear in the depth.
         one, two = self._count(width, 1), self._count(width, 2)
         depths = self._depths(width)
         wanted = 1 + math.floor((params - one) / (two - one))
@@ -208,54 +214,13 @@ class Family:
         )
 
 
-def family_shape(
-    params: float,
-    *,
-    vocab_size: int,
-    seq_len: int,
-    aspect: float = DEFAULT_ASPECT,
-    min_layers: int = 2,
-    head_dim: int | None = None,
-    n_kv_heads: int | None = None,
-    positions: Positions = "rotary",
-    activation: Activation = "gelu",
-    tied_embedding: bool = True,
-    qk_norm: bool = False,
-    n_experts: int = 1,
-    experts_per_token: int = 1,
-    capacity: float = DEFAULT_CAPACITY,
-) -> Shape:
-    """The shape of a `Family` whose count of active parameters is nearest `params`.
-
-    Raises:
-        InputError: as `Family` and `Family.nearest`; a count too small for any shape is told
-            the smallest possible one.
-    """
-    family = Family(
-        vocab_size,
-        seq_len,
-        aspect,
-        min_layers,
-        head_dim,
-        n_kv_heads,
-        positions,
-        activation,
-        tied_embedding,
-        qk_norm,
-        n_experts,
-        experts_per_token,
-        capacity,
-    )
-    return family.nearest(params)
-
-
 def _distance(shape: Shape, params: float) -> float:
     return abs(math.log(count_params(shape).active / params))
 
 
 @cache
 def _ladder(head_dim: int | None, n_kv_heads: int) -> tuple[list[int], range]:
-    """The widths whose heads `n_kv_heads` divides: those at uneven steps, then all the others."""
+    """Widths whose number of heads `n_kv_heads` divides: narrow ones, then evenly spaced ones."""
     widths: list[int] = []
     if head_dim is None:
         width = _SMALLEST_WIDTH

@@ -1,4 +1,4 @@
-"""A published list of shapes in the place of a family rule."""
+"""A list of shapes, such as a published one, to use instead of a family."""
 
 import math
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 
-# How far from a wanted count the nearest row of a table may be.
+# The nearest shape may have up to this many times the wanted parameters, or this many times fewer.
 _LARGEST_RATIO = 1.5
 
 
 @dataclass(frozen=True)
 class ShapeTable:
-    """Shapes to choose from, such as `scaling_jax.shapes.CHINCHILLA_SHAPES`."""
+    """Shapes from which a study chooses, such as `scaling_jax.shapes.CHINCHILLA_SHAPES`."""
 
     shapes: tuple[Shape, ...]
 

@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk between processes."""
+"""A cache of compiled programs on disk, shared by processes."""
 
 import hashlib
 import platform
@@ -6,29 +6,29 @@ from pathlib import Path
 
 import jax
 
-from scaling_jax import data
 from scaling_jax.system.cores import affinity
+from scaling_jax.system.environment import default_cache_dir
 
 
 def use_compilation_cache() -> None:
-    """Keep what JAX compiles in the user's cache, unless JAX has been given another place.
+    """Let JAX store compiled programs in the user's cache, unless JAX already has a directory.
 
-    To be called before the first compilation of a process.
+    Call it before the process compiles anything.
     """
     if jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
-    directory = data.default_cache_dir() / "compiled" / _machine()
+    directory = default_cache_dir() / "compiled" / _machine()
     jax.config.update("jax_compilation_cache_dir", str(directory))
     # Small programs take a second or two each to compile, too little for JAX's own threshold.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def _machine() -> str:
-    """A name for what programs are compiled for, beyond what JAX tells apart.
+    """A hash of the machine's CPU and its number of usable cores.
 
-    A program for a CPU depends on its instruction set and on the number of threads, neither of
-    which is in JAX's key: one for another machine may crash, one for other threads changes
-    the order of sums.
+    A program for a CPU depends on the instruction set and on the number of threads, but JAX's
+    cache key holds neither. A program compiled for another machine may crash, and one compiled
+    for another number of threads adds in another order.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.data import cache as cache_module
-from scaling_jax.data import default_cache_dir, prepare
+from scaling_jax.data import prepare
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
@@ -203,10 +203,3 @@ def test_a_text_too_short_to_split_is_refused(tmp_path: Path) -> None:
 def test_an_impossible_split_is_refused(text: Path, tmp_path: Path, fraction: float) -> None:
     with pytest.raises(InputError, match="held_out_fraction"):
         prepare(f"text:{text}", "bytes", tmp_path, held_out_fraction=fraction)
-
-
-def test_the_environment_names_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SCALING_JAX_CACHE", str(tmp_path))
-    assert default_cache_dir() == tmp_path
-    monkeypatch.delenv("SCALING_JAX_CACHE")
-    assert default_cache_dir() == Path.home() / ".cache" / "scaling_jax"

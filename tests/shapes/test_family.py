@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
-from scaling_jax.shapes import CHINCHILLA_SHAPES, LARGEST_PARAMS, Family, family_shape
+from scaling_jax.shapes import CHINCHILLA_SHAPES, LARGEST_PARAMS, Family
 from scaling_jax.study.plan.description import stored_form
 
 BYTES = Family(vocab_size=256, seq_len=256)
@@ -127,12 +127,12 @@ def test_a_mixture_is_as_large_as_a_dense_model_by_what_a_token_uses() -> None:
 
 def test_a_family_like_chinchillas_holds_its_smallest_shape() -> None:
     smallest = CHINCHILLA_SHAPES[0]
-    assert family_shape(total(smallest), vocab_size=32_000, seq_len=2048) == smallest
+    assert Family(vocab_size=32_000, seq_len=2048).nearest(total(smallest)) == smallest
 
 
 def test_the_smallest_count_is_named_where_no_shape_is_small_enough() -> None:
     least = total(BYTES.smallest())
-    assert family_shape(least, vocab_size=256, seq_len=256) == BYTES.smallest()
+    assert BYTES.nearest(least) == BYTES.smallest()
     with pytest.raises(InputError, match=f"{least - 1} parameters.*from {least} to"):
         BYTES.nearest(least - 1)
 
@@ -144,8 +144,7 @@ def test_impossible_counts_are_refused(params: float) -> None:
 
 
 def test_switches_reach_the_shape() -> None:
-    shape = family_shape(
-        3e6,
+    family = Family(
         vocab_size=300,
         seq_len=64,
         n_kv_heads=2,
@@ -154,6 +153,7 @@ def test_switches_reach_the_shape() -> None:
         tied_embedding=False,
         qk_norm=True,
     )
+    shape = family.nearest(3e6)
     assert (shape.vocab_size, shape.seq_len, shape.kv_heads) == (300, 64, 2)
     assert (shape.positions, shape.activation) == ("learned", "swiglu")
     assert (shape.tied_embedding, shape.qk_norm) == (False, True)
