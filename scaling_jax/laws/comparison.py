@@ -1,4 +1,4 @@
-"""The three approaches on one table, side by side."""
+"""The three approaches of Hoffmann et al. 2022 on one table, side by side."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ APPROACHES = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Comparison:
-    """What each approach makes of the same runs.
+    """The fits of several approaches to the same runs.
 
     Attributes:
-        fits: approach -> fit, of those that the data allow.
-        refused: approach -> why the data do not allow it.
+        fits: approach -> fit, for every approach that the data allow.
+        refused: approach -> why the data do not allow that approach.
     """
 
     fits: Mapping[int, Fit]
@@ -40,7 +40,7 @@ class Comparison:
         return largest, BEYOND * largest
 
     def allocations(self, budgets: Sequence[float] | None = None) -> dict[int, Allocation]:
-        """Approach -> its allocation at `budgets`, by default those of `budgets()`.
+        """Approach -> allocation at `budgets` in FLOPs, by default the two of `budgets()`.
 
         Raises:
             InputError: a budget that is not positive and finite.
@@ -51,7 +51,7 @@ class Comparison:
         return {approach: fit.allocation(budgets) for approach, fit in self.fits.items()}
 
     def table(self, budgets: Sequence[float] | None = None) -> "pd.DataFrame":
-        """The allocations' tables one below the other, with the columns `approach` and `method`.
+        """The tables of all allocations, concatenated, with the columns `approach` and `method`.
 
         Raises:
             InputError: a budget that is not positive and finite.
@@ -71,9 +71,19 @@ class Comparison:
 def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Comparison:
     """Fit all three approaches of Hoffmann et al. 2022 that the runs allow.
 
+    >>> import numpy as np, pandas as pd
+    >>> from scaling_jax import laws
+    >>> n, c = (grid.ravel() for grid in np.meshgrid(np.geomspace(2e7, 2e9, 9), [1e18, 1e19, 1e20]))
+    >>> d = c / 6 / n
+    >>> table = pd.DataFrame({"params": n, "tokens": d, "budget": c})
+    >>> table["loss"] = 1.7 + 400 / n**0.34 + 410 / d**0.28
+    >>> compared = laws.compare(table, bootstrap=0)
+    >>> sorted(compared.fits), sorted(compared.refused)
+    ([2, 3], [1])
+
     Args:
         table: as `fit` takes it.
-        **options: those of `fit`, less `approach`; `curves` are what approach 1 reads.
+        **options: options of `fit`, except `approach`; `curves` are what approach 1 reads.
 
     Raises:
         InputError: a table that cannot be read, or an option that no approach could be fitted
@@ -101,7 +111,7 @@ def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Compar
 def _require_known(
     law: str = AUTO, objective: str = "huber", curve: str = READ_OFFS[0], **_: Any
 ) -> None:
-    """Refuse names that are mistaken, rather than leave out the approach that reads them."""
+    """Reject a misspelled name, instead of leaving out the approach that uses the name."""
     if law != AUTO:
         form_named(law)
     objective_named(objective)

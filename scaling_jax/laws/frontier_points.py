@@ -1,4 +1,4 @@
-"""What approaches 1 and 2 read off the data before they fit power laws."""
+"""Points of the compute-optimal frontier, as approaches 1 and 2 measure them before a fit."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Minimum:
 
     Attributes:
         budget: FLOPs of the group.
-        params, tokens, loss: at the minimum of the parabola.
+        params, tokens, loss: N, D and nats per token at the minimum of the curve.
         params_interval: bootstrap interval; None where nothing was resampled.
         quadratic: (c0, c1, c2) of `loss = c0 + c1 ln N + c2 (ln N)^2`; None for a curve that is
             not a parabola.
@@ -29,7 +29,12 @@ class Minimum:
 
 @dataclass(frozen=True)
 class FrontierPoints:
-    """Points of the envelope of training curves: what approach 1 fits."""
+    """Points of the envelope of training curves, which approach 1 fits.
+
+    Attributes:
+        flops, params, tokens: C, N and D of every point, ascending in C.
+        loss: nats per token of the lowest run.
+    """
 
     flops: np.ndarray
     params: np.ndarray
@@ -39,7 +44,11 @@ class FrontierPoints:
 
 @dataclass(frozen=True)
 class Span:
-    """From where to where a size has the lowest loss: FLOPs, tokens and loss at the two ends."""
+    """The range over which a size has the lowest loss.
+
+    Attributes:
+        flops, tokens, loss: at the two ends, the smaller budget first.
+    """
 
     flops: Interval
     tokens: Interval
@@ -48,7 +57,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Stop:
-    """Where Kaplan's rule stops a size.
+    """The point of training at which Kaplan's rule stops a size.
 
     Attributes:
         converged: loss L(N, infinity) of the law fitted to the curves, nats per token.
@@ -68,8 +77,8 @@ class EnvelopeSize:
 
     Attributes:
         params: N.
-        span: where it is the lowest; None where it never is.
-        stop: where Kaplan's rule stops it; None where his law could not be fitted.
+        span: the range over which the size has the lowest loss; None without one.
+        stop: where Kaplan's rule stops the size; None where L(N, S) could not be fitted.
     """
 
     params: float

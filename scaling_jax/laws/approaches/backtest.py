@@ -1,4 +1,8 @@
-"""Choosing a law by what it predicts: fit below a cutoff in compute, predict above, roll it up."""
+"""Laws compared by prediction: each is fitted below a cutoff in compute and tested above it.
+
+Rolling the cutoff up through the data is the evaluation on a rolling origin of forecasting (Tashman
+2000, International Journal of Forecasting 16, 437); a random split would test interpolation only.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +16,11 @@ from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import fit_point
 from scaling_jax.laws.tables.rows import Rows
 
-# None is a special case of another: choosing the narrower of two nested laws by a hair would
-# hide what the wider one does not know.
+# No candidate is a special case of another: choosing the narrower of two nested laws by a hair
+# would hide the uncertainty of the wider one.
 CANDIDATES = ("chinchilla", "kaplan-floor")
 
-# Below a cutoff stand at least this many rows to a constant, above it at least one budget.
+# Below a cutoff there are at least so many rows per constant, above it at least one budget.
 _ROWS_PER_CONSTANT = 2
 _MOST_CUTOFFS = 4
 
@@ -50,7 +54,24 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
     """Every law's errors on the same held-out runs, the best law first.
 
     The cutoff rolls up through the budgets (or, without budgets, through log-spaced FLOPs); a
-    law is fitted to the runs at or below it and predicts all above.
+    law is fitted to the runs at or below the cutoff and predicts all runs above it.
+
+    >>> import numpy as np, pandas as pd
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.options import Options
+    >>> from scaling_jax.laws.tables.rows import usable_rows
+    >>> n, d = np.repeat(np.geomspace(1e6, 1e9, 6), 6), np.tile(np.geomspace(1e8, 1e10, 6), 6)
+    >>> loss = 1.7 + 400 / n**0.34 + 410 / d**0.28
+    >>> table = pd.DataFrame({"params": n, "tokens": d, "loss": loss})
+    >>> options = Options(bootstrap=0, level=0.9, count="total", seed=0, resampling="rows")
+    >>> tests = laws.backtest(usable_rows(table), ["kaplan", "chinchilla"], options)
+    >>> tests[0].law, tests[0].rms < 1e-4
+    ('chinchilla', True)
+
+    Args:
+        rows: the usable rows of a table.
+        laws: names of the laws.
+        options: of the fits, of which the objective is used.
 
     Raises:
         InputError: an unknown law, or too few runs below or above every cutoff.
@@ -68,7 +89,7 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
 
 
 def choose_law(rows: Rows, options: Options) -> tuple[str, str]:
-    """The candidate that predicts best, and a sentence that says so with the numbers."""
+    """The candidate that predicts best, and a sentence with the errors of all candidates."""
     tests = backtest(rows, CANDIDATES, options)
     scores = ", ".join(f"{test.law} {100 * test.rms:.2f} %" for test in tests)
     best = tests[0]
@@ -97,7 +118,8 @@ def _test(form: Form, rows: Rows, cutoffs: tuple[float, ...], options: Options) 
     objective, errors = objective_named(options.objective), []
     for cutoff in cutoffs:
         above = size > cutoff
-        # Rows above weigh nothing, so that every cutoff runs the same compiled program.
+        # Rows above the cutoff get weight 0 instead of being dropped: arrays keep their shape, and
+        # every cutoff runs the same compiled program.
         fit = fit_point(form, rows.variables, rows.loss, rows.weight * ~above, objective=objective)
         errors += fit.residuals_N[above].tolist()
     return Backtest(form.name, cutoffs, tuple(errors))

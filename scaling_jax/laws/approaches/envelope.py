@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GRID_POINTS = 1500
-# Neighbours on the envelope are points of one smooth curve, so a few say as much of its loss.
-LOSS_POINTS = 16
-SMOOTHING_STEPS = 10.0
-LEAST_RUNS = 4
+# Neighbours on the envelope are points of one smooth curve, so a few determine its loss as well.
+_LOSS_POINTS = 16
+# Hoffmann et al. 2022, section 3.1, smooth with a Gaussian of 10 steps before interpolating.
+_SMOOTHING_STEPS = 10.0
+_LEAST_RUNS = 4
 _LEAST_CURVE = 5
+# Losses of every run on the whole grid are held per resample, so a few at a time bound the memory.
+_RESAMPLES_AT_ONCE = 64
 CURVE_COLUMNS = ("run_id", "params", "tokens", "flops", "loss")
 
 
@@ -35,8 +38,13 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
 
     Hoffmann et al. 2022, section 3.1: every training curve is smoothed (a Gaussian of 10
     steps) and interpolated; at each FLOP value the run with the lowest loss gives N and D. The
-    bootstrap resamples whole runs. A cosine reaches its low loss only at its end, so runs
-    should have several horizons per size.
+    bootstrap resamples whole runs, since the points of one curve share its noise. A cosine
+    schedule reaches its low loss only at its end, so every size needs runs of several lengths.
+
+    Args:
+        rows: the fitted rows, of which only the count of dropped ones is read.
+        curves: several rows per run, with `CURVE_COLUMNS`: FLOPs, tokens, nats per token.
+        options: of the fit.
 
     Raises:
         InputError: missing columns, fewer than 4 runs with a curve, or one run lowest everywhere.
@@ -52,11 +60,11 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
             "one run has the lowest loss at every FLOP value, so the envelope shows no trade-off: "
             "train smaller and larger models"
         )
-    of_loss_BxP = _losses(flops_G, loss_RxG, lowest_BxG, reference)
-    names, constants_BxP = power_law_constants(constants_BxP, of_loss_BxP)
+    loss_BxP = _losses(flops_G, loss_RxG, lowest_BxG, reference)
+    names, constants_BxP = power_law_constants(constants_BxP, loss_BxP)
     at = (lowest_G, np.arange(len(flops_G)))
     points = FrontierPoints(flops_G, params_R[lowest_G], tokens_RxG[at], loss_RxG[at])
-    sizes, of_sizes = sizes_along(smooth, params_R, points)
+    sizes, size_notes = sizes_along(smooth, params_R, points)
     return Fit(
         approach=1,
         law="power-laws",
@@ -69,7 +77,7 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
         diagnostics=(
             fit_quality.span_note(flops_G),
             _runs_on_envelope(lowest_G, len(params_R)),
-            *of_sizes,
+            *size_notes,
         ),
         flops_range=(float(flops_G[0]), float(flops_G[-1])),
         reference_flops=reference,
@@ -95,12 +103,12 @@ def _smoothed_runs(curves: "pd.DataFrame") -> Sequence[Mapping[str, np.ndarray]]
         good = np.isfinite(columns["loss"]) & (columns["loss"] > 0)
         columns = {name: values[good] for name, values in columns.items()}
         if len(columns["loss"]) >= _LEAST_CURVE:
-            columns["loss"] = gaussian_filter1d(columns["loss"], SMOOTHING_STEPS, mode="nearest")
+            columns["loss"] = gaussian_filter1d(columns["loss"], _SMOOTHING_STEPS, mode="nearest")
             runs.append(columns)
-    if len(runs) < LEAST_RUNS:
+    if len(runs) < _LEAST_RUNS:
         raise InputError(
             f"{len(runs)} runs have a loss curve of {_LEAST_CURVE} points or more, but approach 1 "
-            f"needs {LEAST_RUNS}: give the losses along training, or use approach 2 or 3"
+            f"needs {_LEAST_RUNS}: give the losses along training, or use approach 2 or 3"
         )
     return runs
 
@@ -111,7 +119,10 @@ _READ = (*CURVE_COLUMNS[1:], *PARAMS_COLUMN.values())
 def _on_grid(
     runs: Sequence[Mapping[str, np.ndarray]], count: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """FLOP values, losses (infinite outside a run's curve) and tokens on them, and params."""
+    """The grid of FLOPs, losses and tokens of every run on it, and the runs' params.
+
+    A loss is infinite where the run has no curve, so that the run is never the lowest there.
+    """
     ends = [run["flops"][-1] for run in runs]
     flops_G = np.geomspace(min(ends), max(ends), GRID_POINTS)
     loss, tokens = [], []
@@ -129,7 +140,7 @@ def _on_grid(
 
 
 def _run_weights(n_runs: int, options: Options) -> np.ndarray:
-    """How often each run counts: once, then in every resample."""
+    """How often each run counts: once in the first row, then as drawn in every resample."""
     rng = np.random.default_rng(options.seed)
     drawn_BxR = rng.multinomial(n_runs, np.full(n_runs, 1 / n_runs), size=options.bootstrap)
     return np.concatenate([np.ones((1, n_runs)), drawn_BxR])
@@ -138,8 +149,8 @@ def _run_weights(n_runs: int, options: Options) -> np.ndarray:
 def _losses(
     flops_G: np.ndarray, loss_RxG: np.ndarray, lowest_BxG: np.ndarray, reference: float
 ) -> np.ndarray | None:
-    """Constants of the loss along the envelope of every resample, at some of its points."""
-    some = np.linspace(0, len(flops_G) - 1, LOSS_POINTS).round().astype(int)
+    """Constants of the loss along every resample's envelope, fitted to some of its points."""
+    some = np.linspace(0, len(flops_G) - 1, _LOSS_POINTS).round().astype(int)
     loss_BxS = loss_RxG[lowest_BxG[:, some], some]
     return frontier_loss(
         flops_G[some], np.where(np.isfinite(loss_BxS), loss_BxS, np.nan), reference
@@ -167,7 +178,9 @@ def _fit_envelopes(
     log_tokens_RxG: jax.Array,
     log_params_R: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    def one(weights_R: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def envelope(weights_R: jax.Array) -> tuple[jax.Array, jax.Array]:
+        # A run that the resample did not draw cannot be the lowest; where no drawn run has a
+        # curve, the FLOP value does not count.
         there_RxG = jnp.where(weights_R[:, None] > 0, loss_RxG, jnp.inf)
         lowest_G = jnp.argmin(there_RxG, axis=0)
         covered_G = jnp.isfinite(there_RxG.min(axis=0)).astype(x_G.dtype)
@@ -176,7 +189,7 @@ def _fit_envelopes(
         log_d, b = _line(x_G, log_tokens_G, covered_G)
         return jnp.stack([jnp.exp(log_n), jnp.exp(log_d), a, b]), lowest_G
 
-    return jax.lax.map(one, weights_BxR, batch_size=64)
+    return jax.lax.map(envelope, weights_BxR, batch_size=_RESAMPLES_AT_ONCE)
 
 
 def _line(x_G: jax.Array, y_G: jax.Array, weight_G: jax.Array) -> tuple[jax.Array, jax.Array]:

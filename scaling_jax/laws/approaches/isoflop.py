@@ -8,7 +8,13 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import interval, power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.approaches.isoflop_bias import grid_biases
-from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS, Lowest, Method, ReadOff, lowest
+from scaling_jax.laws.approaches.isoflop_minimum import (
+    READ_OFFS,
+    CurveMinima,
+    Method,
+    ReadOff,
+    curve_minima,
+)
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import Fit
@@ -17,7 +23,8 @@ from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.rows import Rows
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise
 
-LEAST_SIZES = 4
+# One more than a parabola has constants: with three sizes it passes through every run.
+_LEAST_SIZES = 4
 _CONSTANTS_PER_CURVE = 3
 
 
@@ -29,12 +36,12 @@ class _Curve:
     log_params_N: np.ndarray
     log_tokens_N: np.ndarray
     loss_N: np.ndarray
-    in_params: Lowest
-    in_tokens: Lowest
+    in_params: CurveMinima
+    in_tokens: CurveMinima
 
     @property
     def has_minimum(self) -> bool:
-        """Whether the curve turns between its smallest and largest model."""
+        """Whether the curve has its minimum between its smallest and largest model."""
         return _inside(self.in_params.x_B[0], self.log_params_N) and _inside(
             self.in_tokens.x_B[0], self.log_tokens_N
         )
@@ -45,12 +52,17 @@ def fit_isoflop(
 ) -> Fit:
     """N_opt and D_opt of every budget and their power laws in C (Hoffmann et al. 2022, 3.2).
 
-    N_opt is where the curve is lowest in log N, D_opt where it is in log D; through the losses
-    there goes a power law above a floor, where there are 4 or more. A budget without a
-    minimum between its smallest and largest model is left out, by name. The bootstrap resamples
-    residuals of the curves, since a curve of five or six runs cannot lose any. `corrected`
-    takes out the bias that the method has on a fitted law's own curves. By `surface`, the
-    minima are those of one law L(N, D) fitted to all budgets, with its exponents.
+    N_opt is the minimum of the curve in log N, D_opt the minimum in log D; the losses at four
+    minima or more are fitted by a power law above a floor. A budget without a minimum between its
+    smallest and largest model is dropped, with a note. The bootstrap resamples residuals of the
+    curves, since a curve of five or six runs cannot spare any.
+
+    Args:
+        rows: of known budgets.
+        options: of the fit.
+        method: the curve through a budget's runs; `surface` takes the minima of one law L(N, D)
+            fitted to all budgets, and so the law's exponents.
+        corrected: take out the bias that the method has on a fitted law's noise-free curves.
 
     Raises:
         InputError: no budgets, fewer than 4 sizes in every one, fewer than 2 interior minima,
@@ -126,7 +138,7 @@ def _unweighted(rows: Rows, method: ReadOff) -> tuple[str, ...]:
 
 
 def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int], list[str]]:
-    """Budgets with the indices of their rows, and what was left out."""
+    """Budgets with the indices of their rows; counts of and notes on the budgets dropped."""
     if rows.budget is None:
         raise InputError(
             "the rows fall into no IsoFLOP groups: add a column 'budget', or use approach 3"
@@ -135,13 +147,13 @@ def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int],
     for budget in np.unique(rows.budget):
         index = np.flatnonzero(rows.budget == budget)
         sizes = len(np.unique(rows.params[index]))
-        if sizes >= LEAST_SIZES:
+        if sizes >= _LEAST_SIZES:
             groups.append((float(budget), index))
         else:
-            notes.append(f"Budget {budget:.3g} has {sizes} sizes, of {LEAST_SIZES} needed.")
+            notes.append(f"Budget {budget:.3g} has {sizes} sizes, of {_LEAST_SIZES} needed.")
     if not groups:
         raise InputError(
-            f"no budget has {LEAST_SIZES} model sizes ({len(notes)} budgets, {len(rows)} rows): "
+            f"no budget has {_LEAST_SIZES} model sizes ({len(notes)} budgets, {len(rows)} rows): "
             "train more sizes per budget, or use approach 3"
         )
     dropped = {"budgets with too few sizes": len(notes)} if notes else {}
@@ -164,18 +176,20 @@ def _resampled(
     groups: list[tuple[float, np.ndarray]], rows: Rows, method: Method, options: Options
 ) -> list[_Curve]:
     """Every curve as measured (draw 0) and with its residuals resampled."""
-    # Akima's curve passes through every point and has no residuals; a windowed parabola's serve.
+    # Akima's curve passes through every point and has no residuals, so those of a windowed
+    # parabola are resampled instead.
     smooth: Method = "parabola" if method == "parabola" else "window"
     fitted = []
     for _, index in groups:
         x_N, _, loss_N = _rows_of(rows, index)
-        fitted.append(lowest(smooth, x_N, loss_N[None]).fitted_BxN[0])
+        fitted.append(curve_minima(smooth, x_N, loss_N[None]).fitted_BxN[0])
     residuals = [
         np.log(rows.loss[index] / f_N) for (_, index), f_N in zip(groups, fitted, strict=True)
     ]
-    pool = np.concatenate(residuals)
-    pool = pool[np.isfinite(pool)]
-    noise = scaled_noise(pool, _CONSTANTS_PER_CURVE * len(groups))
+    # Five or six residuals cannot describe a budget's noise; those of all budgets together can.
+    pooled = np.concatenate(residuals)
+    pooled = pooled[np.isfinite(pooled)]
+    noise = scaled_noise(pooled, _CONSTANTS_PER_CURVE * len(groups))
     rng = np.random.default_rng(options.seed)
     curves = []
     for (budget, index), f_N in zip(groups, fitted, strict=True):
@@ -183,7 +197,7 @@ def _resampled(
         centre_N = loss_N if method == "akima" else np.where(np.isfinite(f_N), f_N, loss_N)
         drawn_BxN = rng.choice(noise, size=(options.bootstrap, len(index)))
         loss_BxN = np.concatenate([loss_N[None], centre_N * np.exp(drawn_BxN)])
-        in_params, in_tokens = (lowest(method, x, loss_BxN) for x in (x_N, tokens_N))
+        in_params, in_tokens = (curve_minima(method, x, loss_BxN) for x in (x_N, tokens_N))
         curves.append(_Curve(budget, x_N, tokens_N, loss_N, in_params, in_tokens))
     return curves
 
@@ -193,7 +207,7 @@ def _inside(x: float, x_N: np.ndarray) -> bool:
 
 
 def _power_laws(curves: list[_Curve], shifts_G: np.ndarray, reference: float) -> np.ndarray:
-    """`N_ref, D_ref, a, b` of every draw."""
+    """`N_ref, D_ref, a, b` of every draw; a bias of N_opt has the opposite sign in D_opt."""
     x_G = np.log([curve.budget / reference for curve in curves])
     n_ref, a = _lines(x_G, np.stack([c.in_params.x_B for c in curves], 1) - shifts_G)
     d_ref, b = _lines(x_G, np.stack([c.in_tokens.x_B for c in curves], 1) + shifts_G)
@@ -207,7 +221,7 @@ def _losses(curves: list[_Curve], reference: float) -> np.ndarray | None:
 
 
 def _lines(x_G: np.ndarray, y_BxG: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Intercept and slope of each draw's points, over those of its curves that have a minimum."""
+    """Intercept and slope of each draw's points, over those curves that have a minimum in it."""
     there = np.isfinite(y_BxG)
     with np.errstate(divide="ignore", invalid="ignore"):
         count = there.sum(axis=1)
@@ -243,12 +257,12 @@ def _no_minimum(curve: _Curve) -> str:
 
 
 def _few_minima(count: int) -> tuple[str, ...]:
-    said = []
+    notes = []
     if count < 3:
-        said.append(f"{count} minima leave no way to see whether the frontier is straight.")
+        notes.append(f"{count} minima leave no way to see whether the frontier is straight.")
     if count < LEAST_POINTS:
-        said.append(
+        notes.append(
             f"{count} minima are too few to say how the loss of the optimum falls with compute: "
             f"{LEAST_POINTS} are needed."
         )
-    return tuple(said)
+    return tuple(notes)

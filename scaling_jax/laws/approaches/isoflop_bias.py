@@ -1,11 +1,11 @@
-"""The bias of an IsoFLOP estimate that no noise explains, on the fitted law's own curves."""
+"""The bias of IsoFLOP minima that remains without noise, measured on the fitted law's curves."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.approaches.isoflop_minimum import Method, lowest
+from scaling_jax.laws.approaches.isoflop_minimum import Method, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.solver.optimum import fit_point
@@ -18,8 +18,14 @@ def grid_biases(
     """`ln(estimate / optimum)` of N_opt for each (budget, log sizes), zero where it is unknown.
 
     The Chinchilla law is fitted to all rows and evaluated, without noise, at the sizes of each
-    curve; the method's minimum is compared with the law's own (Czech et al. 2026, arXiv
-    2603.22339, who show that the parabola is off unless alpha = beta).
+    curve; the method's minimum is compared with the law's own. In log N the curve has a cubic
+    term unless alpha = beta, which moves the vertex of a parabola (Czech et al. 2026, arXiv
+    2603.22339).
+
+    Args:
+        curves: FLOPs and log sizes of every budget.
+        rows: the rows of all budgets.
+        method: how minima are estimated.
     """
     distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
     if distinct <= len(CHINCHILLA.names):
@@ -31,8 +37,9 @@ def grid_biases(
 def _bias(constants_P: np.ndarray, budget: float, x_N: np.ndarray, method: Method) -> float:
     params_N = np.exp(x_N)
     values = {"params": params_N, "tokens": budget / FLOPS_PER_PARAM_TOKEN / params_N}
-    found = float(lowest(method, x_N, CHINCHILLA.loss(constants_P, values)[None]).x_B[0])
+    found = float(curve_minima(method, x_N, CHINCHILLA.loss(constants_P, values)[None]).x_B[0])
     true = float(np.log(form_frontier(CHINCHILLA, constants_P, budget).params))
-    # A law whose own optimum lies outside the grid says nothing of the method's bias there.
+    # Where the law's own optimum lies outside the grid, the method extrapolates, and the error is
+    # not the bias of an interior minimum.
     known = x_N.min() < true < x_N.max() and np.isfinite(found)
     return found - true if known else 0.0

@@ -1,7 +1,7 @@
 """The minimum of an IsoFLOP curve: by parabola, windowed parabola or Akima interpolation.
 
-Every method takes many draws of the same curve at once and returns where each is lowest in
-log size, with the loss there; NaN where a draw has no minimum.
+Every method takes many draws of the same curve at once and returns the log size and the loss at
+the minimum of each; NaN where a draw has no minimum.
 """
 
 from collections.abc import Callable
@@ -17,25 +17,26 @@ from scaling_jax.laws.float64 import in_float64
 Method = Literal["parabola", "window", "akima"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-# A budget's minimum is that of a curve through its own runs, or of a surface through all.
+# A budget's minimum is the minimum of a curve through its own runs, or of a surface through all.
 ReadOff = Method | Literal["surface"]
 READ_OFFS: tuple[ReadOff, ...] = (*METHODS, "surface")
 
-# A windowed parabola keeps the sizes within this factor of the smallest loss's, or as many
-# neighbours of it as a parabola needs with one to spare.
-WINDOW = 4.0
+# Far from its minimum an IsoFLOP curve is no parabola (Czech et al. 2026, arXiv 2603.22339). A
+# windowed parabola keeps the sizes within this factor of the best, and at least four, one more
+# than a parabola needs.
+_WINDOW = 4.0
 _LEAST_IN_WINDOW = 4
 _AKIMA_POINTS_PER_GAP = 50
 
 
 @dataclass(frozen=True)
-class Lowest:
-    """Where each draw of a curve is lowest.
+class CurveMinima:
+    """The minimum of every draw of a curve.
 
     Attributes:
         x_B: log size, NaN without a minimum.
-        loss_B: loss there.
-        fitted_BxN: the curve at the rows' own sizes; NaN for rows it does not describe.
+        loss_B: nats per token at the minimum.
+        fitted_BxN: the curve at the rows' own sizes; NaN for rows outside a window.
         quadratic_Bx3: (c0, c1, c2) in log size; None for Akima.
     """
 
@@ -45,39 +46,44 @@ class Lowest:
     quadratic_Bx3: np.ndarray | None
 
 
-def lowest(method: Method, x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+def curve_minima(method: Method, x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
     """The minimum of every draw `loss_BxN` of one curve over log sizes `x_N`."""
     return _METHODS[method](x_N, loss_BxN)
 
 
 def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
-    """Which rows a windowed parabola uses."""
+    """Which rows a windowed parabola is fitted to, as a mask."""
     distance_N = np.abs(x_N - x_N[loss_N.argmin()])
     nearest = np.sort(distance_N)[min(_LEAST_IN_WINDOW, len(x_N)) - 1]
-    return distance_N <= max(np.log(WINDOW), nearest) * (1 + 1e-9)
+    return distance_N <= max(np.log(_WINDOW), nearest) * (1 + 1e-9)
 
 
-def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
+def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
     quadratic_Bx3 = _quadratics(x_N, loss_BxN)
     c0, c1, c2 = quadratic_Bx3.T
     with np.errstate(divide="ignore", invalid="ignore"):
         x_B = np.where(c2 > 0, -c1 / (2 * c2), np.nan)
         loss_B = c0 - c1**2 / (4 * c2)
     fitted_BxN = c0[:, None] + c1[:, None] * x_N + c2[:, None] * x_N**2
-    return Lowest(x_B, np.where(c2 > 0, loss_B, np.nan), fitted_BxN, quadratic_Bx3)
+    return CurveMinima(x_B, np.where(c2 > 0, loss_B, np.nan), fitted_BxN, quadratic_Bx3)
 
 
-def _window(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
-    # The window is that of the mean curve, so that draws differ in their losses alone.
+def _window(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
+    # One window for all draws, around the mean curve's best size, so that draws differ in their
+    # losses alone.
     inside_N = window_of(x_N, loss_BxN.mean(axis=0))
     part = _parabola(x_N[inside_N], loss_BxN[:, inside_N])
     fitted_BxN = np.full(loss_BxN.shape, np.nan)
     fitted_BxN[:, inside_N] = part.fitted_BxN
-    return Lowest(part.x_B, part.loss_B, fitted_BxN, part.quadratic_Bx3)
+    return CurveMinima(part.x_B, part.loss_B, fitted_BxN, part.quadratic_Bx3)
 
 
-def _akima(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
-    """Akima's interpolation of log loss in log size (Porian et al. 2024, arXiv 2406.19146)."""
+def _akima(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
+    """Akima's interpolation of log loss in log size (Porian et al. 2024, arXiv 2406.19146).
+
+    An interpolation has no bias of a fitted shape, but follows the noise of single runs. Runs of
+    one size are averaged first, since it needs distinct sizes.
+    """
     from scipy.interpolate import Akima1DInterpolator
 
     x_U, row_N = np.unique(x_N, return_inverse=True)
@@ -89,10 +95,10 @@ def _akima(x_N: np.ndarray, loss_BxN: np.ndarray) -> Lowest:
     inside_B = (at_B > 0) & (at_B < len(fine) - 1)
     loss_B = np.exp(curve_BxM[np.arange(len(at_B)), at_B])
     x_B = np.where(inside_B, fine[at_B], np.nan)
-    return Lowest(x_B, np.where(inside_B, loss_B, np.nan), np.exp(logs_BxU)[:, row_N], None)
+    return CurveMinima(x_B, np.where(inside_B, loss_B, np.nan), np.exp(logs_BxU)[:, row_N], None)
 
 
-_METHODS: dict[str, Callable[[np.ndarray, np.ndarray], Lowest]] = {
+_METHODS: dict[str, Callable[[np.ndarray, np.ndarray], CurveMinima]] = {
     "parabola": _parabola,
     "window": _window,
     "akima": _akima,
@@ -102,6 +108,7 @@ _METHODS: dict[str, Callable[[np.ndarray, np.ndarray], Lowest]] = {
 @in_float64
 def _quadratics(x_N: np.ndarray, loss_BxN: np.ndarray) -> np.ndarray:
     """Least-squares `(c0, c1, c2)` in x of every draw."""
+    # Powers of ln N near 20 are nearly collinear; about its mean they are not.
     mean = x_N.mean()
     c0, c1, c2 = np.asarray(_centred_quadratics(x_N - mean, loss_BxN)).T
     return np.stack([c0 - c1 * mean + c2 * mean**2, c1 - 2 * c2 * mean, c2], axis=1)

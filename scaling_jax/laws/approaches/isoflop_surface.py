@@ -1,11 +1,11 @@
-"""IsoFLOP minima read off a fitted surface: the law L(N, D) along each budget's FLOPs."""
+"""IsoFLOP minima of a fitted surface: the law L(N, D) along each budget's FLOPs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.approaches.isoflop_minimum import Lowest, lowest
+from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.objectives import objective_named
@@ -17,12 +17,17 @@ from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 
 def surface_minima(
     groups: Sequence[tuple[float, np.ndarray]], rows: Rows, options: Options
-) -> list[tuple[Lowest, Lowest]]:
-    """Where the Chinchilla law is lowest at each budget, in log params and in log tokens.
+) -> list[tuple[CurveMinima, CurveMinima]]:
+    """The minimum of the Chinchilla law at each budget, in log params and in log tokens.
 
     The law is fitted once to the runs of all budgets, and to resamples of its residuals, so a
-    budget borrows from the others. One whose own runs turn nowhere between its smallest and
-    largest model has no minimum all the same: NaN in the first draw.
+    budget borrows from the others. A budget whose own runs have no minimum between its smallest
+    and largest model still has none: NaN in the first draw.
+
+    Args:
+        groups: FLOPs of every budget, with the indices of its rows.
+        rows: the rows of all budgets.
+        options: of the resamples.
     """
     index_N = np.concatenate([index for _, index in groups])
     constants_RxP = _surfaces(rows, index_N, options)
@@ -30,7 +35,7 @@ def surface_minima(
 
 
 def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
-    """The law's constants: as fitted, then of every resample."""
+    """The law's constants: fitted to the rows, then to every resample."""
     values = {name: column[index_N] for name, column in rows.variables.items()}
     loss_N, weight_N = rows.loss[index_N], rows.weight[index_N]
     point = fit_point(CHINCHILLA, values, loss_N, weight_N)
@@ -45,23 +50,26 @@ def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
     return np.concatenate([point.constants_P[None], drawn_BxP])
 
 
-def _minima(constants_RxP: np.ndarray, rows: Rows, index: np.ndarray) -> tuple[Lowest, Lowest]:
+def _minima(
+    constants_RxP: np.ndarray, rows: Rows, index: np.ndarray
+) -> tuple[CurveMinima, CurveMinima]:
     x_N, y_N = np.log(rows.params[index]), np.log(rows.tokens[index])
     flops = FLOPS_PER_PARAM_TOKEN * float(np.exp((x_N + y_N).mean()))
     best = form_frontier(CHINCHILLA, constants_RxP, flops)
     assert best.loss is not None
     at = {"params": rows.params[index], "tokens": rows.tokens[index]}
     fitted_1xN = CHINCHILLA.loss(constants_RxP[:1, None], at)
-    in_params_R = _as_the_runs_turn(x_N, np.log(best.params), rows.loss[index])
-    in_tokens_R = _as_the_runs_turn(y_N, np.log(best.tokens), rows.loss[index])
+    in_params_R = _where_the_runs_turn(x_N, np.log(best.params), rows.loss[index])
+    in_tokens_R = _where_the_runs_turn(y_N, np.log(best.tokens), rows.loss[index])
     return (
-        Lowest(in_params_R, best.loss, fitted_1xN, None),
-        Lowest(in_tokens_R, best.loss, fitted_1xN, None),
+        CurveMinima(in_params_R, best.loss, fitted_1xN, None),
+        CurveMinima(in_tokens_R, best.loss, fitted_1xN, None),
     )
 
 
-def _as_the_runs_turn(z_N: np.ndarray, z_R: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
-    own = lowest("window", z_N, loss_N[None]).x_B[0]
+def _where_the_runs_turn(z_N: np.ndarray, z_R: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
+    """The minima, without the first one where the budget's own runs have no interior minimum."""
+    own = curve_minima("window", z_N, loss_N[None]).x_B[0]
     if z_N.min() < own < z_N.max():
         return z_R
     return np.concatenate([[np.nan], z_R[1:]])

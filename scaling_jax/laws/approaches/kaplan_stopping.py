@@ -1,9 +1,9 @@
-"""The sizes along the envelope of training curves, beside where Kaplan's rule would stop each.
+"""The sizes along the envelope of training curves, and where Kaplan's rule would stop each.
 
-Kaplan et al. 2020 (arXiv 2001.08361), equation 1.6, give the loss of a run along the way as
+Kaplan et al. 2020 (arXiv 2001.08361), equation 1.6, give the loss of a run after S steps as
 `L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S`. Appendix B: the model that reaches a loss with
-the least compute stops when its own is `1 + alpha_N / alpha_S` times what it would converge to,
-10 % above it by the constants of their Table 3. At a fixed batch the size so trained grows as
+the least compute stops at `1 + alpha_N / alpha_S` times its converged loss, 10 % above it by the
+constants of their Table 3. At a fixed batch the size so trained grows as
 `C^(alpha_S / (alpha_N + alpha_S))`.
 """
 
@@ -17,7 +17,7 @@ from scaling_jax.laws.solver.optimum import fit_point
 
 Run = Mapping[str, np.ndarray]
 
-# The law holds after an initial transient, so a curve is read from this share of its end on.
+# The law holds after an initial transient, so a curve counts from this share of its tokens.
 _SETTLED = 0.1
 _POINTS_PER_RUN = 16
 _LEAST_SIZES = 3
@@ -26,10 +26,13 @@ _LEAST_SIZES = 3
 def sizes_along(
     runs: Sequence[Run], params_R: np.ndarray, envelope: FrontierPoints
 ) -> tuple[tuple[EnvelopeSize, ...], tuple[str, ...]]:
-    """One entry per model size, smallest first, and a sentence on the law they are stopped by.
+    """One entry per model size, smallest first, and a sentence on the law that stops them.
 
-    `runs` have ascending `flops` with `tokens` and smoothed `loss`. Steps are counted in tokens,
-    which for a fixed batch is the same law.
+    Args:
+        runs: training curves with ascending `flops`, `tokens` and smoothed `loss`. Tokens count
+            as steps: at a fixed batch the law is the same.
+        params_R: N of every run.
+        envelope: the lowest runs.
     """
     law = _law(runs, params_R)
     sizes = []

@@ -1,4 +1,4 @@
-"""Approach 3: fit a law L(N, D) to every run."""
+"""Approach 3: a law L(N, D), fitted to all runs at once (Hoffmann et al. 2022, section 3.3)."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,12 @@ class _Resampled:
 
 
 def fit_law(rows: Rows, law: str, options: Options) -> Fit:
-    """The global optimum of the objective and constants refitted to its resamples.
+    """The law at the global optimum of the objective, with constants refitted to resamples.
 
-    `auto` takes the law that best predicts larger runs from smaller ones.
+    Args:
+        rows: the usable rows of a table.
+        law: a name; `auto` takes the law that best predicts larger runs from smaller ones.
+        options: of the fit.
 
     Raises:
         InputError: an unknown law or objective, a constant that cannot be held, or rows that
@@ -55,7 +58,7 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
         diagnostics=(
             *((chosen,) if chosen else ()),
             *fit_quality.law_notes(form, rows, point, resampled.draws_BxP, objective),
-            *_hangs_on(rows, form, point, resampled, options),
+            *_influence_notes(rows, form, point, resampled, options),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=float(rows.flops.max()),
@@ -92,12 +95,12 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
     return _Resampled(draws_BxP, noise_N)
 
 
-def _hangs_on(
+def _influence_notes(
     rows: Rows, form: Form, point: PointFit, resampled: _Resampled, options: Options
 ) -> tuple[str, ...]:
-    """Runs or rows that the answer hangs on, and whether there are enough runs to resample."""
+    """Notes on runs or rows that move the answer, and on too few runs to resample."""
     by_run = options.resampling == "runs"
-    said = influential(
+    note = influential(
         form,
         rows,
         point,
@@ -106,7 +109,7 @@ def _hangs_on(
         level=options.level,
         by_run=by_run,
     )
-    return (*((said,) if said else ()), *(fit_quality.run_notes(rows) if by_run else ()))
+    return (*((note,) if note else ()), *(fit_quality.run_notes(rows) if by_run else ()))
 
 
 def _require_above_floor(rows: Rows, options: Options) -> None:
@@ -120,7 +123,7 @@ def _require_above_floor(rows: Rows, options: Options) -> None:
 
 
 def _require_identifiable(rows: Rows, form: Form) -> None:
-    """Refuse what no optimizer can answer: fewer rows than constants, a variable held fixed."""
+    """Reject tables that leave constants undetermined, by too few rows or a constant variable."""
     if form.response != "loss" or not set(form.variables) <= set(rows.variables):
         raise InputError(
             f"the law {form.name!r} gives {form.response} from {', '.join(form.variables)}, and "

@@ -7,7 +7,7 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.approaches.isoflop_minimum import METHODS, READ_OFFS, lowest, window_of
+from scaling_jax.laws.approaches.isoflop_minimum import METHODS, READ_OFFS, curve_minima, window_of
 from scaling_jax.laws.catalogue import CHINCHILLA
 
 ASYMMETRIC = np.array([1.7, 2000.0, 30.0, 0.465, 0.155])
@@ -33,7 +33,7 @@ def error_at(fit, flops=1e22, law=ASYMMETRIC):
 def test_a_parabola_in_log_size_is_found_exactly_where_it_can_be(method):
     x = np.linspace(15, 19, 9)
     loss = 2 + 0.05 * (x - 17.21) ** 2
-    found = lowest(method, x, loss[None])
+    found = curve_minima(method, x, loss[None])
     assert found.x_B[0] == pytest.approx(17.21, abs=0.02 if method == "akima" else 1e-9)
     assert found.loss_B[0] == pytest.approx(2, abs=1e-3)
 
@@ -41,7 +41,7 @@ def test_a_parabola_in_log_size_is_found_exactly_where_it_can_be(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_curve_that_only_falls_has_no_minimum(method):
     x = np.linspace(15, 19, 9)
-    found = lowest(method, x, (5 - 0.1 * x + 0.001 * (x - 30) ** 2)[None])
+    found = curve_minima(method, x, (5 - 0.1 * x + 0.001 * (x - 30) ** 2)[None])
     assert not x[0] < found.x_B[0] < x[-1]
 
 
@@ -68,10 +68,10 @@ def test_the_correction_takes_the_bias_out(method):
 
 
 def test_a_large_bias_is_spoken_of():
-    said = " ".join(laws.fit(study(16), approach=2, bootstrap=0).diagnostics)
-    assert "without any noise" in said
-    said = " ".join(laws.fit(study(2), approach=2, bootstrap=0).diagnostics)
-    assert "by +0" not in said
+    notes = " ".join(laws.fit(study(16), approach=2, bootstrap=0).diagnostics)
+    assert "without any noise" in notes
+    notes = " ".join(laws.fit(study(2), approach=2, bootstrap=0).diagnostics)
+    assert "by +0" not in notes
 
 
 @pytest.mark.parametrize("method", READ_OFFS)

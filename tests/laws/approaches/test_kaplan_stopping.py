@@ -49,13 +49,13 @@ def envelope(runs):
 
 
 @pytest.fixture(scope="module")
-def told():
+def stopped():
     runs = [run(n, 20 * stopped_at(n)) for n in SIZES]
     return sizes_along(runs, SIZES, envelope(runs))
 
 
-def test_each_size_stops_where_the_law_says(told):
-    sizes, _ = told
+def test_each_size_stops_where_the_law_says(stopped):
+    sizes, _ = stopped
     assert [size.params for size in sizes] == pytest.approx(SIZES)
     for size in sizes:
         converged = (N_C / size.params) ** ALPHA_N
@@ -65,8 +65,8 @@ def test_each_size_stops_where_the_law_says(told):
         assert size.stop.flops == pytest.approx(6 * size.params * size.stop.tokens)
 
 
-def test_the_envelope_has_a_size_about_where_it_stops(told):
-    sizes, _ = told
+def test_the_envelope_has_a_size_about_where_it_stops(stopped):
+    sizes, _ = stopped
     for size in sizes[1:-1]:
         low, high = size.span.flops
         assert low < size.stop.flops < high
@@ -77,8 +77,8 @@ def test_the_envelope_has_a_size_about_where_it_stops(told):
     assert all(before[1] < after[0] for before, after in pairwise(ends))
 
 
-def test_the_rule_is_said_with_its_numbers(told):
-    _, (sentence,) = told
+def test_the_rule_is_reported_with_its_numbers(stopped):
+    _, (sentence,) = stopped
     assert "stop 10.1 % above" in sentence
     assert "C^0.908" in sentence
 
@@ -92,8 +92,8 @@ def test_a_size_that_is_not_trained_so_far_is_not_stopped():
 
 def test_two_sizes_have_spans_but_no_law():
     runs = [run(n, 20 * stopped_at(n)) for n in SIZES]
-    sizes, said = sizes_along(runs[:2], SIZES[:2], envelope(runs))
-    assert said == ()
+    sizes, notes = sizes_along(runs[:2], SIZES[:2], envelope(runs))
+    assert notes == ()
     assert sizes[0].span is not None
     assert sizes[0].stop is None
 
