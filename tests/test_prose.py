@@ -79,7 +79,6 @@ NOT_YET_CLEAN: dict[str, int] = {
     "scaling_jax/data": 5,
     "scaling_jax/execution.py": 1,
     "scaling_jax/formatting.py": 1,
-    "scaling_jax/laws/approaches": 8,
     "scaling_jax/laws/catalogue": 5,
     "scaling_jax/laws/fitted_law.py": 2,
     "scaling_jax/laws/fitting.py": 4,

@@ -13,7 +13,7 @@ from kaplan_stopping_rule import (
 )
 
 from scaling_jax.laws.catalogue import KAPLAN_CRITICAL_BATCH, KAPLAN_PARAMS_STEPS
-from scaling_jax.laws.decisions.off_optimum import compute_ratio, sizes_within, tokens_ratio
+from scaling_jax.laws.decisions.off_optimum import sizes_within, tokens_ratio
 
 _TABLE_3 = KAPLAN_PARAMS_STEPS.published["kaplan-2020"]
 ALPHA_N, ALPHA_S = _TABLE_3["alpha_N"], _TABLE_3["alpha_S"]
@@ -27,8 +27,8 @@ def deviations() -> dict[str, tuple[float, float]]:
     return {
         "smallest size within 20 % more compute": (float(low), 0.6),
         "largest size within 20 % more compute": (float(high), 2.2),
-        "compute at 0.6 times the size": (float(compute_ratio(0.6, ALPHA_N, ALPHA_S)), 1.2),
-        "compute at 2.2 times the size": (float(compute_ratio(2.2, ALPHA_N, ALPHA_S)), 1.2),
+        "compute at 0.6 times the size": (0.6 * float(tokens_ratio(0.6, ALPHA_N, ALPHA_S)), 1.2),
+        "compute at 2.2 times the size": (2.2 * float(tokens_ratio(2.2, ALPHA_N, ALPHA_S)), 1.2),
         "steps at 2.2 times the size": (float(tokens_ratio(2.2, ALPHA_N, ALPHA_S)), 0.55),
     }
 

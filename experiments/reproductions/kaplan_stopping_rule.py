@@ -7,7 +7,7 @@ costs under the same law is in `scaling_jax.laws.decisions.off_optimum`.
 
 from dataclasses import dataclass
 
-from scaling_jax.laws.decisions.surface import require_positive
+from scaling_jax.laws.decisions.checks import require_positive
 
 _EXPONENT = "give the exponent of a power law that falls"
 

@@ -1,4 +1,4 @@
-"""How much less compute one recipe needs than another, each on its own frontier."""
+"""The compute that one recipe saves over another, each on its own frontier."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Estimate
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.decisions.surface import Surface, require_positive, surface_of
+from scaling_jax.laws.decisions.checks import require_positive
+from scaling_jax.laws.decisions.surface import Surface, surface_of
 from scaling_jax.laws.fitted import Fit
 
 
@@ -17,11 +18,11 @@ class ComputeMultiplier:
 
     Attributes:
         flops: A's budget C.
-        loss: what A reaches with it, nats per token.
-        floor: B's E, which it never goes below.
-        flops_needed: what B needs to reach A's loss; infinite where it never does.
-        multiplier: C over `flops_needed`: 2 where B needs half, 0 where it never gets there.
-        share_reached: share of the draws in which B gets there; None without a bootstrap.
+        loss: A's loss at C, nats per token.
+        floor: B's E, nats per token, which bounds B's loss from below.
+        flops_needed: B's budget for A's loss; infinite where B never reaches the loss.
+        multiplier: C over `flops_needed`: 2 where B needs half, 0 where B never reaches the loss.
+        share_reached: share of the draws in which B reaches the loss; None without a bootstrap.
     """
 
     flops: float
@@ -59,11 +60,21 @@ class ComputeMultiplier:
 def compute_multiplier(
     a: Fit, b: Fit, *, flops: float, shared_floor: bool = False
 ) -> ComputeMultiplier:
-    """How much less compute B needs on its frontier to reach what A reaches with `flops`.
+    """How much less compute B needs on its frontier to reach the loss of A at `flops`.
 
-    On a frontier L = E + K (C / 6)^-gamma with gamma = alpha beta / (alpha + beta), so B needs
-    C = 6 (K / (L - E))^(1 / gamma). The draws of both fits are paired at random, as resamples of
-    different runs.
+    On a frontier L = E + K (C / 6)^-gamma with gamma = alpha beta / (alpha + beta) (Hoffmann et
+    al. 2022, equation 4 put into equation 2), so B needs C = 6 (K / (L - E))^(1 / gamma). The
+    draws of both fits are paired at random, since they resample different runs.
+
+    >>> import numpy as np, pandas as pd
+    >>> from scaling_jax import laws
+    >>> n, d = np.repeat(np.geomspace(1e7, 1e9, 6), 6), np.tile(np.geomspace(1e9, 1e11, 6), 6)
+    >>> def fitted(better):
+    ...     loss = 1.7 + 400 / (better * n) ** 0.34 + 410 / (better * d) ** 0.28
+    ...     return laws.fit(pd.DataFrame({"params": n, "tokens": d, "loss": loss}), bootstrap=0)
+    >>> found = laws.compute_multiplier(fitted(1), fitted(2), flops=1e21)
+    >>> round(found.multiplier.value, 2)
+    4.0
 
     Args:
         a, b: fits of approach 3 of the two recipes, which count the same parameters.
@@ -103,8 +114,8 @@ def compute_multiplier(
 def _paired(first: Surface, second: Surface) -> tuple[Surface, Surface]:
     """Both surfaces with the same number of rows, draws paired at random.
 
-    Fits of one seed resample tables of one length alike, row by row, which would tie the draws
-    of A to those of B.
+    Fits with the same seed draw the same rows from tables of one length; in the original order the
+    draws of A and B would be correlated, though the runs are not.
     """
     n = min(len(first.constants_RxP), len(second.constants_RxP)) - 1
     draws = 1 + np.random.default_rng(0).permutation(len(second.constants_RxP) - 1)[:n]
@@ -129,7 +140,7 @@ def _require_shared_floor(a: Fit, b: Fit) -> None:
 
 
 def _held_floor(fit: Fit) -> float | None:
-    """The E that a fit was made with; None where it was fitted, or where nothing tells."""
+    """The E that a fit held; None where E was fitted, or where the fit does not record it."""
     if "E" not in fit.params:
         return None
     held = (fit.provenance.get("options") or {}).get("fixed") or {}
@@ -138,5 +149,5 @@ def _held_floor(fit: Fit) -> float | None:
     if fit.draws_BxP is None:
         return None
     drawn_B = fit.draws_BxP[:, list(fit.params).index("E")]
-    # A fitted constant differs from resample to resample.
+    # A held constant is the same in every resample; a fitted one differs.
     return fit.params["E"] if np.allclose(drawn_B, fit.params["E"], rtol=1e-9, atol=0) else None

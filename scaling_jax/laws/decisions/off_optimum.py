@@ -1,9 +1,9 @@
-"""What it costs to train a model larger or smaller than the compute-optimal one.
+"""The cost of training a model larger or smaller than the compute-optimal one.
 
-At equal loss the answer depends on the two exponents alone. It is "Harm's law" for
-L = E + A / N^alpha + B / D^beta (de Vries 2023, "Go smol or go home"), and the same function is
-equation B.16 of Kaplan et al. 2020 (arXiv 2001.08361) for L = (N_c / N)^alpha_N +
-(S_c / S)^alpha_S, with steps S for tokens. At a fixed batch size steps and tokens are one.
+At equal loss the cost depends on the two exponents alone. For L = E + A / N^alpha + B / D^beta it
+is "Harm's law" (de Vries 2023, "Go smol or go home"); the same function is equation B.16 of Kaplan
+et al. 2020 (arXiv 2001.08361) for L = (N_c / N)^alpha_N + (S_c / S)^alpha_S, where steps S take
+the role of tokens: at a fixed batch size both are proportional.
 """
 
 from dataclasses import dataclass
@@ -12,24 +12,20 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Estimate
-from scaling_jax.laws.decisions.surface import (
-    Law,
-    increasing_root,
-    require_positive,
-    surface_of,
-)
+from scaling_jax.laws.decisions.checks import require_positive
+from scaling_jax.laws.decisions.surface import SurfaceLike, increasing_root, surface_of
 
 Numbers = np.ndarray | float
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """A model off the optimal size, beside the optimal one of the same loss.
+    """A model off the optimal size, beside the optimal model of the same loss.
 
     Attributes:
         size_ratio: its params over the optimal ones.
         tokens_ratio, compute_ratio: its training tokens (or steps) and FLOPs over the optimal
-            ones; infinite where a model so small never reaches the loss.
+            ones; infinite where the model is too small to reach the loss.
     """
 
     size_ratio: float
@@ -44,7 +40,7 @@ class SizeRange:
     Attributes:
         extra: 0.1 is 10 % more than the optimum's compute.
         smallest, largest: params over the optimal ones.
-        smallest_tokens, largest_tokens: training tokens of these, over the optimal ones.
+        smallest_tokens, largest_tokens: training tokens of both sizes over the optimal ones.
     """
 
     extra: float
@@ -54,8 +50,16 @@ class SizeRange:
     largest_tokens: Estimate
 
 
-def size_deviation(law: Law, size_ratio: float) -> Deviation:
-    """What a model of `size_ratio` times the optimal size needs to reach the optimum's loss.
+def size_deviation(law: SurfaceLike, size_ratio: float) -> Deviation:
+    """Tokens and compute that a model of `size_ratio` times the optimal size needs.
+
+    The model reaches the loss of the optimum; the budget of the optimum does not matter.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
+    >>> round(laws.size_deviation(law, 0.5).compute_ratio.value, 2)
+    1.21
 
     Raises:
         InputError: a ratio that is not positive, or below the smallest that reaches the loss.
@@ -66,7 +70,7 @@ def size_deviation(law: Law, size_ratio: float) -> Deviation:
     if size_ratio <= least:
         raise InputError(
             f"size_ratio {size_ratio:g} must be above {least:.3g}: a smaller model never reaches "
-            "the loss, however long it trains; ask for a larger one"
+            "the loss, however long it trains; give a larger one"
         )
     tokens_R = tokens_ratio(size_ratio, surface.alpha_R, surface.beta_R)
     return Deviation(
@@ -76,8 +80,15 @@ def size_deviation(law: Law, size_ratio: float) -> Deviation:
     )
 
 
-def size_range(law: Law, extra: float) -> SizeRange:
-    """The smallest and largest model that cost at most `extra` more compute than the optimum.
+def size_range(law: SurfaceLike, extra: float) -> SizeRange:
+    """The smallest and largest model that need at most `extra` more compute than the optimum.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
+    >>> found = laws.size_range(law, 0.1)
+    >>> f"{found.smallest.value:.2f} to {found.largest.value:.2f} times the optimal size"
+    '0.60 to 1.83 times the optimal size'
 
     Raises:
         InputError: an `extra` that is not positive, or a law of another shape.
@@ -97,29 +108,26 @@ def size_range(law: Law, extra: float) -> SizeRange:
 def tokens_ratio(size_ratio: Numbers, alpha: Numbers, beta: Numbers) -> np.ndarray:
     """Tokens (or steps) over the optimal ones at `size_ratio` times the optimal size, equal loss.
 
-    `[1 + (beta / alpha) (1 - k^-alpha)]^(-1 / beta)`, which at the optimum, where
-    alpha A / N^alpha = beta B / D^beta, is what keeps A / N^alpha + B / D^beta. Infinite where
-    the model is too small.
+    `[1 + (beta / alpha) (1 - k^-alpha)]^(-1 / beta)` for k times the size: it keeps
+    A / N^alpha + B / D^beta, given alpha A / N^alpha = beta B / D^beta at the optimum (Kaplan et
+    al. 2020, equation B.16). Times k it is the ratio of compute. Infinite where the model is too
+    small to reach the loss.
     """
     size_ratio = np.asarray(size_ratio, np.float64)
+    # expm1 and log1p keep ratios near 1 exact, where the cost is of second order.
     with np.errstate(all="ignore"):
         change = -np.expm1(-alpha * np.log(size_ratio)) * beta / alpha
         return np.where(change <= -1, np.inf, np.exp(-np.log1p(np.maximum(change, -1)) / beta))
 
 
-def compute_ratio(size_ratio: Numbers, alpha: Numbers, beta: Numbers) -> np.ndarray:
-    """FLOPs over the optimal ones at equal loss: size times tokens (Kaplan et al. 2020, B.16)."""
-    return np.asarray(size_ratio) * tokens_ratio(size_ratio, alpha, beta)
-
-
 def smallest_ratio(alpha: Numbers, beta: Numbers) -> np.ndarray:
-    """Size over the optimal one at which no amount of data reaches the optimum's loss."""
+    """Size over the optimal size below which no number of tokens reaches the optimum's loss."""
     with np.errstate(all="ignore"):
         return np.exp(-np.log1p(np.divide(alpha, beta)) / alpha)
 
 
 def sizes_within(extra: float, alpha: Numbers, beta: Numbers) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest size over the optimal one whose compute is `1 + extra` times the least.
+    """Smallest and largest size over the optimal size at `1 + extra` times the optimum's compute.
 
     Raises:
         InputError: an `extra` that is not positive.

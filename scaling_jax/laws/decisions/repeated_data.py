@@ -1,8 +1,8 @@
-"""The optimum when unique tokens run out and are repeated, after Muennighoff et al. 2023.
+"""The optimum when unique tokens run out and repeat, after Muennighoff et al. 2023.
 
-A token that is seen again teaches less, and so do parameters beyond what the unique tokens
-support; with U unique tokens the law is `L = E + A / N'^alpha + B / D'^beta` (arXiv 2305.16264,
-equation 5).
+A repeated token is worth less than a fresh one, and so is a parameter beyond what the unique
+tokens support; with U unique tokens the law is `L = E + A / N'^alpha + B / D'^beta` (arXiv
+2305.16264, equation 5).
 """
 
 import math
@@ -12,36 +12,38 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Estimate
+from scaling_jax.laws.catalogue.size_and_data_functions import DATA_CONSTRAINED
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.decisions.checks import require_positive
 from scaling_jax.laws.decisions.surface import (
-    Law,
     Surface,
+    SurfaceLike,
     increasing_root,
-    require_positive,
     surface_of,
 )
 
-# R_D* and R_N* as published. On the released runs the objective is nearly flat in R_D*: it is
-# bounded below (by about 5 to 7) but not above, and the published value is a local minimum.
-TOKEN_REPEATS = 15.387756
-PARAM_REPEATS = 5.309743
+_PUBLISHED = DATA_CONSTRAINED.published["muennighoff-2023"]
 
 
 @dataclass(frozen=True)
 class Decay:
     """How fast repeated tokens and surplus parameters lose their worth.
 
+    By default as published. On the released runs the objective is nearly flat in R_D*: the runs
+    bound R_D* from below (at about 5 to 7) but not from above, and the published value is a local
+    minimum.
+
     Attributes:
         tokens: R_D*, repeats after which a repeat is worth 1/e of a fresh token.
-        params: R_N*, the same of parameters beyond what the unique tokens support. Either may
-            be infinite: nothing is lost.
+        params: R_N*, the same of parameters beyond what the unique tokens support. Infinity means
+            no loss of worth.
 
     Raises:
         InputError: a constant that is not positive.
     """
 
-    tokens: float = TOKEN_REPEATS
-    params: float = PARAM_REPEATS
+    tokens: float = _PUBLISHED["R_D"]
+    params: float = _PUBLISHED["R_N"]
 
     def __post_init__(self) -> None:
         for name, value in (("R_D*", self.tokens), ("R_N*", self.params)):
@@ -63,11 +65,11 @@ class RepeatedOptimum:
         flops: the budget C.
         unique_tokens: the stock U.
         params: N.
-        tokens: all that are trained on, repeats included.
-        epochs: tokens over the stock; below 1 where the stock is not used up.
+        tokens: D, repeats included.
+        epochs: tokens over the stock; below 1 where part of the stock is left.
         loss: nats per token.
-        effective_params, effective_tokens: N' and D', what they are worth.
-        unlimited_loss: what the budget would reach with as many unique tokens as it wants.
+        effective_params, effective_tokens: N' and D', the fresh equivalents of N and D.
+        unlimited_loss: nats per token at the optimum of an unlimited stock.
     """
 
     flops: float
@@ -82,20 +84,33 @@ class RepeatedOptimum:
 
 
 def repeated_optimum(
-    law: Law, *, flops: float, unique_tokens: float, decay: Decay = PUBLISHED_DECAY
+    law: SurfaceLike, *, flops: float, unique_tokens: float, decay: Decay = PUBLISHED_DECAY
 ) -> RepeatedOptimum:
     """The params and epochs of the lowest loss at 6 N D = `flops` on `unique_tokens`.
 
     Muennighoff et al. 2023: D' = U + U R_D* (1 - exp(-R_D / R_D*)) with R_D = D / U - 1, and
-    likewise N' beyond the N whose optimal tokens are U. A fit of `law` says nothing of R_D* and
-    R_N*, which is why they are arguments; see `TOKEN_REPEATS` for how little is known of R_D*.
+    likewise N' beyond the N whose optimal tokens are U. Runs of one epoch do not determine R_D*
+    and R_N*, so they are arguments.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["muennighoff-2023-c4"])
+    >>> best = laws.repeated_optimum(law, flops=1e22, unique_tokens=25e9)
+    >>> f"{best.params.value:.2g} parameters, {best.epochs.value:.1f} epochs"
+    '8.2e+09 parameters, 8.1 epochs'
+
+    Args:
+        law: a fit of approach 3, or a surface.
+        flops: the budget.
+        unique_tokens: the stock.
+        decay: how fast repeats lose their worth.
 
     Raises:
         InputError: a budget or stock that is not positive, or a law of another shape.
     """
     surface = surface_of(law)
     require_positive("flops", flops, "give a budget in FLOPs")
-    require_positive("unique_tokens", unique_tokens, "give the tokens there are")
+    require_positive("unique_tokens", unique_tokens, "give the number of distinct tokens")
     free_params_R, free_tokens_R = surface.training_optimum(flops)
     with np.errstate(all="ignore"):
         epochs_R = np.where(
@@ -120,7 +135,7 @@ def repeated_optimum(
 
 
 def repeated_loss(
-    law: Law,
+    law: SurfaceLike,
     *,
     params: float,
     tokens: float,
@@ -128,6 +143,16 @@ def repeated_loss(
     decay: Decay = PUBLISHED_DECAY,
 ) -> Estimate:
     """Loss of a model trained on `tokens`, of which `unique_tokens` are unique, nats per token.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["muennighoff-2023-c4"])
+    >>> once, often = (
+    ...     laws.repeated_loss(law, params=1e9, tokens=1e11, unique_tokens=unique).value
+    ...     for unique in (1e11, 5e9)
+    ... )
+    >>> f"{once:.3f} from fresh tokens, {often:.3f} from 20 epochs"
+    '2.421 from fresh tokens, 2.485 from 20 epochs'
 
     Raises:
         InputError: a number that is not positive, or a law of another shape.
@@ -170,7 +195,7 @@ def _effective(
 
 
 def _log_supported_params(surface: Surface, tokens: np.ndarray | float) -> np.ndarray:
-    """Log of the N whose compute-optimal tokens are these: alpha A / N^alpha = beta B / D^beta."""
+    """Log of the N for which the tokens are optimal: alpha A / N^alpha = beta B / D^beta."""
     with np.errstate(all="ignore"):
         log_eps_R = np.log(surface.beta_R) + surface.log_b_R - surface.beta_R * np.log(tokens)
         return (np.log(surface.alpha_R) + surface.log_a_R - log_eps_R) / surface.alpha_R
@@ -179,9 +204,10 @@ def _log_supported_params(surface: Surface, tokens: np.ndarray | float) -> np.nd
 def _best_epochs(surface: Surface, flops: float, unique_tokens: float, decay: Decay) -> np.ndarray:
     """Epochs at which params and tokens are worth the same at the margin, at fixed compute.
 
-    With more epochs the model is smaller, so log(epsN nu / (epsD delta)) rises, nu and delta
-    being the elasticities of N' in N and of D' in D. It crosses zero between one epoch and the
-    epochs of the model that the stock supports.
+    At the optimum epsN nu = epsD delta, with epsN = alpha A / N'^alpha, epsD = beta B / D'^beta
+    and nu, delta the elasticities of N' in N and of D' in D. More epochs at fixed compute mean a
+    smaller model, so log(epsN nu / (epsD delta)) rises with epochs. It crosses zero between one
+    epoch and the epochs of the model that the stock supports.
     """
     log_supported_R = _log_supported_params(surface, unique_tokens)
     with np.errstate(all="ignore"):
@@ -190,7 +216,7 @@ def _best_epochs(surface: Surface, flops: float, unique_tokens: float, decay: De
     def condition(log_epochs_R: np.ndarray) -> np.ndarray:
         log_params_R, slope_N_R = _worth(log_most_R - log_epochs_R, decay.params)
         log_tokens_R, slope_D_R = _worth(log_epochs_R, decay.tokens)
-        # At the supported model and one epoch both sides are equal, so constants cancel.
+        # At one epoch of the supported model epsN = epsD, so A, B, alpha and beta cancel out.
         gain_N_R = slope_N_R - surface.alpha_R * log_params_R
         return gain_N_R - slope_D_R + surface.beta_R * log_tokens_R
 

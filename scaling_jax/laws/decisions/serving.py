@@ -7,27 +7,30 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Estimate
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.decisions.surface import (
-    Law,
-    Surface,
-    increasing_root,
+from scaling_jax.laws.decisions.checks import (
     require_at_least_zero,
     require_positive,
+    require_utilization,
+)
+from scaling_jax.laws.decisions.surface import (
+    Surface,
+    SurfaceLike,
+    increasing_root,
     softplus,
     surface_of,
 )
 
-# A token that is served passes through every parameter once, forward: a multiply and an add.
-FLOPS_PER_PARAM_SERVED_TOKEN = 2
+# A served token takes the forward pass alone: a multiply and an add per parameter.
+_FLOPS_PER_PARAM_SERVED_TOKEN = 2
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What a useful FLOP costs: the price of a FLOP of the peak over the share of it used.
+    """The cost of a useful FLOP: the price of a FLOP of the peak over the utilization.
 
     Attributes:
         utilization: share of the peak, above 0 and at most 1.
-        price: of one FLOP of the peak, in any unit; with every price at 1 costs are FLOPs of peak.
+        price: of one FLOP of the peak, in any unit; at 1, costs are FLOPs of the peak.
 
     Raises:
         InputError: a utilization outside (0, 1], or a price that is not positive.
@@ -37,11 +40,7 @@ class Rate:
     price: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.utilization <= 1:
-            raise InputError(
-                f"utilization {self.utilization:g} must lie above 0 and at most at 1: "
-                "give the share of the peak, such as 0.4"
-            )
+        require_utilization(self.utilization)
         require_positive("price per FLOP", self.price, "give 1 for costs in FLOPs")
 
     @property
@@ -52,13 +51,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a model serves in its lifetime, and what FLOPs cost in every phase.
+    """Tokens that a model serves in its lifetime, and the cost of a FLOP in every phase.
 
     Attributes:
-        prefill_tokens: of prompts.
-        decode_tokens: generated.
-        training, prefill, decode: cost of a FLOP in each phase; equal by default, which makes
-            costs FLOPs.
+        prefill_tokens: tokens of prompts.
+        decode_tokens: generated tokens.
+        training, prefill, decode: cost of a FLOP in each phase; by default 1, so costs are FLOPs.
 
     Raises:
         InputError: tokens that are negative or not finite.
@@ -78,28 +76,27 @@ class Demand:
     @property
     def cost_per_param(self) -> float:
         """Cost of serving, per parameter."""
-        return FLOPS_PER_PARAM_SERVED_TOKEN * (
+        return _FLOPS_PER_PARAM_SERVED_TOKEN * (
             self.prefill_tokens * self.prefill.per_flop + self.decode_tokens * self.decode.per_flop
         )
 
     @property
     def equivalent_tokens(self) -> float:
-        """Training tokens that would cost as much as serving; a third of D_inf at equal rates."""
+        """Training tokens that cost as much as serving does; a third of D_inf at equal rates."""
         return self.cost_per_param / (FLOPS_PER_PARAM_TOKEN * self.training.per_flop)
 
 
 @dataclass(frozen=True)
 class ServedOptimum:
-    """A model to train and serve, beside the cheapest to train among those of the same loss.
+    """A model to train and serve, beside the model of the same loss that is cheapest to train.
 
     Attributes:
         loss: nats per token.
         params, tokens: N and training tokens D.
         cost: of training and serving, in the unit of the rates.
-        serving_share: of the cost.
-        train_only_params, train_only_tokens: of the model that reaches the loss at the least
-            training.
-        saving: share of that model's cost of training and serving that is saved.
+        serving_share: share of serving in the cost.
+        train_only_params, train_only_tokens: N and D of the model that is cheapest to train.
+        saving: share of the cost of training and serving that model which is saved.
         extra_training: training FLOPs over that model's, less 1.
     """
 
@@ -115,19 +112,30 @@ class ServedOptimum:
 
 
 def cheapest_served(
-    law: Law, demand: Demand, *, loss: float | None = None, training_flops: float | None = None
+    law: SurfaceLike,
+    demand: Demand,
+    *,
+    loss: float | None = None,
+    training_flops: float | None = None,
 ) -> ServedOptimum:
     """The model that reaches a loss at the least cost of training and serving.
 
     Sardana et al. 2024, equation 3: min over N, D of 6 N D + 2 N D_inf with L(N, D) = loss. The
     optimum is where epsN / epsD = 1 + D_inf / (3 D), with epsN = alpha A / N^alpha and
-    epsD = beta B / D^beta; without serving it is Chinchilla's.
+    epsD = beta B / D^beta; without serving it is the optimum of Hoffmann et al. 2022.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
+    >>> best = laws.cheapest_served(law, laws.Demand(1e13), training_flops=1e23)
+    >>> f"{best.params.value:.2g} parameters instead of {best.train_only_params.value:.2g}"
+    '7.3e+09 parameters instead of 1.9e+10'
 
     Args:
         law: a fit of approach 3, or a surface.
         demand: what is served, and what FLOPs cost.
-        loss: wanted, nats per token; or
-        training_flops: the loss wanted is what this budget reaches when spent on training alone.
+        loss: the target, nats per token; or
+        training_flops: the target is the loss of this budget when all of it goes into training.
 
     Raises:
         InputError: both or neither given, a loss at or below the floor, or a law of another shape.
@@ -135,8 +143,8 @@ def cheapest_served(
     surface = surface_of(law)
     if (loss is None) == (training_flops is None):
         raise InputError(
-            f"loss {loss} and training_flops {training_flops}: exactly one of them says which "
-            "loss is wanted; leave the other out"
+            f"loss {loss} and training_flops {training_flops}: exactly one of them sets the target "
+            "loss; leave the other out"
         )
     if loss is not None:
         surface.require_reachable(loss)
@@ -149,11 +157,18 @@ def cheapest_served(
     return _described(surface, demand, loss_R, params_R, tokens_R)
 
 
-def best_served(law: Law, demand: Demand, *, budget: float) -> ServedOptimum:
+def best_served(law: SurfaceLike, demand: Demand, *, budget: float) -> ServedOptimum:
     """The model of the lowest loss whose training and serving together cost `budget`.
 
-    The same first-order condition as for a wanted loss, now with 6 N D + 2 N D_inf = budget (in
-    the unit of the demand's rates; FLOPs by default).
+    The first-order condition is that of `cheapest_served`, now with 6 N D + 2 N D_inf = budget
+    (in the unit of the demand's rates; FLOPs by default).
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
+    >>> best = laws.best_served(law, laws.Demand(1e13), budget=1e23)
+    >>> f"{best.params.value:.2g} parameters, {best.tokens.value:.2g} tokens"
+    '3e+09 parameters, 2.3e+12 tokens'
 
     Raises:
         InputError: a budget that is not positive, or a law of another shape.
@@ -170,7 +185,8 @@ def best_served(law: Law, demand: Demand, *, budget: float) -> ServedOptimum:
 def _share_at_loss(surface: Surface, demand: Demand, loss_R: np.ndarray) -> np.ndarray:
     """Logit of the share of A / N^alpha in the reducible loss at the first-order condition.
 
-    In it, log(epsN / epsD) - log(1 + equivalent / D) rises with a slope of at least 1.
+    The condition log(epsN / epsD) = log(1 + equivalent / D) rises in the logit with a slope of at
+    least 1, so its value at one end bounds the distance to the root.
     """
     with np.errstate(all="ignore"):
         log_ratio_R = np.log(surface.alpha_R / surface.beta_R)

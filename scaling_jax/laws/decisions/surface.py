@@ -1,6 +1,5 @@
-"""A fitted loss surface at its point and at every bootstrap draw, which decisions are read off."""
+"""A loss surface at its fitted point and at every bootstrap draw, for decisions with intervals."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +9,23 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import Estimate, interval
 from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.decisions.checks import require_positive
 from scaling_jax.laws.fitted import Fit
 
-# Enough to narrow any bracket of logarithms down to what float64 can tell apart.
+# A bracket of logarithms is at most some 1e3 wide; 64 halvings reach the spacing of float64.
 _HALVINGS = 64
 
 
 @dataclass(frozen=True)
 class Surface:
     """`L = E + A / N^alpha + B / D^beta`, at R sets of constants: the point's, then the draws'.
+
+    >>> from scaling_jax import laws
+    >>> from scaling_jax.laws.catalogue import CHINCHILLA
+    >>> law = laws.Surface.of("chinchilla", CHINCHILLA.published["besiroglu-2024"])
+    >>> params, tokens = law.training_optimum(5.76e23)
+    >>> f"{params[0]:.2g} parameters, {tokens[0]:.2g} tokens"
+    '7.2e+10 parameters, 1.3e+12 tokens'
 
     Attributes:
         form: the law.
@@ -87,17 +94,18 @@ class Surface:
         return self.form.loss(self.constants_RxP, {"params": params, "tokens": tokens})
 
     def training_optimum(self, flops: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
-        """N and D that reach the lowest loss at `flops` = 6 N D (Hoffmann et al. 2022, eq. 4)."""
-        # The closed form is per row, so budgets that differ from row to row go in as they are.
+        """N and D of the lowest loss at `flops` = 6 N D (Hoffmann et al. 2022, eq. 4)."""
+        # The closed form is elementwise, so it takes a budget per row as well.
         found = allocation.form_frontier(self.form, self.constants_RxP, flops)  # type: ignore[arg-type]
         return found.params, found.tokens
 
     def at_loss(
         self, loss_R: np.ndarray | float, logit_R: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """N and D of the given loss, A / N^alpha being a share of the reducible loss.
+        """N and D of the given loss, where A / N^alpha is a given share of the reducible loss.
 
-        The share comes as its logit, which tells shares near 0 and near 1 apart.
+        The share is given by its logit, which keeps shares near 0 and near 1 exact: optima lie
+        there when serving costs far more than training, or far less.
         """
         with np.errstate(all="ignore"):
             log_delta_R = np.log(loss_R - self.floor_R)
@@ -119,7 +127,7 @@ class Surface:
         return Estimate(float(values_R[0]), interval(drawn_B, self.level) if len(drawn_B) else None)
 
     def require_reachable(self, loss: float) -> None:
-        """Refuse a loss that no model reaches.
+        """Reject a loss that no model reaches.
 
         Raises:
             InputError: a loss at or below the point's floor E.
@@ -136,11 +144,11 @@ class Surface:
         return self.constants_RxP[:, self.form.names.index(self.form.frontier[index])]
 
 
-# What decisions are read off: a fit, or known constants.
-Law = Fit | Surface
+# What decisions take: a fit, or known constants.
+SurfaceLike = Fit | Surface
 
 
-def surface_of(law: Law) -> Surface:
+def surface_of(law: SurfaceLike) -> Surface:
     """The loss surface of a fit and of its bootstrap draws.
 
     Raises:
@@ -161,9 +169,10 @@ def surface_of(law: Law) -> Surface:
 def increasing_root(
     function: Callable[[np.ndarray], np.ndarray], low_R: np.ndarray, high_R: np.ndarray
 ) -> np.ndarray:
-    """Where an increasing function of R numbers crosses zero between `low` and `high`.
+    """The zeros of an increasing function of R numbers between `low` and `high`.
 
-    Bisection of all at once; NaN where an end or the function is not a number.
+    Bisection, because it needs no slope, cannot leave the bracket and works on all rows at once.
+    NaN where an end or the function is not a number.
     """
     low_R, high_R = (np.array(end, np.float64) for end in np.broadcast_arrays(low_R, high_R))
     with np.errstate(all="ignore"):
@@ -179,26 +188,6 @@ def softplus(x_R: np.ndarray) -> np.ndarray:
     """`log(1 + e^x)` without overflow: minus the log of `1 - sigmoid(x)`."""
     with np.errstate(all="ignore"):
         return np.logaddexp(0.0, x_R)
-
-
-def require_positive(name: str, value: float, remedy: str) -> None:
-    """Refuse what is not a positive finite number.
-
-    Raises:
-        InputError: with the value, the rule and the remedy.
-    """
-    if not 0 < value < math.inf:
-        raise InputError(f"{name} {value:g} must be positive and finite: {remedy}")
-
-
-def require_at_least_zero(name: str, value: float, remedy: str) -> None:
-    """Refuse what is negative or not finite.
-
-    Raises:
-        InputError: with the value, the rule and the remedy.
-    """
-    if not 0 <= value < math.inf:
-        raise InputError(f"{name} {value:g} must be finite and not negative: {remedy}")
 
 
 def _is_two_powers_and_floor(form: Form) -> bool:

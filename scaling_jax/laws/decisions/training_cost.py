@@ -1,25 +1,29 @@
-"""Time and money of training on given chips."""
+"""Time and price of training on given chips."""
 
 from dataclasses import dataclass
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.decisions.surface import require_at_least_zero, require_positive
+from scaling_jax.laws.decisions.checks import (
+    require_at_least_zero,
+    require_positive,
+    require_utilization,
+)
 
 _HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What training takes.
+    """Hours, chip-hours and price of a training run.
 
     Attributes:
         flops: of the training.
         peak_flops: peak FLOP/s of one chip.
-        utilization: share of the peak that is reached, an assumption apart from the peak.
-        chips: at work together.
+        utilization: share of the peak that is reached (model FLOPs utilization).
+        chips: number that train together.
         hours: from start to end.
         chip_hours: of all chips.
-        price_per_chip_hour, price: in the currency the price came in; None without one.
+        price_per_chip_hour, price: in the currency of the given price; None without one.
     """
 
     flops: float
@@ -42,17 +46,18 @@ def training_cost(
 ) -> TrainingCost:
     """Hours, chip-hours and price of `flops` on `chips` chips of `peak_flops` FLOP/s each.
 
+    >>> from scaling_jax import laws
+    >>> cost = laws.training_cost(1e21, peak_flops=1e15, utilization=0.4, price_per_chip_hour=2)
+    >>> round(cost.chip_hours), round(cost.price)
+    (694, 1389)
+
     Raises:
         InputError: a utilization outside (0, 1], fewer than one chip, or another number that is
             not positive and finite.
     """
     require_positive("flops", flops, "give the FLOPs of training")
     require_positive("peak_flops", peak_flops, "give the peak FLOP/s of one chip")
-    if not 0 < utilization <= 1:
-        raise InputError(
-            f"utilization {utilization:g} must lie above 0 and at most at 1: "
-            "give the share of the peak, such as 0.4"
-        )
+    require_utilization(utilization)
     if chips < 1:
         raise InputError(f"{chips} chips must be at least 1: give how many train together")
     if price_per_chip_hour is not None:

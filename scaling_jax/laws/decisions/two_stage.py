@@ -1,4 +1,4 @@
-"""Two laws in a row: what the first predicts is a variable of the second."""
+"""Two laws in a row: the response of the first is a variable of the second."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from scaling_jax.laws.fitted_law import CustomFit, Response
 class Chain:
     """From size, data or compute to a loss, and from the loss to an accuracy.
 
-    Draws of the two fits are taken in pairs. Fitted to the same table with the same seed and
-    `resampling="rows"`, a pair comes from the same resampled rows, so that what the two laws have
-    in common is kept.
+    Draws of the two fits are used in pairs. After fits of one table with one seed and
+    `resampling="rows"`, a pair comes from the same resampled rows, which keeps the correlation
+    between the two laws.
 
     Attributes:
         first: its response is one of the variables of `second`.
-        second: may have further variables.
+        second: reads that response, and may have further variables.
 
     Raises:
         InputError: the second law does not read what the first predicts.
@@ -37,7 +37,7 @@ class Chain:
             )
 
     def predict(self, **variables: float) -> Response:
-        """The second law's response at the variables of both, less the one between them.
+        """The second law's response at the variables of both laws, without the one between them.
 
         Raises:
             InputError: a variable missing, unknown, or not as its law needs it.
@@ -57,7 +57,7 @@ class Chain:
     def _drawn(
         self, variables: dict[str, float], own: dict[str, float]
     ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Draws of the law, and of a run with the scatter of both laws."""
+        """Draws of the chained law, and of a single run with the scatter of both laws."""
         if self.first.draws_BxP is None or self.second.draws_BxP is None:
             return None, None
         n = min(len(self.first.draws_BxP), len(self.second.draws_BxP))

@@ -118,8 +118,8 @@ def test_a_shared_floor_must_have_been_held():
     held = [fit_of(LAW, draws=50, hold_floor=True, seed=seed) for seed in (1, 2)]
     found = compute_multiplier(*held, flops=1e20, shared_floor=True)
     assert found.multiplier.value == pytest.approx(1)
-    told = fit_of(LAW, provenance={"options": {"fixed": {"E": 1.8}}})
-    assert compute_multiplier(told, held[0], flops=1e20, shared_floor=True).reached
+    recorded = fit_of(LAW, provenance={"options": {"fixed": {"E": 1.8}}})
+    assert compute_multiplier(recorded, held[0], flops=1e20, shared_floor=True).reached
     elsewhere = fit_of(LAW | {"E": 1.7}, draws=50, hold_floor=True)
     for b in (fitted, fit_of(LAW), elsewhere):
         with pytest.raises(InputError, match=r"A holds E 1\.8 and B .* fixed="):

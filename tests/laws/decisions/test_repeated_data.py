@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Decay, repeated_loss, repeated_optimum
+from scaling_jax.laws.catalogue import CHINCHILLA, CHINCHILLA_TIED
 from scaling_jax.laws.decisions.repeated_data import effective_ratio
 from scaling_jax.laws.decisions.surface import Surface
 
 # Their base law, alpha = beta, at the precision of the released notebook.
-BASE = dict(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596)
+BASE = CHINCHILLA_TIED.published["muennighoff-2023-c4"]
 TIED = Surface.of("chinchilla-tied", BASE)
-UNTIED = Surface.of(
-    "chinchilla",
-    dict(E=math.exp(0.6303), A=math.exp(5.9577), B=math.exp(7.9145), alpha=0.3348, beta=0.3829),
-)
+UNTIED = Surface.of("chinchilla", CHINCHILLA.published["muennighoff-2023-c4"])
 UNLIMITED = Decay(math.inf, math.inf)
 decays = st.builds(Decay, st.floats(0.1, 1e4), st.floats(0.1, 1e4))
 
@@ -122,7 +120,7 @@ def test_where_size_and_data_are_alike_they_share_the_surplus(shortage, constant
 
 
 def test_published_constants_buy_epochs_before_parameters():
-    """Of a surplus of compute, R_D* > R_N* puts the larger part into epochs (section 5)."""
+    """R_D* > R_N* puts the larger part of surplus compute into epochs (section 5)."""
     flops, unique = 9.2e21, 25e9
     best = repeated_optimum(TIED, flops=flops, unique_tokens=unique)
     free_params, free_tokens = (float(x[0]) for x in TIED.training_optimum(flops))

@@ -11,8 +11,8 @@ from scaling_jax.laws import Demand, Rate, best_served, cheapest_served
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.decisions.surface import Surface
 
-# Constants that their printed examples follow from; where the examples are quoted from is said
-# in experiments/sardana_inference.py. E drops out of what reaches the loss of a given optimum.
+# The printed examples follow from these constants; experiments/reproductions/sardana_inference.py
+# lists the sources of the examples. E cancels out when the target is the loss of an optimum.
 PUBLISHED = Surface.of("chinchilla", CHINCHILLA.published["de-vries-2023"])
 DEAR_DECODE = Demand(3e11, 7e11, Rate(0.4), Rate(0.5), Rate(0.01, price=2.0))
 
