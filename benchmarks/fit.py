@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import HUBER_DELTA, objective_named
-from scaling_jax.laws.solver.optimum import PointFit, fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
 from scaling_jax.laws.tables.rows import read_table, usable_rows
 
 # Read when NumPy is loaded, so the program starts itself again with them.
@@ -123,13 +123,13 @@ def our_starts(starts: np.ndarray) -> np.ndarray:
 
 def our_point() -> PointFit:
     rows = usable_rows(read_table(DATA))
-    return fit_point(CHINCHILLA, rows.variables, rows.loss)
+    return optimum(CHINCHILLA, rows.variables, rows.loss)
 
 
 def our_resamples(point: PointFit, weights: np.ndarray) -> np.ndarray:
     rows = usable_rows(read_table(DATA))
     losses = np.broadcast_to(rows.loss, weights.shape)
-    return refit_resamples(CHINCHILLA, rows.variables, point, losses, weights)
+    return refit(CHINCHILLA, rows.variables, point, losses, weights)
 
 
 def scipy_resamples(point: PointFit, weights: np.ndarray, ftol: float) -> np.ndarray:

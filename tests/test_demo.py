@@ -40,7 +40,7 @@ def finish_grid(study: Study, root: Path) -> None:
     for run in Store.create(root, study).runs():
         config = run.planned.config
         values = {"params": flops.count_params(config.shape).total, "tokens": config.tokens}
-        loss = float(KAPLAN.loss(LAW, values)) * np.exp(0.002 * rng.normal())
+        loss = float(KAPLAN.value(LAW, values)) * np.exp(0.002 * rng.normal())
         result = made_up_result(config, loss, data_fingerprint="made up", device="none")
         write_result(run.directory, result)
 

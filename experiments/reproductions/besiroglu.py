@@ -62,7 +62,7 @@ def fitted(n: int, bootstrap: int, level: float = 0.95) -> laws.Fit:
 def huber_sum(constants_P: Sequence[float] | np.ndarray) -> float:
     """Huber's loss of the 240 points under a law with these constants (E, A, B, alpha, beta)."""
     rows = usable_rows(laws.read_table(points(240)))
-    predicted = CHINCHILLA.loss(np.asarray(constants_P), rows.variables)
+    predicted = CHINCHILLA.value(np.asarray(constants_P), rows.variables)
     r = np.abs(np.log(predicted) - np.log(rows.loss))
     each = np.where(r <= HUBER_DELTA, r**2 / 2, HUBER_DELTA * (r - HUBER_DELTA / 2))
     return float(each.sum())

@@ -19,12 +19,12 @@ from scaling_jax.formatting import plain_spaces
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws import CustomFit, CustomForm, Form, Response
+    from scaling_jax.laws import CustomFit, FunctionLaw, PowerSum, Response
 
 _NAMED_FILE = ".py:"
 
 
-def custom_law(text: str) -> "CustomForm | Form | None":
+def custom_law(text: str) -> "FunctionLaw | PowerSum | None":
     """The law that `text` names where `laws.fit_custom` is what fits it, else None.
 
     That is a function in a file, `FILE.py:NAME`, or a law of the literature that is not of the
@@ -33,7 +33,7 @@ def custom_law(text: str) -> "CustomForm | Form | None":
     Raises:
         InputError: no such file or name, a file that fails, or something that is no law.
     """
-    from scaling_jax.laws import FORMS, FUNCTIONS
+    from scaling_jax.laws import FUNCTIONS, POWER_SUMS
 
     if _NAMED_FILE in text:
         path, _, name = text.rpartition(":")
@@ -42,14 +42,14 @@ def custom_law(text: str) -> "CustomForm | Form | None":
         raise InputError(f"{text} is a file: name the law in it, as in {text}:NAME")
     if text in FUNCTIONS:
         return FUNCTIONS[text]
-    form = FORMS.get(text)
+    form = POWER_SUMS.get(text)
     if form is None or (form.response == "loss" and {*form.variables} <= {"params", "tokens"}):
         return None
     return form
 
 
 def fit_and_print(
-    law: "CustomForm | Form",
+    law: "FunctionLaw | PowerSum",
     table: "pd.DataFrame | Path",
     at: Mapping[str, float],
     options: Mapping[str, Any],
@@ -111,19 +111,19 @@ def custom_as_json(
     return told | {"prediction": {"at": dict(at), **dataclasses.asdict(response)}}
 
 
-def _law_in(path: Path, name: str) -> "CustomForm | Form":
-    from scaling_jax.laws import CustomForm, Form, law_from_function
+def _law_in(path: Path, name: str) -> "FunctionLaw | PowerSum":
+    from scaling_jax.laws import FunctionLaw, PowerSum, law_from_function
 
     module = _run(path)
     found = getattr(module, name, None)
     if found is None:
         raise InputError(f"{path} has no {name!r}{suggestion(name, _defined(module))}")
-    if isinstance(found, CustomForm | Form):
+    if isinstance(found, FunctionLaw | PowerSum):
         return found
     if not callable(found) or inspect.isclass(found):
         raise InputError(
             f"{path}:{name} is of type {type(found).__name__}: name a function of columns and "
-            "constants, or a laws.CustomForm"
+            "constants, or a laws.FunctionLaw"
         )
     return dataclasses.replace(law_from_function(found), name=f"{path.name}:{name}")
 
@@ -160,12 +160,12 @@ def _said(error: BaseException) -> str:
 
 def _defined(module: ModuleType) -> list[str]:
     """What the file itself defines, as far as it could be a law."""
-    from scaling_jax.laws import CustomForm, Form
+    from scaling_jax.laws import FunctionLaw, PowerSum
 
     return [
         name
         for name, value in vars(module).items()
-        if isinstance(value, CustomForm | Form)
+        if isinstance(value, FunctionLaw | PowerSum)
         or (inspect.isfunction(value) and value.__module__ == module.__name__)
     ]
 

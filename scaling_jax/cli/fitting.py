@@ -146,9 +146,9 @@ def fit(
     options = dict(
         law=law,
         count=count,
-        curves=curves,
+        training_curves=curves,
         fixed=held,
-        curve=curve,
+        isoflop_curve=curve,
         corrected=corrected,
         resampling=resampling,
         **resampled,

@@ -86,9 +86,9 @@ def require_interval(seconds: float) -> None:
 
 
 def _require_law(name: str) -> None:
-    from scaling_jax.laws import FORMS
+    from scaling_jax.laws import LAWS
 
-    known = [*FORMS, "auto", NO_LAW]
+    known = [*LAWS, "auto", NO_LAW]
     if name not in known:
         raise InputError(f"unknown law {name!r}{suggestion(name, known)}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN as FLOPS_PER_PARAM_TOKEN
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Frontier:
     loss: np.ndarray | None
 
 
-def form_frontier(form: Form, constants_P: np.ndarray, flops: float) -> Frontier:
+def form_frontier(form: PowerSum, constants_P: np.ndarray, flops: float) -> Frontier:
     """The closed-form optimum of `A / N^alpha + B / D^beta` under C = 6 N D.
 
     Hoffmann et al. 2022, equation 4: N_opt = G (C/6)^a, D_opt = (C/6)^b / G with
@@ -127,11 +127,11 @@ def form_frontier(form: Form, constants_P: np.ndarray, flops: float) -> Frontier
         log_products = np.log(flops / FLOPS_PER_PARAM_TOKEN)
         params = np.exp(log_g + beta / (alpha + beta) * log_products)
         tokens = np.exp(-log_g + alpha / (alpha + beta) * log_products)
-        loss = form.loss(constants_P, {"params": params, "tokens": tokens})
+        loss = form.value(constants_P, {"params": params, "tokens": tokens})
     return Frontier(params, tokens, loss)
 
 
-def form_exponents(form: Form, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+def form_exponents(form: PowerSum, constants_P: np.ndarray) -> dict[str, np.ndarray]:
     """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier."""
     if form.frontier is None:
         return {}
@@ -139,7 +139,7 @@ def form_exponents(form: Form, constants_P: np.ndarray) -> dict[str, np.ndarray]
     return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
 
 
-def _frontier_constants(form: Form, constants_P: np.ndarray) -> list[np.ndarray]:
+def _frontier_constants(form: PowerSum, constants_P: np.ndarray) -> list[np.ndarray]:
     if form.frontier is None:
         raise InputError(f"the law {form.name!r} has no compute-optimal frontier: use chinchilla")
     constants_P = np.asarray(constants_P, np.float64)

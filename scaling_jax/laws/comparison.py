@@ -9,7 +9,7 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS
 from scaling_jax.laws.approaches.parametric import AUTO
-from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.catalogue import power_sum_named
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
@@ -83,7 +83,7 @@ def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Compar
 
     Args:
         table: as `fit` takes it.
-        **options: options of `fit`, except `approach`; `curves` are what approach 1 reads.
+        **options: options of `fit`, except `approach`; `training_curves` are what approach 1 reads.
 
     Raises:
         InputError: a table that cannot be read, or an option that no approach could be fitted
@@ -109,11 +109,11 @@ def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Compar
 
 
 def _require_known(
-    law: str = AUTO, objective: str = "huber", curve: str = READ_OFFS[0], **_: Any
+    law: str = AUTO, objective: str = "huber", isoflop_curve: str = READ_OFFS[0], **_: Any
 ) -> None:
     """Reject a misspelled name, instead of leaving out the approach that uses the name."""
     if law != AUTO:
-        form_named(law)
+        power_sum_named(law)
     objective_named(objective)
-    if curve not in READ_OFFS:
-        raise InputError(f"unknown curve {curve!r}{suggestion(curve, READ_OFFS)}")
+    if isoflop_curve not in READ_OFFS:
+        raise InputError(f"unknown curve {isoflop_curve!r}{suggestion(isoflop_curve, READ_OFFS)}")

@@ -20,7 +20,7 @@ from scaling_jax.laws.allocation import (
     Prediction,
     interval,
 )
-from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.catalogue import power_sum_named
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.stored import plain, revived
 
@@ -152,10 +152,10 @@ class Fit:
             )
         _require_positive("params", params)
         _require_positive("tokens", tokens)
-        form, values = form_named(self.law), {"params": params, "tokens": tokens}
-        drawn_B = None if self.draws_BxP is None else form.loss(self.draws_BxP, values)
+        form, values = power_sum_named(self.law), {"params": params, "tokens": tokens}
+        drawn_B = None if self.draws_BxP is None else form.value(self.draws_BxP, values)
         return Prediction(
-            loss=float(form.loss(self._constants, values)),
+            loss=float(form.value(self._constants, values)),
             law_interval=self._interval(drawn_B),
             interval=self._interval(self._with_noise(drawn_B)),
             extrapolation=allocation.FLOPS_PER_PARAM_TOKEN * params * tokens / self.flops_range[1],
@@ -198,12 +198,12 @@ class Fit:
 
     def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
         if self.approach == 3:
-            return allocation.form_frontier(form_named(self.law), constants_P, flops)
+            return allocation.form_frontier(power_sum_named(self.law), constants_P, flops)
         return allocation.power_law_frontier(constants_P, self.reference_flops, flops)
 
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
         if self.approach == 3:
-            return allocation.form_exponents(form_named(self.law), constants_P)
+            return allocation.form_exponents(power_sum_named(self.law), constants_P)
         names = list(self.params)
         return {name: constants_P[..., names.index(name)] for name in ("a", "b")}
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Interval, interval
-from scaling_jax.laws.catalogue import FORMS, Form
+from scaling_jax.laws.catalogue import POWER_SUMS, PowerSum
 from scaling_jax.laws.catalogue.from_function import law_from_function, require_works
-from scaling_jax.laws.catalogue.function import CustomForm
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options, Resampling
-from scaling_jax.laws.solver.optimum import PointFit, fit_point
+from scaling_jax.laws.solver.optimum import PointFit, optimum
 from scaling_jax.laws.tables.columns import Columns, Table, columns_of
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows
 from scaling_jax.laws.uncertainty.custom_draws import draws, require_known_rows
@@ -58,7 +58,7 @@ class CustomFit:
         is_logged: which of the two it is.
     """
 
-    form: Form | CustomForm
+    form: PowerSum | FunctionLaw
     params: Mapping[str, float]
     level: float
     objective: Mapping[str, Any]
@@ -84,9 +84,9 @@ class CustomFit:
             InputError: a variable missing, unknown, not finite, or not positive where it must be.
         """
         values = self._checked(variables)
-        law_B = None if self.draws_BxP is None else self.form.loss(self.draws_BxP, values)
+        law_B = None if self.draws_BxP is None else self.form.value(self.draws_BxP, values)
         return Response(
-            value=float(self.form.loss(self.form.ordered(self.params), values)),
+            value=float(self.form.value(self.form.ordered(self.params), values)),
             law_interval=None if law_B is None else interval(law_B, self.level),
             interval=None if law_B is None else interval(self.scattered(law_B).ravel(), self.level),
             outside=tuple(
@@ -109,7 +109,7 @@ class CustomFit:
                 raise InputError(
                     f"the law {self.form.name!r} has no variable {name!r}{suggestion(name, wanted)}"
                 )
-        signed = self.form.signed if isinstance(self.form, CustomForm) else ()
+        signed = self.form.signed if isinstance(self.form, FunctionLaw) else ()
         for name in wanted:
             if name not in variables:
                 raise InputError(f"the law {self.form.name!r} needs {name!r} to predict")
@@ -120,7 +120,7 @@ class CustomFit:
 
 
 def fit_custom(
-    form: Form | CustomForm | str | Callable[..., Any],
+    form: PowerSum | FunctionLaw | str | Callable[..., Any],
     table: Table,
     *,
     objective: str | Objective | None = None,
@@ -143,7 +143,7 @@ def fit_custom(
 
     Args:
         form: a function as `law_from_function` takes it, a form, or the name of a published one
-            (`laws.FORMS`, `laws.FUNCTIONS`).
+            (`laws.POWER_SUMS`, `laws.FUNCTIONS`).
         table: a frame, columns by name, or a .csv or .parquet file; the law's variables and
             response are read from it, and `weight` where there is one.
         objective: a name or an `Objective`; by default `huber` on logs, and `squares` for a
@@ -163,11 +163,11 @@ def fit_custom(
     require_known_rows(options)
     form = _law_of(form)
     if objective is None:
-        objective = form.default_objective if isinstance(form, CustomForm) else "huber"
+        objective = form.default_objective if isinstance(form, FunctionLaw) else "huber"
     objective = objective_named(objective) if isinstance(objective, str) else objective
     columns = columns_of(form, table)
     _require_enough(form, columns, fixed or {})
-    if isinstance(form, CustomForm):
+    if isinstance(form, FunctionLaw):
         require_works(form, columns.values)
     point = _point(form, columns, objective, fixed)
     noise_N = noise_of_rows(point, objective)
@@ -181,26 +181,28 @@ def fit_custom(
         ranges={n: (float(v.min()), float(v.max())) for n, v in columns.values.items()},
         draws_BxP=draws(form, columns, point, noise_N, objective, options),
         noise_N=noise_N,
-        is_logged=isinstance(form, Form) or form.is_logged(objective),
+        is_logged=isinstance(form, PowerSum) or form.is_logged(objective),
     )
 
 
-def _law_of(given: Form | CustomForm | str | Callable[..., Any]) -> Form | CustomForm:
+def _law_of(given: PowerSum | FunctionLaw | str | Callable[..., Any]) -> PowerSum | FunctionLaw:
     from scaling_jax.laws.catalogue.functions import FUNCTIONS
 
-    if isinstance(given, Form | CustomForm):
+    if isinstance(given, PowerSum | FunctionLaw):
         return given
     if not isinstance(given, str):
         return law_from_function(given)
-    known: dict[str, Form | CustomForm] = {**FORMS, **FUNCTIONS}
+    known: dict[str, PowerSum | FunctionLaw] = {**POWER_SUMS, **FUNCTIONS}
     if given not in known:
         raise InputError(f"unknown law {given!r}{suggestion(given, list(known))}")
     return known[given]
 
 
-def _require_enough(form: Form | CustomForm, columns: Columns, fixed: Mapping[str, float]) -> None:
+def _require_enough(
+    form: PowerSum | FunctionLaw, columns: Columns, fixed: Mapping[str, float]
+) -> None:
     distinct = len(np.unique(np.stack(list(columns.values.values())), axis=1).T)
-    held = {*fixed, *(form.held if isinstance(form, Form) else ())}
+    held = {*fixed, *(form.held if isinstance(form, PowerSum) else ())}
     n_free = len(set(form.names) - held)
     if distinct <= n_free:
         raise InputError(
@@ -210,14 +212,14 @@ def _require_enough(form: Form | CustomForm, columns: Columns, fixed: Mapping[st
 
 
 def _point(
-    form: Form | CustomForm,
+    form: PowerSum | FunctionLaw,
     columns: Columns,
     objective: Objective,
     fixed: Mapping[str, float] | None,
 ) -> PointFit:
     rows = columns.values, columns.response_N, columns.weights_N
-    if isinstance(form, Form):
-        return fit_point(form, *rows, objective=objective, fixed=fixed)
+    if isinstance(form, PowerSum):
+        return optimum(form, *rows, objective=objective, fixed=fixed)
     from scaling_jax.laws.solver.autodiff import fit_function
 
     return fit_function(form, *rows, objective=objective, fixed=fixed)

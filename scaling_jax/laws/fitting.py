@@ -28,8 +28,8 @@ def fit(
     count: Count = "total",
     seed: int = 0,
     resampling: Resampling = "residuals",
-    curves: "pd.DataFrame | None" = None,
-    curve: ReadOff = "parabola",
+    training_curves: "pd.DataFrame | None" = None,
+    isoflop_curve: ReadOff = "parabola",
     corrected: bool = False,
     objective: str = "huber",
     fixed: Mapping[str, float] | None = None,
@@ -51,9 +51,9 @@ def fit(
             replacement, wider on small designs; or whole `runs`, for tables with several rows
             of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
             asked for here.
-        curves: losses along training, several rows per run: what approach 1 reads. Without it,
-            the table itself is read so.
-        curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
+        training_curves: losses along training, several rows per run, for approach 1; without
+            them approach 1 reads the table itself as curves.
+        isoflop_curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
             parabola through the sizes within a factor of 4 of the best) or `akima`; or
             `surface`, one law L(N, D) through the runs of all budgets.
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
@@ -69,7 +69,13 @@ def fit(
     frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
     rows = usable_rows(frame, count)
     fitted = _fitted(
-        rows, frame if curves is None else curves, approach, law, curve, corrected, options
+        rows,
+        frame if training_curves is None else training_curves,
+        approach,
+        law,
+        isoflop_curve,
+        corrected,
+        options,
     )
     said = (
         *_repeats(frame),
@@ -89,10 +95,10 @@ def _repeats(frame: "pd.DataFrame") -> tuple[str, ...]:
 
 def _fitted(
     rows: Rows,
-    curves: "pd.DataFrame",
+    training_curves: "pd.DataFrame",
     approach: int,
     law: str,
-    curve: "ReadOff",
+    isoflop_curve: "ReadOff",
     corrected: bool,
     options: Options,
 ) -> Fit:
@@ -103,9 +109,9 @@ def _fitted(
     if approach == 2:
         from scaling_jax.laws.approaches.isoflop import fit_isoflop
 
-        return fit_isoflop(rows, options, method=curve, corrected=corrected)
+        return fit_isoflop(rows, options, method=isoflop_curve, corrected=corrected)
     if approach == 1:
         from scaling_jax.laws.approaches.envelope import fit_envelope
 
-        return fit_envelope(rows, curves, options)
+        return fit_envelope(rows, training_curves, options)
     raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")

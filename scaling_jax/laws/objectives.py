@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
-
-import jax
-import jax.numpy as jnp
+from typing import TYPE_CHECKING, Literal
 
 from scaling_jax.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    import jax
 
 Space = Literal["log", "loss"]
 
@@ -35,21 +35,29 @@ class Objective:
     above: float = 1.0
     likelihood: bool = field(default=False, compare=False)
 
-    def penalty(self, r: jax.Array) -> jax.Array:
+    def penalty(self, r: "jax.Array") -> "jax.Array":
         """Penalty of each residual: `r^2 / 2` up to `delta`, then linear."""
+        import jax.numpy as jnp
+
         small = jnp.minimum(jnp.abs(r), self.delta)
         return self._side(r) * small * (jnp.abs(r) - 0.5 * small)
 
-    def slope(self, r: jax.Array) -> jax.Array:
+    def slope(self, r: "jax.Array") -> "jax.Array":
         """First derivative of the penalty."""
+        import jax.numpy as jnp
+
         return self._side(r) * jnp.clip(r, -self.delta, self.delta)
 
-    def curvature(self, r: jax.Array) -> jax.Array:
+    def curvature(self, r: "jax.Array") -> "jax.Array":
         """Second derivative of the penalty: none beyond `delta`."""
+        import jax.numpy as jnp
+
         return self._side(r) * (jnp.abs(r) <= self.delta)
 
-    def reweighting(self, r: jax.Array) -> jax.Array:
+    def reweighting(self, r: "jax.Array") -> "jax.Array":
         """Slope over residual: the weight that makes least squares a bound of the penalty."""
+        import jax.numpy as jnp
+
         if math.isinf(self.delta):
             return self._side(r)
         return self._side(r) * jnp.minimum(1.0, self.delta / jnp.maximum(jnp.abs(r), self.delta))
@@ -59,7 +67,9 @@ class Objective:
         """Quantile of the losses that the law runs through, where `delta` is small."""
         return 1 / (1 + self.above)
 
-    def _side(self, r: jax.Array) -> jax.Array:
+    def _side(self, r: "jax.Array") -> "jax.Array":
+        import jax.numpy as jnp
+
         return jnp.where(r > 0, self.above, 1.0)
 
 

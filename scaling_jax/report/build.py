@@ -81,7 +81,7 @@ def compare_finished(
     if records.empty or not (records["status"] == "finished").any():
         return not_fitted("no run has finished yet")
     options = dict(law=law, bootstrap=bootstrap, seed=seed)
-    return laws.compare(records, curves=curves(store), **options)
+    return laws.compare(records, training_curves=curves(store), **options)
 
 
 def not_fitted(reason: str) -> "Comparison":

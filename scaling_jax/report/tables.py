@@ -81,11 +81,11 @@ def law_rows(fit: "Fit | None") -> tuple[tuple[str, str, str], ...]:
 
 def law_formula(fit: "Fit | None") -> str:
     """The formula of the fitted law and its source; empty for a law outside the catalogue."""
-    from scaling_jax.laws import FORMS
+    from scaling_jax.laws import LAWS
 
-    if fit is None or fit.law not in FORMS:
+    if fit is None or fit.law not in LAWS:
         return ""
-    form = FORMS[fit.law]
+    form = LAWS[fit.law]
     return f"{form.formula}. {form.source}."
 
 

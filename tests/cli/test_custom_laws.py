@@ -13,7 +13,7 @@ LAWS = """
 import math
 import jax.numpy as jnp
 import numpy as np
-from scaling_jax.laws import CustomForm, Parameter
+from scaling_jax.laws import FunctionLaw, Parameter
 
 def chinchilla(params, tokens, *, E=(1, 3), A=(1, 1e4), B=(1, 1e4), alpha=(0.1, 1), beta=(0.1, 1)):
     return E + A / params**alpha + B / tokens**beta
@@ -21,7 +21,7 @@ def chinchilla(params, tokens, *, E=(1, 3), A=(1, 1e4), B=(1, 1e4), alpha=(0.1, 
 def sloped(flops, *, level=(-10, 10), slope=(-1, 1)):
     return jnp.exp(level + slope * jnp.log(flops))
 
-power = CustomForm(
+power = FunctionLaw(
     "a power",
     lambda p, v: p["A"] / v["params"] ** p["alpha"],
     (Parameter("A", 1, 100), Parameter("alpha", 0.01, 1)),
@@ -129,7 +129,7 @@ def test_a_law_without_logs_takes_squares_by_itself(cli: Callable, tmp_path: Pat
     error = laws.FUNCTIONS["error-exponential"]
     truth = error.published["gadre-2024-c4"]
     loss = pd.Series([2.0 + 0.1 * i for i in range(20)])
-    frame = pd.DataFrame({"loss": loss, "error": error.loss(error.ordered(truth), {"loss": loss})})
+    frame = pd.DataFrame({"loss": loss, "error": error.value(error.ordered(truth), {"loss": loss})})
     frame.to_csv(tmp_path / "errors.csv", index=False)
     told = cli(
         "fit", tmp_path / "errors.csv", "--law", "error-exponential", "--bootstrap", 0, "--json"

@@ -9,7 +9,7 @@ import scaling_jax as sj
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 
-TRUTH = laws.Surface.of("chinchilla", laws.FORMS["chinchilla"].published["hoffmann-2022"])
+TRUTH = laws.Surface.of("chinchilla", laws.POWER_SUMS["chinchilla"].published["hoffmann-2022"])
 BUDGETS = np.geomspace(1e18, 1e21, 5)
 
 
@@ -44,7 +44,7 @@ def _compile_quickly():
 @pytest.fixture(scope="module")
 def compared():
     table = runs()
-    return sj.compare(table, curves=curves(table), bootstrap=100)
+    return sj.compare(table, training_curves=curves(table), bootstrap=100)
 
 
 def test_every_approach_answers_alike_and_holds_the_truth(compared):
@@ -103,7 +103,7 @@ def test_few_minima_say_that_they_have_no_loss():
     [
         (dict(law="chinchila"), "did you mean 'chinchilla'"),
         (dict(objective="hubert"), "did you mean 'huber'"),
-        (dict(curve="akim"), "did you mean 'akima'"),
+        (dict(isoflop_curve="akim"), "did you mean 'akima'"),
         (dict(bootstrap=3), "too few resamples"),
     ],
 )

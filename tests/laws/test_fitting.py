@@ -30,7 +30,7 @@ def isoflop_table(budgets=4, sizes=6, noise=0.003, seed=0, centre=0.0):
     for c in np.geomspace(1e17, 1e19, budgets):
         best = laws.allocation.form_frontier(CHINCHILLA, TRUTH, c).params * math.exp(centre)
         for n in best * np.geomspace(0.25, 4, sizes):
-            loss = CHINCHILLA.loss(TRUTH, {"params": n, "tokens": c / 6 / n})
+            loss = CHINCHILLA.value(TRUTH, {"params": n, "tokens": c / 6 / n})
             rows.append(dict(params=n, tokens=c / 6 / n, loss=loss, budget=c, flops=c))
     table = pd.DataFrame(rows)
     return table.assign(loss=table["loss"] * np.exp(noise * rng.normal(size=len(table))))
@@ -133,7 +133,7 @@ def test_parabolas_have_their_known_bias():
             best = laws.allocation.form_frontier(CHINCHILLA, chinchilla, c)
             for d in best.tokens * np.geomspace(1 / width, width, 15):
                 n = c / 6 / d
-                loss = CHINCHILLA.loss(chinchilla, {"params": n, "tokens": d})
+                loss = CHINCHILLA.value(chinchilla, {"params": n, "tokens": d})
                 rows.append(dict(params=n, tokens=d, loss=float(loss), budget=c))
         fit = laws.fit(pd.DataFrame(rows), approach=2, bootstrap=0)
         truth = laws.allocation.form_frontier(CHINCHILLA, chinchilla, 1e24).tokens
@@ -162,7 +162,7 @@ def curves_of(table, points=200):
     curves = []
     for i, row in enumerate(table.to_dict("records")):
         tokens = row["tokens"] * np.arange(1, points + 1) / points
-        loss = CHINCHILLA.loss(TRUTH, {"params": row["params"], "tokens": tokens})
+        loss = CHINCHILLA.value(TRUTH, {"params": row["params"], "tokens": tokens})
         curve = dict(run_id=f"r{i:02}", params=row["params"], tokens=tokens, loss=loss)
         curves.append(pd.DataFrame({**curve, "flops": 6 * row["params"] * tokens}))
     return pd.concat(curves)
@@ -170,7 +170,7 @@ def curves_of(table, points=200):
 
 def test_the_envelope_of_perfect_curves_gives_back_the_exponent():
     table = isoflop_table(budgets=8, sizes=25, noise=0)
-    fit = laws.fit(table, approach=1, curves=curves_of(table), bootstrap=50)
+    fit = laws.fit(table, approach=1, training_curves=curves_of(table), bootstrap=50)
     truth = TRUTH[4] / (TRUTH[3] + TRUTH[4])
     assert fit.exponents["a"] == pytest.approx(truth, abs=0.03)
     assert fit.n_points == 1500

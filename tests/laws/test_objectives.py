@@ -20,7 +20,7 @@ TRUTH = {"E": 1.2, "A": 40.0, "B": 90.0, "alpha": 0.36, "beta": 0.33}
 def table():
     rng = np.random.default_rng(0)
     params, tokens = 10 ** rng.uniform([6, 8], [9, 11], (48, 2)).T
-    loss = CHINCHILLA.loss(np.array(list(TRUTH.values())), {"params": params, "tokens": tokens})
+    loss = CHINCHILLA.value(np.array(list(TRUTH.values())), {"params": params, "tokens": tokens})
     weight = rng.integers(1, 4, 48)
     frame = pd.DataFrame({"params": params, "tokens": tokens, "weight": weight})
     return frame.assign(loss=loss * np.exp(0.01 * rng.normal(size=48)))
@@ -37,7 +37,7 @@ def test_gaussian_likelihood_has_the_constants_of_least_squares(table):
 def test_scale_and_likelihood_are_those_of_the_rows(table):
     fit = laws.fit(table, objective="gaussian", bootstrap=0)
     values = {name: table[name].to_numpy() for name in ("params", "tokens")}
-    fitted = CHINCHILLA.loss(np.array(list(fit.params.values())), values)
+    fitted = CHINCHILLA.value(np.array(list(fit.params.values())), values)
     residuals = np.log(table["loss"].to_numpy() / fitted)
     weight = table["weight"].to_numpy()
     sigma, told = fit.objective["sigma"], fit.objective["log_likelihood"]

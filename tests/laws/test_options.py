@@ -17,7 +17,7 @@ def study(noise=0.003, seed=0, repeats=1):
     rng = np.random.default_rng(seed)
     n = np.tile(np.geomspace(1e6, 1e9, 6), 4)
     d = n * np.repeat([4.0, 12.0, 36.0, 108.0], 6)
-    loss = CHINCHILLA.loss(TRUTH, {"params": n, "tokens": d})
+    loss = CHINCHILLA.value(TRUTH, {"params": n, "tokens": d})
     table = pd.DataFrame({"params": n, "tokens": d, "loss": loss})
     table = pd.concat([table] * repeats, ignore_index=True)
     return table.assign(loss=table["loss"] * np.exp(noise * rng.normal(size=len(table))))
@@ -37,7 +37,7 @@ def test_no_general_optimizer_finds_a_lower_value(name):
     measured = table["loss"].to_numpy()
 
     def value(theta):
-        predicted = CHINCHILLA.loss([*np.exp(theta[:3]), *theta[3:]], values)
+        predicted = CHINCHILLA.value([*np.exp(theta[:3]), *theta[3:]], values)
         logs = objective.space == "log"
         r = np.log(predicted / measured) if logs else predicted - measured
         return penalty(r, objective).sum()

@@ -29,7 +29,7 @@ def chinchilla(p, v):
     return p["E"] + p["A"] / v["params"] ** p["alpha"] + p["B"] / v["tokens"] ** p["beta"]
 
 
-CHINCHILLA = laws.CustomForm(
+CHINCHILLA = laws.FunctionLaw(
     name="chinchilla as a function",
     function=chinchilla,
     parameters=(
@@ -42,7 +42,7 @@ CHINCHILLA = laws.CustomForm(
     variables=("params", "tokens"),
 )
 
-LINE = laws.CustomForm(
+LINE = laws.FunctionLaw(
     name="line",
     function=lambda p, v: p["a"] + p["b"] * v["x"],
     parameters=(
@@ -65,7 +65,7 @@ def fitted():
     """The published points fitted as a function and as a form, with the same resamples."""
     return [
         fit_custom(form, POINTS, bootstrap=40, seed=5)
-        for form in (CHINCHILLA, laws.FORMS["chinchilla"])
+        for form in (CHINCHILLA, laws.POWER_SUMS["chinchilla"])
     ]
 
 
@@ -148,7 +148,7 @@ def test_huber_of_plain_residuals_bounds_an_outlier():
 
 
 def test_squares_of_a_positive_response_are_not_of_its_logs():
-    power = laws.CustomForm(
+    power = laws.FunctionLaw(
         "power",
         lambda p, v: p["A"] / v["params"] ** p["alpha"],
         (laws.Parameter("A", 1, 100), laws.Parameter("alpha", 0.01, 1)),
@@ -179,7 +179,7 @@ def test_held_constants_stay_and_the_rest_adapts():
 
 def test_of_many_optima_the_lowest_is_taken():
     # The objective has a minimum in k every few units.
-    wave = laws.CustomForm(
+    wave = laws.FunctionLaw(
         "wave",
         lambda p, v: jnp.sin(p["k"] * v["x"]),
         (laws.Parameter("k", 0.5, 30),),
@@ -246,7 +246,7 @@ def chain():
     error = laws.FUNCTIONS["error-exponential"]
     table = pd.DataFrame({"flops": 120 * n**2})
     table["loss"] = 80 / table["flops"] ** 0.07 * np.exp(0.005 * rng.normal(size=32))
-    law = error.loss(error.ordered(error.published["gadre-2024-c4"]), table)
+    law = error.value(error.ordered(error.published["gadre-2024-c4"]), table)
     table["error"] = law + 0.003 * rng.normal(size=32)
     return laws.Chain(
         fit_custom("kaplan-flops", table, bootstrap=200, seed=3, resampling="rows"),
@@ -340,7 +340,7 @@ def test_laws_of_other_columns_are_sent_here(law):
 
 
 def test_a_function_without_a_finite_value_is_refused():
-    never = laws.CustomForm(
+    never = laws.FunctionLaw(
         "never", lambda p, v: p["a"] * jnp.log(-v["x"]), (laws.Parameter("a", 1, 2),), ("x",)
     )
     with pytest.raises(InputError, match="no finite value"):
@@ -385,16 +385,16 @@ def test_bad_definitions_are_refused():
     ]:
         fields = {"parameters": (good,), "variables": ("x",), **changed}
         with pytest.raises(InputError, match=words):
-            laws.CustomForm("bad", lambda p, v: p["a"] * v["x"], **fields)
+            laws.FunctionLaw("bad", lambda p, v: p["a"] * v["x"], **fields)
     with pytest.raises(InputError, match="has the constants E, A, B"):
         CHINCHILLA.ordered({"E": 1.0})
     with pytest.raises(InputError, match=r"needs 'tokens'.*did you mean 'token'"):
-        CHINCHILLA.loss(np.ones(5), {"params": 1e9, "token": 1e9})
+        CHINCHILLA.value(np.ones(5), {"params": 1e9, "token": 1e9})
 
 
 def test_constants_and_variables_broadcast():
     constants = np.array([[1.0, 2, 3, 0.3, 0.2], [2.0, 4, 6, 0.1, 0.4]])
-    losses = CHINCHILLA.loss(
+    losses = CHINCHILLA.value(
         constants[:, None], {"params": np.array([1e6, 1e7, 1e8]), "tokens": 1e9}
     )
     assert losses.shape == (2, 3)

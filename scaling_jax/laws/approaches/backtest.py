@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.rows import Rows
 
 # No candidate is a special case of another: choosing the narrower of two nested laws by a hair
@@ -76,7 +76,7 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
     Raises:
         InputError: an unknown law, or too few runs below or above every cutoff.
     """
-    forms = [form_named(name) for name in laws]
+    forms = [power_sum_named(name) for name in laws]
     need = _ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
     cutoffs = _cutoffs(rows, need)
     if not cutoffs:
@@ -113,13 +113,13 @@ def _cutoffs(rows: Rows, need: int) -> tuple[float, ...]:
     return tuple(kept[-_MOST_CUTOFFS:])
 
 
-def _test(form: Form, rows: Rows, cutoffs: tuple[float, ...], options: Options) -> Backtest:
+def _test(form: PowerSum, rows: Rows, cutoffs: tuple[float, ...], options: Options) -> Backtest:
     size = rows.flops if rows.budget is None else rows.budget
     objective, errors = objective_named(options.objective), []
     for cutoff in cutoffs:
         above = size > cutoff
         # Rows above the cutoff get weight 0 instead of being dropped: arrays keep their shape, and
         # every cutoff runs the same compiled program.
-        fit = fit_point(form, rows.variables, rows.loss, rows.weight * ~above, objective=objective)
+        fit = optimum(form, rows.variables, rows.loss, rows.weight * ~above, objective=objective)
         errors += fit.residuals_N[above].tolist()
     return Backtest(form.name, cutoffs, tuple(errors))

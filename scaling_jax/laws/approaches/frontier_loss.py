@@ -4,7 +4,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import saturating
 from scaling_jax.laws.objectives import objective_named
-from scaling_jax.laws.solver.optimum import fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import optimum, refit
 
 _FORM = saturating("flops", unit="FLOPs")
 # One more than the law has constants: with as many, it passes through every point.
@@ -31,14 +31,12 @@ def frontier_loss(flops_G: np.ndarray, loss_RxG: np.ndarray, reference: float) -
     if len(flops_G) < LEAST_POINTS:
         return None
     values, objective = {"flops": flops_G / reference}, objective_named("log-squares")
-    point = fit_point(_FORM, values, loss_RxG[0], objective=objective)
+    point = optimum(_FORM, values, loss_RxG[0], objective=objective)
     drawn = [point.constants_P[None]]
     if len(loss_RxG) > 1:
         # A point that a resample lacks gets weight 0, and any finite loss.
         there_BxG = np.isfinite(loss_RxG[1:])
         loss_BxG = np.where(there_BxG, loss_RxG[1:], loss_RxG[0])
         weights_BxG = there_BxG.astype(np.float64)
-        drawn.append(
-            refit_resamples(_FORM, values, point, loss_BxG, weights_BxG, objective=objective)
-        )
+        drawn.append(refit(_FORM, values, point, loss_BxG, weights_BxG, objective=objective))
     return np.concatenate(drawn)

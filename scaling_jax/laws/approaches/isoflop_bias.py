@@ -8,7 +8,7 @@ from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import Method, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.rows import Rows
 
 
@@ -30,14 +30,14 @@ def grid_biases(
     distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
     if distinct <= len(CHINCHILLA.names):
         return [0.0] * len(curves)
-    constants_P = fit_point(CHINCHILLA, rows.variables, rows.loss).constants_P
+    constants_P = optimum(CHINCHILLA, rows.variables, rows.loss).constants_P
     return [_bias(constants_P, budget, x_N, method) for budget, x_N in curves]
 
 
 def _bias(constants_P: np.ndarray, budget: float, x_N: np.ndarray, method: Method) -> float:
     params_N = np.exp(x_N)
     values = {"params": params_N, "tokens": budget / FLOPS_PER_PARAM_TOKEN / params_N}
-    found = float(curve_minima(method, x_N, CHINCHILLA.loss(constants_P, values)[None]).x_B[0])
+    found = float(curve_minima(method, x_N, CHINCHILLA.value(constants_P, values)[None]).x_B[0])
     true = float(np.log(form_frontier(CHINCHILLA, constants_P, budget).params))
     # Where the law's own optimum lies outside the grid, the method extrapolates, and the error is
     # not the bias of an interior minimum.

@@ -10,7 +10,7 @@ from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.solver.optimum import fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import optimum, refit
 from scaling_jax.laws.tables.rows import Rows
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 
@@ -38,7 +38,7 @@ def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
     """The law's constants: fitted to the rows, then to every resample."""
     values = {name: column[index_N] for name, column in rows.variables.items()}
     loss_N, weight_N = rows.loss[index_N], rows.weight[index_N]
-    point = fit_point(CHINCHILLA, values, loss_N, weight_N)
+    point = optimum(CHINCHILLA, values, loss_N, weight_N)
     if not options.bootstrap:
         return point.constants_P[None]
     fitted_N = loss_N * np.exp(-point.residuals_N)
@@ -46,7 +46,7 @@ def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
     loss_BxN, weights_BxN = resamples(
         "residuals", loss_N, fitted_N, noise_N, options.bootstrap, options.seed
     )
-    drawn_BxP = refit_resamples(CHINCHILLA, values, point, loss_BxN, weights_BxN * weight_N)
+    drawn_BxP = refit(CHINCHILLA, values, point, loss_BxN, weights_BxN * weight_N)
     return np.concatenate([point.constants_P[None], drawn_BxP])
 
 
@@ -58,7 +58,7 @@ def _minima(
     best = form_frontier(CHINCHILLA, constants_RxP, flops)
     assert best.loss is not None
     at = {"params": rows.params[index], "tokens": rows.tokens[index]}
-    fitted_1xN = CHINCHILLA.loss(constants_RxP[:1, None], at)
+    fitted_1xN = CHINCHILLA.value(constants_RxP[:1, None], at)
     in_params_R = _where_the_runs_turn(x_N, np.log(best.params), rows.loss[index])
     in_tokens_R = _where_the_runs_turn(y_N, np.log(best.tokens), rows.loss[index])
     return (

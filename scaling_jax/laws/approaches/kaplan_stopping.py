@@ -13,7 +13,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Span, Stop
-from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.solver.optimum import optimum
 
 Run = Mapping[str, np.ndarray]
 
@@ -54,7 +54,7 @@ def _law(runs: Sequence[Run], params_R: np.ndarray) -> dict[str, float] | None:
         tokens.append(np.exp(some))
         loss.append(np.interp(some, x, run["loss"]))
     values = {"params": np.concatenate(params), "steps": np.concatenate(tokens)}
-    point = fit_point(KAPLAN_PARAMS_STEPS, values, np.concatenate(loss))
+    point = optimum(KAPLAN_PARAMS_STEPS, values, np.concatenate(loss))
     return dict(zip(KAPLAN_PARAMS_STEPS.names, point.constants_P.tolist(), strict=True))
 
 

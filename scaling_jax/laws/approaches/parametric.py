@@ -6,13 +6,13 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.backtest import choose_law
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.diagnostics.influence import influential
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.solver.optimum import PointFit, fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
 from scaling_jax.laws.tables.rows import Rows, clusters
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 from scaling_jax.laws.uncertainty.noise_scale import summary
@@ -39,10 +39,10 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
             cannot determine the law.
     """
     law, chosen = choose_law(rows, options) if law == AUTO else (law, "")
-    form, objective = form_named(law), objective_named(options.objective)
+    form, objective = power_sum_named(law), objective_named(options.objective)
     _require_identifiable(rows, form)
     _require_above_floor(rows, options)
-    point = fit_point(
+    point = optimum(
         form, rows.variables, rows.loss, rows.weight, objective=objective, fixed=options.fixed
     )
     resampled = _resample(rows, form, point, options)
@@ -68,7 +68,7 @@ def fit_law(rows: Rows, law: str, options: Options) -> Fit:
     )
 
 
-def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Resampled:
+def _resample(rows: Rows, form: PowerSum, point: PointFit, options: Options) -> _Resampled:
     objective = objective_named(options.objective)
     noise_N = noise_of_rows(point, objective)
     if options.bootstrap == 0:
@@ -84,7 +84,7 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
         clusters(rows) if options.resampling == "runs" else None,
         objective.quantile,
     )
-    draws_BxP = refit_resamples(
+    draws_BxP = refit(
         form,
         rows.variables,
         point,
@@ -96,7 +96,7 @@ def _resample(rows: Rows, form: Form, point: PointFit, options: Options) -> _Res
 
 
 def _influence_notes(
-    rows: Rows, form: Form, point: PointFit, resampled: _Resampled, options: Options
+    rows: Rows, form: PowerSum, point: PointFit, resampled: _Resampled, options: Options
 ) -> tuple[str, ...]:
     """Notes on runs or rows that move the answer, and on too few runs to resample."""
     by_run = options.resampling == "runs"
@@ -122,7 +122,7 @@ def _require_above_floor(rows: Rows, options: Options) -> None:
         )
 
 
-def _require_identifiable(rows: Rows, form: Form) -> None:
+def _require_identifiable(rows: Rows, form: PowerSum) -> None:
     """Reject tables that leave constants undetermined, by too few rows or a constant variable."""
     if form.response != "loss" or not set(form.variables) <= set(rows.variables):
         raise InputError(

@@ -1,8 +1,15 @@
-"""The laws of the literature that are sums of power-law terms, or powers of such sums, by name."""
+"""Laws before they are fitted: the interface `Law`, and every law of the literature by name.
+
+Published constants stand here and nowhere else. Nothing here fits a law, and importing this
+package loads no JAX.
+"""
+
+from collections.abc import Mapping
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.catalogue.experts import GRANULARITY as GRANULARITY
 from scaling_jax.laws.catalogue.experts import SPARSITY as SPARSITY
+from scaling_jax.laws.catalogue.functions import FUNCTIONS as FUNCTIONS
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE as BATCH_SIZE
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS as BATCH_SIZE_FLOPS
 from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE as LEARNING_RATE
@@ -20,7 +27,8 @@ from scaling_jax.laws.catalogue.kaplan import KAPLAN_FLOPS as KAPLAN_FLOPS
 from scaling_jax.laws.catalogue.kaplan import KAPLAN_PARAMS as KAPLAN_PARAMS
 from scaling_jax.laws.catalogue.kaplan import KAPLAN_PARAMS_STEPS as KAPLAN_PARAMS_STEPS
 from scaling_jax.laws.catalogue.kaplan import KAPLAN_TOKENS as KAPLAN_TOKENS
-from scaling_jax.laws.catalogue.power_sum import Form as Form
+from scaling_jax.laws.catalogue.law import Law as Law
+from scaling_jax.laws.catalogue.power_sum import PowerSum as PowerSum
 from scaling_jax.laws.catalogue.power_sum import Term as Term
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA as CHINCHILLA
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA_TIED as CHINCHILLA_TIED
@@ -54,15 +62,32 @@ _ALL = (
     OPTIMAL_TOKENS,
 )
 
-FORMS: dict[str, Form] = {form.name: form for form in _ALL}
+POWER_SUMS: Mapping[str, PowerSum] = {law.name: law for law in _ALL}
+LAWS: Mapping[str, Law] = {**POWER_SUMS, **FUNCTIONS}
 
 
-def form_named(name: str) -> Form:
-    """The law called `name`.
+def law_named(name: str) -> Law:
+    """The published law called `name`.
+
+    >>> from scaling_jax.laws import law_named
+    >>> law_named("data-constrained").variables
+    ('params', 'tokens', 'unique_tokens')
 
     Raises:
         InputError: an unknown name, with the nearest known one.
     """
-    if name not in FORMS:
-        raise InputError(f"unknown law {name!r}{suggestion(name, list(FORMS))}")
-    return FORMS[name]
+    if name not in LAWS:
+        raise InputError(f"unknown law {name!r}{suggestion(name, list(LAWS))}")
+    return LAWS[name]
+
+
+def power_sum_named(name: str) -> PowerSum:
+    """The published sum of powers called `name`.
+
+    Raises:
+        InputError: an unknown name, with the nearest known one, or a law of another kind.
+    """
+    law = law_named(name)
+    if not isinstance(law, PowerSum):
+        raise InputError(f"the law {name!r} is not a sum of powers, which is needed here")
+    return law

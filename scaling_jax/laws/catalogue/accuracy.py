@@ -1,20 +1,23 @@
 """From loss to accuracy: laws of downstream tasks."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
+from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
 
-from scaling_jax.laws.catalogue.function import CustomForm, Parameter
+if TYPE_CHECKING:
+    import jax
 
-Values = Mapping[str, jax.Array]
+Values = Mapping[str, "jax.Array"]
 
 
-def _exponential(p: Values, v: Values) -> jax.Array:
+def _exponential(p: Values, v: Values) -> "jax.Array":
+    import jax.numpy as jnp
+
     return p["epsilon"] - p["k"] * jnp.exp(-p["gamma"] * v["loss"])
 
 
-ERROR_EXPONENTIAL = CustomForm(
+ERROR_EXPONENTIAL = FunctionLaw(
     name="error-exponential",
     function=_exponential,
     parameters=(
@@ -37,12 +40,14 @@ ERROR_EXPONENTIAL = CustomForm(
 )
 
 
-def _sigmoid(p: Values, v: Values) -> jax.Array:
+def _sigmoid(p: Values, v: Values) -> "jax.Array":
+    import jax
+
     rise = jax.nn.sigmoid(p["slope"] * (p["middle"] - v["loss"]))
     return p["chance"] + (p["ceiling"] - p["chance"]) * rise
 
 
-ACCURACY_SIGMOID = CustomForm(
+ACCURACY_SIGMOID = FunctionLaw(
     name="accuracy-sigmoid",
     function=_sigmoid,
     parameters=(

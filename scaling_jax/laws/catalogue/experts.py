@@ -1,9 +1,9 @@
 """Laws of mixtures of experts that are sums of powers."""
 
-from scaling_jax.laws.catalogue.power_sum import Form, Term
+from scaling_jax.laws.catalogue.power_sum import PowerSum, Term
 from scaling_jax.laws.catalogue.size_and_data import UNITS
 
-GRANULARITY = Form(
+GRANULARITY = PowerSum(
     name="granularity",
     terms=(
         Term("c", {}),
@@ -25,7 +25,7 @@ GRANULARITY = Form(
     },
 )
 
-SPARSITY = Form(
+SPARSITY = PowerSum(
     name="sparsity",
     terms=(
         Term("e", {}),

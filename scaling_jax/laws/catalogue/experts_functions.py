@@ -1,14 +1,16 @@
 """Laws of mixtures of experts with a saturating number of experts."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from scaling_jax.laws.catalogue.function import CustomForm, Parameter
+from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
 
-Values = Mapping[str, jax.Array]
+if TYPE_CHECKING:
+    import jax
+
+Values = Mapping[str, "jax.Array"]
 
 _UNITS = {
     "params_active": "parameters that a token passes through",
@@ -18,7 +20,7 @@ _UNITS = {
 _EXPERTS = (Parameter("E_start", 1, 5), Parameter("E_max", 50, 1000))
 
 
-def saturated_experts(n_experts: jax.Array, start: jax.Array, most: jax.Array) -> jax.Array:
+def saturated_experts(n_experts: "jax.Array", start: "jax.Array", most: "jax.Array") -> "jax.Array":
     """Effective number of experts: `start` of a dense model, never above `most`.
 
     `1 / E' = 1 / (E - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max` (Clark et al. 2022, arXiv
@@ -27,13 +29,15 @@ def saturated_experts(n_experts: jax.Array, start: jax.Array, most: jax.Array) -
     return 1 / (1 / (n_experts - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
 
 
-def _routed(p: Values, v: Values) -> jax.Array:
+def _routed(p: Values, v: Values) -> "jax.Array":
+    import jax.numpy as jnp
+
     log_n = jnp.log10(v["params_active"])
     log_e = jnp.log10(saturated_experts(v["n_experts"], p["E_start"], p["E_max"]))
     return 10 ** (p["a"] * log_n + p["b"] * log_e + p["c"] * log_n * log_e + p["d"])
 
 
-ROUTED = CustomForm(
+ROUTED = FunctionLaw(
     name="routed",
     function=_routed,
     parameters=(
@@ -77,7 +81,9 @@ def effective_params(
     return np.asarray(params_active) ** power * (experts / start) ** (b / dense)
 
 
-def _joint(p: Values, v: Values) -> jax.Array:
+def _joint(p: Values, v: Values) -> "jax.Array":
+    import jax.numpy as jnp
+
     log_e = jnp.log(saturated_experts(v["n_experts"], p["E_start"], p["E_max"]))
     log_n, log_d = jnp.log(v["params_active"]), jnp.log(v["tokens"])
     size = jnp.exp(p["delta"] * log_e + (p["alpha"] + p["gamma"] * log_e) * log_n)
@@ -85,7 +91,7 @@ def _joint(p: Values, v: Values) -> jax.Array:
     return p["a"] * size + p["b"] * data + p["c"]
 
 
-JOINT_EXPERTS = CustomForm(
+JOINT_EXPERTS = FunctionLaw(
     name="joint-experts",
     function=_joint,
     parameters=(

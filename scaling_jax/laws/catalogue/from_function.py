@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue.function import CustomForm, Parameter
+from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
 from scaling_jax.laws.float64 import in_float64
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _EXAMPLE = "def law(params, tokens, *, E=(0.5, 3), A=(1, 1e5), alpha=(0.1, 1)): ..."
 
 
-def law_from_function(function: Callable[..., Any], *, response: str = "loss") -> CustomForm:
+def law_from_function(function: Callable[..., Any], *, response: str = "loss") -> FunctionLaw:
     """A law of the columns and constants that the function's signature names.
 
     >>> import jax.numpy as jnp
@@ -54,7 +54,7 @@ def law_from_function(function: Callable[..., Any], *, response: str = "loss") -
     def of_named(constants: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         return function(*(variables[column] for column in columns), **constants)
 
-    return CustomForm(
+    return FunctionLaw(
         name=name,
         function=of_named,
         parameters=tuple(parameters),
@@ -64,7 +64,7 @@ def law_from_function(function: Callable[..., Any], *, response: str = "loss") -
 
 
 @in_float64
-def require_works(form: CustomForm, values: Mapping[str, np.ndarray]) -> None:
+def require_works(form: FunctionLaw, values: Mapping[str, np.ndarray]) -> None:
     """Refuse a function that raises, or does not give one number per row, before it is fitted.
 
     Raises:

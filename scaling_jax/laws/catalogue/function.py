@@ -1,14 +1,15 @@
 """Laws given as plain functions of named constants and variables."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.catalogue.law import Law
 from scaling_jax.laws.float64 import in_float64
-from scaling_jax.laws.objectives import Objective, objective_named
 
 if TYPE_CHECKING:
     import jax
@@ -51,35 +52,32 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class CustomForm:
-    """A law as a function, not yet fitted.
+class FunctionLaw(Law):
+    """A law as a function of constants and variables; `law_from_function` makes one from Python.
+
+    >>> from scaling_jax.laws import FunctionLaw, Parameter
+    >>> law = FunctionLaw(
+    ...     "line",
+    ...     lambda constants, values: constants["a"] + constants["b"] * values["x"],
+    ...     (Parameter("a", 0.1, 10), Parameter("b", -1, 1, positive=False)),
+    ...     ("x",),
+    ... )
+    >>> float(law.value([1.0, 2.0], {"x": 3.0}))
+    7.0
 
     Attributes:
-        name: for messages and reports.
         function: from constants and variables, both by name, to the response. It must work
             elementwise on arrays and be differentiable by JAX.
-        parameters: its constants.
-        variables: the columns it reads.
-        response: the column it predicts.
-        signed: columns, of the variables and the response, that may be zero or negative.
-            All others must be positive. A signed response is fitted as it is, not in logs.
-        formula, source, units, published: for people; `published` maps where constants were
-            published to their names and values.
+        parameters: the constants.
+        variables: the columns that the function reads.
 
     Raises:
         InputError: no parameters or variables, or a name twice.
     """
 
-    name: str
     function: Function
     parameters: tuple[Parameter, ...]
     variables: tuple[str, ...]
-    response: str = "loss"
-    signed: tuple[str, ...] = ()
-    formula: str = ""
-    source: str = ""
-    units: Mapping[str, str] = field(default_factory=dict, compare=False)
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         columns = (*self.variables, self.response)
@@ -100,21 +98,8 @@ class CustomForm:
         """Names of the constants, in the order of every array of them."""
         return tuple(parameter.name for parameter in self.parameters)
 
-    def ordered(self, constants: Mapping[str, float]) -> np.ndarray:
-        """Named constants in the order of `names`.
-
-        Raises:
-            InputError: a constant is missing or left over.
-        """
-        if set(constants) != set(self.names):
-            raise InputError(
-                f"the law {self.name!r} has the constants {', '.join(self.names)}, not "
-                f"{', '.join(constants) or 'none'}"
-            )
-        return np.array([constants[name] for name in self.names], np.float64)
-
     @in_float64
-    def loss(self, constants_P: np.ndarray, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
+    def value(self, constants_P: ArrayLike, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """The response at the given variables, broadcasting `constants[..., P]` against them.
 
         Raises:
@@ -122,33 +107,11 @@ class CustomForm:
         """
         import jax.numpy as jnp
 
-        for name in self.variables:
-            if name not in values:
-                raise InputError(
-                    f"the law {self.name!r} needs {name!r}{suggestion(name, [*values])}"
-                )
+        self._require_variables(values)
         constants = jnp.moveaxis(jnp.asarray(constants_P, jnp.float64), -1, 0)
         variables = {name: jnp.asarray(values[name], jnp.float64) for name in self.variables}
         response = self.function(dict(zip(self.names, constants, strict=True)), variables)
         return np.asarray(response, np.float64)
-
-    @property
-    def default_objective(self) -> Objective:
-        """Huber on logs; squares of a response that may be zero or negative."""
-        return objective_named("squares" if self.response in self.signed else "huber")
-
-    def is_logged(self, objective: Objective) -> bool:
-        """Whether residuals under this objective are differences of logs.
-
-        Raises:
-            InputError: they would be, of a response that may be zero or negative.
-        """
-        if objective.space == "log" and self.response in self.signed:
-            raise InputError(
-                f"{self.response} may be zero or negative, so it has no logarithm for the "
-                f"objective {objective.name!r}: use 'squares'"
-            )
-        return objective.space == "log"
 
     def constants(self, theta_P: np.ndarray) -> np.ndarray:
         """Constants from `theta`, in which positive ones are logs; on the last axis."""
@@ -156,20 +119,15 @@ class CustomForm:
         with np.errstate(over="ignore"):
             return np.where(positive_P, np.exp(np.where(positive_P, theta_P, 0)), theta_P)
 
-    def held(self, fixed: Mapping[str, float]) -> np.ndarray:
-        """Held values of `theta`, NaN where it is free.
+    def held_theta(self, fixed: Mapping[str, float]) -> np.ndarray:
+        """Values `theta_P` of held constants, NaN for the others.
 
         Raises:
-            InputError: `fixed` names what the law does not have, or a positive constant's value
-                is not positive.
+            InputError: a constant that the law does not have, or that must be positive.
         """
         held_P = np.full(len(self.names), np.nan)
-        for name, value in fixed.items():
-            if name not in self.names:
-                raise InputError(
-                    f"the law {self.name!r} has no {name!r}{suggestion(name, self.names)}"
-                )
-            k = self.names.index(name)
+        for name, value in {**self.held, **fixed}.items():
+            k = self._index(name)
             if self.parameters[k].positive and not value > 0:
                 raise InputError(f"{name} {value} must be positive to be held")
             held_P[k] = np.log(value) if self.parameters[k].positive else value

@@ -6,7 +6,7 @@ from scaling_jax.laws.catalogue.experts_functions import JOINT_EXPERTS as JOINT_
 from scaling_jax.laws.catalogue.experts_functions import ROUTED as ROUTED
 from scaling_jax.laws.catalogue.experts_functions import effective_params as effective_params
 from scaling_jax.laws.catalogue.experts_functions import saturated_experts as saturated_experts
-from scaling_jax.laws.catalogue.function import CustomForm
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.catalogue.size_and_data_functions import DATA_CONSTRAINED as DATA_CONSTRAINED
 from scaling_jax.laws.catalogue.size_and_data_functions import broken as broken
 
@@ -21,4 +21,4 @@ _ALL = (
     ACCURACY_SIGMOID,
 )
 
-FUNCTIONS: dict[str, CustomForm] = {form.name: form for form in _ALL}
+FUNCTIONS: dict[str, FunctionLaw] = {form.name: form for form in _ALL}

@@ -2,7 +2,7 @@
 
 import math
 
-from scaling_jax.laws.catalogue.power_sum import Form, Term
+from scaling_jax.laws.catalogue.power_sum import PowerSum, Term
 from scaling_jax.laws.conventions import PF_DAY
 
 _STEP_LAW = "Li et al. 2025 (arXiv 2503.04715)"
@@ -19,7 +19,7 @@ PORIAN_BATCH_TOKENS = 160 * 2048
 KAPLAN_OPTIMAL_PARAMS = (1.3e9, 0.73)
 KAPLAN_OPTIMAL_TOKENS = (2e10, 0.27)
 
-LEARNING_RATE = Form(
+LEARNING_RATE = PowerSum(
     name="learning-rate",
     terms=(Term("eta", {"params": {"n": 1}, "tokens": {"d": 1}}),),
     exponents=("n", "d"),
@@ -35,7 +35,7 @@ LEARNING_RATE = Form(
     },
 )
 
-BATCH_SIZE = Form(
+BATCH_SIZE = PowerSum(
     name="batch-size",
     terms=(Term("b", {"params": {"n": 1}, "tokens": {"d": 1}}),),
     exponents=("n", "d"),
@@ -61,9 +61,9 @@ def power_law(
     source: str,
     units: dict[str, str],
     published: dict[str, dict[str, float]] | None = None,
-) -> Form:
+) -> PowerSum:
     """A power law in one variable without a floor, `response = c x^p`."""
-    return Form(
+    return PowerSum(
         name=name,
         terms=(Term("c", {variable: {"p": 1}}),),
         exponents=("p",),
@@ -130,7 +130,7 @@ OPTIMAL_TOKENS = power_law(
     },
 )
 
-LEARNING_RATE_EXPERTS = Form(
+LEARNING_RATE_EXPERTS = PowerSum(
     name="learning-rate-experts",
     terms=(Term("eta", {"params_active": {"n": 1}, "n_experts": {"e": 1}}),),
     exponents=("n", "e"),

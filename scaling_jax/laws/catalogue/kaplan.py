@@ -1,11 +1,11 @@
 """The laws of Kaplan et al. 2020 (arXiv 2001.08361) that are sums of powers.
 
 N counts parameters without embeddings. The paper writes `(N_c / N)^alpha`; here that is
-`A / N^alpha` with `A = N_c^alpha`, and `Form.scales_at` gives N_c back. The paper's compute is in
-PF-days; here it is in FLOPs.
+`A / N^alpha` with `A = N_c^alpha`, and `PowerSum.scales_at` gives N_c back. The paper's
+compute is in PF-days; here it is in FLOPs.
 """
 
-from scaling_jax.laws.catalogue.power_sum import Form, Term
+from scaling_jax.laws.catalogue.power_sum import PowerSum, Term
 from scaling_jax.laws.catalogue.size_and_data import FLOOR, UNITS
 from scaling_jax.laws.conventions import PF_DAY
 
@@ -18,8 +18,8 @@ def _scaled(scale: float, alpha: float) -> dict[str, float]:
 
 def _single(
     variable: str, symbol: str, source: str, unit: str, published: dict[str, dict[str, float]]
-) -> Form:
-    return Form(
+) -> PowerSum:
+    return PowerSum(
         name=f"kaplan-{variable}",
         terms=(Term("A", {variable: {"alpha": -1}}),),
         exponents=("alpha",),
@@ -64,7 +64,7 @@ KAPLAN_FLOPS = _single(
     },
 )
 
-KAPLAN_PARAMS_STEPS = Form(
+KAPLAN_PARAMS_STEPS = PowerSum(
     name="kaplan-params-steps",
     terms=(
         Term("A", {"params": {"alpha_N": -1}}),
@@ -80,7 +80,7 @@ KAPLAN_PARAMS_STEPS = Form(
     scales={"N_c": ("A", "alpha_N"), "S_c": ("B", "alpha_S")},
 )
 
-KAPLAN = Form(
+KAPLAN = PowerSum(
     name="kaplan",
     terms=(
         Term("A", {"params": {"rho": -1}}),
@@ -104,7 +104,7 @@ KAPLAN = Form(
     scales={"N_c": ("A", "rho"), "D_c": ("B", "beta")},
 )
 
-KAPLAN_FLOOR = Form(
+KAPLAN_FLOOR = PowerSum(
     name="kaplan-floor",
     terms=(FLOOR, *KAPLAN.terms),
     exponents=KAPLAN.exponents,
@@ -118,7 +118,7 @@ KAPLAN_FLOOR = Form(
     scales=KAPLAN.scales,
 )
 
-KAPLAN_CRITICAL_BATCH = Form(
+KAPLAN_CRITICAL_BATCH = PowerSum(
     name="kaplan-critical-batch",
     terms=(Term("B_star", {"loss": {"inverse_alpha_B": -1}}),),
     exponents=("inverse_alpha_B",),

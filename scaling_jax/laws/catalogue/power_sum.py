@@ -8,11 +8,14 @@ may be raised to an outer power besides, which multiplies the log-sum-exp.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from scaling_jax.errors import InputError, suggestion
+from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue.law import Law
+from scaling_jax.laws.objectives import Objective
 
 _LEAST_COEFFICIENT = 1e-300
 
@@ -31,40 +34,34 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Form:
-    """A law with named constants, not yet fitted.
+class PowerSum(Law):
+    """A law that is a sum of power-law terms, or a power of such a sum.
+
+    >>> from scaling_jax.laws import PowerSum, Term
+    >>> law = PowerSum(
+    ...     "floor and power",
+    ...     (Term("E", {}), Term("A", {"params": {"alpha": -1}})),
+    ...     ("alpha",),
+    ... )
+    >>> float(law.value([2.0, 10.0, 0.5], {"params": 100.0}))
+    3.0
 
     Attributes:
-        name: as the command line takes it.
         terms: what is summed.
         exponents: names of the exponents, in the order of `theta` after the coefficients.
-        formula, source: for people.
-        frontier: exponents (alpha, beta) and coefficients (A, B) whose terms
-            `A / N^alpha + B / D^beta` trade off at fixed compute; None without a frontier.
-        response: the column that the law predicts.
-        units: column -> its unit, the response among them.
-        published: where constants were published -> their names and values.
         outer: name of the power that the sum is raised to; None for 1. Its logarithm is the last
             of `theta`.
         outside: how many of the first terms are added after that power rather than before.
-        held: constants that the form itself fixes.
-        scales: constant of the paper -> (coefficient A, exponent alpha) of this form, where the
+        scales: constant of the paper -> (coefficient A, exponent alpha) of this law, where the
             paper writes `(X_c / X)^alpha` for `A / X^alpha`.
     """
 
-    name: str
     terms: tuple[Term, ...]
     exponents: tuple[str, ...]
-    formula: str
-    source: str
-    frontier: tuple[str, str, str, str] | None = None
-    response: str = "loss"
-    units: Mapping[str, str] = field(default_factory=dict)
-    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    scales: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    _: KW_ONLY
     outer: str | None = None
     outside: int = 0
-    held: Mapping[str, float] = field(default_factory=dict)
+    scales: Mapping[str, tuple[str, str]] = field(default_factory=dict, compare=False)
 
     @property
     def coefficients(self) -> tuple[str, ...]:
@@ -80,19 +77,6 @@ class Form:
     def variables(self) -> tuple[str, ...]:
         """Columns the law reads."""
         return tuple(dict.fromkeys(name for term in self.terms for name in term.powers))
-
-    def ordered(self, constants: Mapping[str, float]) -> np.ndarray:
-        """Named constants in the order of `names`, as `loss` takes them.
-
-        Raises:
-            InputError: a constant is missing or left over.
-        """
-        if set(constants) != set(self.names):
-            raise InputError(
-                f"the law {self.name!r} has the constants {', '.join(self.names)}, not "
-                f"{', '.join(constants) or 'none'}"
-            )
-        return np.array([constants[name] for name in self.names], np.float64)
 
     def scales_at(self, constants: Mapping[str, float]) -> dict[str, float]:
         """The paper's scales `X_c = A^(1/alpha)`, in the unit of their variable."""
@@ -138,17 +122,38 @@ class Form:
         logs = np.log(np.maximum(constants_P[:n_terms], _LEAST_COEFFICIENT))
         return np.concatenate([logs + shift_KxP[:, n_terms:] @ exponents, exponents])
 
-    def loss(self, constants_P: np.ndarray, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
+    def held_theta(self, fixed: Mapping[str, float]) -> np.ndarray:
+        """Values `theta_P` of held constants, the law's own included; NaN for the others.
+
+        Raises:
+            InputError: a constant that the law does not have or that must be positive, or a
+                coefficient of powers, whose `theta` moves with the centre of the variables.
+        """
+        held_P = np.full(len(self.names), np.nan)
+        for name, value in {**self.held, **fixed}.items():
+            k = self._index(name)
+            if k < len(self.terms) and self.terms[k].powers:
+                raise InputError(
+                    f"{name} multiplies powers of the variables and cannot be held: hold an "
+                    "exponent or the floor"
+                )
+            in_logs = k < len(self.terms) or name == self.outer
+            if in_logs and not value > 0:
+                raise InputError(f"{name} {value} must be positive to be held")
+            held_P[k] = np.log(value) if in_logs else value
+        return held_P
+
+    def is_logged(self, objective: Objective) -> bool:
+        """Always: a sum of positive terms has a logarithm, in which the solver works."""
+        return True
+
+    def value(self, constants_P: ArrayLike, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """The response at the given variables, broadcasting `constants[..., P]` against them.
 
         Raises:
             InputError: a variable is not among `values`.
         """
-        for name in self.variables:
-            if name not in values:
-                raise InputError(
-                    f"the law {self.name!r} needs {name!r}{suggestion(name, [*values])}"
-                )
+        self._require_variables(values)
         constants_P = np.asarray(constants_P, np.float64)
         added, total = np.zeros(()), np.zeros(())
         for k, term in enumerate(self.terms):

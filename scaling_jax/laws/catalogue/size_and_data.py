@@ -2,13 +2,13 @@
 
 import math
 
-from scaling_jax.laws.catalogue.power_sum import Form, Term
+from scaling_jax.laws.catalogue.power_sum import PowerSum, Term
 
 FLOOR = Term("E", {})
 UNITS = {"params": "parameters", "tokens": "tokens", "loss": "nats per token"}
 _HOFFMANN = "Hoffmann et al. 2022 (arXiv 2203.15556), equation 2"
 
-CHINCHILLA = Form(
+CHINCHILLA = PowerSum(
     name="chinchilla",
     terms=(
         FLOOR,
@@ -50,7 +50,7 @@ CHINCHILLA = Form(
     },
 )
 
-CHINCHILLA_TIED = Form(
+CHINCHILLA_TIED = PowerSum(
     name="chinchilla-tied",
     terms=(
         FLOOR,
@@ -69,7 +69,7 @@ CHINCHILLA_TIED = Form(
     },
 )
 
-OVERTRAINING = Form(
+OVERTRAINING = PowerSum(
     name="overtraining",
     terms=(
         FLOOR,
@@ -88,7 +88,7 @@ OVERTRAINING = Form(
     },
 )
 
-WIDTH_DEPTH = Form(
+WIDTH_DEPTH = PowerSum(
     name="width-depth",
     terms=(
         FLOOR,
@@ -103,9 +103,9 @@ WIDTH_DEPTH = Form(
 )
 
 
-def saturating(variable: str, *, response: str = "loss", unit: str = "") -> Form:
+def saturating(variable: str, *, response: str = "loss", unit: str = "") -> PowerSum:
     """A power law in one variable that falls to a floor, `E + A / x^alpha`."""
-    return Form(
+    return PowerSum(
         name=f"saturating-{variable}",
         terms=(FLOOR, Term("A", {variable: {"alpha": -1}})),
         exponents=("alpha",),

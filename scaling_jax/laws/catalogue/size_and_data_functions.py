@@ -2,23 +2,28 @@
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
+from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
 
-from scaling_jax.laws.catalogue.function import CustomForm, Parameter
+if TYPE_CHECKING:
+    import jax
 
-Values = Mapping[str, jax.Array]
+Values = Mapping[str, "jax.Array"]
 
 _LOSS = {"loss": "nats per token"}
 
 
-def _worth(surplus: jax.Array, decay: jax.Array) -> jax.Array:
+def _worth(surplus: "jax.Array", decay: "jax.Array") -> "jax.Array":
     """What `surplus` repeats are worth in fresh ones: at most `decay`."""
+    import jax.numpy as jnp
+
     return -decay * jnp.expm1(-surplus / decay)
 
 
-def _data_constrained(p: Values, v: Values) -> jax.Array:
+def _data_constrained(p: Values, v: Values) -> "jax.Array":
+    import jax.numpy as jnp
+
     unique = jnp.minimum(v["unique_tokens"], v["tokens"])
     tokens = unique * (1 + _worth(v["tokens"] / unique - 1, p["R_D"]))
     # Parameters that the unique tokens support, in logs, where their slopes cannot overflow.
@@ -30,7 +35,7 @@ def _data_constrained(p: Values, v: Values) -> jax.Array:
     return p["E"] + p["A"] * jnp.exp(-p["alpha"] * log_params) + p["B"] / tokens ** p["beta"]
 
 
-DATA_CONSTRAINED = CustomForm(
+DATA_CONSTRAINED = FunctionLaw(
     name="data-constrained",
     function=_data_constrained,
     parameters=(
@@ -71,7 +76,7 @@ DATA_CONSTRAINED = CustomForm(
 
 def broken(
     variable: str, low: float, high: float, *, response: str = "loss", unit: str = ""
-) -> CustomForm:
+) -> FunctionLaw:
     """A power law with one smooth break, somewhere about `low` to `high` of the variable.
 
     `y = a + b x^(-c0) (1 + (x / d1)^(1 / f1))^(-c1 f1)`: the exponent is c0 before the break at
@@ -79,12 +84,14 @@ def broken(
     2210.14891.)
     """
 
-    def function(p: Values, v: Values) -> jax.Array:
+    def function(p: Values, v: Values) -> "jax.Array":
+        import jax.numpy as jnp
+
         behind = jnp.logaddexp(0.0, jnp.log(v[variable] / p["d1"]) / p["f1"])
         log_y = -p["c0"] * jnp.log(v[variable]) - p["c1"] * p["f1"] * behind
         return p["a"] + p["b"] * jnp.exp(log_y)
 
-    return CustomForm(
+    return FunctionLaw(
         name=f"broken-{variable}",
         function=function,
         parameters=(

@@ -8,7 +8,7 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import Estimate, interval
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.decisions.checks import require_positive
 from scaling_jax.laws.fitted import Fit
 
@@ -36,7 +36,7 @@ class Surface:
         InputError: a law of another shape.
     """
 
-    form: Form
+    form: PowerSum
     constants_RxP: np.ndarray
     level: float
 
@@ -54,7 +54,7 @@ class Surface:
         Raises:
             InputError: an unknown law, or constants missing or left over.
         """
-        form = form_named(law)
+        form = power_sum_named(law)
         if set(constants) != set(form.names):
             raise InputError(
                 f"constants {', '.join(constants)}: the law {law!r} needs {', '.join(form.names)}"
@@ -91,7 +91,7 @@ class Surface:
 
     def loss(self, params: np.ndarray | float, tokens: np.ndarray | float) -> np.ndarray:
         """Loss of every row at its params and tokens, nats per token."""
-        return self.form.loss(self.constants_RxP, {"params": params, "tokens": tokens})
+        return self.form.value(self.constants_RxP, {"params": params, "tokens": tokens})
 
     def training_optimum(self, flops: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """N and D of the lowest loss at `flops` = 6 N D (Hoffmann et al. 2022, eq. 4)."""
@@ -163,7 +163,7 @@ def surface_of(law: SurfaceLike) -> Surface:
         )
     point_1xP = np.array([list(law.params.values())])
     draws = () if law.draws_BxP is None else (law.draws_BxP,)
-    return Surface(form_named(law.law), np.concatenate([point_1xP, *draws]), law.level)
+    return Surface(power_sum_named(law.law), np.concatenate([point_1xP, *draws]), law.level)
 
 
 def increasing_root(
@@ -190,7 +190,7 @@ def softplus(x_R: np.ndarray) -> np.ndarray:
         return np.logaddexp(0.0, x_R)
 
 
-def _is_two_powers_and_floor(form: Form) -> bool:
+def _is_two_powers_and_floor(form: PowerSum) -> bool:
     if form.frontier is None:
         return False
     alpha, beta, a, b = form.frontier

@@ -61,8 +61,8 @@ class Chain:
         if self.first.draws_BxP is None or self.second.draws_BxP is None:
             return None, None
         n = min(len(self.first.draws_BxP), len(self.second.draws_BxP))
-        between, law = self.first.form.response, self.second.form.loss
-        between_B = self.first.form.loss(self.first.draws_BxP[:n], variables)
+        between, law = self.first.form.response, self.second.form.value
+        between_B = self.first.form.value(self.first.draws_BxP[:n], variables)
         constants_BxP = self.second.draws_BxP[:n]
         law_B = law(constants_BxP, {**own, between: between_B})
         between_BxS = self.first.scattered(between_B)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.diagnostics.residual_trends import trends
 from scaling_jax.laws.diagnostics.units import is_far
@@ -32,7 +32,7 @@ _SMALL_BIAS = 1.0
 
 
 def law_notes(
-    form: Form,
+    form: PowerSum,
     rows: Rows,
     point: PointFit,
     draws_BxP: np.ndarray | None,
@@ -143,7 +143,7 @@ def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
     )
 
 
-def _floor(form: Form, rows: Rows, point: PointFit) -> str:
+def _floor(form: PowerSum, rows: Rows, point: PointFit) -> str:
     """A sentence on a term that vanished, as the floor E does where log loss is straight."""
     theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
     values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
@@ -151,7 +151,7 @@ def _floor(form: Form, rows: Rows, point: PointFit) -> str:
         alone = np.array(
             [0.0 if n in form.coefficients and n != name else theta[n] for n in form.names]
         )
-        share = float(form.loss(alone, values)) / float(rows.loss.mean())
+        share = float(form.value(alone, values)) / float(rows.loss.mean())
         if share < _FLOOR_SHARE:
             what = "irreducible loss" if not form.terms[k].powers else f"term in {name}"
             return (
@@ -192,7 +192,7 @@ def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
     )
 
 
-def _unbounded(form: Form, draws_BxP: np.ndarray | None) -> str:
+def _unbounded(form: PowerSum, draws_BxP: np.ndarray | None) -> str:
     if draws_BxP is None:
         return ""
     share = ~np.isfinite(draws_BxP) | (draws_BxP > _UNBOUNDED * np.median(draws_BxP, axis=0))

@@ -3,10 +3,10 @@
 import numpy as np
 
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.optimum import PointFit, fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
 from scaling_jax.laws.tables.rows import Rows
 
 # The distance from the middle of an interval to its end, as a share of its width.
@@ -19,7 +19,7 @@ _ROUNDING = 1e-6
 
 
 def influential(
-    form: Form,
+    form: PowerSum,
     rows: Rows,
     point: PointFit,
     draws_BxP: np.ndarray | None,
@@ -52,7 +52,7 @@ def influential(
     if draws_BxP is None or form.frontier is None or not spare or len(labels) > _MOST_UNITS:
         return ""
     kept_UxN = unit_N != np.arange(len(labels))[:, None]
-    left_out_UxP = refit_resamples(
+    left_out_UxP = refit(
         form,
         rows.variables,
         point,
@@ -72,7 +72,7 @@ def influential(
         return ""
     for u in _most(share_U):
         # A refit that starts at the optimum of all rows may stay in a local one.
-        alone = fit_point(
+        alone = optimum(
             form, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
         )
         left[:, u] = _answers(form, alone.constants_P, flops)
@@ -112,7 +112,7 @@ def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
     return names, np.arange(len(rows))
 
 
-def _answers(form: Form, constants_P: np.ndarray, flops: float) -> np.ndarray:
+def _answers(form: PowerSum, constants_P: np.ndarray, flops: float) -> np.ndarray:
     """The exponent a and log N_opt, on a first axis of 2 before those of the constants."""
     frontier = form_frontier(form, constants_P, flops)
     with np.errstate(all="ignore"):

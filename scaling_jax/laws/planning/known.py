@@ -7,7 +7,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
-from scaling_jax.laws.catalogue import CHINCHILLA, Form, form_named
+from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum, power_sum_named
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.tables.rows import Count
 
@@ -28,7 +28,7 @@ class KnownLaw:
         InputError: constants missing or left over, or a form of more than params and tokens.
     """
 
-    form: Form
+    form: PowerSum
     constants: Mapping[str, float]
     source: str
     count: Count = "total"
@@ -52,7 +52,7 @@ class KnownLaw:
 
     def loss(self, params: np.ndarray | float, tokens: np.ndarray | float) -> np.ndarray:
         """Loss in nats per token."""
-        return self.form.loss(self.constants_P, {"params": params, "tokens": tokens})
+        return self.form.value(self.constants_P, {"params": params, "tokens": tokens})
 
     def optimal(self, flops: float) -> tuple[float, float, float]:
         """Params, tokens and loss of the optimum at C = 6 N D.
@@ -109,4 +109,4 @@ def law_of(fit: Fit) -> KnownLaw:
         raise InputError(
             f"approach {fit.approach} fits the optimum, not the loss: fit with approach 3"
         )
-    return KnownLaw(form_named(fit.law), fit.params, "a fit", fit.count)  # type: ignore[arg-type]
+    return KnownLaw(power_sum_named(fit.law), fit.params, "a fit", fit.count)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Count
 
@@ -78,7 +78,7 @@ class Goal:
         low, high = bounds
         return high - low if self.quantity == "loss" else high / low
 
-    def value(self, form: Form, constants_P: np.ndarray) -> np.ndarray:
+    def value(self, form: PowerSum, constants_P: np.ndarray) -> np.ndarray:
         """The quantity in the terms that the width is in: logs of sizes, nats of losses."""
         point = form_frontier(form, constants_P, self.flops)
         if self.quantity == "loss":
@@ -117,7 +117,7 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     Raises:
         InputError: a law without a frontier, or one that is not a plain sum of terms.
     """
-    form = form_named(fit.law)
+    form = power_sum_named(fit.law)
     if form.outer is not None:
         raise InputError(f"the law {form.name!r} cannot direct a study: use chinchilla")
     constants_P = form.ordered(fit.params)
@@ -150,7 +150,7 @@ def _no_law(flops_C: np.ndarray) -> Advice:
     return Advice(False, math.inf, tuple(np.argsort(flops_C, kind="stable").tolist()), False)
 
 
-def _variables(form: Form, fit: Fit, table: "pd.DataFrame") -> dict[str, np.ndarray]:
+def _variables(form: PowerSum, fit: Fit, table: "pd.DataFrame") -> dict[str, np.ndarray]:
     params = PARAMS_COLUMN[cast(Count, fit.count)]
     return {
         name: table[params if name == "params" else name].to_numpy(np.float64)
@@ -226,7 +226,7 @@ def _variance(toward_P: np.ndarray, covariance_PxP: np.ndarray, added_CxP: np.nd
 
 
 def _slopes(
-    form: Form,
+    form: PowerSum,
     constants_P: np.ndarray,
     centre: Mapping[str, float],
     values: Mapping[str, np.ndarray],
@@ -241,7 +241,7 @@ def _slopes(
 
 
 def _gradient(
-    goal: Goal, form: Form, constants_P: np.ndarray, centre: Mapping[str, float]
+    goal: Goal, form: PowerSum, constants_P: np.ndarray, centre: Mapping[str, float]
 ) -> np.ndarray:
     """Derivative of the goal's value in log coefficients and exponents, by central differences."""
     theta_P, offsets_PxP = form.theta(constants_P, centre), _STEP * np.eye(len(constants_P))

@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def simulate_losses(
     cells: "pd.DataFrame",
-    form: Form,
+    form: PowerSum,
     constants: Mapping[str, float],
     noise: Noise,
     seed: int,

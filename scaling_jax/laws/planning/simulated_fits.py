@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.planning.known import KnownLaw
-from scaling_jax.laws.solver.optimum import PointFit, model_of, refit_resamples
+from scaling_jax.laws.solver.optimum import PointFit, model_of, refit
 from scaling_jax.laws.solver.search import leverages
 from scaling_jax.laws.tables.rows import usable_rows
 from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
@@ -44,8 +44,8 @@ def fit_laws(
     values, names = usable_rows(first, law.count).variables, law.form.names
     truth = _at_truth(law, values)
     loss_MxN = losses_MxSxN.reshape(len(losses_MxSxN), -1)
-    constants_MxP = refit_resamples(law.form, values, truth, loss_MxN, np.ones_like(loss_MxN))
-    residual_MxN = np.log(loss_MxN / law.form.loss(constants_MxP[:, None], values))
+    constants_MxP = refit(law.form, values, truth, loss_MxN, np.ones_like(loss_MxN))
+    residual_MxN = np.log(loss_MxN / law.form.value(constants_MxP[:, None], values))
     drawn = _draws(law, values, truth, loss_MxN, residual_MxN, options)
     return [
         dataclasses.replace(
@@ -97,7 +97,7 @@ def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
     )
 
 
-def _slopes(form: Form, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:
+def _slopes(form: PowerSum, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:
     import jax
 
     return np.asarray(jax.jacfwd(model_of(form).log_loss)(theta_P, form.design(logs)))
@@ -127,5 +127,5 @@ def _draws(
             for m in studies
         ]
         loss_BxN, weights_BxN = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-        constants = refit_resamples(law.form, values, truth, loss_BxN, weights_BxN)
+        constants = refit(law.form, values, truth, loss_BxN, weights_BxN)
         yield from constants.reshape(len(studies), -1, constants.shape[-1])

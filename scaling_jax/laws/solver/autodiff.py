@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling_jax.laws.catalogue.function import CustomForm
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit
@@ -27,7 +27,7 @@ class FunctionModel:
     objective in logs; otherwise both are plain responses, which may have any sign.
     """
 
-    form: CustomForm
+    form: FunctionLaw
     is_logged: bool
 
     def log_loss(self, theta_P: "jax.Array", inputs: Mapping[str, "jax.Array"]) -> "jax.Array":
@@ -68,7 +68,7 @@ class FunctionModel:
 
 @in_float64
 def fit_function(
-    form: CustomForm,
+    form: FunctionLaw,
     values: Mapping[str, np.ndarray],
     response_N: np.ndarray,
     weights_N: np.ndarray | None = None,
@@ -76,7 +76,7 @@ def fit_function(
     objective: Objective | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> PointFit:
-    """The global optimum of the objective, as `fit_point` finds it for a `Form`.
+    """The global optimum of the objective, as `optimum` finds it for a `PowerSum`.
 
     Residuals are of logs or of plain responses, as the objective's space has it.
 
@@ -87,7 +87,7 @@ def fit_function(
     from scaling_jax.laws.solver import newton
 
     problem = _problem(form, objective or form.default_objective)
-    held_P = form.held(fixed or {})
+    held_P = form.held_theta(fixed or {})
     free_P = np.isnan(held_P).astype(np.float64)
     inputs = {name: np.asarray(values[name], np.float64) for name in form.variables}
     y_N = _measured(problem, response_N)
@@ -101,7 +101,7 @@ def fit_function(
 
 @in_float64
 def refit_function(
-    form: CustomForm,
+    form: FunctionLaw,
     values: Mapping[str, np.ndarray],
     fitted: PointFit,
     response_BxN: np.ndarray,
@@ -121,7 +121,7 @@ def refit_function(
     return form.constants(newton.descend(problem, theta_BxP, data, y_NxB.T, w_NxB.T).theta_SxP)
 
 
-def _problem(form: CustomForm, objective: Objective) -> "Problem":
+def _problem(form: FunctionLaw, objective: Objective) -> "Problem":
     from scaling_jax.laws.solver import newton
 
     # The model is already in the objective's space, so the solver takes plain differences of it,

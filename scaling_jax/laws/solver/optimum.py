@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_jax.errors import InputError, suggestion
-from scaling_jax.laws.catalogue import Form
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.solver.search import Found, global_optimum, padded
@@ -36,7 +35,7 @@ class PointFit:
     """A fitted form.
 
     Attributes:
-        theta_P: optimum in centred logs, as `Form.design` orders it.
+        theta_P: optimum in centred logs, as `PowerSum.design` orders it.
         centre: mean log of every variable, which was taken out before fitting.
         constants_P: the law's constants.
         free_P: 1 for constants that were fitted, 0 for those held.
@@ -84,8 +83,8 @@ class PointFit:
 
 
 @in_float64
-def fit_point(
-    form: Form,
+def optimum(
+    form: PowerSum,
     values: Mapping[str, np.ndarray],
     loss_N: np.ndarray,
     weights_N: np.ndarray | None = None,
@@ -107,7 +106,7 @@ def fit_point(
     from scaling_jax.laws.solver.power_sum import closed_form_starts
 
     problem = _problem(form, objective)
-    held = _held(form, {**form.held, **(fixed or {})})
+    held = form.held_theta(fixed or {})
     logs = {name: np.log(np.asarray(values[name], np.float64)) for name in form.variables}
     centre = {name: float(log.mean()) for name, log in logs.items()}
     u_NxKxP = form.design({name: log - centre[name] for name, log in logs.items()})
@@ -131,8 +130,8 @@ def fit_point(
 
 
 @in_float64
-def refit_resamples(
-    form: Form,
+def refit(
+    form: PowerSum,
     values: Mapping[str, np.ndarray],
     fitted: PointFit,
     loss_BxN: np.ndarray,
@@ -155,40 +154,21 @@ def refit_resamples(
     return form.constants(ends.theta_SxP, fitted.centre)
 
 
-def model_of(form: Form) -> "Model":
+def model_of(form: PowerSum) -> "Model":
     """The solver's model of a form: a sum of terms, or a power of one."""
     from scaling_jax.laws.solver.power_sum import PowerOfSum, TermSum
 
     return PowerOfSum(form.outside) if form.outer else TermSum()
 
 
-def _problem(form: Form, objective: Objective | None) -> "newton.Problem":
+def _problem(form: PowerSum, objective: Objective | None) -> "newton.Problem":
     from scaling_jax.laws.solver import newton
 
     return newton.Problem(model_of(form), objective or objective_named("huber"))
 
 
-def _held(form: Form, fixed: Mapping[str, float]) -> np.ndarray:
-    """Held values of `theta`, NaN where it is free."""
-    held = np.full(len(form.names), np.nan)
-    for name, value in fixed.items():
-        if name not in form.names:
-            raise InputError(f"the law {form.name!r} has no {name!r}{suggestion(name, form.names)}")
-        k = form.names.index(name)
-        if k < len(form.terms) and form.terms[k].powers:
-            raise InputError(
-                f"{name} multiplies powers of the variables and cannot be held: hold an exponent "
-                "or the floor"
-            )
-        in_logs = k < len(form.terms) or name == form.outer
-        if in_logs and not value > 0:
-            raise InputError(f"{name} {value} must be positive to be held")
-        held[k] = np.log(value) if in_logs else value
-    return held
-
-
 def _with_floors(
-    form: Form, grid_SxQ: np.ndarray, least_loss: float
+    form: PowerSum, grid_SxQ: np.ndarray, least_loss: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The grid once for each floor to start from, where a form has terms outside a power."""
     if not form.outside:
@@ -197,7 +177,7 @@ def _with_floors(
     return repeated, np.tile(np.array(_FLOORS) * least_loss, len(grid_SxQ))
 
 
-def _start_grid(form: Form, held_P: np.ndarray) -> np.ndarray:
+def _start_grid(form: PowerSum, held_P: np.ndarray) -> np.ndarray:
     """Combinations of exponents to start from; those held stand at their values."""
     held_Q = held_P[len(form.terms) :]
     n_free = max(1, int(np.isnan(held_Q).sum()))

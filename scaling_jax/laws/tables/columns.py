@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.laws.catalogue import Form
-from scaling_jax.laws.catalogue.function import CustomForm
+from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.tables import cells
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Columns:
     n_dropped: int
 
 
-def columns_of(form: Form | CustomForm, table: Table) -> Columns:
+def columns_of(form: PowerSum | FunctionLaw, table: Table) -> Columns:
     """The columns of `table` that `form` reads, checked.
 
     Where the table lacks them, `flops` are 6 params tokens, `tokens_per_param` tokens over
@@ -59,7 +59,7 @@ def columns_of(form: Form | CustomForm, table: Table) -> Columns:
     kept = _finished(frame)
     if kept.empty:
         raise InputError(f"none of the table's {len(frame)} rows can be fitted: give finished runs")
-    signed = form.signed if isinstance(form, CustomForm) else ()
+    signed = form.signed if isinstance(form, FunctionLaw) else ()
     values = {name: _numbers(kept, name, form.name, name in signed) for name in form.variables}
     return Columns(
         values=values,

@@ -3,17 +3,17 @@
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue import Form
-from scaling_jax.laws.catalogue.function import CustomForm
+from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.solver.optimum import PointFit, refit_resamples
+from scaling_jax.laws.solver.optimum import PointFit, refit
 from scaling_jax.laws.tables.columns import Columns
 from scaling_jax.laws.uncertainty.bootstrap import resamples, signed
 
 
 def draws(
-    form: Form | CustomForm,
+    form: PowerSum | FunctionLaw,
     columns: Columns,
     point: PointFit,
     noise_N: np.ndarray,
@@ -25,8 +25,8 @@ def draws(
         return None
     y_BxN, weights_BxN = _resamples(form, columns, point, noise_N, objective, options)
     rows = columns.values, point, y_BxN, weights_BxN * columns.weights_N
-    if isinstance(form, Form):
-        return refit_resamples(form, *rows, objective=objective)
+    if isinstance(form, PowerSum):
+        return refit(form, *rows, objective=objective)
     from scaling_jax.laws.solver.autodiff import refit_function
 
     return refit_function(form, *rows, objective=objective)
@@ -43,7 +43,7 @@ def require_known_rows(options: Options) -> None:
 
 
 def _resamples(
-    form: Form | CustomForm,
+    form: PowerSum | FunctionLaw,
     columns: Columns,
     point: PointFit,
     noise_N: np.ndarray,
@@ -52,7 +52,7 @@ def _resamples(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Responses and weights `BxN`."""
     y_N, count, seed = columns.response_N, options.bootstrap, options.seed
-    if options.resampling == "rows" or isinstance(form, Form) or form.is_logged(objective):
+    if options.resampling == "rows" or isinstance(form, PowerSum) or form.is_logged(objective):
         fitted_N, quantile = y_N * np.exp(-point.residuals_N), objective.quantile
         kind = options.resampling
         return resamples(kind, y_N, fitted_N, noise_N, count, seed, quantile=quantile)

@@ -9,10 +9,10 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Interval
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
-from scaling_jax.laws.solver.optimum import PointFit, fit_point, model_of
+from scaling_jax.laws.solver.optimum import PointFit, model_of, optimum
 from scaling_jax.laws.tables.rows import Count, Rows, checked, usable_rows
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def profile(
         InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
             are missing.
     """
-    form, chosen = form_named(law), objective_named(objective)
+    form, chosen = power_sum_named(law), objective_named(objective)
     rows = usable_rows(checked(table), count)
     asked = _asked(form, quantity, flops, params, tokens)
-    fit = fit_point(form, rows.variables, rows.loss, rows.weight, objective=chosen, fixed=fixed)
+    fit = optimum(form, rows.variables, rows.loss, rows.weight, objective=chosen, fixed=fixed)
     if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
         raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
     found = _Follower(form, quantity, rows, fit, chosen, asked).profile(level)
@@ -89,7 +89,7 @@ def profile(
 
 
 def _asked(
-    form: Form, name: str, flops: float | None, params: float | None, tokens: float | None
+    form: PowerSum, name: str, flops: float | None, params: float | None, tokens: float | None
 ) -> tuple[float, ...]:
     frontier = (*EXPONENTS, *AT_A_BUDGET, "loss") if form.frontier else ()
     if name not in (*form.names, *frontier):
@@ -122,7 +122,7 @@ class _Follower:
 
     def __init__(
         self,
-        form: Form,
+        form: PowerSum,
         name: str,
         rows: Rows,
         fit: PointFit,

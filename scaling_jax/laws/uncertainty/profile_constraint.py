@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax.laws.catalogue import Form, form_named
+from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.solver.model import Derivatives, Model, RowWeights, from_slopes
 
 
@@ -31,9 +31,9 @@ class Quantity:
     law: str
 
     @property
-    def form(self) -> Form:
+    def form(self) -> PowerSum:
         """The law."""
-        return form_named(self.law)
+        return power_sum_named(self.law)
 
     def __call__(self, theta_P: jax.Array, asked: jax.Array) -> jax.Array:
         """The quantity, in logs where it is positive; `asked` holds what `asking` made."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.catalogue import form_named
+from scaling_jax.laws.catalogue import power_sum_named
 from scaling_jax.laws.uncertainty.profile import Profile, profile
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def profiles(
     Raises:
         InputError: as `profile`.
     """
-    form = form_named(law)
+    form = power_sum_named(law)
     free = [name for name in form.names if name not in {*form.held, *(fixed or {})}]
 
     def of(quantity: str, flops: float | None = None) -> Profile:

@@ -24,7 +24,7 @@ def study(name, noise=0.001, seed=0, budgets=5):
     rows = []
     for c in np.geomspace(1e17, 1e21, budgets):
         for n in 3e7 * (c / 1e17) ** 0.5 * np.geomspace(0.2, 5, 5):
-            loss = float(form.loss(constants, {"params": n, "tokens": c / 6 / n}))
+            loss = float(form.value(constants, {"params": n, "tokens": c / 6 / n}))
             loss *= np.exp(noise * rng.normal())
             rows.append(dict(params=n, tokens=c / 6 / n, loss=loss, budget=c, flops=c))
     return pd.DataFrame(rows)

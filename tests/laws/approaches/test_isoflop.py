@@ -19,7 +19,7 @@ def study(width, n=15, noise=0.0, seed=0, law=ASYMMETRIC):
     for c in (1e18, 1e19, 1e20):
         best = float(form_frontier(CHINCHILLA, law, c).params)
         for params in best * np.geomspace(1 / width, width, n):
-            loss = CHINCHILLA.loss(law, {"params": params, "tokens": c / 6 / params})
+            loss = CHINCHILLA.value(law, {"params": params, "tokens": c / 6 / params})
             loss = float(loss) * np.exp(noise * rng.normal())
             rows.append(dict(params=params, tokens=c / 6 / params, loss=loss, budget=c))
     return pd.DataFrame(rows)
@@ -55,7 +55,9 @@ def test_the_window_is_about_the_lowest_and_never_too_narrow_for_a_parabola():
 
 def test_on_a_wide_grid_window_and_akima_are_less_biased_than_the_parabola():
     table = study(16, n=31)
-    errors = {m: abs(error_at(laws.fit(table, approach=2, curve=m, bootstrap=0))) for m in METHODS}
+    errors = {
+        m: abs(error_at(laws.fit(table, approach=2, isoflop_curve=m, bootstrap=0))) for m in METHODS
+    }
     assert errors["parabola"] > 0.2
     assert errors["window"] < 0.1
     assert errors["akima"] < 0.02
@@ -63,7 +65,7 @@ def test_on_a_wide_grid_window_and_akima_are_less_biased_than_the_parabola():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_correction_takes_the_bias_out(method):
-    corrected = laws.fit(study(16), approach=2, curve=method, corrected=True, bootstrap=0)
+    corrected = laws.fit(study(16), approach=2, isoflop_curve=method, corrected=True, bootstrap=0)
     assert abs(error_at(corrected)) < 1e-3
 
 
@@ -80,7 +82,7 @@ def test_intervals_hold_the_truth_in_most_studies(method):
     for seed in range(20):
         table = study(4, noise=0.002, seed=seed)
         corrected = method != "surface"
-        fit = laws.fit(table, approach=2, curve=method, corrected=corrected, bootstrap=200)
+        fit = laws.fit(table, approach=2, isoflop_curve=method, corrected=corrected, bootstrap=200)
         low, high = fit.optimal(1e21).params_interval
         inside += low < truth < high
     # Eighteen are expected; fewer than 14 of 20 happen once in 400 times at 90 %.
@@ -95,17 +97,17 @@ def test_weights_that_are_not_used_are_spoken_of():
     assert "weights, 1 to 2, are not" in " ".join(
         laws.fit(weighted, approach=2, bootstrap=0).diagnostics
     )
-    surface = laws.fit(weighted, approach=2, curve="surface", bootstrap=0)
+    surface = laws.fit(weighted, approach=2, isoflop_curve="surface", bootstrap=0)
     assert "weights" not in " ".join(surface.diagnostics)
 
 
 def test_an_unknown_curve_is_refused():
     with pytest.raises(InputError, match="did you mean 'akima'"):
-        laws.fit(study(4), approach=2, curve="akim")
+        laws.fit(study(4), approach=2, isoflop_curve="akim")
 
 
 def test_the_surface_has_no_bias_and_the_exponents_of_its_law():
-    fit = laws.fit(study(16), approach=2, curve="surface", bootstrap=0)
+    fit = laws.fit(study(16), approach=2, isoflop_curve="surface", bootstrap=0)
     assert abs(error_at(fit)) < 1e-6
     assert fit.exponents["a"] == pytest.approx(0.155 / (0.465 + 0.155), rel=1e-6)
     best = form_frontier(CHINCHILLA, ASYMMETRIC, 1e19)
@@ -117,15 +119,17 @@ def test_a_budget_whose_runs_do_not_turn_is_left_out_by_name_though_the_surface_
     table = study(4)
     highest = table.budget == 1e20
     best = float(form_frontier(CHINCHILLA, ASYMMETRIC, 1e20).params)
-    fit = laws.fit(table[~highest | (table.params < best * 0.9)], approach=2, curve="surface")
+    fit = laws.fit(
+        table[~highest | (table.params < best * 0.9)], approach=2, isoflop_curve="surface"
+    )
     assert [minimum.budget for minimum in fit.minima] == [1e18, 1e19]
     assert any("Budget 1e+20 has no minimum" in sentence for sentence in fit.diagnostics)
     # The surface's minimum lies among these sizes, but the measured losses only rise.
     rising = table.assign(loss=table.loss.where(~highest, 2 + 0.01 * np.log(table.params)))
-    fit = laws.fit(rising, approach=2, curve="surface", bootstrap=0)
+    fit = laws.fit(rising, approach=2, isoflop_curve="surface", bootstrap=0)
     assert [minimum.budget for minimum in fit.minima] == [1e18, 1e19]
 
 
 def test_there_is_no_bias_of_a_surface_to_take_out():
     with pytest.raises(InputError, match="no bias to take out"):
-        laws.fit(study(4), approach=2, curve="surface", corrected=True)
+        laws.fit(study(4), approach=2, isoflop_curve="surface", corrected=True)

@@ -104,6 +104,6 @@ def test_a_fit_of_the_envelope_keeps_them():
         curve = pd.DataFrame(run(n, 2 * stopped_at(n))).iloc[::20]
         rows.append(curve.assign(params=n, run_id=f"{n:.0f}"))
     table = pd.concat(rows)
-    fit = laws.fit(table.drop_duplicates("run_id"), approach=1, curves=table, bootstrap=0)
+    fit = laws.fit(table.drop_duplicates("run_id"), approach=1, training_curves=table, bootstrap=0)
     assert len(fit.sizes) == len(SIZES)
     assert laws.Fit.from_json(fit.to_json()).sizes == fit.sizes

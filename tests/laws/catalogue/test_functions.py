@@ -48,16 +48,16 @@ def rows():
 
 
 def at(form, constants, **values):
-    return float(form.loss(form.ordered(constants), values))
+    return float(form.value(form.ordered(constants), values))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_free_rows_give_back_their_law(name):
     form, values = FUNCTIONS[name], rows()
     constants = truth(form)
-    response = form.loss(constants, values)
+    response = form.value(constants, values)
     fit = fit_function(form, values, response)
-    np.testing.assert_allclose(form.loss(fit.constants_P, values), response, rtol=1e-5)
+    np.testing.assert_allclose(form.value(fit.constants_P, values), response, rtol=1e-5)
     np.testing.assert_allclose(fit.constants_P, constants, rtol=1e-3)
 
 
@@ -70,7 +70,7 @@ def test_slopes_are_differences(name, is_logged):
     theta = np.where(positive, np.log(np.where(positive, constants, 1)), constants)
 
     def response(theta):
-        predicted = form.loss(form.constants(theta), values)
+        predicted = form.value(form.constants(theta), values)
         return np.log(predicted) if is_logged else predicted
 
     model = FunctionModel(form, is_logged)
@@ -105,10 +105,10 @@ def test_one_epoch_of_a_supported_model_is_chinchilla():
         values = dict(params=share * 1e10, tokens=1e10)
         fresh = at(form, MUENNIGHOFF, unique_tokens=1e10, **values)
         assert fresh == pytest.approx(
-            float(CHINCHILLA.loss(CHINCHILLA.ordered(base), values)), rel=1e-12
+            float(CHINCHILLA.value(CHINCHILLA.ordered(base), values)), rel=1e-12
         )
     surplus = at(form, MUENNIGHOFF, params=0.06 * 1e10, tokens=1e10, unique_tokens=1e10)
-    whole = CHINCHILLA.loss(CHINCHILLA.ordered(base), dict(params=0.06 * 1e10, tokens=1e10))
+    whole = CHINCHILLA.value(CHINCHILLA.ordered(base), dict(params=0.06 * 1e10, tokens=1e10))
     assert surplus > whole * (1 + 1e-6)
 
 
@@ -221,7 +221,7 @@ def test_joint_law_has_the_papers_optima(flops, experts, params):
     form = functions.JOINT_EXPERTS
     n = np.geomspace(params / 10, params * 10, 4001)
     values = {"params_active": n, "tokens": flops / 6 / n, "n_experts": float(experts)}
-    losses = form.loss(truth(form), values)
+    losses = form.value(truth(form), values)
     assert n[losses.argmin()] == pytest.approx(params, rel=0.05)
 
 
@@ -253,7 +253,7 @@ def test_error_and_accuracy_by_hand_and_at_their_ends():
 
 def test_decay_alone_is_found_with_the_base_law_held():
     form, values = functions.DATA_CONSTRAINED, rows()
-    loss = form.loss(truth(form), values)
+    loss = form.value(truth(form), values)
     base = {name: MUENNIGHOFF[name] for name in form.names if not name.startswith("R_")}
     fit = laws.fit_custom("data-constrained", {**values, "loss": loss}, fixed=base, bootstrap=0)
     assert {name: fit.params[name] for name in base} == pytest.approx(base, rel=1e-12)

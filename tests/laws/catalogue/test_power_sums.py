@@ -10,12 +10,12 @@ import pytest
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import catalogue
-from scaling_jax.laws.catalogue import FORMS, form_named
+from scaling_jax.laws.catalogue import POWER_SUMS, power_sum_named
 from scaling_jax.laws.conventions import PF_DAY
-from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.solver.optimum import optimum
 
 DATA = Path(__file__).parents[1] / "data"
-PUBLISHED = [(form.name, key) for form in FORMS.values() for key in form.published]
+PUBLISHED = [(form.name, key) for form in POWER_SUMS.values() for key in form.published]
 # Of laws whose papers' constants are not known to us.
 MADE_UP = dict(E=1.2, A=20.0, C=1.5, B=300.0, alpha=0.35, gamma=0.9, beta=0.33)
 
@@ -28,8 +28,8 @@ def _compile_quickly():
 
 
 def at(name, key, **values):
-    form = FORMS[name]
-    return float(form.loss(form.ordered(form.published[key]), values))
+    form = POWER_SUMS[name]
+    return float(form.value(form.ordered(form.published[key]), values))
 
 
 def rows():
@@ -130,9 +130,9 @@ def truth(form):
     ],
 )
 def test_values(name, key, values, expected):
-    form = FORMS[name]
+    form = POWER_SUMS[name]
     constants = truth(form) if key is None else form.ordered(form.published[key])
-    assert form.loss(constants, values) == pytest.approx(expected, rel=3e-4)
+    assert form.value(constants, values) == pytest.approx(expected, rel=3e-4)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_values(name, key, values, expected):
 def test_hoffmann_constants_have_their_known_objective(key, objective):
     table = pd.read_csv(DATA / "chinchilla_240.csv")
     form = catalogue.CHINCHILLA
-    predicted = form.loss(form.ordered(form.published[key]), table[["params", "tokens"]])
+    predicted = form.value(form.ordered(form.published[key]), table[["params", "tokens"]])
     r = np.abs(np.log(predicted) - np.log(table["loss"]))
     huber = np.where(r <= 1e-3, r**2 / 2, 1e-3 * (r - 5e-4)).sum()
     assert huber == pytest.approx(objective, abs=1e-6)
@@ -194,8 +194,8 @@ def test_overtraining_is_chinchilla_with_equal_exponents():
         tied = dict(E=constants["E"], A=constants["a"] / six, B=constants["b"] / six, alpha=2 * eta)
         n, d = np.meshgrid([1e7, 4e8, 7e9], [1e9, 1e11])
         np.testing.assert_allclose(
-            form.loss(form.ordered(constants), {"flops": 6 * n * d, "tokens_per_param": d / n}),
-            catalogue.CHINCHILLA_TIED.loss(
+            form.value(form.ordered(constants), {"flops": 6 * n * d, "tokens_per_param": d / n}),
+            catalogue.CHINCHILLA_TIED.value(
                 catalogue.CHINCHILLA_TIED.ordered(tied), {"params": n, "tokens": d}
             ),
             rtol=1e-12,
@@ -220,9 +220,9 @@ def test_scales_are_those_of_the_papers():
 
 @pytest.mark.parametrize(("name", "key"), PUBLISHED)
 def test_published_constants_are_complete_and_plausible(name, key):
-    form = FORMS[name]
+    form = POWER_SUMS[name]
     constants = form.ordered(form.published[key])
-    response = form.loss(constants, rows())
+    response = form.value(constants, rows())
     assert np.isfinite(response).all()
     plausible = {
         "loss": (0.5, 60),
@@ -235,24 +235,24 @@ def test_published_constants_are_complete_and_plausible(name, key):
     assert low < response.min() <= response.max() < high
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", POWER_SUMS)
 def test_every_form_says_what_it_reads_and_where_it_is_from(name):
-    form = FORMS[name]
+    form = POWER_SUMS[name]
     assert set(form.units) >= {*form.variables, form.response}
     assert "et al." in form.source or "DeepSeek" in form.source
     assert form.formula
     assert len(set(form.names)) == len(form.names)
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if not form.outer])
+@pytest.mark.parametrize("name", [name for name, form in POWER_SUMS.items() if not form.outer])
 def test_design_is_the_gradient_of_the_log_response(name):
-    form, values = FORMS[name], rows()
+    form, values = POWER_SUMS[name], rows()
     constants = truth(form)
     n_terms = len(form.terms)
     theta = np.concatenate([np.log(constants[:n_terms]), constants[n_terms:]])
 
     def log_response(theta):
-        return np.log(form.loss(np.append(np.exp(theta[:n_terms]), theta[n_terms:]), values))
+        return np.log(form.value(np.append(np.exp(theta[:n_terms]), theta[n_terms:]), values))
 
     u_NxKxP = form.design({name: np.log(values[name]) for name in form.variables})
     share_NxK = np.exp(u_NxKxP @ theta - log_response(theta)[:, None])
@@ -264,35 +264,35 @@ def test_design_is_the_gradient_of_the_log_response(name):
         np.testing.assert_allclose(slope_N, expected_N, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", POWER_SUMS)
 def test_noise_free_rows_give_back_their_law(name):
-    form, values = FORMS[name], rows()
+    form, values = POWER_SUMS[name], rows()
     constants = truth(form)
-    response = form.loss(constants, values)
-    fit = fit_point(form, values, response)
-    np.testing.assert_allclose(form.loss(fit.constants_P, values), response, rtol=1e-5)
+    response = form.value(constants, values)
+    fit = optimum(form, values, response)
+    np.testing.assert_allclose(form.value(fit.constants_P, values), response, rtol=1e-5)
     np.testing.assert_allclose(fit.constants_P, constants, rtol=1e-4, atol=1e-9)
 
 
 def test_any_column_can_saturate_or_follow_a_power():
     law = catalogue.saturating("experts", unit="experts")
     assert law.variables == ("experts",)
-    assert law.loss(np.array([2.0, 1.0, 0.5]), {"experts": 4.0}) == pytest.approx(2.5)
+    assert law.value(np.array([2.0, 1.0, 0.5]), {"experts": 4.0}) == pytest.approx(2.5)
     power = catalogue.power_law("p", "x", "y", source="", units={})
     assert power.response == "y"
-    assert power.loss(np.array([3.0, 2.0]), {"x": 5.0}) == pytest.approx(75)
+    assert power.value(np.array([3.0, 2.0]), {"x": 5.0}) == pytest.approx(75)
 
 
 def test_what_a_form_cannot_use_is_named():
     with pytest.raises(InputError, match=r"'tokens'.*there is params, token.*did you mean 'token'"):
-        catalogue.CHINCHILLA.loss(np.ones(5), {"params": 1e9, "token": 1e10})
+        catalogue.CHINCHILLA.value(np.ones(5), {"params": 1e9, "token": 1e10})
     with pytest.raises(InputError, match="E, A, B, alpha, beta"):
         catalogue.CHINCHILLA.ordered({"E": 1.0})
     with pytest.raises(InputError, match="did you mean 'granularity'"):
-        form_named("granulatity")
+        power_sum_named("granulatity")
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", POWER_SUMS.values(), ids=POWER_SUMS)
 def test_theta_is_the_inverse_of_constants(form):
     rng = np.random.default_rng(0)
     theta_P = rng.normal(size=len(form.names))

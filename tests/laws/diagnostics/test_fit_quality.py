@@ -87,7 +87,7 @@ def isoflop(drift, offset=0.0, budgets=5, noise=0.002):
     for share, c in zip(np.linspace(0, 1, budgets), np.geomspace(1e17, 1e19, budgets), strict=True):
         centre = form_frontier(CHINCHILLA, TRUTH, c).params * math.exp(offset) * drift**share
         for n in centre * np.geomspace(1 / 6, 6, 9):
-            loss = float(CHINCHILLA.loss(TRUTH, {"params": n, "tokens": c / 6 / n}))
+            loss = float(CHINCHILLA.value(TRUTH, {"params": n, "tokens": c / 6 / n}))
             rows.append((n, c / 6 / n, loss * math.exp(noise * rng.normal()), c))
     return pd.DataFrame(rows, columns=["params", "tokens", "loss", "budget"])
 

@@ -19,7 +19,7 @@ def study(noise=0.002, seed=0):
         rows += [(n, c / 6 / n) for n in best * np.geomspace(1 / 6, 6, 7)]
     rows.append((1e10, 1e10))
     table = pd.DataFrame(rows, columns=["params", "tokens"])
-    loss = CHINCHILLA.loss(TRUTH, {name: table[name].to_numpy() for name in table})
+    loss = CHINCHILLA.value(TRUTH, {name: table[name].to_numpy() for name in table})
     return table.assign(loss=loss * np.exp(noise * rng.normal(size=len(table))))
 
 

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from scaling_jax.laws.catalogue import CHINCHILLA, CHINCHILLA_TIED
 from scaling_jax.laws.objectives import HUBER_DELTA as DELTA
-from scaling_jax.laws.solver.optimum import fit_point, refit_resamples
+from scaling_jax.laws.solver.optimum import optimum, refit
 
 DATA = Path(__file__).parents[1] / "data"
 NAMES = CHINCHILLA.names
@@ -46,7 +46,7 @@ def huber_in_numpy(theta, values, loss, weights=None):
 
 
 def test_240_published_points_have_their_known_optimum():
-    fit = fit_point(CHINCHILLA, *columns("chinchilla_240.csv"))
+    fit = optimum(CHINCHILLA, *columns("chinchilla_240.csv"))
     known = dict(E=1.817218, A=477.826, B=2143.417, alpha=0.347310, beta=0.367172)
     for name, value in zip(NAMES, fit.constants_P, strict=True):
         assert value == pytest.approx(known[name], rel=2e-6), name
@@ -59,7 +59,7 @@ def test_240_published_points_have_their_known_optimum():
 
 
 def test_245_published_points_have_their_known_optimum():
-    fit = fit_point(CHINCHILLA, *columns("chinchilla_245.csv"))
+    fit = optimum(CHINCHILLA, *columns("chinchilla_245.csv"))
     known = dict(E=1.8913, A=495.7, B=12845.6, alpha=0.3493, beta=0.4531)
     for name, value in zip(NAMES, fit.constants_P, strict=True):
         assert value == pytest.approx(known[name], rel=2e-4), name
@@ -78,19 +78,19 @@ def test_245_published_points_have_their_known_optimum():
 )
 def test_noise_free_losses_give_back_their_law(constants):
     values = grid(np.geomspace(1e18, 1e21, 4))
-    loss = CHINCHILLA.loss(np.array(constants), values)
-    fit = fit_point(CHINCHILLA, values, loss)
-    np.testing.assert_allclose(CHINCHILLA.loss(fit.constants_P, values), loss, rtol=1e-6)
+    loss = CHINCHILLA.value(np.array(constants), values)
+    fit = optimum(CHINCHILLA, values, loss)
+    np.testing.assert_allclose(CHINCHILLA.value(fit.constants_P, values), loss, rtol=1e-6)
     if max(constants[3:]) < 1:
         np.testing.assert_allclose(fit.constants_P, constants, rtol=1e-4)
 
 
 def test_no_floor_is_reached_as_a_limit_not_a_failure():
     values = grid(np.geomspace(1e18, 1e21, 4))
-    loss = CHINCHILLA.loss(np.array([0.0, 20.0, 30.0, 0.2, 0.15]), values)
-    fit = fit_point(CHINCHILLA, values, loss)
+    loss = CHINCHILLA.value(np.array([0.0, 20.0, 30.0, 0.2, 0.15]), values)
+    fit = optimum(CHINCHILLA, values, loss)
     assert fit.constants_P[0] < 0.05
-    np.testing.assert_allclose(CHINCHILLA.loss(fit.constants_P, values), loss, rtol=1e-4)
+    np.testing.assert_allclose(CHINCHILLA.value(fit.constants_P, values), loss, rtol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -100,8 +100,8 @@ def test_no_start_of_a_general_optimizer_beats_the_optimum(seed):
     truth = np.array([rng.uniform(0.5, 2), 0, 0, *rng.uniform(0.15, 0.7, 2)])
     truth[1] = rng.uniform(0.3, 1) * np.median(values["params"]) ** truth[3]
     truth[2] = rng.uniform(0.3, 1) * np.median(values["tokens"]) ** truth[4]
-    loss = CHINCHILLA.loss(truth, values) * np.exp(0.01 * rng.standard_t(3, 24))
-    fit = fit_point(CHINCHILLA, values, loss)
+    loss = CHINCHILLA.value(truth, values) * np.exp(0.01 * rng.standard_t(3, 24))
+    fit = optimum(CHINCHILLA, values, loss)
     theta = np.array([*np.log(fit.constants_P[:3]), *fit.constants_P[3:]])
     true_theta = np.array([*np.log(truth[:3]), *truth[3:]])
     starts = [theta, true_theta, *(true_theta + 0.3 * rng.normal(size=(8, 5)))]
@@ -117,8 +117,8 @@ def test_no_start_of_a_general_optimizer_beats_the_optimum(seed):
 
 def test_tied_exponents_are_equal_and_cost_something():
     values, loss = columns("chinchilla_240.csv")
-    free = fit_point(CHINCHILLA, values, loss)
-    tied = fit_point(CHINCHILLA_TIED, values, loss)
+    free = optimum(CHINCHILLA, values, loss)
+    tied = optimum(CHINCHILLA_TIED, values, loss)
     assert len(tied.constants_P) == 4
     assert free.value < tied.value < 1.1 * free.value
 
@@ -127,36 +127,36 @@ def test_weights_count_rows():
     values, loss = columns("chinchilla_isoflop_124.csv")
     rng = np.random.default_rng(0)
     weights = rng.integers(0, 3, len(loss))
-    weighted = fit_point(CHINCHILLA, values, loss, weights.astype(float))
+    weighted = optimum(CHINCHILLA, values, loss, weights.astype(float))
     repeated = {name: np.repeat(column, weights) for name, column in values.items()}
-    written_out = fit_point(CHINCHILLA, repeated, np.repeat(loss, weights))
+    written_out = optimum(CHINCHILLA, repeated, np.repeat(loss, weights))
     assert weighted.value == pytest.approx(written_out.value, rel=1e-9)
     np.testing.assert_allclose(weighted.constants_P, written_out.constants_P, rtol=1e-5)
 
 
 def test_resamples_reach_their_own_optima():
     values, loss = columns("chinchilla_240.csv")
-    fit = fit_point(CHINCHILLA, values, loss)
+    fit = optimum(CHINCHILLA, values, loss)
     rng = np.random.default_rng(1)
     weights = rng.multinomial(240, np.full(240, 1 / 240), size=12).astype(float)
     losses = np.broadcast_to(loss, weights.shape)
-    drawn = refit_resamples(CHINCHILLA, values, fit, losses, weights)
+    drawn = refit(CHINCHILLA, values, fit, losses, weights)
     for constants, w in zip(drawn, weights, strict=True):
-        own = fit_point(CHINCHILLA, values, loss, w)
+        own = optimum(CHINCHILLA, values, loss, w)
         reached = huber_in_numpy([*np.log(constants[:3]), *constants[3:]], values, loss, w)
         assert reached == pytest.approx(own.value, rel=1e-6)
 
 
 def test_units_do_not_matter():
     values, loss = columns("chinchilla_240.csv")
-    fit = fit_point(CHINCHILLA, values, loss)
+    fit = optimum(CHINCHILLA, values, loss)
     scaled = {name: column / 1e9 for name, column in values.items()}
-    other = fit_point(CHINCHILLA, scaled, loss)
+    other = optimum(CHINCHILLA, scaled, loss)
     assert other.value == pytest.approx(fit.value, rel=1e-12)
     np.testing.assert_allclose(other.constants_P[[0, 3, 4]], fit.constants_P[[0, 3, 4]], rtol=1e-7)
 
 
 def test_the_callers_precision_is_left_alone():
-    fit_point(CHINCHILLA, *columns("chinchilla_isoflop_124.csv"))
+    optimum(CHINCHILLA, *columns("chinchilla_isoflop_124.csv"))
     assert jax.numpy.zeros(1).dtype == jax.numpy.float32
     assert not jax.config.jax_enable_x64

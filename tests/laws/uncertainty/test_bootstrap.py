@@ -8,7 +8,7 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import objective_named
-from scaling_jax.laws.solver.optimum import fit_point
+from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 
 TRUTH = CHINCHILLA.ordered(CHINCHILLA.published["besiroglu-2024"])
@@ -18,7 +18,7 @@ def table(noise_N):
     n = np.repeat(np.geomspace(5e7, 2e9, 6), 5)
     d = n * np.tile(np.geomspace(5, 80, 5), 6)
     values = {"params": n, "tokens": d}
-    return values, CHINCHILLA.loss(TRUTH, values) * np.exp(noise_N)
+    return values, CHINCHILLA.value(TRUTH, values) * np.exp(noise_N)
 
 
 # An unseen row lies off a law of least absolute values by its own noise and by the law's, whose
@@ -32,7 +32,7 @@ def test_the_noise_of_rows_that_pin_the_law_is_not_taken_for_small(objective, ex
     for _ in range(8):
         noise_N = 0.004 * rng.normal(size=30)
         chosen = objective_named(objective)
-        point = fit_point(CHINCHILLA, *table(noise_N), objective=chosen)
+        point = optimum(CHINCHILLA, *table(noise_N), objective=chosen)
         assert point.leverage_N.min() > 0
         assert point.leverage_N.sum() == pytest.approx(5, rel=1e-6)
         fitted.append(np.mean(np.abs(point.residuals_N)) / np.mean(np.abs(noise_N)))

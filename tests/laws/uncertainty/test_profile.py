@@ -21,7 +21,7 @@ def study(noise=0.003, seed=0):
     rng = np.random.default_rng(seed)
     n = np.tile(np.geomspace(1e6, 1e9, 6), 4)
     d = n * np.repeat([4.0, 12.0, 36.0, 108.0], 6)
-    loss = CHINCHILLA.loss(TRUTH, {"params": n, "tokens": d})
+    loss = CHINCHILLA.value(TRUTH, {"params": n, "tokens": d})
     return pd.DataFrame(
         {"params": n, "tokens": d, "loss": loss * np.exp(noise * rng.normal(size=24))}
     )
@@ -36,7 +36,7 @@ def test_for_squares_it_is_the_likelihood_ratio():
     def rss(alpha):
         def value(t):
             constants = [*np.exp(t[:3]), alpha, t[3]]
-            return 1e4 * ((np.log(CHINCHILLA.loss(constants, values)) - logs) ** 2).sum()
+            return 1e4 * ((np.log(CHINCHILLA.value(constants, values)) - logs) ** 2).sum()
 
         start = np.array([*np.log(TRUTH[:3]), TRUTH[4]])
         start[1] += (alpha - TRUTH[3]) * np.log(values["params"]).mean()
