@@ -11,7 +11,7 @@ every printed digit; those of Hoffmann et al. 2022 at the precision of their TeX
 from dataclasses import dataclass
 
 from scaling_jax.laws import (
-    LAWS,
+    POWER_SUMS,
     Demand,
     ServedOptimum,
     Surface,
@@ -19,7 +19,7 @@ from scaling_jax.laws import (
     size_deviation,
 )
 
-PUBLISHED = LAWS["chinchilla"].published
+PUBLISHED = POWER_SUMS["chinchilla"].published
 LAWS = {
     "Harm's law": Surface.of("chinchilla", PUBLISHED["de-vries-2023"]),
     "TeX source": Surface.of("chinchilla", PUBLISHED["hoffmann-2022"]),
