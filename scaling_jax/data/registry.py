@@ -1,29 +1,46 @@
-"""Every corpus by name."""
+"""The table of corpora: what each name loads."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scaling_jax.data import embedded, files, stdlib, synthetic, tfds
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
-CORPUS_NAMES = "embedded, stdlib, text:PATH, jsonl:PATH[?field=NAME], tfds:NAME, synthetic:SPEC"
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of corpus.
+
+    Attributes:
+        usage: how a user writes the name of such a corpus, as in `text:PATH`.
+        load: loads the corpus; if `usage` has a colon, `load` takes the part of the name after it.
+    """
+
+    usage: str
+    load: Callable[..., Corpus]
+
+
+# The key is the name of a corpus up to the first colon.
+CORPORA: dict[str, Kind] = {
+    "embedded": Kind("embedded", embedded.load),
+    "stdlib": Kind("stdlib", stdlib.load),
+    "text": Kind("text:PATH", files.load_text),
+    "jsonl": Kind("jsonl:PATH[?field=NAME]", files.load_jsonl),
+    "tfds": Kind("tfds:NAME", tfds.load),
+    "synthetic": Kind("synthetic:SPEC", synthetic.load),
+}
 
 
 def load_corpus(name: str) -> Corpus:
-    """The corpus called `name`, one of `CORPUS_NAMES`.
+    """The corpus called `name`, in one of the forms of `CORPORA`.
 
     Raises:
         InputError: an unknown kind, or a missing or empty file.
     """
-    from scaling_jax.data import embedded, files, stdlib, synthetic, tfds
-
-    kind, _, rest = name.partition(":")
-    plain = {"embedded": embedded.load, "stdlib": stdlib.load}
-    with_argument = {
-        "text": files.load_text,
-        "jsonl": files.load_jsonl,
-        "tfds": tfds.load,
-        "synthetic": synthetic.load,
-    }
-    if kind in plain and not rest:
-        return plain[kind]()
-    if kind in with_argument and rest:
-        return with_argument[kind](rest)
-    raise InputError(f"unknown corpus {name!r}: use one of {CORPUS_NAMES}")
+    key, _, argument = name.partition(":")
+    kind = CORPORA.get(key)
+    if kind is None or (":" in kind.usage) != bool(argument):
+        known = ", ".join(kind.usage for kind in CORPORA.values())
+        raise InputError(f"unknown corpus {name!r}: use one of {known}")
+    return kind.load(argument) if argument else kind.load()
