@@ -1,10 +1,10 @@
-"""Adaptive studies against the fixed grid: FLOPs spent to the same interval, in simulation.
+"""FLOPs that adaptive studies and fixed grids spend for the same interval, in simulation.
 
     python benchmarks/adaptive.py [--studies 200] [--noises normal,outliers]
 
 Losses follow the law of Besiroglu et al. 2024 with noise. The fixed grid is 7 sizes within a
 factor of 4 about the optimum at each of 5 budgets. The adaptive study chooses from 11 sizes
-within a factor of 8 at the same budgets, each cell twice (two seeds), and stops when its interval
+within a factor of 8 at the same budgets, each with two seeds, and stops when its interval
 is as narrow as the median of the fixed grid's.
 """
 
@@ -40,7 +40,7 @@ NOISES = {
 
 
 def grid(width: float, n: int) -> pd.DataFrame:
-    """Cells at every budget, about the true optimum."""
+    """A design of `n` sizes at every budget, within a factor `width` of the true optimum."""
     params, _, _ = LAW.optimal(BUDGETS[0])
     sizes = around(
         BUDGETS, params=params, at=BUDGETS[0], exponent=LAW.exponents["a"], width=width, n=n
@@ -58,7 +58,7 @@ def measured(cells: pd.DataFrame, noise: Noise, seed: int) -> pd.DataFrame:
 
 
 def adaptive(pool: pd.DataFrame, goal: Goal) -> tuple[laws.Fit, float]:
-    """The last fit of a study that chooses from cells whose losses are in `pool`; FLOPs spent."""
+    """The last fit of a study that chooses its runs from `pool`, and the FLOPs that it spent."""
     chosen = list(pool["flops"].sort_values(kind="stable").index[:FIRST_CELLS])
     while True:
         done = pool.loc[chosen]

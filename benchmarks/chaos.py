@@ -1,10 +1,11 @@
-"""What a study's records are after random faults, against those of the same study undisturbed.
+"""Compare the records of a study under random faults with those of the same study without faults.
 
     python benchmarks/chaos.py --out DIR --faults 200 [--runs 40] [--workers 4] [--seed 0]
 
-A supervisor starts `scaling-jax run` again whenever it ends, until every run is over, and all the
-while kills and stops its processes, damages its files and, as root on Linux, fills its disk. It
-prints a tally of the faults and whether the records and the loss curves are the same, bit for bit.
+A supervisor starts `scaling-jax run` again whenever the command ends, until every run has ended.
+Meanwhile the supervisor kills and stops the command's processes, damages its files and, as root on
+Linux, fills its disk. The program prints the number of faults of each kind, and whether the records
+and the loss curves are identical, bit for bit.
 """
 
 import argparse
@@ -43,13 +44,13 @@ study = Study("chaos", recipe, IsoFlop(budgets, (sizes,) * N_BUDGETS))
 """
 SIZES = 5
 DISK = "96m"
-# Which depend on the machine's load, or on what is committed meanwhile.
+# These columns depend on the load of the machine, or on commits made meanwhile.
 VOLATILE = ["seconds", "tokens_per_second", "commit", "code_changed"]
 OVER = "result.json"
 
 
 class Supervised:
-    """A study under way, and the harm that is done to it."""
+    """A study that is being trained, and the faults that are inflicted on it."""
 
     def __init__(self, experiment: Path, root: Path, workers: int, rng: random.Random) -> None:
         self.root, self.rng, self.tally = root, rng, Counter[str]()
@@ -62,7 +63,7 @@ class Supervised:
         self.process: subprocess.Popen | None = None
 
     def keep_running(self) -> bool:
-        """Start the command if it has ended; whether there is anything left to train."""
+        """Start the command if it has ended; return whether any run is left to train."""
         if self.process is None or self.process.poll() is not None:
             if self.process is not None:
                 self.ends[self.process.returncode] += 1
@@ -81,7 +82,7 @@ class Supervised:
             time.sleep(0.2)
 
     def harm(self) -> bool:
-        """Do one fault that is possible now; False if the one that was drawn was not."""
+        """Draw a fault and inflict it; return False if the drawn fault is impossible now."""
         kind, act = self.rng.choice(self.faults())
         if act():
             self.tally[kind] += 1
@@ -121,7 +122,7 @@ class Supervised:
 
     def signal_parent(self, signum: int) -> bool:
         if not self.workers():
-            return False  # Which only now begins, or is about to end.
+            return False  # The process is just starting or ending.
         assert self.process is not None
         self.process.send_signal(signum)
         self.process.wait()
@@ -137,7 +138,7 @@ class Supervised:
         return True
 
     def damage(self, files: str, how: Callable[[Path], None], *, over: bool = False) -> bool:
-        """Damage a file of a random run that is over, or is not."""
+        """Damage a file of a random run, finished or not."""
         runs = [path.parent for path in self.root.glob("*/runs/*/plan.json")]
         found = [
             path
@@ -148,18 +149,18 @@ class Supervised:
         ]
         if not found:
             return False
-        with suppress(FileNotFoundError):  # Somebody was faster.
+        with suppress(FileNotFoundError):  # Another process deleted the file first.
             how(self.rng.choice(sorted(found)))
         return True
 
     def overwrite(self, path: Path) -> None:
-        """Sixteen bytes anywhere."""
+        """Overwrite sixteen bytes at a random position."""
         with path.open("r+b") as file:
             file.seek(self.rng.randrange(max(1, path.stat().st_size)))
             file.write(b"\xff" * 16)
 
     def fill_disk(self) -> bool:
-        """Leave no room for a second, where the root is a file system of its own."""
+        """Fill the disk for a second; needs a root on its own file system."""
         if not os.path.ismount(self.root):
             return False
         ballast = self.root / "ballast"
@@ -185,7 +186,7 @@ def _is_json(path: Path) -> bool:
 
 
 def compare(left: Store, right: Store) -> list[str]:
-    """In what the records and curves of two stores of one study differ."""
+    """The differences between the records and curves of two stores of one study, as sentences."""
     differences = []
     for name, read in (("records", collect), ("curves", curves)):
         a, b = (read(store).drop(columns=VOLATILE, errors="ignore") for store in (left, right))
@@ -198,7 +199,7 @@ def compare(left: Store, right: Store) -> list[str]:
 
 @contextmanager
 def own_disk(path: Path):
-    """A small file system at `path` where that is allowed, so that it can be filled."""
+    """Mount a small file system at `path`, if permitted, so that the disk can be filled."""
     path.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(path)]
     mounted = False

@@ -1,11 +1,11 @@
-"""Large training steps compiled for TPU slices and a GPU node, without having any: a table.
+"""A table of large training steps, compiled for TPU slices and a GPU node that are not here.
 
     pip install -e '.[tpu]'
-    python benchmarks/compile.py                    # everything, one after another: hours
-    python benchmarks/compile.py "16B v5p"          # rows whose name has all of these words
+    python benchmarks/compile.py                    # every row, one after another: hours
+    python benchmarks/compile.py "16B v5p"          # rows whose names contain both words
 
-Each row is what `scaling-jax compile` prints for that shape, slice and options; `estimate` is
-what `plan` takes its memory to be. The GPU's rows need '.[cuda]' instead.
+Each row holds the figures that `scaling-jax compile` prints for that shape, slice and options;
+`estimate` is the memory that `plan` estimates. The rows of the GPU need '.[cuda]' instead.
 """
 
 import sys

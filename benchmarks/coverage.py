@@ -1,11 +1,12 @@
-"""How often the intervals of a fit hold the truth: designs x noises x ways of resampling.
+"""How often the intervals of a fit contain the truth, by design, noise and method of resampling.
 
     python benchmarks/coverage.py --studies 500
 
-Every study draws losses of its design from the law of Besiroglu et al. 2024, fits them and
-resamples the fit. Printed for 90 % intervals: the share of studies whose interval holds the
-truth, and the intervals' width: mean width for exponents and losses (nats), the median ratio of
-upper to lower end for the optimum. Optimum and losses are those at 10 times the largest budget.
+Every simulated study draws losses from the law of Besiroglu et al. 2024, fits them and resamples
+the fit. The program prints, for 90 % intervals, the share of studies whose interval contains the
+true value, and the width of the intervals: the mean width for exponents and losses (nats), the
+median ratio of the upper to the lower end for the optimum. Optimum and losses are those at 10 times
+the largest budget.
 """
 
 import argparse
@@ -25,7 +26,7 @@ LEVEL = 0.9
 
 
 def isoflop(law: KnownLaw, budgets: np.ndarray, n_sizes: int, width: float) -> pd.DataFrame:
-    """Sizes within a factor `width` of the law's optimum at each budget."""
+    """A design of sizes within a factor `width` of the law's optimum at each budget."""
     rows = []
     for budget in budgets:
         optimum = law.optimal(budget)[0]
@@ -35,7 +36,7 @@ def isoflop(law: KnownLaw, budgets: np.ndarray, n_sizes: int, width: float) -> p
 
 
 def horizons(params: np.ndarray, tokens_per_param: np.ndarray) -> pd.DataFrame:
-    """Every model at every horizon."""
+    """A design of every model at every horizon."""
     rows = [(n, n * ratio) for n in params for ratio in tokens_per_param]
     return pd.DataFrame(rows, columns=["params", "tokens"])
 
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--noises", nargs="+", default=list(NOISES), choices=NOISES)
     options = parser.parse_args()
-    print(f"{options.studies} studies a line, {options.bootstrap} resamples each\n")
+    print(f"{options.studies} studies per row, {options.bootstrap} resamples per study\n")
     header = ("design", "noise", "resampling", *COLUMNS, "seconds")
     print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for noise_name in options.noises:

@@ -1,10 +1,11 @@
-"""Fits of the 240 points of Hoffmann et al. 2022 against SciPy: the same objective and optima.
+"""Fits of the 240 points of Hoffmann et al. 2022 beside SciPy: the same objective and optima.
 
     python benchmarks/fit.py
 
-SciPy's L-BFGS-B has analytic gradients and one thread; both minimize Huber's loss of the log
-loss, summed. Every line prints seconds of wall clock and of all threads' processor time, and
-the ratio of SciPy's to ours in both. Resamples are measured on a subset for SciPy and scaled up.
+SciPy's L-BFGS-B has analytic gradients and one thread. Both minimize Huber's loss of the log loss,
+summed. Every line prints seconds of wall-clock time and of processor time (all threads), and the
+ratio of SciPy's time to ours for both. SciPy fits a subset of the resamples, and its time is scaled
+up.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Training steps on one GPU: how much of it they use, PyTorch beside them, and small runs together.
+"""Training steps on one GPU: utilization, PyTorch for comparison, and small runs in one program.
 
     python benchmarks/gpu.py [--sizes 124M,1.3B] [--rounds 3] [--peer PYTHON] [--replicas 8]
 
-- The GPT-2-style models of `peers/sizes.py` in bfloat16 are trained by this package and by
-  compiled PyTorch (`--peer` is the Python that has it), one after the other on the same card; the
-  fastest step of each counts. Model FLOP utilization is the exact count's FLOPs, attention scores
-  in full, over the card's published dense peak.
-- Runs of 0.12M parameters, in float32, advance side by side in one program, and one alone: the
-  ratio of their tokens/s.
+- This package and compiled PyTorch train the GPT-2-style models of `peers/sizes.py` in bfloat16,
+  one after the other on the same card. `--peer` is a Python interpreter that has PyTorch. The
+  fastest step of each counts. Model FLOP utilization is the FLOPs of the count `exact`, attention
+  scores in full, over the card's published dense peak.
+- Runs of 0.12M parameters in float32 train in one program, and one run trains alone; the program
+  prints the ratio of their tokens/s.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from scaling_jax.system.environment import training_environment
 
 MFU_TARGETS = {"124M": 0.50, "1.3B": 0.55}
 REPLICAS_TARGET = 4.0
-# Contestants follow one another, so that each can have nearly all of the memory.
+# Contestants run one after the other, so each may allocate nearly all of the memory.
 MEMORY = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}
 
 
 def measured(rounds: int, python: str, *arguments: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """What a contestant says of itself, and the seconds of its fastest steps."""
+    """The facts that a contestant reports, and the seconds of its fastest steps."""
     contestant = Contestant(training_environment() | MEMORY, python, *arguments)
     for _ in range(rounds):
         contestant.measure()
@@ -37,13 +37,13 @@ def measured(rounds: int, python: str, *arguments: str) -> tuple[dict[str, Any],
 
 
 def compare(name: str, rounds: int, peer: str | None) -> bool:
-    """Print how one size fares; whether it meets its target."""
+    """Print the speed of one size; return whether it meets its target."""
     size = SIZES[name]
     facts, fastest = measured(rounds, sys.executable, "ours.py", name)
     seconds = {"ours": fastest["step"]}
     chip = chip_of_kind(facts["device"])
     if chip is None:
-        sys.exit(f"no published peak is known of a {facts['device']}")
+        sys.exit(f"the published peak of {facts['device']} is unknown")
     if peer:
         _, fastest = measured(rounds, peer, "pytorch.py", name, "compiled")
         seconds["PyTorch"] = fastest["step"]
@@ -58,7 +58,7 @@ def compare(name: str, rounds: int, peer: str | None) -> bool:
 
 
 def compare_replicas(n_runs: int, rounds: int) -> bool:
-    """Print how many times as fast runs advance together; whether the target is met."""
+    """Print how many times faster runs train in one program; return whether the target is met."""
     _, seconds = measured(rounds, sys.executable, "ours.py", "replicas", "0.12M", str(n_runs))
     for who, each in seconds.items():
         print(f"0.12M {who:9} {SIZES['0.12M'].tokens / each:12,.0f} tokens/s")

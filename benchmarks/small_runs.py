@@ -1,19 +1,20 @@
-"""Small runs of one study against the same runs one `train` process at a time, on the CPU.
+"""Small runs of one study beside the same runs in one `train` process each, on the CPU.
 
     python benchmarks/small_runs.py replicas [--steps 100 300] [--rounds 1] [--ways chosen,packed]
     python benchmarks/small_runs.py study
 
-Whole wall times, from starting the first process to the last result, start-up and compilation
-included. Every way starts with tokens prepared and nothing compiled.
+The times are wall-clock times from the start of the first process to the last result, start-up and
+compilation included. Every way starts with prepared tokens and without compiled programs.
 
-- replicas: 8 runs of 0.12M parameters that differ in seed and learning rate, of so many steps of
-  2,048 tokens each. The longer they are, the less there is to save: no way has cores idle while
-  it trains.
+- replicas: 8 runs of 0.12M parameters that differ in seed and learning rate, with 2,048 tokens per
+  step. Longer runs leave less to save, because every way keeps all cores busy while it trains.
 - study: 24 runs of 0.02M to 0.3M parameters at four budgets, from 5e10 to 4e11 FLOPs.
 
-- one after the other: `scaling-jax train` for each, which shares a batch over the cores.
-- chosen: what `scaling-jax run` does by default, a process to a core.
-- packed: all in one program, in one process (`--workers 1 --pack 8`).
+The ways to train them are:
+
+- one after the other: `scaling-jax train` for each run, with the batch split over the cores.
+- chosen: the default of `scaling-jax run`, one process per core.
+- packed: all runs in one program, in one process (`--workers 1 --pack 8`).
 """
 
 import argparse
@@ -82,7 +83,7 @@ def runs_of_study() -> list[PlannedRun]:
 
 
 def timed(folder: Path, runs: list[PlannedRun], way: str) -> float:
-    """Wall seconds of `way` in a fresh folder; every run must have finished."""
+    """Wall-clock seconds of `way` in an empty folder; fails unless every run finishes."""
     environment = training_environment() | {
         "JAX_PLATFORMS": "cpu",
         "SCALING_JAX_CACHE": str(folder / "cache"),
@@ -128,7 +129,7 @@ def main() -> None:
 
 
 def compare(runs: list[PlannedRun], ways: list[str], rounds: int, target: float) -> bool:
-    """Print how long `runs` take in each way; whether the fastest meets the target."""
+    """Print the time that `runs` take in each way; return whether the fastest meets the target."""
     fastest = dict.fromkeys(ways, float("inf"))
     for _ in range(rounds):
         for way in ways:

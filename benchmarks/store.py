@@ -1,11 +1,11 @@
-"""Seconds to the first line and the end of plan, status and collect for studies of many runs.
+"""Seconds that plan, status and collect take for studies of many runs.
 
     python benchmarks/store.py [--runs 1000 3000 10000]
 
-Of the runs in a store, which lies in a temporary directory, a third is finished, a few have
-failed or are cancelled, and none has been trained. Every command is a process of its own. The
-first status says where the study stands before it fits the law of the finished runs, which the
-second finds fitted.
+The store lies in a temporary directory. A third of its runs have made-up results, a few have failed
+or are cancelled, and no run is trained. Every command is its own process, timed to its first line
+and to its end. The first `status` prints the progress before it fits the law of the finished runs;
+the second `status` finds the stored fit.
 """
 
 import argparse
@@ -75,14 +75,14 @@ def fill(root: Path, experiment: Path) -> Store:
 
 
 def loss_of(config: RunConfig, noise: np.random.Generator) -> float:
-    """What Hoffmann et al. 2022 (equation 10) expect, within 0.3 %."""
+    """The loss by equation 10 of Hoffmann et al. 2022, with 0.3 % of noise."""
     law = published_law("chinchilla-hoffmann")
     expected = law.loss(count_params(config.shape).total, config.tokens)
     return float(expected) * math.exp(0.003 * noise.normal())
 
 
 def timed(*arguments: object) -> tuple[float, float, float]:
-    """Seconds to a command's first line and to its end, and seconds of CPU."""
+    """Seconds to the first line and to the end of a command, and its seconds of CPU time."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [*COMMAND, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

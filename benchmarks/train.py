@@ -1,17 +1,19 @@
-"""Training steps against PyTorch and the machine, float32, on the CPU.
+"""Speed of training steps beside PyTorch and the machine's peak, float32, on the CPU.
 
     python benchmarks/train.py [--sizes 0.12M,3M,25M] [--rounds 8] [--peer PYTHON]
 
-The same GPT-2-style models (`peers/sizes.py`) are trained side by side: every contestant is a
-process with the same allocator settings and all cores, and they measure in turn, some seconds at
-a time, so that what else the machine does falls on all alike. The fastest step of each counts.
+The same GPT-2-style models (`peers/sizes.py`) are trained by several contestants. Every contestant
+is a process with the same allocator settings and all cores. The contestants measure in turns of
+some seconds, so that other load of the machine affects all of them equally. The fastest step of
+each counts.
 
-- tokens/s against PyTorch's, eager or compiled, whichever is faster. `--peer` is the Python that
-  has PyTorch (the extra `bench`), by default this one; without it the ratio is missing.
-- matrix rate: the FLOPs of the matrix products a step takes, per second, over those of the
-  machine's fastest product of 1,024 x 1,024 matrices, measured in the same turns.
-- dispatch: what a dispatch costs whatever its steps, as a share of a step.
-- compilation of 24 scanned layers over that of 2.
+- tokens/s relative to PyTorch, eager or compiled, whichever is faster. `--peer` is a Python
+  interpreter that has PyTorch (the extra `bench`), by default this one. Without PyTorch the ratio
+  is not printed.
+- matrix rate: FLOPs per second of the matrix products of a step, relative to the machine's fastest
+  product of 1,024 x 1,024 matrices, measured in the same turns.
+- dispatch: the fixed cost of a dispatch as a share of a step.
+- compilation time of 24 scanned layers relative to 2.
 """
 
 import argparse
@@ -33,7 +35,7 @@ MODES = ("eager", "compiled")
 
 
 class Contestant:
-    """A process that measures when told to."""
+    """A process that measures when it receives a command."""
 
     def __init__(self, environment: dict[str, str], python: str, *arguments: str) -> None:
         command = [python, str(PEERS / arguments[0]), *arguments[1:]]
@@ -70,7 +72,7 @@ def has_pytorch(python: str) -> bool:
 
 
 def compare(name: str, rounds: int, peer: str | None) -> bool:
-    """Print how one size fares; whether it meets its target."""
+    """Print the speed of one size; return whether it meets its target."""
     contestants = {"ours": Contestant(environment(), sys.executable, "ours.py", name)}
     for mode in MODES if peer else ():
         contestants[mode] = Contestant(environment(), str(peer), "pytorch.py", name, mode)
@@ -88,7 +90,7 @@ def compare(name: str, rounds: int, peer: str | None) -> bool:
     passed = True
     n = facts["steps_per_dispatch"]
     if n > 1:
-        # One step costs a step and a dispatch; each of n costs a step and its share of one.
+        # One step takes a step and a dispatch; each of n takes a step and 1 / n of a dispatch.
         dispatch = (seconds["single"] - seconds["step"]) * n / (n - 1)
         share = max(0.0, dispatch / n / seconds["step"])
         passed = verdict(f"{name:6} dispatch", share, DISPATCH_TARGET)
@@ -100,13 +102,13 @@ def compare(name: str, rounds: int, peer: str | None) -> bool:
 
 
 def compile_ratio(rounds: int) -> bool:
-    """Print what compiling 24 scanned layers takes against 2."""
+    """Print the compilation time of 24 scanned layers relative to 2 layers."""
     fastest = {2: float("inf"), 24: float("inf")}
     for _ in range(rounds):
         for layers in fastest:
             command = [sys.executable, str(PEERS / "ours.py"), "compile", str(layers)]
-            told = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment())
-            fastest[layers] = min(fastest[layers], json.loads(told.stdout))
+            printed = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment())
+            fastest[layers] = min(fastest[layers], json.loads(printed.stdout))
     print("compile       " + ", ".join(f"{n} layers {s:.2f} s" for n, s in fastest.items()))
     return verdict("compile 24/2", fastest[24] / fastest[2], COMPILE_TARGET)
 

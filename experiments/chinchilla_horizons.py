@@ -1,13 +1,12 @@
-"""Fixed models, each trained to several horizons, and the envelope of their curves.
+"""Fixed model sizes, each trained to several horizons, and the envelope of the training curves.
 
 After Hoffmann et al. 2022 (arXiv 2203.15556), section 3.1. Each model is trained four times, to
-horizons 16-fold apart, each with its own cosine that ends at exactly its last step; the envelope
-of all curves gives the frontier (approach 1, figure 2).
+horizons (numbers of tokens) that span a factor of 16. Every run has its own cosine schedule, which
+ends at the run's last step. The envelope of all curves gives the frontier (approach 1, figure 2).
 
-`full` takes sizes from 70M to over 10B parameters of table A9. It reads C4 through a
-SentencePiece model of 32,000 pieces, made as `chinchilla_isoflop.py` says. The papers' text is
-not public; C4 is smaller, so the longest horizons of the three largest models read it more than
-once (at most about three times).
+`full` takes sizes from 70M to over 10B parameters of table A9, and reads C4 with the tokenizer of
+`chinchilla_isoflop.py`. The text of the paper is not public. C4 is smaller, so the longest horizons
+of the three largest models read C4 more than once (at most about three times).
 
     scaling-jax plan experiments/chinchilla_horizons.py --hardware v5p
     scaling-jax run experiments/chinchilla_horizons.py --scale cpu --root results
@@ -28,7 +27,7 @@ from scaling_jax.study import (
 
 source = Source("Hoffmann et al. 2022", "2203.15556", "figure 2")
 
-# Tokens per parameter; they enclose the published optimum of about 20.
+# Tokens per parameter: a range around the published optimum of about 20.
 horizons = (2.5, 6.3, 15.9, 40.0)
 
 study = Study(

@@ -1,8 +1,8 @@
-"""IsoFLOP profiles: several sizes at each of several compute budgets, and their minima.
+"""IsoFLOP curves: several sizes at each of several compute budgets, and their minima.
 
 After Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2 and figure 3. `full` has the nine
-published budgets and the fifty shapes of table A9. It reads C4 through a SentencePiece model of
-32,000 pieces, which has to be there first:
+published budgets and the fifty shapes of table A9. `full` reads C4 with a SentencePiece model of
+32,000 pieces. These commands make both:
 
     tfds build c4/en --file_format=array_record
     python -c "
@@ -12,10 +12,9 @@ published budgets and the fifty shapes of table A9. It reads C4 through a Senten
     Path('tokenizers').mkdir(exist_ok=True)
     train_sentencepiece(sample, 32_000, Path('tokenizers/c4_32k.model'))"
 
-The paper's text is not public. C4 is smaller, about 1.6e11 tokens, so small models of the two
-largest budgets read it more than once, at most two and a half times. Sizes are counted here
-without the fifth attention matrix of the published models, so they are a little below the
-table's.
+The text of the paper is not public. C4 is smaller, about 1.6e11 tokens, so small models of the two
+largest budgets read C4 more than once, at most two and a half times. The published models have a
+fifth attention matrix, which the models here do not have, so sizes are slightly below the table's.
 
     scaling-jax plan experiments/chinchilla_isoflop.py --hardware v5p
     scaling-jax run experiments/chinchilla_isoflop.py --scale cpu --root results
@@ -37,7 +36,7 @@ from scaling_jax.study import (
 
 source = Source("Hoffmann et al. 2022", "2203.15556", "figure 3")
 
-# Sizes lie a factor of 3.5 on either side of the published optimum: 400M parameters at 1.84e19
+# Sizes lie within a factor of 3.5 of the published optimum: 400M parameters at 1.84e19
 # FLOPs (table A3, approach 2), growing as C^0.49.
 budgets = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)
 sizes = around(budgets, params=400e6, at=1.84e19, exponent=0.49, width=3.5, n=9)
@@ -55,7 +54,7 @@ study = Study(
     IsoFlop(budgets, sizes),
 )
 
-# The same design seven orders of magnitude below, on bytes of the embedded text.
+# The same design at budgets 1e7 times smaller, on bytes of the embedded text.
 _small = (1.25e11, 2.5e11, 5e11, 1e12)
 cpu = Study(
     "chinchilla-isoflop-cpu",

@@ -1,15 +1,16 @@
-"""Horizons of a size as cooldowns of one run, after Hägele et al. 2024 (arXiv 2405.18392).
+"""Several horizons of one size as cooldowns of one run (Hägele et al. 2024, arXiv 2405.18392).
 
-Each model is trained once at a constant rate, to the longest horizon; each shorter horizon is a
-cooldown from a checkpoint of that run. The losses are those of separate runs of the same schedule,
-for under two thirds of their FLOPs. The paper's rates are about half the cosine's best.
+Each model is trained once at a constant rate, to its longest horizon. Each shorter horizon is a
+cooldown from a checkpoint of that run. The losses equal those of separate runs with the same
+schedule, for less than two thirds of the FLOPs. The paper recommends a peak rate of about half the
+best rate of a cosine.
 
     scaling-jax plan cooldown-branches --hardware v5p
     scaling-jax run cooldown-branches --scale cpu --root results
     python experiments/cooldown_branches.py results
 
-The last command trains `cpu` and the same runs apart, and compares losses and FLOPs. `full` reads
-C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
+The last command trains `cpu`, and the same runs separately, and compares losses and FLOPs. `full`
+reads C4 with the tokenizer of `chinchilla_isoflop.py`.
 """
 
 import sys
@@ -33,7 +34,7 @@ from scaling_jax.study import (
 
 source = Source("Hägele et al. 2024", "2405.18392", "scaling laws from one run of each size")
 
-# Tokens per parameter; they enclose the published optimum of about 20.
+# Tokens per parameter: a range around the published optimum of about 20.
 horizons = (5.0, 10.0, 20.0, 40.0)
 
 study = Study(
@@ -43,7 +44,7 @@ study = Study(
         family=ShapeTable(CHINCHILLA_SHAPES),
         peak_lr=PowerLawLR(value=1e-3, reference_params=70e6),
         batch_size=ConstantBatch(256),  # half a million tokens
-        # The same for every horizon of a size, which share it.
+        # A fixed number of steps: the horizons of a size share their warm-up.
         warmup=Warmup(share=0, floor=300),
         optimizer_knobs={"schedule": "wsd", "cooldown_share": 0.2},
         precision="bfloat16",
@@ -84,7 +85,7 @@ smoke = Study(
 
 
 def main(root: str) -> None:
-    """Train `cpu` with branches and apart under `root`, and print what differs."""
+    """Train `cpu` under `root` with branches and as separate runs, and print the differences."""
     apart = replace(cpu, name="cooldown-branches-apart", design=models)
     ours, theirs = (collect(run_study(each, root)).set_index("run_id") for each in (cpu, apart))
     table = ours[["params", "tokens", "lineage", "begun_at", "steps", "loss"]]

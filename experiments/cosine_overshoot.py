@@ -1,15 +1,16 @@
-"""Cosines longer than the run, and what they cost in loss.
+"""The loss that a cosine schedule longer than the run costs.
 
 After Hoffmann et al. 2022 (arXiv 2203.15556), figure A1. Three models are trained to one horizon
-each, under cosines whose cycle is 1, 1.1, 1.25, 1.5, 2 and 5 times the run. The paper finds that
-up to a quarter too long does little harm and more does clearly; a run read off in the middle of a
-longer cosine is what its section 3.1 warns of.
+each, under cosines whose cycle is 1, 1.1, 1.25, 1.5, 2 and 5 times the run. The paper finds that a
+cycle up to a quarter too long does little harm and a longer cycle does clear harm. Therefore
+section 3.1 warns against taking the loss in the middle of a longer cosine as the loss of a shorter
+run.
 
     scaling-jax run experiments/cosine_overshoot.py --scale cpu --root results
     python experiments/cosine_overshoot.py results/cosine-overshoot-cpu overshoot.svg
 
-The second command prints and draws the loss at each length over the loss at the right one. `full`
-reads C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
+The second command prints and draws the loss at each length relative to the loss at the matching
+length. `full` reads C4 with the tokenizer of `chinchilla_isoflop.py`.
 """
 
 import sys

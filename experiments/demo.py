@@ -3,8 +3,8 @@
     scaling-jax plan experiments/demo.py
     scaling-jax run experiments/demo.py --root results
 
-Bytes are the tokens, so nothing needs to be fetched or trained first. The demo itself also
-predicts a larger model and trains it; see `scaling_jax/demo.py`, where budgets and sizes are.
+The tokens are bytes, so no tokenizer has to be trained. `scaling-jax demo` also predicts a larger
+model and trains it; `scaling_jax/demo.py` defines its budgets and sizes.
 """
 
 from scaling_jax.config import DataConfig

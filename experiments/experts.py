@@ -1,15 +1,16 @@
-"""Mixtures of experts against dense models: IsoFLOP profiles at equal active parameters.
+"""Mixtures of experts and dense models: IsoFLOP curves at equal active parameters.
 
-Each budget, 6 N D with N the parameters that one token uses, is spent by a dense model and by
-mixtures of 4 and of 8 experts of which a token uses one (Fedus et al. 2022, 2101.03961), at the
-same sizes and tokens. All are trained under muP at one learning rate, tuned to a factor of two
-for all three at 33 thousand active parameters; `full`'s is not tuned.
+Each budget is 6 N D, where N is the number of parameters that one token uses. The same sizes and
+tokens are trained as a dense model and as mixtures of 4 and 8 experts, of which a token uses one
+(Fedus et al. 2022, 2101.03961). All models are trained under muP with one learning rate. For `cpu`
+and `smoke` the rate was tuned to a factor of two for all three families at 33 thousand active
+parameters; the rate of `full` is not tuned.
 
     scaling-jax run experiments/experts.py --scale cpu --root results
     python experiments/experts.py results/experts-cpu experts.svg
 
 The second command prints the lowest loss of each budget and number of experts, and draws the
-profiles. `full` reads C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
+curves. `full` reads C4 with the tokenizer of `chinchilla_isoflop.py`.
 """
 
 import sys
@@ -36,17 +37,17 @@ N_EXPERTS = (1, 4, 8)
 
 
 def families(vocab_size: int, seq_len: int) -> tuple[Family, ...]:
-    """The dense family, and those of the mixtures."""
+    """The families of the dense models and of the two mixtures."""
     return tuple(Family(vocab_size, seq_len, n_experts=n) for n in N_EXPERTS)
 
 
 def sweep(design: IsoFlop, of: Iterable[Family]) -> Sweep:
-    """The same budgets and sizes for every family."""
+    """A sweep that trains the budgets and sizes of `design` with every family."""
     return Sweep(design, vary("family", *of))
 
 
 def small(family: Family, batch_size: int, eval_tokens: int) -> Recipe:
-    """Bytes of the embedded text."""
+    """A recipe that trains on bytes of the embedded text."""
     return Recipe(
         data=DataConfig("embedded", "bytes"),
         family=family,

@@ -1,14 +1,15 @@
-"""Whether the best learning rate stays put as models grow: standard against muP and CompleteP.
+"""Does the best learning rate stay the same as models grow? Standard, muP and CompleteP.
 
-Peak learning rates are swept at several widths of one depth, and at several depths of one width,
-under the standard parameterization and under CompleteP, which over widths alone is muP (Yang et
-al. 2022, 2203.03466; Dey et al. 2025, 2505.01618). All runs of a scale see the same tokens.
+Peak learning rates are swept at several widths of one depth and at several depths of one width,
+under the standard parameterization and under CompleteP, which is muP when only the width changes
+(Yang et al. 2022, 2203.03466; Dey et al. 2025, 2505.01618). All runs of a scale train on the same
+tokens.
 
     scaling-jax run experiments/lr_transfer.py --scale cpu --root results
     python experiments/lr_transfer.py results/lr-transfer-cpu lr_transfer.svg
 
-The second command draws loss against learning rate and prints where the optima lie. `full` reads
-C4 through the tokenizer that `chinchilla_isoflop.py` says how to make.
+The second command draws loss against learning rate and prints the best rates. `full` reads C4 with
+the tokenizer of `chinchilla_isoflop.py`.
 """
 
 import sys
@@ -35,7 +36,7 @@ source = Source("Yang et al. 2022", "2203.03466", "figure 1")
 def shapes(
     widths: Iterable[int], depths: Iterable[int], head_dim: int, vocab_size: int, seq_len: int
 ) -> tuple[Shape, ...]:
-    """Every width at the least depth, and every depth at the least width."""
+    """Shapes of every width at the smallest depth, and of every depth at the smallest width."""
     widths, depths = sorted(widths), sorted(depths)
     sizes = [(width, depths[0]) for width in widths]
     sizes += [(widths[0], depth) for depth in depths[1:]]
@@ -53,7 +54,7 @@ def shapes(
 
 
 def sweep(models: tuple[Shape, ...], tokens: float, rates: Iterable[float]) -> Sweep:
-    """Every learning rate under both parameterizations, relative to the first model."""
+    """A sweep of every learning rate under both parameterizations; the base is the first model."""
     base = models[0]
     completep = Parameterization("completep", base.d_model, base.head_size, base.n_layers)
     return Sweep(
@@ -63,7 +64,7 @@ def sweep(models: tuple[Shape, ...], tokens: float, rates: Iterable[float]) -> S
 
 
 def small(models: tuple[Shape, ...], eval_tokens: int) -> Recipe:
-    """Bytes of the embedded text; the sweep sets the learning rate."""
+    """A recipe that trains on bytes of the embedded text; the sweep sets its learning rate."""
     return Recipe(
         data=DataConfig("embedded", "bytes"),
         family=ShapeTable(models),
@@ -74,7 +75,7 @@ def small(models: tuple[Shape, ...], eval_tokens: int) -> Recipe:
 
 
 def powers_of_two(first: int, last: int) -> list[float]:
-    """From 2^first to 2^last."""
+    """The powers of two from 2^first to 2^last."""
     return [2.0**exponent for exponent in range(first, last + 1)]
 
 

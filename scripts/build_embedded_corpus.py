@@ -17,7 +17,7 @@ from pathlib import Path
 # Documents are kept apart by a form feed, which occurs in none of them.
 SEPARATOR = "\f"
 TARGET_CHARACTERS = 3000
-# Of 117,659: more would let dictionary lines outweigh the books.
+# A part of the 117,659 entries: all of them would outweigh the books.
 WORDNET_ENTRIES = 70_000
 OUT = Path(__file__).parent.parent / "scaling_jax" / "data" / "text"
 

@@ -1,4 +1,4 @@
-"""A contestant is a process that measures when it is told to, so that only one ever works."""
+"""A contestant is a process that measures on command, so that only one process works at a time."""
 
 import json
 import sys
@@ -11,9 +11,9 @@ LEAST_WORKS = 3
 
 
 def serve(facts: dict[str, Any], works: dict[str, Callable[[], int]]) -> None:
-    """Write `facts` when ready; then for every line read the least seconds that each work takes.
+    """Print `facts` when ready, then for each input line the least seconds of each work.
 
-    A work does something some times over, waits until it is done and returns how often it was.
+    A work repeats something, waits until it is done, and returns the number of repetitions.
     """
     for work in works.values():
         work()
@@ -23,7 +23,7 @@ def serve(facts: dict[str, Any], works: dict[str, Callable[[], int]]) -> None:
 
 
 def fastest(work: Callable[[], int]) -> float:
-    # While others measured, this process's memory went cold, as it does not in a long run.
+    # While others measured, this process's data left the caches, unlike in a long run.
     work()
     seconds: list[float] = []
     end = time.perf_counter() + MEASURE_SECONDS

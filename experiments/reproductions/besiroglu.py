@@ -1,10 +1,10 @@
-"""The law of Hoffmann et al. 2022, fitted again to their own points (Besiroglu et al. 2024).
+"""The law of Hoffmann et al. 2022, refitted to the published points (Besiroglu et al. 2024).
 
     python experiments/reproductions/besiroglu.py
 
-The points were read off figure 4 of Hoffmann et al.; 240 of 245 are fitted, without the five of
-highest loss. Besiroglu et al. take the maximum likelihood of a Huber density whose scale is
-fitted too; here, as in Hoffmann et al., Huber's loss is summed at delta = 1e-3. Both lie on
+Besiroglu et al. read the points off figure 4 of Hoffmann et al. and fit 240 of the 245, without the
+five points of highest loss. Besiroglu et al. maximize the likelihood of a Huber density and fit its
+scale too. This program sums Huber's loss at delta = 1e-3, as Hoffmann et al. do. Both optima lie on
 the same flat ridge.
 """
 
@@ -45,17 +45,17 @@ OBJECTIVES = {
     "Besiroglu et al.": (LAWS["chinchilla-besiroglu"].constants_P, 1.0228e-3),
 }
 
-# With the five outliers (second-hand; the printed a contradicts the printed alpha and beta).
+# With the five outliers. Quoted from a secondary source; its a contradicts its alpha and beta.
 PUBLISHED_245 = {"E": 1.89, "A": 463.3, "B": 12530.0, "alpha": 0.345, "beta": 0.452}
 
 
 def points(n: int) -> str:
-    """The file of the 240 or 245 points."""
+    """The path of the table with 240 or 245 points."""
     return str(DATA / f"chinchilla_{n}.csv")
 
 
 def fitted(n: int, bootstrap: int, level: float = 0.95) -> laws.Fit:
-    """The law fitted to the 240 or 245 points."""
+    """Fit the law to the 240 or 245 points."""
     return laws.fit(points(n), bootstrap=bootstrap, level=level, resampling="rows")
 
 
@@ -92,7 +92,7 @@ def _print_constants(fit: laws.Fit) -> None:
 
 
 def main() -> None:
-    """Print constants, errors and objectives beside the published ones."""
+    """Print the fitted constants, errors and objectives beside the published values."""
     print(f"240 points, {RESAMPLES} resamples. Published: {SOURCE}\n")
     fit = fitted(240, RESAMPLES)
     _print_constants(fit)
@@ -102,7 +102,7 @@ def main() -> None:
     print(f"{'the optimum found here':<32}{fit.objective['value']:>12.5e}{'-':>12}")
     for name, (constants, value) in OBJECTIVES.items():
         print(f"{name:<32}{huber_sum(constants):>12.4e}{value:>12.4e}")
-    print("\n245 points, as fitted here and as published at second hand:")
+    print("\n245 points, as fitted here and as quoted by a secondary source:")
     for name, value in fitted(245, 0).params.items():
         print(f"{name:<6}{value:>10.5g}{PUBLISHED_245[name]:>11.5g}")
 

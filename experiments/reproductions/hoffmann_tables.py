@@ -1,9 +1,9 @@
-"""Tables 3 and A3 of Hoffmann et al. 2022 (arXiv 2203.15556): what follows from what is printed.
+"""Tables 3 and A3 of Hoffmann et al. 2022 (arXiv 2203.15556): their exponents and contradictions.
 
     python experiments/reproductions/hoffmann_tables.py
 
-Approaches 2 and 3 are also fitted to the points read off the paper's figures. Approach 1 cannot
-be: it needs the training curves, which were not published.
+The program also fits approaches 2 and 3 to points that were read off the paper's figures. Approach
+1 needs the training curves, which were not published.
 """
 
 from pathlib import Path
@@ -29,26 +29,26 @@ LAWS_OF_APPROACH_3 = {"TeX source": LAWS["chinchilla-hoffmann"], "as printed": R
 
 
 class Column(HoffmannTable):
-    """One approach's columns: FLOPs and tokens at every N."""
+    """The columns of one approach: FLOPs and tokens at every N."""
 
     def relation(self) -> np.ndarray:
-        """Printed FLOPs over 6 N D of the printed N and D; 1 where the row agrees with itself."""
+        """Printed FLOPs over 6 N D of the printed N and D; 1 where a row is consistent."""
         return self.flops / (FLOPS_PER_PARAM_TOKEN * self.params * self.tokens)
 
     def exponent(self) -> float:
-        """Exponent a of N in FLOPs, with rows that contradict 6 N D by half or more left out."""
+        """Exponent a of N in FLOPs, without rows that contradict 6 N D by half or more."""
         good = np.abs(self.relation() - 1) < 0.5
         return float(np.polyfit(np.log(self.flops[good]), np.log(self.params[good]), 1)[0])
 
 
 def flops_of_optimum(law: KnownLaw, params: np.ndarray) -> np.ndarray:
-    """The budget whose optimum has so many parameters."""
+    """The budget at which the compute-optimal model has `params` parameters."""
     at_one, exponent = law.optimal(1.0)[0], law.exponents["a"]
     return (params / at_one) ** (1 / exponent)
 
 
 def digitised() -> dict[str, laws.Fit]:
-    """Approaches 2 and 3 on the points that were read off the paper's figures."""
+    """Fits of approaches 2 and 3 to the points that were read off the paper's figures."""
     isoflop, scatter = DATA / "chinchilla_isoflop_124.csv", DATA / "chinchilla_240.csv"
     return {
         "approach 2, 124 IsoFLOP points": laws.fit(isoflop, approach=2, bootstrap=0),
@@ -73,7 +73,7 @@ def _print_approach_3() -> None:
     for name, law in LAWS_OF_APPROACH_3.items():
         ratios = flops_of_optimum(law, column.params) / column.flops
         print(f"{name:<12}{' '.join(f'{ratio:.2f}' for ratio in ratios)}")
-    print("Neither gives the table: it was not made from the fit as printed.\n")
+    print("Neither gives the table: the authors did not make it from the printed fit.\n")
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Kaplan et al. 2020 (arXiv 2001.08361), appendix B: off the optimal size, short of convergence.
+"""Kaplan et al. 2020 (arXiv 2001.08361), appendix B: other than optimal sizes, and early stopping.
 
     python experiments/reproductions/kaplan_appendix_b.py
 
-Everything follows from L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S with the exponents of
-table 3; the exponents of compute also take alpha_B of the critical batch size.
+All numbers follow from L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S with the exponents of table
+3. The exponents of compute also need alpha_B of the critical batch size.
 """
 
 from kaplan_stopping_rule import (
@@ -22,7 +22,7 @@ CONVERGED = 0.02  # the excess of "typical" training near convergence
 
 
 def deviations() -> dict[str, tuple[float, float]]:
-    """Sizes off the optimal one at equal loss, equation B.16: ours and the published value."""
+    """Costs of a size that is not optimal, at equal loss (equation B.16): ours and published."""
     low, high = sizes_within(0.2, ALPHA_N, ALPHA_S)
     return {
         "smallest size within 20 % more compute": (float(low), 0.6),
@@ -34,7 +34,7 @@ def deviations() -> dict[str, tuple[float, float]]:
 
 
 def efficient_against_converged() -> dict[str, tuple[float, float]]:
-    """Efficient training against training near convergence, at equal loss."""
+    """Compute-efficient training beside training near convergence, at equal loss."""
     excess = efficient_excess(ALPHA_N, ALPHA_S)
     ratios = stopping_ratios(excess, CONVERGED, size_exponent=ALPHA_N, steps_exponent=ALPHA_S)
     return {
@@ -55,7 +55,7 @@ def exponents() -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Print ours beside the published values."""
+    """Print the computed values beside the published values."""
     print(f"alpha_N {ALPHA_N}, alpha_S {ALPHA_S}, alpha_B {ALPHA_B}")
     print(f"{'':<42}{'ours':>8}{'published':>11}")
     for rows in (deviations(), efficient_against_converged(), exponents()):
@@ -63,8 +63,8 @@ def main() -> None:
             print(f"{name:<42}{ours:>8.3f}{published:>11.3g}")
         print()
     print(
-        "0.6 times the size stays within the 20 %. The exponents of compute follow from\n"
-        "appendix B's formula and table 3; section 6.2 prints 0.054 and with it 0.71."
+        "A model of 0.6 times the size stays within the 20 %. The exponents of compute follow\n"
+        "from appendix B's formula and table 3; section 6.2 prints 0.054 and with it 0.71."
     )
 
 

@@ -1,8 +1,8 @@
-"""How near to convergence to train, after Kaplan et al. 2020 (arXiv 2001.08361), appendix B.
+"""How close to convergence to train, after Kaplan et al. 2020 (arXiv 2001.08361), appendix B.
 
-For L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S a model is trained until its loss lies a
-share f above what it would reach with unlimited steps. What deviating from the optimal size
-costs under the same law is in `scaling_jax.laws.decisions.off_optimum`.
+Under L(N, S) = (N_c / N)^alpha_N + (S_c / S)^alpha_S a model is trained until its loss lies a share
+f above the loss that it would reach with unlimited steps. `scaling_jax.laws.decisions.off_optimum`
+computes, under the same law, the cost of a size that is not optimal.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _EXPONENT = "give the exponent of a power law that falls"
 
 @dataclass(frozen=True)
 class Stopping:
-    """Training that stops at one excess over the converged loss, over one at another.
+    """The cost of stopping at one excess over the converged loss, relative to another excess.
 
     Attributes:
         size, steps, compute: ratios at equal loss.

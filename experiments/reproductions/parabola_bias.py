@@ -1,11 +1,11 @@
-"""IsoFLOP parabolas miss the optimum without any noise (Czech et al. 2026, arXiv 2603.22339).
+"""IsoFLOP parabolas miss the optimum even without noise (Czech et al. 2026, arXiv 2603.22339).
 
     python experiments/reproductions/parabola_bias.py
 
-A slice of L = E + A / N^alpha + B / D^beta at fixed compute is no parabola in log N, unless
-alpha = beta. The vertex is off by a factor that depends on the exponents and on how far the
-sizes reach, not on the budget, so the exponent of the frontier stays right and its level does
-not.
+At fixed compute, L = E + A / N^alpha + B / D^beta is a parabola in log N only if alpha = beta.
+Otherwise the vertex of a fitted parabola is off by a factor that depends on the exponents and on
+the range of sizes, but not on the budget. So the exponent of the frontier is right and its level is
+wrong.
 """
 
 import math
@@ -36,7 +36,7 @@ PUBLISHED = {
 
 
 def noise_free(law: KnownLaw, width: float) -> pd.DataFrame:
-    """Losses of sizes within a factor `width` of the optimum at every budget."""
+    """A table of noise-free losses: sizes within a factor `width` of the optimum at each budget."""
     rows = []
     for budget in BUDGETS:
         optimum = law.optimal(budget)[0]
@@ -53,14 +53,14 @@ def tokens_error(law: KnownLaw, width: float) -> float:
 
 
 def leading_order(law: KnownLaw, width: float) -> float:
-    """The same error from the cubic term of the slice alone, in percent."""
+    """The error of D_opt that the cubic term of the IsoFLOP curve alone causes, in percent."""
     difference = law.constants["alpha"] - law.constants["beta"]
     reach = math.log(width) ** 2 * (3 * SIZES**2 - 7) / (30 * (SIZES - 1) ** 2)
     return 100 * (math.exp(-difference * reach) - 1)
 
 
 def main() -> None:
-    """Print the errors beside the published ones."""
+    """Print the errors beside the published errors."""
     print(f"Error of D_opt at {TARGET:.0e} FLOPs, {SIZES} sizes a budget. Published: {SOURCE}\n")
     print(f"{'surface':<22}{'sizes within':>12}{'ours':>10}{'published':>11}{'cubic term':>12}")
     for name, law in SURFACES.items():

@@ -1,10 +1,11 @@
-"""Kaplan's exponent from Chinchilla's law by leaving out embeddings (Pearce & Song 2024).
+"""Kaplan's exponent follows from Chinchilla's law without embeddings (Pearce & Song 2024).
 
     python experiments/reproductions/pearce_song.py
 
-Small models are mostly embeddings. If losses follow Chinchilla's law in all parameters N_T, but
-sizes and compute are counted without embeddings, over the sizes of Kaplan et al. 2020, the
-optimal size grows with compute about as fast as they found (N ~ C^0.73), not as C^0.5.
+Most parameters of small models are embeddings. Suppose that losses follow Chinchilla's law in all
+parameters N_T, but that sizes and compute are counted without embeddings, over the sizes of Kaplan
+et al. 2020. Then the optimal size grows with compute about as fast as Kaplan et al. found
+(N ∝ C^0.73), and not as C^0.5.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ PUBLISHED_SLOPES = {
 
 
 def total_params(non_embedding: np.ndarray) -> np.ndarray:
-    """All parameters of models with so many outside their embeddings."""
+    """All parameters of models with `non_embedding` parameters outside their embeddings."""
     return non_embedding + OMEGA * np.cbrt(non_embedding)
 
 
@@ -53,8 +54,8 @@ def slope(law: KnownLaw, count: str) -> float:
 def local_exponent(law: KnownLaw, non_embedding: np.ndarray) -> np.ndarray:
     """Exponent of the optimal non-embedding N in non-embedding FLOPs, in closed form.
 
-    It starts at beta / (alpha / 3 + beta) for the smallest models, rises to nearly 1 where
-    embeddings are most of the parameters but few of the gains, and ends at
+    The exponent starts at beta / (alpha / 3 + beta) for the smallest models. It rises to nearly 1
+    where embeddings are most of the parameters but contribute little to the loss. It ends at
     beta / (alpha + beta).
     """
     alpha, beta = law.constants["alpha"], law.constants["beta"]
@@ -65,7 +66,7 @@ def local_exponent(law: KnownLaw, non_embedding: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Print the exponents beside the published ones."""
+    """Print the exponents beside the published exponents."""
     print(f"Exponent of N_opt in C, {len(SIZES)} sizes. Published: {SOURCE}\n")
     print(f"{'law':<22}{'N and C counted':<17}{'ours':>7}{'published':>11}")
     for name, published in PUBLISHED_SLOPES.items():

@@ -1,11 +1,12 @@
-"""Training and serving together (Sardana et al. 2024), and smaller models at equal loss.
+"""Training and serving costs together (Sardana et al. 2024), and smaller models at equal loss.
 
     python experiments/reproductions/sardana_inference.py
 
-Every published number of Sardana et al. (arXiv 2401.00448) here is second-hand: quoted from
-reviews and notes, not read in the paper, and so are their constants. Those of "Harm's law", as a
-public calculator of it has them (huggingface.co/spaces/lvwerra/harms-law), give the examples to
-every printed digit; those of Hoffmann et al. 2022 at the precision of their TeX source nearly do.
+The numbers of Sardana et al. (arXiv 2401.00448) are second-hand: reviews and notes quote them, and
+we have not read them in the paper. The same holds for the constants. The constants of "Harm's law",
+as a public calculator states them (huggingface.co/spaces/lvwerra/harms-law), reproduce every
+printed digit of the examples. The constants of Hoffmann et al. 2022, at the precision of their TeX
+source, nearly do.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,14 @@ LAWS = {
 
 @dataclass(frozen=True)
 class Example:
-    """A printed example: the quality of a training-optimal model of `quality` parameters.
+    """A printed example: a model as good as the training-optimal model of `quality` parameters.
 
     Attributes:
-        served: tokens of its lifetime.
-        params: the better model's.
-        data_ratio: its tokens over the training-optimal model's.
-        saving, flops_saved: of training and serving.
+        quality: parameters of the training-optimal model.
+        served: tokens that the model serves in its lifetime.
+        params: parameters of the cheapest model.
+        data_ratio: training tokens of the cheapest model over those of the training-optimal model.
+        saving, flops_saved: share and FLOPs of training and serving that the cheapest model saves.
     """
 
     quality: float
@@ -64,13 +66,13 @@ OVERHEADS = {0.57: 12, 0.5: 20, 0.3: 100, 0.25: 188}
 
 
 def flops_of_optimum(surface: Surface, params: float) -> float:
-    """Training FLOPs of the compute-optimal model of so many parameters: N grows as C^a."""
+    """Training FLOPs at which `params` parameters are compute-optimal; N grows as C^a."""
     alpha, beta = float(surface.alpha_R[0]), float(surface.beta_R[0])
     return float((params / surface.training_optimum(1.0)[0][0]) ** ((alpha + beta) / beta))
 
 
 def answer(surface: Surface, quality: float, demand: Demand) -> ServedOptimum:
-    """The cheapest model of that quality when it is also served."""
+    """The cheapest model, to train and serve, with the loss of a model of `quality` parameters."""
     return cheapest_served(surface, demand, training_flops=flops_of_optimum(surface, quality))
 
 
@@ -106,10 +108,11 @@ def _data_ratios(optima: list[ServedOptimum]) -> list[float]:
 
 
 def _print_priced() -> None:
-    """With phases priced apart, prices and request lengths are not at hand.
+    """Print the example that prices the phases of serving separately.
 
-    They enter through the cost of serving a parameter alone, so the printed tokens imply it, and
-    the printed size and saving then have to follow.
+    We do not know the prices and the lengths of requests. They enter only through the cost of
+    serving one parameter, so the printed tokens imply that cost, and the printed size and saving
+    then have to follow.
     """
     surface = LAWS["Harm's law"]
     demand = implied_demand(surface, PRICED_QUALITY, PRICED_TOKENS)
@@ -125,7 +128,7 @@ def _print_priced() -> None:
 
 
 def main() -> None:
-    """Print our answers beside the published ones."""
+    """Print the computed values beside the published values."""
     heads = "".join(f"{name:>14}" for name in LAWS)
     print("Sardana et al. 2024 (arXiv 2401.00448), all published numbers second-hand")
     print(f"{'':<14}{heads}{'published':>12}")

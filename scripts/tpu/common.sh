@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: their shared options, quoting, and gcloud run or only shown.
+# Functions that the scripts in this folder share: options, quoting, running or printing gcloud.
 #
 # The run lives in the home directory of every worker, so that it outlasts the connection that
 # started it: the code and its environment in scaling_jax/, the log, the process and the exit
 # code of the run in scaling_jax_run/.
-# The variables that look unused are those of the scripts.
+# The scripts use the variables that look unused here.
 # shellcheck disable=SC2034
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -22,14 +22,14 @@ fail() {
 }
 
 bad_usage() {
-  say "${0##*/}: $* (${0##*/} --help says how)"
+  say "${0##*/}: $* (see ${0##*/} --help)"
   exit 2
 }
 
-# The comment at the top of the script, as its help.
+# Prints the comment at the top of the script as its help.
 help() { sed -n '2,/^[^#]/s/^#\( \|$\)//p' "$0"; }
 
-# Writes `--option=value` as two words into `words`; what follows `--` stays as it is.
+# Splits `--option=value` into two words of `words`; arguments after `--` are unchanged.
 split_words() {
   words=()
   while (($#)); do
@@ -45,7 +45,7 @@ split_words() {
   done
 }
 
-# Reads an option that every script has; `taken` is how many words it was, 0 if it is another.
+# Reads an option that every script has; `taken` is its number of words, 0 for another option.
 common_option() {
   taken=2
   case "$1" in
@@ -61,7 +61,7 @@ common_option() {
   esac
 }
 
-# The word after an option, into `value`.
+# Stores the word after an option in `value`.
 value_of() {
   (($# >= 2)) && [[ -n "$2" && "$2" != --* ]] || bad_usage "$1 needs a value"
   value="$2"
@@ -74,7 +74,7 @@ unknown() {
   esac
 }
 
-# To be called when all options are read.
+# Call this after all options are read.
 begin() {
   [[ "$tpu" =~ ^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$ ]] ||
     bad_usage "'$tpu' cannot name a TPU: use small letters, digits and hyphens, a letter first"
@@ -87,7 +87,7 @@ begin() {
     fail "gcloud is not installed: see https://cloud.google.com/sdk/docs/install, or --dry-run"
 }
 
-# A word for a POSIX shell, quoted where it needs to be.
+# Prints a word, quoted for a POSIX shell if necessary.
 quoted() {
   if [[ "$1" =~ ^[-A-Za-z0-9_./:=@,+]+$ ]]; then
     printf '%s' "$1"
@@ -105,7 +105,7 @@ quoted_words() {
   done
 }
 
-# Runs a command, or prints it such that a shell would run the same.
+# Runs a command, or with --dry-run prints it in a form that a shell can run.
 run() {
   if [[ -n "$dry_run" ]]; then
     quoted_words "$@"
@@ -117,11 +117,11 @@ run() {
 
 tpus() { run gcloud compute tpus "$@" ${where[@]+"${where[@]}"}; }
 
-# remote WORKER SCRIPT: a script for the shell of one worker, or of each (`all`).
+# remote WORKER SCRIPT: runs a script in the shell of one worker, or of every worker (`all`).
 remote() { tpus tpu-vm ssh "$tpu" "--worker=$1" "--command=$2" --quiet; }
 
-# What the API calls the state of the node, or of its request in the queue: MISSING where there
-# is none, UNKNOWN where there was no answer, which is no reason to make another.
+# Prints the API's state of the node, or of its request in the queue: MISSING if there is none,
+# UNKNOWN if the API did not answer, which is no reason to create another node.
 describe_node() { tpus tpu-vm describe "$tpu" '--format=value(state)'; }
 describe_queue() { tpus queued-resources describe "$tpu" '--format=value(state.state)'; }
 

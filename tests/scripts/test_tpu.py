@@ -108,7 +108,7 @@ def test_help_is_the_comment_at_the_top(cloud: Cloud, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("create",), "--type is missing"),
         (("create", "--type", "v5e"), "'v5e' is not an accelerator type"),
@@ -136,11 +136,11 @@ def test_help_is_the_comment_at_the_top(cloud: Cloud, command: str) -> None:
     ],
 )
 def test_bad_usage_is_refused_before_gcloud_is_called(
-    cloud: Cloud, arguments: tuple[str, ...], told: str
+    cloud: Cloud, arguments: tuple[str, ...], message: str
 ) -> None:
     refused = cloud(*arguments)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert message in refused.stderr
     assert cloud.calls == []
 
 
@@ -170,7 +170,7 @@ def test_a_life_of_a_tpu(cloud: Cloud) -> None:
     for command in (("run", *ROOT), ("setup",)):
         second = cloud(*command)
         assert second.returncode == 1
-        assert "a run is going on here" in second.stderr
+        assert "a run is in progress here" in second.stderr
     assert cloud("stop").returncode == 0
     assert cloud("logs").returncode == 0  # it follows, and ends because the run has
     cloud.environment["TPU_NAME"] = "scaling-jax"
@@ -184,7 +184,7 @@ def test_deleting_asks_first(cloud: Cloud) -> None:
     assert "nothing was deleted" in refused.stderr
 
 
-def test_what_a_dry_run_shows_is_what_is_run(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_commands_that_are_run(cloud: Cloud, tmp_path: Path) -> None:
     commands = (
         ("create", *V5E, "--gcloud-flag=--description=it's `mine`"),
         ("setup", "--copy", "docs/isoflop.svg"),
@@ -207,8 +207,8 @@ def test_what_a_dry_run_shows_is_what_is_run(cloud: Cloud, tmp_path: Path) -> No
 def test_a_queued_request_is_waited_for_and_deleted_with_its_node(cloud: Cloud) -> None:
     created = cloud("create", "--type", "v6e-64", "--queued")
     assert created.returncode == 0
-    told = ["scaling-jax: WAITING_FOR_RESOURCES", "scaling-jax: PROVISIONING"]
-    assert created.stderr.splitlines() == told
+    message = ["scaling-jax: WAITING_FOR_RESOURCES", "scaling-jax: PROVISIONING"]
+    assert created.stderr.splitlines() == message
     assert "--node-id=scaling-jax" in cloud.calls[0]
     assert "--runtime-version=v2-alpha-tpuv6e" in cloud.calls[0]
     assert cloud("delete", "--queued", "--yes").returncode == 0
@@ -225,18 +225,18 @@ def test_a_request_that_failed_ends_the_wait(cloud: Cloud) -> None:
 WATCH = ("watch", "experiments/demo.py", *V5E, *ROOT, "--interval", "0")
 
 
-def test_watch_goes_on_after_a_preemption_until_the_run_is_finished(cloud: Cloud) -> None:
+def test_watch_continues_after_a_preemption_until_the_run_has_finished(cloud: Cloud) -> None:
     cloud.runs("echo PREEMPTED >$FAKE/node; sleep 30", "exit 0")
     watched = cloud(*WATCH, "--spot", "--copy", "docs/isoflop.svg")
     assert watched.returncode == 0, watched.stderr
     lives = cloud.verbs("create", "scp", "delete")
     assert lives == ["create", "scp", "delete", "create", "scp", "delete"]
-    assert "PREEMPTED; making another" in watched.stderr
+    assert "PREEMPTED; creating another TPU" in watched.stderr
     assert all("--spot" in call for call in cloud.calls if " create " in call)
     assert not (cloud.directory / "node").exists()
 
 
-def test_watch_starts_a_run_that_was_cut_off_without_a_new_tpu(cloud: Cloud) -> None:
+def test_watch_restarts_an_interrupted_run_on_the_same_tpu(cloud: Cloud) -> None:
     cloud.runs("kill -KILL $PPID; exit 0", "exit 75", "exit 1", "exit 0")
     watched = cloud(*WATCH, "--attempts", "2", "--keep")
     assert watched.returncode == 0, watched.stderr
@@ -255,7 +255,7 @@ def test_watch_stops_the_other_workers_before_it_starts_again(cloud: Cloud) -> N
     assert (cloud.directory / "node").read_text() == "READY\n"
 
 
-def test_watch_does_not_take_an_unanswered_question_for_a_missing_tpu(cloud: Cloud) -> None:
+def test_watch_does_not_create_a_tpu_when_the_api_does_not_answer(cloud: Cloud) -> None:
     # The third look is answered.
     (cloud.directory / "broken").write_text("1\n2\n")
     watched = cloud(*WATCH)
