@@ -38,7 +38,8 @@ def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[A
     """
     rules = dict(get_logical_axis_rules())
     axes = rules.get("batch")
-    if not axes:
+    # A sum over axes that all have size 1 is none, and XLA's partitioner refuses it.
+    if not axes or n_shares("batch") == 1:
         return of_rows
 
     def on_each(rows: Any, whole: Any) -> tuple[Any, Any]:

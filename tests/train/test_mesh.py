@@ -1,6 +1,8 @@
 """One step for every mesh: the losses of one device, and meshes that cannot be refused."""
 
 from functools import cache
+from itertools import product
+from math import prod
 from types import SimpleNamespace
 
 import jax
@@ -87,6 +89,14 @@ def test_every_mesh_gives_the_losses_of_one_device(variant, mesh, scan):
     np.testing.assert_allclose(together[0], alone[0], rtol=1e-6)
     np.testing.assert_allclose(together, alone, rtol=2e-5)
     assert abs(alone[-1] - alone[0]) > 0.01
+
+
+@pytest.mark.parametrize("sizes", [s for s in product((1, 2), repeat=3) if 1 < prod(s) < 8])
+def test_axes_of_size_one_change_no_loss(sizes):
+    data, fsdp, tensor = sizes
+    mesh = MeshSpec(data=data, fsdp=fsdp, tensor=tensor)
+    together = losses_on(mesh, "default", n_devices=prod(sizes))
+    np.testing.assert_allclose(together, losses_on(MeshSpec(), "default", n_devices=1), rtol=2e-5)
 
 
 def test_parameters_and_their_moments_are_split_over_fsdp_and_tensor():

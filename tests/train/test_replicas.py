@@ -61,9 +61,10 @@ def check_same(results, directories, alone):
             assert result.loss == pytest.approx(expected.loss, rel=2e-5)
 
 
-def test_each_is_what_it_would_be_alone_over_devices(configs, alone, cache, tmp_path):
+@pytest.mark.parametrize("spec", [MeshSpec(replica=4), MeshSpec(replica=2, tensor=2)])
+def test_each_is_what_it_would_be_alone_over_devices(configs, alone, cache, tmp_path, spec):
     directories = [tmp_path / str(i) for i in range(4)]
-    mesh = make_mesh(MeshSpec(replica=4), jax.devices()[:4])
+    mesh = make_mesh(spec, jax.devices()[:4])
     results = train_replicas(
         configs, directories, cache_dir=cache, mesh=mesh, execution=DISPATCH, progress=False
     )
