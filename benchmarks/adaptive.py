@@ -54,7 +54,7 @@ def grid(width: float, n: int) -> pd.DataFrame:
 
 
 def measured(cells: pd.DataFrame, noise: Noise, seed: int) -> pd.DataFrame:
-    return simulate_losses(cells, LAW.form, dict(LAW.constants), noise, seed)
+    return simulate_losses(cells, LAW, noise, seed)
 
 
 def adaptive(pool: pd.DataFrame, goal: Goal) -> tuple[laws.Fit, float]:

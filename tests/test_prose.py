@@ -82,7 +82,6 @@ NOT_YET_CLEAN: dict[str, int] = {
     "scaling_jax/laws/catalogue": 5,
     "scaling_jax/laws/fitted_law.py": 2,
     "scaling_jax/laws/fitting.py": 4,
-    "scaling_jax/laws/planning": 2,
     "scaling_jax/laws/solver": 48,
     "scaling_jax/laws/tables": 2,
     "scaling_jax/laws/uncertainty": 27,

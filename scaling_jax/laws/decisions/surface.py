@@ -49,17 +49,13 @@ class Surface:
 
     @classmethod
     def of(cls, law: str, constants: Mapping[str, float]) -> "Surface":
-        """The surface of known constants, such as published ones; it gives no intervals.
+        """The surface of known constants, such as published ones, without intervals.
 
         Raises:
             InputError: an unknown law, or constants missing or left over.
         """
         form = power_sum_named(law)
-        if set(constants) != set(form.names):
-            raise InputError(
-                f"constants {', '.join(constants)}: the law {law!r} needs {', '.join(form.names)}"
-            )
-        return cls(form, np.array([[float(constants[name]) for name in form.names]]), level=0.9)
+        return cls(form, form.ordered(constants)[None], level=0.9)
 
     @property
     def floor_R(self) -> np.ndarray:

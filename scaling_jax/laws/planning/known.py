@@ -1,4 +1,4 @@
-"""Laws with their constants: published ones, and those of a fit."""
+"""Laws of params and tokens with known constants, published or fitted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _VARIABLES = {"params", "tokens"}
 
 @dataclass(frozen=True)
 class KnownLaw:
-    """A law that losses can be computed from.
+    """A law with its constants, the truth of a simulation.
 
     Attributes:
-        form: its formula.
-        constants: name -> value, all of the form's.
+        form: the law.
+        constants: name -> value of every constant.
         source: where the constants come from.
         count: which parameters N counts.
 
@@ -34,11 +34,7 @@ class KnownLaw:
     count: Count = "total"
 
     def __post_init__(self) -> None:
-        if set(self.constants) != set(self.form.names):
-            raise InputError(
-                f"constants {', '.join(self.constants)}: the law {self.form.name!r} needs "
-                f"{', '.join(self.form.names)}"
-            )
+        self.form.ordered(self.constants)
         if not _VARIABLES.issuperset(self.form.variables):
             raise InputError(
                 f"the law {self.form.name!r} reads {', '.join(self.form.variables)}, but only laws "
@@ -48,14 +44,14 @@ class KnownLaw:
     @property
     def constants_P(self) -> np.ndarray:
         """The constants in the form's order."""
-        return np.array([self.constants[name] for name in self.form.names])
+        return self.form.ordered(self.constants)
 
     def loss(self, params: np.ndarray | float, tokens: np.ndarray | float) -> np.ndarray:
-        """Loss in nats per token."""
+        """Loss in nats per token at N and D, elementwise."""
         return self.form.value(self.constants_P, {"params": params, "tokens": tokens})
 
     def optimal(self, flops: float) -> tuple[float, float, float]:
-        """Params, tokens and loss of the optimum at C = 6 N D.
+        """Params, tokens and loss of the optimum at C = 6 N D = `flops`.
 
         Raises:
             InputError: a law without a frontier.
@@ -100,7 +96,7 @@ def published_law(name: str) -> KnownLaw:
 
 
 def law_of(fit: Fit) -> KnownLaw:
-    """The law that was fitted.
+    """The law and constants of a fit of approach 3.
 
     Raises:
         InputError: a fit by approach 1 or 2, which has no loss.

@@ -1,4 +1,9 @@
-"""Which run to train next: those that narrow what is asked the most for the FLOPs they cost."""
+"""The next runs to train: those that narrow an interval the most for the FLOPs they cost.
+
+A sequential design by the c-criterion: it minimizes the variance of one function of the constants,
+here the size, tokens or loss of an optimum (Atkinson and Donev 1992, "Optimum Experimental
+Designs"; Pukelsheim 1993, "Optimal Design of Experiments").
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,23 +24,27 @@ if TYPE_CHECKING:
 
 Quantity = Literal["params", "tokens", "loss"]
 
-# Cells, the cheapest, to train before the first fit; fewer determine no interval.
+# The cheapest cells, trained before the first fit; fewer determine no interval.
 FIRST_CELLS = 12
 
+# A median of absolute residuals against the standard deviation, for Gaussian noise (Rousseeuw and
+# Croux 1993, JASA 88, 1273, table 2).
 _EFFICIENCY = 0.37
+# The step of central differences in log coefficients and exponents: errors of 1e-8 against slopes
+# near 1.
 _STEP = 1e-4
-# Keeps what the rows do not determine finite; far below what any row says.
+# Keeps directions that the rows do not determine finite; far below the information of any row.
 _PRIOR = 1e-10
-# What rows say of a term that is no part of their losses.
+# Information of rows on a term that contributes nothing to their losses.
 _VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a study is to find out, and how well.
+    """The quantity that a study must find, and how precisely.
 
     Attributes:
-        quantity: of the compute-optimal run: its `params`, its `tokens` or its `loss`.
+        quantity: `params`, `tokens` or `loss` of the compute-optimal run.
         flops: the budget of that run.
         width: of the interval: high over low for sizes and tokens, high less low for the loss
             in nats per token.
@@ -71,7 +80,7 @@ class Goal:
         return self.width if self.quantity == "loss" else math.log(self.width)
 
     def width_of(self, fit: Fit) -> float:
-        """Width of the fit's interval; infinite where it is unbounded or there is none."""
+        """Width of the fit's interval; infinite where the interval is unbounded or missing."""
         bounds = getattr(fit.optimal(self.flops), f"{self.quantity}_interval")
         if bounds is None or not 0 < bounds[0] <= bounds[1] < math.inf:
             return math.inf
@@ -79,7 +88,7 @@ class Goal:
         return high - low if self.quantity == "loss" else high / low
 
     def value(self, form: PowerSum, constants_P: np.ndarray) -> np.ndarray:
-        """The quantity in the terms that the width is in: logs of sizes, nats of losses."""
+        """The quantity on the scale of its width: logs of sizes and tokens, nats of losses."""
         point = form_frontier(form, constants_P, self.flops)
         if self.quantity == "loss":
             assert point.loss is not None
@@ -89,13 +98,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to train next.
+    """The runs to train next.
 
     Attributes:
-        reached: whether the interval is as narrow as asked; nothing is to be trained then.
+        reached: whether the interval is as narrow as the goal; then there is nothing to train.
         width: of the interval so far, by resamples or by the linearized law, whichever is wider.
-        chosen: indices of the candidates that would do, cheapest first.
-        enough: whether those are expected to reach the goal; otherwise they are all there are.
+        chosen: indices of the candidates that suffice, cheapest first.
+        enough: whether the chosen runs are expected to reach the goal; otherwise all that help
+            are chosen.
     """
 
     reached: bool
@@ -107,12 +117,14 @@ class Advice:
 def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataFrame") -> Advice:
     """The cheapest of `candidates` that are expected to reach the goal, given the rows `done`.
 
-    The law is linearized about the fit. Each candidate then narrows the interval by a known
-    amount; those that narrow it most per FLOP are added until it is narrow enough, and those
-    that turn out not to be needed are dropped again, dearest first (sequential design by the
-    c-criterion; Atkinson and Donev 1992, "Optimum Experimental Designs").
+    The law is linearized about the fit, so each candidate narrows the interval by a known amount.
+    Candidates that narrow it most per FLOP are added until it is narrow enough; those that later
+    ones made unnecessary are dropped again, the most expensive first.
 
-    Both tables hold the law's variables, under the count of N that the fit used, and `flops`.
+    Args:
+        goal: what to find.
+        fit: of approach 3, to the rows `done`.
+        done, candidates: the law's variables, under the count of N that the fit used, and `flops`.
 
     Raises:
         InputError: a law without a frontier, or one that is not a plain sum of terms.
@@ -146,7 +158,7 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
 
 
 def _no_law(flops_C: np.ndarray) -> Advice:
-    """A law whose optimum is nowhere says nothing of what to train; small runs are cheap."""
+    """A law without an optimum cannot rank candidates; the cheapest runs come first."""
     return Advice(False, math.inf, tuple(np.argsort(flops_C, kind="stable").tolist()), False)
 
 
@@ -161,20 +173,19 @@ def _variables(form: PowerSum, fit: Fit, table: "pd.DataFrame") -> dict[str, np.
 def in_one_round(flops_C: Sequence[float], spent: float, at_once: int) -> int:
     """How many of the candidates, cheapest first, to train before the next choice.
 
-    At most `at_once`, and no more FLOPs than half of all `spent` so far unless a single one takes
-    more: dear runs are decided on one by one.
+    At most `at_once`, and at most half of the FLOPs `spent` so far unless a single run takes more,
+    so that expensive runs are decided on one by one.
     """
     affordable = int(np.searchsorted(np.cumsum(flops_C[:at_once]), 0.5 * spent, side="right"))
     return min(max(1, affordable), len(flops_C))
 
 
 def _width(goal: Goal, fit: Fit, variance: float) -> float:
-    """Of the interval, in the terms of `Goal.value`.
+    """The width of the interval so far, on the scale of `Goal.value`.
 
-    A study that stops when its interval is narrow stops all too soon where its few residuals are
-    small by chance. So the interval is at least that of the linearized law with the noise two
-    standard errors larger than it seems. (A median of absolute residuals has 37 % of the
-    efficiency of the standard deviation; Rousseeuw and Croux 1993, table 2.)
+    A study that stops when its interval is narrow stops too soon when its few residuals are small
+    by chance. So the interval is at least that of the linearized law with a noise two standard
+    errors above its estimate.
     """
     resampled = goal.width_of(fit)
     if goal.quantity != "loss":
@@ -198,10 +209,12 @@ def _cheapest(
     rows_CxP: np.ndarray,
     flops_C: np.ndarray,
 ) -> list[int]:
-    """Candidates that bring the variance down to `aim`, or all of them that help."""
+    """Candidates that bring the variance down to `aim`, or all candidates."""
     now_PxP, chosen = covariance_PxP, list[int]()
     open_C = np.ones(len(rows_CxP), bool)
     while open_C.any() and toward_P @ now_PxP @ toward_P > aim:
+        # Sherman and Morrison: adding the row x lowers the variance of c'theta by
+        # (c'Sx)^2 / (1 + x'Sx), S being the covariance so far.
         moved_CxP = rows_CxP @ now_PxP
         spread_C = 1 + np.sum(moved_CxP * rows_CxP, axis=1)
         gain_C = (moved_CxP @ toward_P) ** 2 / spread_C / flops_C
@@ -219,6 +232,8 @@ def _cheapest(
 
 
 def _variance(toward_P: np.ndarray, covariance_PxP: np.ndarray, added_CxP: np.ndarray) -> float:
+    """The variance along `toward` with the added rows, in units of the noise's variance."""
+    # Woodbury: the variance after all added rows at once, by a system as large as their number.
     moved_CxP = added_CxP @ covariance_PxP
     inner_CxC = np.eye(len(added_CxP)) + moved_CxP @ added_CxP.T
     less_C = moved_CxP @ toward_P

@@ -1,8 +1,8 @@
-"""Rehearsals of a study: losses by a known law with noise, and what their fits would say.
+"""Simulated studies: losses by a known law with noise, and the fits of many such studies.
 
-Fits of approach 3 start at the true law: in a rehearsal it is known, and every study and all
-its resamples then go through the solver together. That spares the search, not the noise: the
-first study is also fitted from many starts, as a real one is.
+Fits of approach 3 start at the true law, which a simulation knows, so that all studies and all
+their resamples go through the solver together. That saves the search for the global optimum; the
+noise has its full effect. The first study is also fitted from many starts, as a real one is.
 """
 
 import math
@@ -14,50 +14,42 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.noise import Noise, measured_losses, scatter
 from scaling_jax.laws.planning.simulated_fits import fit_laws, fit_table
-from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Count
+from scaling_jax.laws.tables.rows import PARAMS_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def simulate_losses(
-    cells: "pd.DataFrame",
-    form: PowerSum,
-    constants: Mapping[str, float],
-    noise: Noise,
-    seed: int,
-    *,
-    count: Count = "total",
+    cells: "pd.DataFrame", law: KnownLaw, noise: Noise, seed: int
 ) -> "pd.DataFrame":
     """The cells (columns params, tokens) with the losses that a study of them could measure.
 
     One row per cell and seed of the noise; `flops` are 6 N D where the cells have none.
 
     Raises:
-        InputError: columns or constants missing, or sizes and tokens that are not positive.
+        InputError: columns missing, or sizes and tokens that are not positive.
     """
-    law = KnownLaw(form, constants, "given", count)
     return _table(cells, _losses(cells, law, noise, 1, np.random.default_rng(seed))[0])
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What studies of one design would report.
+    """Estimates and intervals of many simulated studies of one design.
 
     Attributes:
-        flops: the budget that optima and losses are of.
+        flops: the budget of the optima and losses.
         level: of the intervals.
         truth: quantity -> its true value: exponents `a` and `b`; `params`, `tokens` and `loss`
             of the optimum, the latter in nats per token.
-        studies: one row per study: `x`, `x_low`, `x_high` for every quantity x, and for
-            `measured` the loss of one more run at the optimum with the interval for it.
+        studies: one row per study: `x`, `x_low`, `x_high` for every quantity x; `measured` is
+            the loss of one more run at the optimum, with its prediction interval.
         refused: reason -> number of studies that could not be fitted.
         training_flops: cost of one study.
     """
@@ -73,10 +65,10 @@ class Simulation:
         """One row per quantity, named in the index.
 
         Columns: `truth` (NaN for a measured loss, which varies); `low` and `high`, between which
-        the estimates of `level` of the studies lie; `error`, which the same share of estimates
-        stays within, in log for sizes and tokens, else as a difference; `width`, the mean width
-        of the studies' intervals, in the same terms (median for sizes and tokens, whose
-        intervals may be unbounded); `coverage`, the share of intervals that held the truth.
+        the estimates of `level` of the studies lie; `error`, the bound on the error of the same
+        share of estimates, in log for sizes and tokens, else as a difference; `width`, the mean
+        width of the studies' intervals, on the same scale (median for sizes and tokens, whose
+        intervals may be unbounded); `coverage`, the share of intervals that contain the truth.
         """
         import pandas as pd
 
@@ -89,17 +81,17 @@ class Simulation:
         )
         truth = value if name == "measured" else np.full(len(value), self.truth[name])
         estimate = self.studies["loss"].to_numpy(np.float64) if name == "measured" else value
-        logs = name in ("params", "tokens")
-        terms: Callable[[np.ndarray], np.ndarray] = np.log if logs else np.asarray
+        in_logs = name in ("params", "tokens")
+        scale: Callable[[np.ndarray], np.ndarray] = np.log if in_logs else np.asarray
         with np.errstate(all="ignore"):
-            error, width = np.abs(terms(estimate) - terms(truth)), terms(high) - terms(low)
+            error, width = np.abs(scale(estimate) - scale(truth)), scale(high) - scale(low)
         ends = np.quantile(estimate, [(1 - self.level) / 2, (1 + self.level) / 2])
         return {
             "truth": self.truth.get(name, np.nan),
             "low": float(ends[0]),
             "high": float(ends[1]),
             "error": float(np.quantile(error, self.level)),
-            "width": float(np.median(width) if logs else np.mean(width)),
+            "width": float(np.median(width) if in_logs else np.mean(width)),
             "coverage": float(np.mean((low <= truth) & (truth <= high))),
         }
 
@@ -117,7 +109,7 @@ def simulate_study(
     resampling: Resampling = "residuals",
     seed: int = 0,
 ) -> Simulation:
-    """Simulate and fit `n_studies` studies that train the cells, if losses followed the law.
+    """Simulate and fit `n_studies` studies of the cells, with losses that follow the law.
 
     Args:
         cells: the runs: `params`, `tokens` and where known `flops`, `budget`, `role`.
@@ -126,7 +118,7 @@ def simulate_study(
         n_studies: simulated.
         approach: 2 or 3.
         bootstrap, level, resampling: of every study's fit, as `laws.fit` takes them.
-        flops: the budget asked about; 10 times the largest by default.
+        flops: the budget of optima and losses; by default `BEYOND` times the largest.
         seed: of losses and resamples.
 
     Raises:
@@ -180,7 +172,7 @@ def _flops(cells: "pd.DataFrame") -> np.ndarray:
 
 
 def _spent(cells: "pd.DataFrame") -> np.ndarray:
-    """FLOPs that each cell takes, fewer than its own where it shares steps with another."""
+    """FLOPs that training each cell takes, fewer than its own where cells share steps."""
     return cells["flops_spent"].to_numpy(float) if "flops_spent" in cells else _flops(cells)
 
 
@@ -215,7 +207,7 @@ def _fit_each(
 def _reports(
     fits: Sequence[Fit], optimum: tuple[float, float, float], flops: float, log_ratio_M: np.ndarray
 ) -> "pd.DataFrame":
-    """What each study says of the target, and a run that is then trained at the true optimum."""
+    """Every study's estimates at the target, and a run that is then trained at the true optimum."""
     import pandas as pd
 
     params, tokens, loss = optimum

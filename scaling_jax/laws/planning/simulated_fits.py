@@ -1,4 +1,4 @@
-"""Fits of many simulated studies at once: studies and resamples are lanes of one program."""
+"""Fits of many simulated studies at once: one program solves for all studies and resamples."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,8 @@ from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
 if TYPE_CHECKING:
     import pandas as pd
 
-_LANES = 8192
+# Fits solved together; more take memory without being faster.
+_MOST_AT_ONCE = 8192
 _OBJECTIVE = objective_named("huber")
 
 
@@ -33,8 +34,8 @@ def fit_laws(
 ) -> list[Fit]:
     """Fit the law's form to the losses `MxSxN` of all studies, starting each at the truth.
 
-    The first study's table is also fitted as a real one, from many starts; what is common to all
-    fits is taken from that.
+    The first study's table is also fitted as a real one, from many starts, and gives what all
+    fits have in common.
 
     Raises:
         InputError: rows that cannot determine the law.
@@ -63,7 +64,7 @@ def fit_laws(
 def fit_table(
     table: "pd.DataFrame", approach: int, options: Options, law: str = "chinchilla"
 ) -> Fit:
-    """Fit one table by the options."""
+    """Fit one study's table, by the options."""
     return fit(
         table,
         approach=approach,
@@ -77,7 +78,7 @@ def fit_table(
 
 
 def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
-    """The true law as the start of fits: the optimum of its own losses."""
+    """The true law as a fit to its own losses, which every study's fit starts from."""
     form, constants_P = law.form, law.constants_P
     centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
     theta_P = form.theta(constants_P, centre)
@@ -111,8 +112,8 @@ def _draws(
     residual_MxN: np.ndarray,
     options: Options,
 ) -> Iterator[np.ndarray]:
-    """Constants `BxP` of every study's resamples, some studies at a time to bound memory."""
-    at_once = max(1, _LANES // options.bootstrap)
+    """Constants `BxP` of every study's resamples, some studies at a time to limit memory."""
+    at_once = max(1, _MOST_AT_ONCE // options.bootstrap)
     for first in range(0, len(loss_MxN), at_once):
         studies = range(first, min(first + at_once, len(loss_MxN)))
         drawn = [

@@ -150,7 +150,7 @@ def test_a_surface_is_the_fits_own_law():
     assert surface.estimate(loss).interval == fit.predict(params=1e9, tokens=2e10).law_interval
     params, tokens = surface.training_optimum(1e21)
     assert (params[0], tokens[0]) == (fit.optimal(1e21).params, fit.optimal(1e21).tokens)
-    with pytest.raises(InputError, match="needs E, A, B, alpha, beta"):
+    with pytest.raises(InputError, match="has the constants E, A, B, alpha, beta"):
         Surface.of("chinchilla", {"E": 1.0})
 
 

@@ -25,7 +25,7 @@ def grid(budgets=BUDGETS, factors=(0.25, 0.5, 1.0, 2.0, 4.0)):
 
 @pytest.fixture(scope="module")
 def done():
-    return simulate_losses(grid(BUDGETS[:4]), LAW.form, dict(LAW.constants), Noise(0.003), 0)
+    return simulate_losses(grid(BUDGETS[:4]), LAW, Noise(0.003), 0)
 
 
 @pytest.fixture(scope="module")

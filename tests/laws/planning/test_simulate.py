@@ -1,4 +1,4 @@
-"""Simulated losses have the noise asked for, and simulated studies the fits of real ones."""
+"""Simulated losses have the requested noise, and simulated studies the fits of real ones."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def isoflop(budgets=(1e18, 1e19, 1e20), n_sizes=5, width=3.0):
 def log_ratio(noise, cells=None, seed=0):
     """Log of simulated losses over the law's, row by row."""
     cells = isoflop() if cells is None else cells
-    table = simulate_losses(cells, CHINCHILLA, LAW.constants, noise, seed)
+    table = simulate_losses(cells, LAW, noise, seed)
     return np.log(table["loss"] / LAW.loss(table["params"], table["tokens"])).to_numpy(), table
 
 
@@ -105,7 +105,7 @@ def test_a_simulated_study_says_what_its_fit_says(resampling):
     cells, noise, seed = isoflop(n_sizes=7), Noise(0.002), 3
     options = dict(bootstrap=40, resampling=resampling, seed=seed)
     done = simulate_study(cells, LAW, noise=noise, n_studies=1, **options)
-    table = simulate_losses(cells, CHINCHILLA, LAW.constants, noise, seed)
+    table = simulate_losses(cells, LAW, noise, seed)
     fit, row = laws.fit(table, **options), done.studies.iloc[0]
     best = fit.optimal(done.flops)
     assert row["a"] == pytest.approx(fit.exponents["a"], rel=1e-6)
@@ -198,11 +198,11 @@ def test_cells_that_no_fit_can_use_are_refused():
 
 
 def test_known_laws_are_checked():
-    with pytest.raises(InputError, match="needs E, A, B, alpha, beta"):
+    with pytest.raises(InputError, match="has the constants E, A, B, alpha, beta"):
         KnownLaw(CHINCHILLA, {"E": 1.0}, "nowhere")
     with pytest.raises(InputError, match="did you mean 'chinchilla-hoffmann'"):
         published_law("chinchilla-hofmann")
-    table = simulate_losses(isoflop(), CHINCHILLA, LAW.constants, Noise(0.0), 0)
+    table = simulate_losses(isoflop(), LAW, Noise(0.0), 0)
     with pytest.raises(InputError, match="approach 2"):
         law_of(laws.fit(table, approach=2, bootstrap=0))
     again = law_of(laws.fit(table, bootstrap=0))
