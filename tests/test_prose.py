@@ -91,8 +91,6 @@ NOT_YET_CLEAN: dict[str, int] = {
     "scaling_jax/scales.py": 1,
     "scaling_jax/shapes": 3,
     "scaling_jax/study/execution": 39,
-    "scaling_jax/study/plan": 6,
-    "scaling_jax/study/status": 31,
     "scaling_jax/study/store": 12,
     "scaling_jax/system": 14,
     "scaling_jax/train": 22,

@@ -17,12 +17,11 @@ from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.doctor import doctor
 from scaling_jax.cli.experiments import experiments
 from scaling_jax.cli.fitting import fit
-from scaling_jax.cli.plan import plan
+from scaling_jax.cli.planning import plan
 from scaling_jax.cli.predicting import predict
-from scaling_jax.cli.reading import collect, report
+from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
-from scaling_jax.cli.status import status
 from scaling_jax.errors import InputError
 from scaling_jax.system.environment import restart_tuned
 

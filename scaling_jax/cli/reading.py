@@ -1,21 +1,90 @@
-"""`collect` and `report`: a store as a table and as a page."""
+"""`status`, `collect` and `report`: the commands that read a study's directory."""
 
+import math
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import StoreDirectory, check_output, optional, replacing
-from scaling_jax.cli.output import remark
-from scaling_jax.cli.status import require_interval
-from scaling_jax.errors import InputError
+from scaling_jax.cli.arguments import (
+    Json,
+    StoreDirectory,
+    check_output,
+    optional,
+    refuse_with,
+    replacing,
+)
+from scaling_jax.cli.output import drawn, on_terminal, print_json, print_table, remark
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
+from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
-    from scaling_jax.study import Store
+    from rich.console import Group
 
+    from scaling_jax.study.status import InterimLaw, StudyMonitor
+
+NO_LAW = "none"
 TABLE_ENDINGS = (".csv", ".parquet")
+
+
+def status(
+    directory: StoreDirectory,
+    /,
+    *,
+    law: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="NAME", help="the law to fit to the finished runs, as for fit, or none"
+        ),
+    ] = "chinchilla",
+    price: Annotated[float | None, optional("price of a device-hour, in any currency", "P")] = None,
+    watch: Annotated[bool, optional("keep the status on the screen until Ctrl-C")] = False,
+    every: Annotated[
+        float, tyro.conf.arg(metavar="SECONDS", help="how often --watch updates the screen")
+    ] = 5.0,
+    json: Json = False,
+) -> None:
+    """Show the progress of a study: runs, budgets, failures, time and money left, the law so far.
+
+    Laws are fitted to finished runs only. The law is kept in the study's directory and fitted
+    again when another run has finished.
+    """
+    leave_accelerators()
+    from scaling_jax.study import Store
+    from scaling_jax.study.status import InterimLaw, StudyMonitor, status_data, status_text
+    from scaling_jax.study.status.plan_cost import require_price
+    from scaling_jax.study.status.standing_text import law_text
+
+    require_price(price)
+    if watch:
+        refuse_with("--watch draws on a terminal", {"--json": json})
+        _require_interval(every)
+        if not on_terminal():
+            raise InputError("--watch draws on a terminal, and there is none: leave it out")
+    _require_law(law)
+    store = Store.open(directory)
+    monitor, interim = StudyMonitor(store), None if law == NO_LAW else InterimLaw(store, law)
+    if watch:
+        _watch(monitor, interim, price, every)
+        return
+    standing = monitor.look()
+    if json:
+        law_so_far = None if interim is None else interim.law(standing)
+        print_json(status_data(standing, law_so_far, price))
+        return
+    for number, block in enumerate(status_text(standing, None, price)):
+        if number:
+            print()
+        print(plain_spaces(block)) if isinstance(block, str) else print_table(block)
+    if interim is not None:
+        # A new fit takes seconds, so everything else is printed first.
+        print(flush=True)
+        print(plain_spaces(law_text(standing, interim.law(standing))))
 
 
 def collect(
@@ -27,7 +96,7 @@ def collect(
         bool, optional("write the training curves (for approach 1) instead of the runs")
     ] = False,
 ) -> None:
-    """Write a study's runs as a table, one row per run, whatever became of it."""
+    """Write a study's runs as a table, one row per run, finished or not."""
     from scaling_jax import laws, study
 
     check_output(out, TABLE_ENDINGS)
@@ -50,49 +119,86 @@ def report(
     out: Annotated[Path, tyro.conf.arg(metavar="report.html", help="the page to write")],
     flops: Annotated[
         float | None,
-        optional("the budget asked about (default: 10 times the largest)", "C"),
+        optional("the budget to report the optimum of (default: 10 times the largest)", "C"),
     ] = None,
     law: Annotated[
         str, tyro.conf.arg(metavar="NAME", help="the formula that approach 3 fits, as for fit")
     ] = "chinchilla",
-    watch: Annotated[bool, optional("write it again until the study is over or Ctrl-C")] = False,
+    watch: Annotated[
+        bool, optional("rewrite the page until the study has ended or Ctrl-C")
+    ] = False,
     every: Annotated[
-        float, tyro.conf.arg(metavar="SECONDS", help="how often --watch writes it")
+        float, tyro.conf.arg(metavar="SECONDS", help="how often --watch rewrites the page")
     ] = 15.0,
 ) -> None:
     """Write one self-contained page: the answer, the figures and every run.
 
-    With --watch it is written again as a study under way goes on, and an open browser follows.
+    With --watch the page is rewritten while the study trains, and an open browser reloads it.
     """
     leave_accelerators()
     from scaling_jax.report import write_report
     from scaling_jax.report.build import build_report
+    from scaling_jax.report.live import LiveReport
     from scaling_jax.study import Store
 
     check_output(out, (".html",))
     if watch:
-        require_interval(every)
-        _keep_writing(Store.open(directory), out, every, flops, law)
-        return
-    data = build_report(Store.open(directory), target_flops=flops, law=law)
+        _require_interval(every)
+    store = Store.open(directory)
+    refused: Mapping[int, str] = {}
     try:
-        write_report(data, out)
+        if watch:
+            LiveReport(store, out, every=every, target_flops=flops, law=law).keep_writing()
+        else:
+            data = build_report(store, target_flops=flops, law=law)
+            refused = data.refused
+            write_report(data, out)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    for approach, sentence in data.refused.items():
+    for approach, sentence in refused.items():
         remark(f"approach {approach} was not fitted: {sentence}")
     remark(f"wrote {out}")
 
 
-def _keep_writing(store: "Store", out: Path, every: float, flops: float | None, law: str) -> None:
-    from scaling_jax.report.live import LiveReport
+def _require_interval(seconds: float) -> None:
+    if not 0 < seconds < math.inf:
+        raise InputError(f"--every {seconds} must be a positive number of seconds")
 
-    live = LiveReport(store, out, every=every, target_flops=flops, law=law)
-    try:
-        while live.update():
+
+def _require_law(name: str) -> None:
+    from scaling_jax.laws import LAWS
+
+    known = [*LAWS, "auto", NO_LAW]
+    if name not in known:
+        raise InputError(f"unknown law {name!r}{suggestion(name, known)}")
+
+
+def _watch(
+    monitor: "StudyMonitor", interim: "InterimLaw | None", price: float | None, every: float
+) -> None:
+    """Show the study until Ctrl-C or until no training is left."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from scaling_jax.study.status import status_text
+
+    law = None
+    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            standing = monitor.look()
+            live.update(_group(status_text(standing, law, price)), refresh=True)
+            if interim is not None:
+                # A new fit takes seconds, so everything else is shown first.
+                law = interim.law(standing)
+                live.update(_group(status_text(standing, law, price)), refresh=True)
+            if standing.seconds_left == 0:
+                return
             time.sleep(every)
-    except KeyboardInterrupt:
-        live.end()
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    remark(f"wrote {out}")
+
+
+def _group(blocks: list[str | Table]) -> "Group":
+    from rich.console import Group
+    from rich.text import Text
+
+    shown = [Text(plain_spaces(b) + "\n") if isinstance(b, str) else drawn(b) for b in blocks]
+    return Group(*shown)

@@ -9,7 +9,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.report.content import ReportData, Verification, params_of
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
-from scaling_jax.study.status.standing import Onlooker
+from scaling_jax.study.status.standing import StudyMonitor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def build_report(
         raise InputError(f"{store.directory} holds no runs: nothing to report")
     if compared is None:
         compared = compare_finished(store, law=law, bootstrap=bootstrap, seed=seed)
-    standing = Onlooker(store).look()
+    standing = StudyMonitor(store).look()
     verification = verify(records, compared.fits.get(3))
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:

@@ -9,7 +9,7 @@ from scaling_jax.report.build import build_report, compare_finished, not_fitted
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.page import write_report
 from scaling_jax.study import Store
-from scaling_jax.study.status.standing import Onlooker
+from scaling_jax.study.status.standing import StudyMonitor
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Comparison
@@ -36,7 +36,7 @@ class LiveReport:
     ) -> None:
         self._store, self._path, self._every = store, path, every
         self._target_flops, self._law, self._bootstrap = target_flops, law, bootstrap
-        self._onlooker = Onlooker(store)
+        self._monitor = StudyMonitor(store)
         self._compared: Comparison | None = None
         self._fitted: frozenset[str] = frozenset()
         self._not_before = 0.0
@@ -47,7 +47,7 @@ class LiveReport:
         Raises:
             InputError: a store without runs.
         """
-        standing = self._onlooker.look()
+        standing = self._monitor.look()
         is_over = standing.seconds_left == 0
         if self._compared is None:
             # The first fit has to compile; show the curves before it ends.
@@ -61,6 +61,14 @@ class LiveReport:
     def end(self) -> None:
         """Write the page a last time, without the instruction to reload."""
         self._write(self._data(self._fitted), None)
+
+    def keep_writing(self) -> None:
+        """Rewrite the page until no training is left, or until Ctrl-C."""
+        try:
+            while self.update():
+                time.sleep(self._every)
+        except KeyboardInterrupt:
+            self.end()
 
     def _data(self, finished: frozenset[str], fit_now: bool = False) -> ReportData:
         if finished != self._fitted and (fit_now or time.monotonic() >= self._not_before):

@@ -17,7 +17,7 @@ from scaling_jax.report.papers import published_exponents
 from scaling_jax.report.predicted import fit_panels
 from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
-from scaling_jax.report.under_way import BUDGET_COLUMNS, WORK_COLUMNS
+from scaling_jax.study.status.standing_text import BUDGET_COLUMNS, WORK_COLUMNS
 from scaling_jax.system.files import write_text_atomically
 
 

@@ -153,10 +153,10 @@ def test_branches_cost_what_follows_their_trunk(cli: Callable, tmp_path: Path) -
         assert run["hours"] / trunk["hours"] == pytest.approx(run["flops_spent"] / trunk["flops"])
     share = plan["total_flops_spent"] / plan["total_flops"]
     assert share == pytest.approx((20 + 0.2 * 15) / 35, rel=0.02)
-    said = cli("plan", path, "--hardware", "v5e").out
-    assert "6 of them branches" in said
-    assert f"{share:.0%} of the" in said
-    assert f"from {branches[0]['begun_at']}" in said
+    text = cli("plan", path, "--hardware", "v5e").out
+    assert "6 of them branches" in text
+    assert f"{share:.0%} of the" in text
+    assert f"from {branches[0]['begun_at']}" in text
 
 
 def test_horizons_that_cannot_be_branched_are_refused(cli: Callable, tmp_path: Path) -> None:

@@ -18,14 +18,14 @@ def test_says_what_a_study_could_tell(cli: Callable) -> None:
 
 def test_json_holds_truth_estimates_and_cost(cli: Callable) -> None:
     experiment = EXPERIMENTS / "chinchilla_isoflop.py"
-    told = cli(
+    result = cli(
         "simulate", experiment, "--law", "chinchilla-besiroglu", "--flops", 1e23, "--json", *QUICK
     ).json
     plan = cli("plan", experiment, "--hardware", "v5p", "--json").json
-    assert told["training_flops"] == pytest.approx(plan["total_flops"])
-    assert told["flops"] == 1e23
-    assert told["studies"] == 4
-    quantities = told["quantities"]
+    assert result["training_flops"] == pytest.approx(plan["total_flops"])
+    assert result["flops"] == 1e23
+    assert result["studies"] == 4
+    quantities = result["quantities"]
     assert set(quantities) == {"a", "b", "params", "tokens", "loss", "measured"}
     params, tokens = (quantities[name] for name in ("params", "tokens"))
     assert 6 * params["truth"] * tokens["truth"] == pytest.approx(1e23)
@@ -48,9 +48,9 @@ def test_reads_the_law_of_a_fit(cli: Callable, table: Path, tmp_path: Path) -> N
     fit = tmp_path / "fit.json"
     assert cli("fit", table, "--bootstrap", 0, "--out", fit).code == 0
     constants = cli("fit", table, "--bootstrap", 0, "--json").json["params"]
-    told = cli("simulate", EXPERIMENTS / "demo.py", "--law", fit, "--json", *QUICK).json
-    assert told["law"]["constants"] == pytest.approx(constants)
-    assert told["law"]["count"] == "total"
+    result = cli("simulate", EXPERIMENTS / "demo.py", "--law", fit, "--json", *QUICK).json
+    assert result["law"]["constants"] == pytest.approx(constants)
+    assert result["law"]["count"] == "total"
 
 
 def test_approach_2_tells_no_loss(cli: Callable) -> None:

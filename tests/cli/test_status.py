@@ -9,14 +9,14 @@ from scaling_jax.study import Store, collect
 
 def test_the_law_so_far_is_that_of_the_finished_runs(cli: Callable, store: Store) -> None:
     status = cli("status", store.directory, "--json").json
-    told = status["law"]
+    printed = status["law"]
     fit = laws.fit(collect(store))
-    assert told["n_points"] == told["n_finished"] == status["states"]["finished"]
-    assert told["params"] == pytest.approx(fit.params)
-    assert told["intervals"]["alpha"] == pytest.approx(fit.intervals["alpha"])
+    assert printed["n_points"] == printed["n_finished"] == status["states"]["finished"]
+    assert printed["params"] == pytest.approx(fit.params)
+    assert printed["intervals"]["alpha"] == pytest.approx(fit.intervals["alpha"])
     assert sum(budget["missing"] for budget in status["budgets"]) == 3
-    said = cli("status", store.directory).out
-    assert f"from {fit.n_points} finished runs, 3 are missing; 90 % intervals" in said
+    text = cli("status", store.directory).out
+    assert f"from {fit.n_points} finished runs, 3 are missing; 90 % intervals" in text
     assert cli("status", store.directory, "--law", "none", "--json").json["law"] is None
 
 
@@ -30,7 +30,7 @@ def test_money_spent_and_left(cli: Callable, store: Store) -> None:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scaling_jax.cli.status.on_terminal", lambda: True)
+    monkeypatch.setattr("scaling_jax.cli.reading.on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "120")
 
 
@@ -67,7 +67,7 @@ def test_watching_ends_when_nothing_is_left(cli: Callable, store: Store, finish:
         (("--watch", "--json"), "--json does not apply"),
         (("--watch", "--every", 0), "must be a positive number of seconds"),
         (("--law", "chinchila"), "did you mean 'chinchilla'"),
-        (("--price", -1), "--price -1.0 must be finite"),
+        (("--price", -1), "price -1.0 must be finite"),
     ],
 )
 def test_what_status_cannot_do(cli: Callable, store: Store, options: tuple, message: str) -> None:

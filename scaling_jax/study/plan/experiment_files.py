@@ -137,7 +137,7 @@ def _study(module: ModuleType, path: Path, scale: Scale) -> Study:
 
 
 def _paths() -> dict[str, Path]:
-    """Experiment files by name: those of the clone that holds this package, else the installed."""
+    """Name and file of each experiment, from the clone that holds this package or as installed."""
     beside = Path(__file__).parents[3] / "experiments"
     installed = Path(sysconfig.get_path("data")) / "share" / "scaling_jax" / "experiments"
     for directory in (beside, installed):

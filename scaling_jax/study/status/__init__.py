@@ -1,5 +1,20 @@
-"""A study looked at: where each run stands, what the study costs, what its design lacks.
+"""What is known about a study: its cost and warnings before training, its progress after.
 
-Belongs here: whatever reads a plan or a store without changing it. Does not: training, or drawing
-pages (`report`).
+What reads a plan or a store and reports on it belongs here. What changes a store belongs in
+`study.store` or `study.execution`, and pages and figures belong in `report`.
 """
+
+from scaling_jax.study.status.design_checks import design_warnings as design_warnings
+from scaling_jax.study.status.interim_law import InterimLaw as InterimLaw
+from scaling_jax.study.status.plan_cost import Machine as Machine
+from scaling_jax.study.status.plan_cost import PlanCost as PlanCost
+from scaling_jax.study.status.plan_cost import cost as cost
+from scaling_jax.study.status.plan_text import plan_data as plan_data
+from scaling_jax.study.status.plan_text import plan_summary as plan_summary
+from scaling_jax.study.status.plan_text import plan_table as plan_table
+from scaling_jax.study.status.speed import Speed as Speed
+from scaling_jax.study.status.speed import measured_speed as measured_speed
+from scaling_jax.study.status.standing import Standing as Standing
+from scaling_jax.study.status.standing import StudyMonitor as StudyMonitor
+from scaling_jax.study.status.standing_text import status_data as status_data
+from scaling_jax.study.status.standing_text import status_text as status_text

@@ -1,4 +1,4 @@
-"""The law that the finished runs of a study give so far."""
+"""The law fitted to the runs of a study that have finished so far."""
 
 import json
 import time
@@ -14,56 +14,56 @@ from scaling_jax.system.files import write_text_atomically
 
 INTERIM_FILE = "law_so_far.json"
 
-# Of the time between two looks, what may go into fitting.
+# Largest share of the time that may go into fitting, where a study is watched.
 _SHARE_OF_TIME = 0.1
 
 
 class InterimLaw:
-    """The law so far, fitted anew only when a run has finished.
+    """The law so far, which is fitted again only when another run has finished.
 
-    What was fitted is kept in the store, so that whoever looks next need not fit it again.
+    The fit is kept in the store, so that the next process to show the study need not repeat it.
     """
 
     def __init__(self, store: Store, law: str) -> None:
-        self._store, self._law = store, law
+        self._store, self._name = store, law
         self._last: dict[str, Any] | None = None
         self._not_before = 0.0
 
-    def of(self, standing: Standing) -> dict[str, Any]:
+    def law(self, standing: Standing) -> dict[str, Any]:
         """The law as plain data: `law`, `n_points`, `params`, `exponents` and their intervals.
 
-        Where none can be fitted there is `refused`, the reason, in their place. It may be a
-        little older than `standing`; `n_finished` says of how many runs it is.
+        If no law can be fitted, the data hold the reason as `refused` instead. The law may be a
+        little older than `standing`; `n_finished` is the number of runs that it was fitted to.
         """
         key = {
             "version": scaling_jax.__version__,
-            "law": self._law,
+            "law": self._name,
             "runs": sorted(standing.finished_ids),
         }
         if self._last is None:
-            self._last = self._kept()
-        fresh = self._last is not None and self._last["key"] == key
-        if not fresh and (self._last is None or time.monotonic() >= self._not_before):
+            self._last = self._stored()
+        is_current = self._last is not None and self._last["key"] == key
+        if not is_current and (self._last is None or time.monotonic() >= self._not_before):
             self._last = {"key": key, "fit": self._fitted()}
             with suppress(OSError):
                 write_text_atomically(self._store.directory / INTERIM_FILE, json.dumps(self._last))
         assert self._last is not None
         return {"n_finished": len(self._last["key"]["runs"]), **self._last["fit"]}
 
-    def _kept(self) -> dict[str, Any] | None:
+    def _stored(self) -> dict[str, Any] | None:
         try:
-            kept = json.loads((self._store.directory / INTERIM_FILE).read_text())
-            ours = (kept["key"]["version"], kept["key"]["law"])
+            stored = json.loads((self._store.directory / INTERIM_FILE).read_text())
+            identity = (stored["key"]["version"], stored["key"]["law"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return kept if ours == (scaling_jax.__version__, self._law) else None
+        return stored if identity == (scaling_jax.__version__, self._name) else None
 
     def _fitted(self) -> dict[str, Any]:
         from scaling_jax import laws
 
         began = time.monotonic()
         try:
-            fit = laws.fit(collect(self._store), law=self._law)
+            fit = laws.fit(collect(self._store), law=self._name)
         except InputError as error:
             return {"refused": str(error)}
         finally:

@@ -1,4 +1,4 @@
-"""How fast finished runs were, and what that says of the time others will take."""
+"""How fast finished runs were, and how long other runs will take at that speed."""
 
 import math
 import statistics
@@ -19,11 +19,11 @@ class Speed:
     """Speed of finished runs.
 
     Attributes:
-        sizes: their parameter counts, ascending.
-        rates: the FLOP/s of one device that runs of each size reached while they trained, in the
-            median; matrix multiplications as executed.
-        overhead: seconds beside training in the median: compiling, reading, evaluating, saving.
-        n_runs: how many were measured.
+        sizes: parameter counts of the runs, ascending.
+        rates: for each size, the median FLOP/s of one device while it trained; matrix products
+            as executed.
+        overhead: median seconds per run beside training: compiling, reading, evaluating, saving.
+        n_runs: number of measured runs.
     """
 
     sizes: tuple[int, ...]
@@ -32,10 +32,10 @@ class Speed:
     n_runs: int
 
     def seconds(self, run: PlannedRun, share: float = 1.0) -> float:
-        """Seconds of a run alone, or of a share of its steps, at the rate of sizes about its own.
+        """Seconds that one device needs for a run, or for a share of the run's steps.
 
-        Between measured sizes the rate is interpolated in logarithms; beyond them it is that of
-        the nearest.
+        The rate is interpolated in logarithms between measured sizes. Beyond them the rate of the
+        nearest size is used.
         """
         import numpy as np
 
@@ -47,13 +47,18 @@ class Speed:
 
 
 def measured_speed(runs: "Iterable[StoredRun]", on: str | None = None) -> Speed | None:
-    """Speed of those of `runs` that finished, on the chip called `on`; None if there are none."""
+    """Speed of the finished runs among `runs`; None if none finished.
+
+    Args:
+        runs: runs of a store.
+        on: name of a chip; runs on other chips are left out.
+    """
     results = [(run.planned, run.result) for run in runs]
     return speed_of([(planned, result) for planned, result in results if result], on)
 
 
 def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = None) -> Speed | None:
-    """The same, of results that were read already."""
+    """Speed of the finished runs among pairs of a run and its result; None if none finished."""
     rates: dict[int, list[float]] = {}
     overheads = []
     for planned, result in results:
@@ -64,7 +69,7 @@ def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = No
         shape, tokens = planned.config.shape, planned.config.tokens
         per_token = flops.training_flops(shape, tokens, "exact") / tokens
         size = flops.count_params(shape).total
-        rates.setdefault(size, []).append(_rate(result) * per_token)
+        rates.setdefault(size, []).append(_tokens_per_device_second(result) * per_token)
         overheads.append(sum(result.seconds.values()) - result.seconds.get("train", 0.0))
     if not rates:
         return None
@@ -73,13 +78,13 @@ def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = No
     return Speed(sizes, medians, statistics.median(overheads), len(overheads))
 
 
-def _rate(result: "Result") -> float:
-    """Tokens per second and device; of runs side by side, as if each had had it alone."""
+def _tokens_per_device_second(result: "Result") -> float:
+    """Tokens per second and device; runs side by side count as if each had the device alone."""
     assert result.tokens_per_second is not None
     return result.tokens_per_second * result.side_by_side / result.devices
 
 
 def chip_name(device_kind: str) -> str:
-    """The chip that JAX calls `device_kind`, by the name of `hardware.chip` where it has one."""
+    """Name of the chip that JAX calls `device_kind`, as in `hardware.chip`; else JAX's name."""
     found = hardware.chip_of_kind(device_kind)
     return found.name if found else device_kind

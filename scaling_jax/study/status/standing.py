@@ -1,4 +1,4 @@
-"""Where a study stands at one moment: progress, speed, what is left, what is missing."""
+"""The state of a study at one moment: progress, speed, what is left, what is missing."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from etils import epath
 
+from scaling_jax.accounting.flops import count_params
 from scaling_jax.study.status.speed import Speed, speed_of
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun, read_run
 
@@ -24,12 +25,15 @@ _TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One run as it was when looked at, so that every number speaks of the same moment.
+class RunStatus:
+    """One run at the moment it was read, so that all numbers are from the same moment.
 
     Attributes:
-        step: how far it is, as far as its curve is on disk.
-        loss: training loss there; None where nothing is.
+        run: the stored run.
+        state: as `StoredRun.state`.
+        result: the run's result; None while the run has none.
+        step: the last step of the run's curve on disk.
+        loss: training loss at that step; None without a curve.
     """
 
     run: StoredRun
@@ -40,17 +44,30 @@ class Seen:
 
     @property
     def share(self) -> float:
-        """How much of what the run takes itself is done, from 0 to 1, which is all when over."""
+        """Share of the run's own steps that are done, from 0 to 1; 1 once the run has ended."""
         if self.state in SETTLED:
             return 1.0
         planned = self.run.planned
         begun = planned.branch.step if planned.branch else 0
         return max(0, self.step - begun) / (planned.config.steps - begun)
 
+    @property
+    def failure(self) -> str:
+        """Why a failed or diverged run has no loss."""
+        if self.state == "diverged":
+            return f"loss or gradient was not finite at step {self.step:,}"
+        return self.run.failure or "no reason is recorded"
+
 
 @dataclass(frozen=True)
 class Budget:
-    """How many of the grid's runs of one budget finished, and the best of them."""
+    """Progress of the grid's runs at one budget.
+
+    Attributes:
+        flops: the budget.
+        finished, total: number of runs with a loss, and of all runs.
+        best_loss, best_params: lowest loss so far and the total parameters of its run.
+    """
 
     flops: float
     finished: int
@@ -60,111 +77,123 @@ class Budget:
 
     @property
     def missing(self) -> int:
-        """Runs that have no loss, for whatever reason."""
+        """Number of runs without a loss, for whatever reason."""
         return self.total - self.finished
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A study at one moment."""
+    """The state of a study at one moment.
+
+    Attributes:
+        name: of the study.
+        runs: every run, ordered by budget and then by FLOPs.
+    """
 
     name: str
-    seen: tuple[Seen, ...]
+    runs: tuple[RunStatus, ...]
 
     @property
     def states(self) -> dict[str, int]:
-        """How many runs are in each state, those that are over first."""
-        counts = Counter(one.state for one in self.seen)
+        """Number of runs in each state, the states of ended runs first."""
+        counts = Counter(status.state for status in self.runs)
         return {state: counts[state] for state in (*SETTLED, *AT_WORK, "planned") if counts[state]}
 
     @property
-    def at_work(self) -> tuple[Seen, ...]:
-        """Runs that a process has."""
-        return tuple(one for one in self.seen if one.state in AT_WORK)
+    def at_work(self) -> tuple[RunStatus, ...]:
+        """Runs that a process is training or has reserved."""
+        return tuple(status for status in self.runs if status.state in AT_WORK)
 
     @property
-    def failures(self) -> tuple[Seen, ...]:
+    def failures(self) -> tuple[RunStatus, ...]:
         """Runs that failed or diverged."""
-        return tuple(one for one in self.seen if one.state in ("failed", "diverged"))
+        return tuple(status for status in self.runs if status.state in ("failed", "diverged"))
 
     @property
     def finished_ids(self) -> frozenset[str]:
-        """What a law may be fitted to."""
-        return frozenset(one.run.run_id for one in self.seen if one.state == "finished")
+        """Ids of the finished runs, which a law may be fitted to."""
+        return frozenset(status.run.run_id for status in self.runs if status.state == "finished")
 
     @property
     def flops_total(self) -> float:
-        """What the study takes, in its convention."""
-        return float(sum(one.run.planned.flops_spent for one in self.seen))
+        """Training FLOPs of all runs, in the study's convention."""
+        return float(sum(status.run.planned.flops_spent for status in self.runs))
 
     @property
     def flops_done(self) -> float:
-        """What of it is done, or will not be."""
-        return float(sum(one.share * one.run.planned.flops_spent for one in self.seen))
+        """Training FLOPs that are done, with all FLOPs of the runs that have ended."""
+        return float(sum(status.share * status.run.planned.flops_spent for status in self.runs))
+
+    @property
+    def flops_per_second(self) -> float | None:
+        """FLOP/s at which the rest will be trained, time beside training included."""
+        seconds = self.seconds_left
+        return (self.flops_total - self.flops_done) / seconds if seconds else None
 
     @cached_property
     def budgets(self) -> tuple[Budget, ...]:
-        """By budget, verification runs left out."""
-        runs: dict[float, list[Seen]] = {}
-        for one in self.seen:
-            if one.run.planned.role == "grid":
-                runs.setdefault(one.run.planned.budget, []).append(one)
+        """Progress at each budget, ascending; verification runs are left out."""
+        runs: dict[float, list[RunStatus]] = {}
+        for status in self.runs:
+            if status.run.planned.role == "grid":
+                runs.setdefault(status.run.planned.budget, []).append(status)
         return tuple(_budget(budget, runs[budget]) for budget in sorted(runs))
 
     @cached_property
     def speed(self) -> Speed | None:
-        """That of the finished runs; None before the first."""
-        return speed_of([(one.run.planned, one.result) for one in self._measured()])
+        """Speed of the finished runs; None before the first has finished."""
+        return speed_of([(status.run.planned, result) for status, result in self._measured()])
 
     @cached_property
     def in_parallel(self) -> float:
-        """Devices at work now; where none is, those that one run after another would use."""
-        results = [one.result for one in self._measured()]
+        """Number of devices in use now, or in use by one run at a time if none is."""
+        results = [result for _, result in self._measured()]
         if not results:
             return 1.0
-        to_a_run = statistics.median(r.devices / r.side_by_side for r in results)
-        return to_a_run * max(len(self.at_work), 1)
+        per_run = statistics.median(r.devices / r.side_by_side for r in results)
+        return per_run * max(len(self.at_work), 1)
 
     @cached_property
     def device_seconds_left(self) -> float | None:
-        """What the unfinished runs take of one device; None before anything was measured."""
-        left = [one for one in self.seen if one.share < 1]
+        """Seconds of one device that the rest will take; None before the first run has finished."""
+        left = [status for status in self.runs if status.share < 1]
         if not left:
             return 0.0
         speed = self.speed
         if speed is None:
             return None
-        return sum(speed.seconds(one.run.planned, _own_share(one)) for one in left)
+        return sum(speed.seconds(status.run.planned, _share_left(status)) for status in left)
 
     @property
     def seconds_left(self) -> float | None:
-        """The same of the devices at work."""
+        """Seconds that the rest will take on the devices in use; None while that is unknown."""
         left = self.device_seconds_left
         return None if left is None else left / self.in_parallel
 
     @property
     def device_seconds_spent(self) -> float:
-        """What the runs that are over took of one device, as far as their last processes say."""
-        results = [one.result for one in self.seen if one.result is not None]
+        """Device-seconds of the runs that have ended, in the last process of each."""
+        results = [status.result for status in self.runs if status.result is not None]
         return sum(sum(r.seconds.values()) * r.devices for r in results)
 
-    def _measured(self) -> "list[Any]":
-        return [one for one in self.seen if one.result and one.result.status == "finished"]
+    def _measured(self) -> "list[tuple[RunStatus, Result]]":
+        with_result = [(status, status.result) for status in self.runs if status.result]
+        return [(status, result) for status, result in with_result if result.status == "finished"]
 
 
-class Onlooker:
-    """Looks at a store again and again; what cannot change any more is read once."""
+class StudyMonitor:
+    """Reads the state of a study repeatedly; what cannot change any more is read once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._runs: dict[str, StoredRun] = {}
-        self._over: dict[str, Seen] = {}
+        self._ended: dict[str, RunStatus] = {}
 
     def look(self) -> Standing:
-        """The study as it is now."""
-        seen = [self._seen(run) for run in self._every_run()]
-        seen.sort(key=lambda one: (one.run.planned.budget, one.run.planned.flops, one.run.run_id))
-        return Standing(str(self._store.study["name"]), tuple(seen))
+        """The state of the study now."""
+        runs = [self._status(run) for run in self._every_run()]
+        runs.sort(key=lambda one: (one.run.planned.budget, one.run.planned.flops, one.run.run_id))
+        return Standing(str(self._store.study["name"]), tuple(runs))
 
     def _every_run(self) -> Iterator[StoredRun]:
         for plan in (self._store.directory / "runs").glob("*/plan.json"):
@@ -173,40 +202,38 @@ class Onlooker:
                 self._runs[directory.name] = read_run(directory)
             yield self._runs[directory.name]
 
-    def _seen(self, run: StoredRun) -> Seen:
-        if run.run_id in self._over:
-            return self._over[run.run_id]
+    def _status(self, run: StoredRun) -> RunStatus:
+        if run.run_id in self._ended:
+            return self._ended[run.run_id]
         result = run.result
         if result is not None:
-            over = Seen(run, result.status, result, result.steps, result.train_loss)
-            self._over[run.run_id] = over
-            return over
+            ended = RunStatus(run, result.status, result, result.steps, result.train_loss)
+            self._ended[run.run_id] = ended
+            return ended
         row = _last_row(run.directory)
-        return Seen(run, run.state, None, int(row.get("step", 0)), row.get("loss"))
+        return RunStatus(run, run.state, None, int(row.get("step", 0)), row.get("loss"))
 
 
-def _budget(flops: float, runs: list[Seen]) -> Budget:
-    from scaling_jax.accounting.flops import count_params
-
+def _budget(flops: float, runs: list[RunStatus]) -> Budget:
     done = [
-        (one.result.loss, count_params(one.run.planned.config.shape).total)
-        for one in runs
-        if one.result is not None and one.result.loss is not None
+        (status.result.loss, count_params(status.run.planned.config.shape).total)
+        for status in runs
+        if status.result is not None and status.result.loss is not None
     ]
     loss, params = min(done, default=(None, None))
     return Budget(flops, len(done), len(runs), loss, params)
 
 
-def _own_share(one: Seen) -> float:
-    """What is left of a run, over all of its steps and its trunk's."""
-    planned = one.run.planned
-    return (1 - one.share) * planned.flops_spent / planned.flops
+def _share_left(status: RunStatus) -> float:
+    """Steps that a run has left, over all steps of the run including those of its trunk."""
+    planned = status.run.planned
+    return (1 - status.share) * planned.flops_spent / planned.flops
 
 
 def _last_row(directory: epath.Path) -> dict[str, Any]:
-    """The last whole row of a local run's curve; empty without one, and for a bucket.
+    """The last complete row of a local run's curve; empty without a curve, and for a bucket.
 
-    Reading whole curves from a bucket at every look would cost more than it tells.
+    From a bucket the whole curve would have to be read each time, which costs too much.
     """
     path = os.fspath(directory / "metrics.jsonl")
     if "://" in path or not Path(path).exists():

@@ -1,4 +1,4 @@
-"""What is said of a study under way is of one moment, and of runs that finished alone."""
+"""All numbers of a status are from one moment, and laws come from finished runs alone."""
 
 import json
 
@@ -8,7 +8,7 @@ from small_studies import small_study, write_fake_result
 from scaling_jax.runs.metrics import METRICS_FILE
 from scaling_jax.study import Store
 from scaling_jax.study.status.interim_law import INTERIM_FILE, InterimLaw
-from scaling_jax.study.status.standing import Onlooker
+from scaling_jax.study.status.standing import StudyMonitor
 from scaling_jax.study.store import history
 
 
@@ -34,7 +34,7 @@ def test_runs_that_train_count_as_far_as_their_curves_are(store):
     write_curve(run, half)
     with run.lock():
         history.record(run.directory, "running")
-        standing = Onlooker(store).look()
+        standing = StudyMonitor(store).look()
     (one,) = standing.at_work
     assert (one.run.run_id, one.step, one.loss) == (run.run_id, half, 3.5)
     assert standing.flops_done == pytest.approx(run.planned.flops * half / run.planned.config.steps)
@@ -48,20 +48,20 @@ def test_time_left_is_that_of_the_measured_rate(store):
     finish(second)
     write_curve(third, third.planned.config.steps // 2)
     left = third.planned.config.tokens / 2 + fourth.planned.config.tokens
-    standing = Onlooker(store).look()
+    standing = StudyMonitor(store).look()
     assert standing.seconds_left == pytest.approx(left / 1e4 + 2 * 3.0, rel=1e-2)
     with third.lock(), fourth.lock():
-        assert Onlooker(store).look().seconds_left == pytest.approx(standing.seconds_left / 2)
+        assert StudyMonitor(store).look().seconds_left == pytest.approx(standing.seconds_left / 2)
     finish(third)
     finish(fourth, status="diverged", loss=None)
-    assert Onlooker(store).look().seconds_left == 0
+    assert StudyMonitor(store).look().seconds_left == 0
 
 
 def test_devices_and_runs_side_by_side_count_once(store):
     runs = store.runs()
     for run in runs[:2]:
         finish(run, devices=8, side_by_side=4)
-    standing = Onlooker(store).look()
+    standing = StudyMonitor(store).look()
     spent = sum(run.planned.config.tokens / 1e4 + 3.0 for run in runs[:2])
     assert standing.device_seconds_spent == pytest.approx(8 * spent)
     assert standing.in_parallel == 2.0
@@ -72,30 +72,30 @@ def test_budgets_lack_every_run_without_a_loss(store):
     finish(first, loss=2.5)
     finish(second, loss=2.25)
     finish(third, status="diverged", loss=None)
-    small, large = Onlooker(store).look().budgets
+    small, large = StudyMonitor(store).look().budgets
     assert (small.finished, small.total, small.missing, small.best_loss) == (2, 2, 0, 2.25)
     assert (large.finished, large.total, large.missing, large.best_loss) == (0, 2, 2, None)
 
 
-def test_an_onlooker_sees_runs_and_results_that_come_later(store):
-    onlooker = Onlooker(store)
-    assert onlooker.look().states == {"planned": 4}
+def test_a_monitor_finds_runs_and_results_that_come_later(store):
+    monitor = StudyMonitor(store)
+    assert monitor.look().states == {"planned": 4}
     finish(store.runs()[0])
-    assert onlooker.look().states == {"finished": 1, "planned": 3}
+    assert monitor.look().states == {"finished": 1, "planned": 3}
     Store.create(store.directory.parent, small_study(2e9, 4e9, 8e9))
-    assert onlooker.look().states == {"finished": 1, "planned": 5}
+    assert monitor.look().states == {"finished": 1, "planned": 5}
 
 
-def test_a_law_is_fitted_anew_only_when_a_run_has_finished(store):
-    onlooker, path = Onlooker(store), store.directory / INTERIM_FILE
-    refused = InterimLaw(store, "chinchilla").of(onlooker.look())
+def test_a_law_is_fitted_again_only_when_a_run_has_finished(store):
+    monitor, path = StudyMonitor(store), store.directory / INTERIM_FILE
+    refused = InterimLaw(store, "chinchilla").law(monitor.look())
     assert "none of the table's 4 rows can be fitted" in refused["refused"]
-    kept = json.loads(path.read_text())
-    path.write_text(json.dumps({**kept, "fit": {"refused": "as it was kept"}}))
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "fit": {"refused": "as it was stored"}}))
     write_curve(store.runs()[1], 5)
     law = InterimLaw(store, "chinchilla")
-    assert law.of(onlooker.look()) == {"n_finished": 0, "refused": "as it was kept"}
+    assert law.law(monitor.look()) == {"n_finished": 0, "refused": "as it was stored"}
     finish(store.runs()[0])
-    assert "rows cannot determine" in law.of(onlooker.look())["refused"]
+    assert "rows cannot determine" in law.law(monitor.look())["refused"]
     path.write_text("{")
-    assert "rows cannot" in InterimLaw(store, "chinchilla").of(onlooker.look())["refused"]
+    assert "rows cannot" in InterimLaw(store, "chinchilla").law(monitor.look())["refused"]

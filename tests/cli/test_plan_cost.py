@@ -51,8 +51,8 @@ def test_time_is_that_of_finished_runs_where_there_are_some(
     for run in plan["runs"]:
         # Every run of the store trained at 1e5 tokens per second, and sizes cost what they cost.
         assert run["hours"] * 3600 == pytest.approx(run["tokens"] / 1e5, rel=1e-3)
-    said = cli("plan", experiment, "--hardware", "cpu", "--root", root).out
-    assert f"by the {plan['measured_runs']} runs that finished on cpu" in said
+    text = cli("plan", experiment, "--hardware", "cpu", "--root", root).out
+    assert f"by the {plan['measured_runs']} runs that finished on cpu" in text
 
 
 def test_runs_on_other_chips_say_nothing(cli: Callable, experiment: Path, store: Store) -> None:

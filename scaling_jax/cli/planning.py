@@ -1,0 +1,54 @@
+"""`plan`: what a study would train, what it would cost, and what is wrong with it."""
+
+from typing import Annotated
+
+import tyro
+
+from scaling_jax.cli.arguments import (
+    ExecutionOptions,
+    Experiment,
+    Json,
+    MaxFlops,
+    ScaleOption,
+    Settings,
+    load_study,
+    optional,
+    refuse_beyond,
+)
+from scaling_jax.cli.output import print_json, print_table, remark
+from scaling_jax.execution import DEFAULT
+from scaling_jax.study.status.plan_cost import THIS_MACHINE, Machine, cost
+from scaling_jax.study.status.plan_text import plan_data, plan_summary, plan_table
+
+
+def plan(
+    experiment: Experiment,
+    /,
+    *,
+    scale: ScaleOption = "full",
+    settings: Settings = (),
+    machine: Annotated[Machine, tyro.conf.OmitArgPrefixes] = THIS_MACHINE,
+    root: Annotated[
+        str | None,
+        optional("estimate time from the runs that finished there on such chips", "DIR"),
+    ] = None,
+    max_flops: MaxFlops = None,
+    execution: ExecutionOptions = DEFAULT,
+    json: Json = False,
+) -> None:
+    """Show the runs of a study and what they cost, without training anything.
+
+    Every run with its parameters N, tokens D, FLOPs C, batch, steps (and the step that a branch
+    starts from) and peak learning rate, and the memory, time and money it takes; then totals, and
+    warnings about what the design cannot identify.
+    """
+    study = load_study(experiment, scale, settings)
+    refuse_beyond(study, max_flops)
+    priced = cost(study, machine, execution, root)
+    if json:
+        print_json(plan_data(priced))
+        return
+    print_table(plan_table(priced))
+    print(f"\n{plan_summary(priced)}")
+    for sentence in priced.warnings:
+        remark(f"warning: {sentence}")

@@ -1,0 +1,62 @@
+"""What a design cannot identify, found before anything is trained."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from scaling_jax.accounting import flops
+from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.plan.published_rules import extrapolated
+from scaling_jax.study.plan.study import Study
+
+COLLINEAR = 0.95
+LEAST_BUDGETS = 3
+
+
+def design_warnings(study: Study) -> list[str]:
+    """Sentences about what a study's design cannot identify, and about rules used out of range.
+
+    >>> from dataclasses import replace
+    >>> from scaling_jax.study import FixedModels, load_experiment
+    >>> study = load_experiment("experiments/chinchilla_isoflop.py", "smoke")
+    >>> one_size = replace(study, design=FixedModels(params=(3e4,), tokens_per_param=(5, 20, 80)))
+    >>> print(design_warnings(one_size)[0])
+    every run has the same N: its effect on the loss cannot be identified
+    """
+    runs = study.plan()
+    fitted = [run for run in runs if run.role == "grid"]
+    configs = [run.config for run in runs]
+    rules = (study.recipe.peak_lr, study.recipe.batch_size)
+    found = (
+        _collinear(fitted),
+        _few_budgets(fitted),
+        *(extrapolated(rule, configs) for rule in rules),
+    )
+    return [sentence for sentence in found if sentence]
+
+
+def _collinear(runs: Sequence[PlannedRun]) -> str:
+    if len(runs) < 2:
+        return ""
+    log_params = [math.log(flops.count_params(run.config.shape).total) for run in runs]
+    log_tokens = [math.log(run.config.tokens) for run in runs]
+    for name, values in (("N", log_params), ("D", log_tokens)):
+        if max(values) - min(values) < 1e-6:
+            return f"every run has the same {name}: its effect on the loss cannot be identified"
+    r = statistics.correlation(log_params, log_tokens)
+    if abs(r) < COLLINEAR:
+        return ""
+    return (
+        f"log N and log D are nearly collinear over the design (correlation {r:.3f}): the effects "
+        "of N and D on the loss cannot be separated; vary N at fixed compute"
+    )
+
+
+def _few_budgets(runs: Sequence[PlannedRun]) -> str:
+    n = len({run.budget for run in runs})
+    if n >= LEAST_BUDGETS:
+        return ""
+    return (
+        f"only {n} compute {'budget' if n == 1 else 'budgets'}: an exponent needs at least "
+        f"{LEAST_BUDGETS}, and its interval more"
+    )

@@ -1,0 +1,223 @@
+"""What a plan costs on given chips: memory, time and money of every run."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+from scaling_jax import formatting
+from scaling_jax.accounting import flops
+from scaling_jax.accounting.hardware import GIB, Chip, local_chip, training_seconds
+from scaling_jax.accounting.hardware import chip as chip_named
+from scaling_jax.accounting.memory import Memory
+from scaling_jax.aot.estimate import estimated_memory, options_that_fit
+from scaling_jax.errors import InputError
+from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.plan.study import Study
+from scaling_jax.study.status.design_checks import design_warnings
+from scaling_jax.study.status.speed import Speed, measured_speed
+from scaling_jax.study.store.store import Store
+from scaling_jax.system.files import absolute
+
+
+def require_price(price: float | None) -> None:
+    """Refuse a price of a chip-hour that is negative or not finite (`InputError`)."""
+    if price is not None and not 0 <= price < math.inf:
+        raise InputError(f"price {price} must be finite and not negative: leave it out if unknown")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The chips that a plan's cost is estimated for.
+
+    Attributes:
+        hardware: h100, v5e, v5p, v6e, cpu, ...; None is this machine.
+        chips: number of chips that share each run.
+        utilization: share of the chips' peak FLOP/s that is assumed where nothing was measured.
+        price: price of a chip-hour, in any currency.
+    """
+
+    hardware: str | None = None
+    chips: int = 1
+    utilization: float = 0.4
+    price: float | None = None
+
+    @property
+    def chip(self) -> Chip:
+        """One of the chips.
+
+        Raises:
+            InputError: an unknown name, or no name on a machine whose accelerator is unknown.
+        """
+        found = local_chip() if self.hardware is None else chip_named(self.hardware)
+        if found is None:
+            raise InputError("this machine's accelerator is not a known chip: set --hardware")
+        return found
+
+
+THIS_MACHINE = Machine()
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """What one run costs.
+
+    Attributes:
+        memory: bytes on each chip.
+        fits_on: the fewest chips that the run fits on, a power of two; None if there are none.
+        seconds: time on the machine's chips.
+        price: in the currency of `Machine.price`; None without a price.
+    """
+
+    memory: Memory
+    fits_on: int | None
+    seconds: float
+    price: float | None
+
+
+@dataclass(frozen=True)
+class PlanCost:
+    """A plan with the cost of every run.
+
+    Attributes:
+        study: the study that was planned.
+        machine: the chips.
+        execution: how each run is computed.
+        speed: speed of finished runs on such a chip, from which the time is estimated; None where
+            the time follows from `machine.utilization`.
+        runs: the plan, ordered by budget and then by size.
+        costs: one for each of `runs`.
+    """
+
+    study: Study
+    machine: Machine
+    execution: Execution
+    speed: Speed | None
+    runs: tuple[PlannedRun, ...]
+    costs: tuple[RunCost, ...]
+
+    @cached_property
+    def seconds(self) -> float:
+        """Time of all runs, one after another."""
+        return sum(cost.seconds for cost in self.costs)
+
+    @property
+    def price(self) -> float | None:
+        """Price of all runs; None without a price of a chip-hour."""
+        if self.machine.price is None:
+            return None
+        return sum(cost.price or 0.0 for cost in self.costs)
+
+    @property
+    def time_source(self) -> str:
+        """A sentence that says what the time is estimated from."""
+        if self.speed is None:
+            return f"Time is at an assumed {self.machine.utilization:.0%} of their peak."
+        slowest, fastest = min(self.speed.rates), max(self.speed.rates)
+        return (
+            f"Time is by the {self.speed.n_runs} runs that finished on {self.machine.chip.name} at "
+            f"{formatting.flops(slowest)} to {formatting.flops(fastest)} FLOP/s a device, with "
+            f"{formatting.seconds(self.speed.overhead)} each beside training."
+        )
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about runs that do not fit and about what the design cannot identify."""
+        return (*self._memory_warning(), *design_warnings(self.study))
+
+    def _memory_warning(self) -> list[str]:
+        chip = self.machine.chip
+        pairs = zip(self.runs, self.costs, strict=True)
+        over = [(run, cost) for run, cost in pairs if cost.memory.total > chip.usable_bytes]
+        if not over:
+            return []
+        run, cost = max(over, key=lambda pair: pair[1].memory.total)
+        params = flops.count_params(run.config.shape).total
+        remedy = options_that_fit(run.config, self.execution, chip, self.machine.chips)
+        return [
+            f"{len(over)} of {len(self.runs)} runs need more than the "
+            f"{chip.usable_bytes / GIB:.3g} GiB of one {chip.name} that a program can "
+            f"have; the largest, of {params:.3g} parameters, needs "
+            f"{cost.memory.total / GIB:,.0f} GiB per chip. "
+            + (f"It is estimated to fit with {remedy}" if remedy else "Nothing here makes it fit")
+            + (f"; as it is, on {cost.fits_on:,} chips" if cost.fits_on else "")
+        ]
+
+
+def cost(
+    study: Study,
+    machine: Machine = THIS_MACHINE,
+    execution: Execution = DEFAULT,
+    root: str | None = None,
+) -> PlanCost:
+    """Estimate memory, time and money of every run of a study, without training anything.
+
+    >>> from scaling_jax.study import load_experiment
+    >>> study = load_experiment("experiments/chinchilla_isoflop.py", "cpu")
+    >>> plan = cost(study, Machine("v5e", chips=4, price=1.2))
+    >>> len(plan.runs) == len(study.plan())
+    True
+
+    Args:
+        study: its plan is priced.
+        machine: the chips; one chip of this machine by default.
+        execution: how each run is computed.
+        root: a directory of finished runs. Where some ran on such a chip, the time is estimated
+            from their speed.
+
+    Raises:
+        InputError: an unknown chip, a negative or infinite price, a run that does not divide over
+            the chips, a choice that the chips do not support, or a root that holds no study.
+    """
+    require_price(machine.price)
+    chip = machine.chip
+    speed = None if root is None else _measured_speed(study, root, chip)
+    runs = sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens))
+    costs = tuple(_run_cost(run, machine, execution, speed) for run in runs)
+    return PlanCost(study, machine, execution, speed, tuple(runs), costs)
+
+
+def _run_cost(
+    run: PlannedRun, machine: Machine, execution: Execution, speed: Speed | None
+) -> RunCost:
+    seconds = _seconds(run, machine, speed)
+    price = None if machine.price is None else machine.price * seconds * machine.chips / 3600
+    memory = _memory(run, execution, machine.chip, machine.chips)
+    return RunCost(memory, _fewest_chips(run, execution, machine.chip), seconds, price)
+
+
+def _memory(run: PlannedRun, execution: Execution, chip: Chip, n_chips: int) -> Memory:
+    device = estimated_memory(run.config, execution, chip, n_chips)
+    return device.times(chip.jax_devices)
+
+
+def _seconds(run: PlannedRun, machine: Machine, speed: Speed | None) -> float:
+    config, share, chip = run.config, run.flops_spent / run.flops, machine.chip
+    if speed is not None:
+        return speed.seconds(run, share=share / (machine.chips * chip.jax_devices))
+    return training_seconds(
+        share * flops.training_flops(config.shape, config.tokens, "exact"),
+        chip,
+        precision=config.precision,
+        n_chips=machine.chips,
+        utilization=machine.utilization,
+    )
+
+
+def _fewest_chips(run: PlannedRun, execution: Execution, chip: Chip) -> int | None:
+    n = 1
+    while n <= run.config.batch_size:
+        # Not every number of chips divides the batch or the model.
+        with suppress(InputError):
+            if _memory(run, execution, chip, n).total <= chip.usable_bytes:
+                return n
+        n *= 2
+    return None
+
+
+def _measured_speed(study: Study, root: str, chip: Chip) -> Speed | None:
+    """Speed on such a chip: from the study's own directory in `root`, else from the one there."""
+    own = absolute(root) / study.name
+    store = Store.open(own if (own / "study.json").exists() else absolute(root))
+    return measured_speed(store.runs(), on=chip.name)

@@ -1,0 +1,174 @@
+"""The cost of a plan as a table, as sentences and as plain data."""
+
+from collections import Counter
+from operator import attrgetter
+from typing import Any
+
+from scaling_jax import formatting
+from scaling_jax.accounting import flops, hardware
+from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.status.plan_cost import PlanCost, RunCost
+from scaling_jax.text_table import Table
+
+_MIB = 2**20
+_COLUMNS = (
+    "budget",
+    "N params",
+    "D tokens",
+    "C FLOPs",
+    "D/N",
+    "layers x width",
+    "batch",
+    "steps",
+    "peak LR",
+    "memory/chip",
+    "fits on",
+    "time",
+)
+
+
+def plan_table(plan: PlanCost) -> Table:
+    """One row per run: its size, training and cost."""
+    columns = _COLUMNS if plan.machine.price is None else (*_COLUMNS, "price")
+    return Table(columns, [_cells(*pair) for pair in zip(plan.runs, plan.costs, strict=True)])
+
+
+def plan_summary(plan: PlanCost) -> str:
+    """Totals of a plan, and what they are estimated from."""
+    from scaling_jax.train import program_of
+
+    chip, n = plan.machine.chip, plan.machine.chips
+    n_programs = len({program_of(run.config) for run in plan.runs})
+    return "\n".join(
+        (
+            f"Trained by {_recipes(plan.runs)}.",
+            f"{plan.study.name}: {len(plan.runs)} runs, {_flops(plan.runs)} "
+            f"(convention {plan.study.recipe.convention}), "
+            f"{_hours(plan.seconds * n)} chip-hours, {formatting.duration(plan.seconds)} one after "
+            f"another{_total_price(plan)}",
+            f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each. "
+            f"{plan.time_source} Compiling comes on top: {n_programs} "
+            f"program{'' if n_programs == 1 else 's'}, each in seconds or, for large models, "
+            "minutes. Memory is an estimate (scaling-jax compile has the "
+            "compiler's); 'fits on' is the fewest chips, in powers of two.",
+        )
+    )
+
+
+def plan_data(plan: PlanCost) -> dict[str, Any]:
+    """The plan, its cost and its warnings as plain data."""
+    machine = plan.machine
+    return {
+        "study": plan.study.name,
+        "convention": plan.study.recipe.convention,
+        "hardware": machine.chip.name,
+        "chips": machine.chips,
+        "utilization": machine.utilization if plan.speed is None else None,
+        "measured_runs": plan.speed.n_runs if plan.speed else 0,
+        "memory_bytes_per_chip": machine.chip.memory_bytes,
+        "runs": [_run_data(*pair) for pair in zip(plan.runs, plan.costs, strict=True)],
+        "total_flops": float(sum(run.flops for run in plan.runs)),
+        "total_flops_spent": plan.study.flops_spent,
+        "total_hours": plan.seconds / 3600,
+        "chip_hours": plan.seconds * machine.chips / 3600,
+        "price_per_chip_hour": machine.price,
+        "price": plan.price,
+        "warnings": list(plan.warnings),
+    }
+
+
+def _run_data(run: PlannedRun, cost: RunCost) -> dict[str, Any]:
+    config, params = run.config, flops.count_params(run.config.shape)
+    return {
+        "run_id": config.run_id,
+        "role": run.role,
+        "budget": run.budget,
+        "params": params.total,
+        "params_non_embedding": params.non_embedding,
+        "params_active": params.active,
+        "tokens": config.tokens,
+        "flops": run.flops,
+        "flops_spent": run.flops_spent,
+        "trunk": run.branch.trunk if run.branch else None,
+        "begun_at": run.branch.step if run.branch else 0,
+        "tokens_per_param": config.tokens / params.active,
+        "n_layers": config.shape.n_layers,
+        "d_model": config.shape.d_model,
+        "batch_size": config.batch_size,
+        "steps": config.steps,
+        "peak_lr": config.optimizer.peak_lr,
+        "optimizer": config.optimizer.name,
+        "schedule": config.optimizer.schedule,
+        "parameterization": config.parameterization.rule,
+        "memory_bytes": cost.memory.total,
+        "fits_on_chips": cost.fits_on,
+        "hours": cost.seconds / 3600,
+        "price": cost.price,
+    }
+
+
+def _cells(run: PlannedRun, cost: RunCost) -> tuple[str, ...]:
+    config, params = run.config, flops.count_params(run.config.shape)
+    all_params = "" if config.shape.is_dense else f" of {formatting.count(params.total)}"
+    return (
+        formatting.flops(run.budget),
+        formatting.count(params.active) + all_params,
+        formatting.count(config.tokens),
+        formatting.flops(run.flops),
+        formatting.significant(config.tokens / params.active),
+        f"{config.shape.n_layers} x {config.shape.d_model}",
+        f"{config.batch_size:,}",
+        f"{config.steps:,}" + (f" from {run.branch.step:,}" if run.branch else ""),
+        f"{config.optimizer.peak_lr:.2e}",
+        _memory(cost.memory.total),
+        "-" if cost.fits_on is None else f"{cost.fits_on:,}",
+        formatting.duration(cost.seconds),
+        *(() if cost.price is None else (_money(cost.price),)),
+    )
+
+
+def _recipes(runs: tuple[PlannedRun, ...]) -> str:
+    """Optimizer, schedule and parameterization, and how many runs each is for if they differ."""
+    kinds = Counter(
+        f"{run.config.optimizer.name}, {run.config.optimizer.schedule} schedule, "
+        f"{run.config.parameterization.rule} parameterization"
+        for run in runs
+    )
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "; ".join(f"{kind} ({n} runs)" for kind, n in kinds.items())
+
+
+def _flops(runs: tuple[PlannedRun, ...]) -> str:
+    """FLOPs of the runs, and what they would take as separate runs if branches share steps."""
+    spent, alone = (sum(map(attrgetter(name), runs)) for name in ("flops_spent", "flops"))
+    if spent == alone:
+        return f"{formatting.flops(alone)} FLOPs"
+    n = sum(run.branch is not None for run in runs)
+    return (
+        f"{n} of them branches, {formatting.flops(spent)} FLOPs, {spent / alone:.0%} of the "
+        f"{formatting.flops(alone)} of separate runs"
+    )
+
+
+def _total_price(plan: PlanCost) -> str:
+    if plan.price is None:
+        return ""
+    return f", {_money(plan.price)} at {plan.machine.price:g} a chip-hour"
+
+
+def _money(price: float) -> str:
+    return f"{price:,.0f}" if price >= 100 else f"{price:.2f}"
+
+
+def _memory(n_bytes: int) -> str:
+    if n_bytes < hardware.GIB:
+        return f"{n_bytes / _MIB:,.1f} MiB"
+    return f"{n_bytes / hardware.GIB:,.1f} GiB"
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    if hours < 0.01:
+        return "< 0.01"
+    return f"{hours:,.0f}" if hours >= 100 else formatting.significant(hours)

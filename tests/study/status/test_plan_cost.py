@@ -1,0 +1,49 @@
+"""What a plan costs and what its design cannot identify, as a Python user reads them."""
+
+import pytest
+from small_studies import small_study
+
+from scaling_jax.errors import InputError
+from scaling_jax.study import FixedModels, Study
+from scaling_jax.study.status import (
+    Machine,
+    cost,
+    design_warnings,
+    plan_data,
+    plan_summary,
+    plan_table,
+)
+
+
+def test_a_plan_is_priced_run_by_run():
+    study = small_study()
+    plan = cost(study, Machine("v5e", chips=2, price=3.0))
+    assert set(plan.runs) == set(study.plan())
+    assert plan.price == pytest.approx(3.0 * 2 * plan.seconds / 3600)
+    data = plan_data(plan)
+    assert [run["run_id"] for run in data["runs"]] == [run.config.run_id for run in plan.runs]
+    header, *rows = str(plan_table(plan)).splitlines()
+    assert header.endswith("price")
+    assert len(rows) == len(plan.runs)
+    assert f"{study.name}: {len(plan.runs)} runs" in plan_summary(plan)
+
+
+def test_a_plan_carries_the_warnings_of_its_design():
+    small = small_study()
+    study = Study("one-size", small.recipe, FixedModels((2e4,), (5, 20, 80)))
+    (warning,) = design_warnings(study)
+    assert "same N" in warning
+    assert cost(study, Machine("v5e")).warnings == (warning,)
+
+
+@pytest.mark.parametrize(
+    ("machine", "message"),
+    [
+        (Machine("h900"), "h900"),
+        (Machine("v5e", price=-1.0), "price -1.0 must be finite and not negative"),
+        (Machine("v5e", chips=3), "does not divide"),
+    ],
+)
+def test_a_machine_that_makes_no_sense_is_refused(machine, message):
+    with pytest.raises(InputError, match=message):
+        cost(small_study(), machine)
