@@ -1,4 +1,4 @@
-"""Batches as a pure function of (seed, step): nothing to save, nothing to restore."""
+"""Batches as a pure function of (seed, step), so that checkpoints need no state of the data."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from scaling_jax.errors import InputError
 
 
 class Batches:
-    """Training batches of windows drawn without replacement from a token stream.
+    """Training batches of windows of a token stream, drawn without replacement in each epoch.
 
-    Window i holds `tokens[i T : i T + T + 1]`: T inputs and the T targets after them. Windows
-    share only the token where one's last target is the next one's first input, so no token is
-    a target twice within an epoch. Each epoch is shuffled anew by (seed, epoch).
+    Window i is `tokens[i T : i T + T + 1]`: T inputs and the T targets that follow them. The last
+    target of a window is the first input of the next one, and no token is a target twice within
+    an epoch. (seed, epoch) determines the order of the windows.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in one pass over the text."""
+        """Number of whole batches in one epoch."""
         return self._n_windows // self._batch_size
 
     def check_enough(self, steps: int) -> None:
-        """Refuse a run longer than the text unless repetition was asked for.
+        """Check that the text is long enough for `steps` steps, or that repetition is allowed.
 
         Raises:
-            InputError: naming the tokens needed and there.
+            InputError: it is not; the message gives the number of tokens needed and available.
         """
         if steps > self.steps_per_epoch and not self._repeat:
             per_step = self._batch_size * self._seq_len
@@ -47,11 +47,11 @@ class Batches:
             )
 
     def batch(self, step: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """One step's `tokens_BxT1` (int32, T1 = seq_len + 1), or one process's `rows` of it."""
+        """The batch `tokens_BxT1` of a step (int32, T1 = seq_len + 1), or `rows` of it."""
         return self.batches(step, 1, rows)[0]
 
     def batches(self, first: int, count: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """The batches `tokens_KxBxT1` of `count` steps; faster than one after the other."""
+        """The batches `tokens_KxBxT1` of `count` steps; faster than `count` calls of `batch`."""
         epochs, withins = np.divmod(np.arange(first, first + count), self.steps_per_epoch)
         row_B = np.arange(self._batch_size)[rows]
         windows_KxB = np.concatenate(

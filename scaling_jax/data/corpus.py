@@ -1,4 +1,4 @@
-"""What a corpus is, and which names there are for one."""
+"""The type of a corpus, and the syntax of options in a corpus's name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ class Corpus:
     """A named stream of documents.
 
     Attributes:
-        name: the name it was loaded by.
-        fingerprint: changes when the text does; part of the token cache's key.
-        documents: a function that gives the documents in a fixed order, anew at each call.
+        name: the name that `load_corpus` was given.
+        fingerprint: a hash of the text, part of the token cache's key.
+        documents: a function that returns an iterator over the documents in a fixed order.
     """
 
     name: str
@@ -22,7 +22,9 @@ class Corpus:
 
 
 def split_options(argument: str, allowed: dict[str, str]) -> tuple[str, dict[str, str]]:
-    """Part `PATH?key=value&key=value` into the path and options over their defaults.
+    """The path and the options of `PATH?key=value&key=value`.
+
+    `allowed` maps the name of each option to its default.
 
     Raises:
         InputError: an option that is not in `allowed`.

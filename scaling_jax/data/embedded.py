@@ -1,4 +1,4 @@
-"""The corpus that ships with the package: public-domain books and WordNet's glosses."""
+"""The corpus `embedded` in the package: public-domain books and the glosses of WordNet."""
 
 import hashlib
 import lzma
@@ -14,7 +14,7 @@ _FOLDER = Path(__file__).with_name("text")
 
 
 def load() -> Corpus:
-    """The embedded corpus; `text/SOURCES.md` names every part's source and licence."""
+    """The corpus `embedded`; `text/SOURCES.md` lists the source and licence of every part."""
     digest = hashlib.sha256()
     for part in PARTS:
         digest.update(_path(part).read_bytes())
@@ -22,7 +22,7 @@ def load() -> Corpus:
 
 
 def documents() -> Iterator[str]:
-    """Documents of about 3,000 characters, part by part."""
+    """Documents of about 3,000 characters, in the order of `PARTS`."""
     for part in PARTS:
         yield from lzma.decompress(_path(part).read_bytes()).decode().split(_SEPARATOR)
 

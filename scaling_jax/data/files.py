@@ -15,24 +15,23 @@ from scaling_jax.errors import InputError
 def load_text(pattern: str) -> Corpus:
     """Documents of a text file, a directory of `*.txt` files, or a glob.
 
-    A document is a paragraph group set off by blank lines, so that a held-out split takes
-    pieces from everywhere in a long file.
+    Blank lines separate documents, so that the held-out text comes from all parts of a long file.
 
     Raises:
-        InputError: nothing matches, every file is empty, or one cannot be read.
+        InputError: no file matches, all files are empty, or a file cannot be read.
     """
     paths = _paths(pattern, ("*.txt",))
     return Corpus(f"text:{pattern}", _fingerprint(paths), lambda: _paragraphs(paths))
 
 
 def load_jsonl(argument: str) -> Corpus:
-    """Documents of a JSON-lines file (`.gz` allowed), directory of them, or glob.
+    """Documents of JSON-lines files (also `.gz`): a file, a directory or a glob.
 
-    `?field=NAME` says which field holds the text (default `text`).
+    `?field=NAME` names the field that holds the text (default `text`).
 
     Raises:
-        InputError: nothing matches, every file is empty, one cannot be read, or (when the
-            documents are) a line lacks the field.
+        InputError: no file matches, all files are empty, or a file cannot be read. While the
+            documents are read: a line without the field.
     """
     pattern, options = split_options(argument, {"field": "text"})
     paths = _paths(pattern, ("*.jsonl", "*.jsonl.gz"))
@@ -43,7 +42,7 @@ def load_jsonl(argument: str) -> Corpus:
 def _paths(pattern: str, inside: tuple[str, ...]) -> list[Path]:
     root = Path(pattern).expanduser()
     if root.is_file():
-        found = [root]  # even if its name has a glob's characters
+        found = [root]  # even if its name contains characters of a glob
     elif root.is_dir():
         found = sorted(path for glob_ in inside for path in root.rglob(glob_) if path.is_file())
     else:
@@ -94,14 +93,14 @@ def _lines(path: Path) -> Iterator[str]:
         with open_text(path, "rt", encoding="utf-8", errors="replace") as file:
             yield from file
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
+        raise InputError(f"{path} is not a whole gzip file ({error}): download it again") from error
 
 
 def _field(line: str, field: str, where: str) -> str:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error}): mend or remove the line") from error
+        raise InputError(f"{where} is not JSON ({error}): repair or remove the line") from error
     if not isinstance(row, dict) or not isinstance(row.get(field), str):
         raise InputError(f"{where} has no text in the field {field!r}: name it with ?field=NAME")
     return row[field]

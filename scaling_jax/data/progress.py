@@ -1,4 +1,4 @@
-"""The progress line of a corpus being tokenized, whose length is not known beforehand."""
+"""A progress line for tokenizing a corpus, whose length is not known in advance."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,10 @@ from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, T
 
 @contextmanager
 def document_progress(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A function to call with each document's bytes; draws on standard error if `shown`."""
+    """Yield a function to call with the number of bytes of each document.
+
+    The progress is drawn on standard error if `shown` and standard error is a terminal.
+    """
     console = Console(file=sys.stderr)
     columns = (
         SpinnerColumn(),

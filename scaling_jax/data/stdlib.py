@@ -1,4 +1,4 @@
-"""A second domain that is always there: the running interpreter's own Python sources."""
+"""The corpus `stdlib`: the sources of the running Python's standard library."""
 
 import platform
 import sysconfig
@@ -11,7 +11,7 @@ _LEFT_OUT = {"site-packages", "dist-packages", "__pycache__", "lib2to3", "test",
 
 
 def load() -> Corpus:
-    """Python sources of the standard library, one document per file, without its tests."""
+    """The corpus `stdlib`: one document per source file, without tests."""
     version = f"{platform.python_implementation()}-{platform.python_version()}"
     return Corpus("stdlib", f"stdlib-{version}", documents)
 

@@ -1,4 +1,4 @@
-"""A source whose entropy is known exactly: a stationary Markov chain over letters."""
+"""Corpora whose entropy is known exactly: samples of a stationary Markov chain over letters."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,10 @@ _DOCUMENT_CHARACTERS = 2000
 
 
 def load(argument: str) -> Corpus:
-    """`synthetic:markov?states=8&characters=1000000&seed=0`.
+    """The corpus `synthetic:markov?states=8&characters=1000000&seed=0`, with these defaults.
 
     Raises:
-        InputError: another kind, or numbers out of range.
+        InputError: another chain than `markov`, or a number out of range.
     """
     kind, options = split_options(argument, {"states": "8", "characters": "1000000", "seed": "0"})
     try:
@@ -32,19 +32,19 @@ def load(argument: str) -> Corpus:
 
 
 def transitions(states: int, seed: int) -> np.ndarray:
-    """Transition probabilities `P[i, j]` from letter i to letter j."""
+    """Transition probabilities `P[i, j]` from letter i to letter j of the chain."""
     return np.random.default_rng([seed, states]).dirichlet(np.full(states, 0.5), size=states)
 
 
 def entropy(states: int, seed: int) -> float:
-    """Entropy rate in nats per letter: what no model can beat given one letter of context."""
+    """Entropy rate in nats per letter, the lowest loss any model can reach on the chain."""
     p = transitions(states, seed)
     row_entropy = -(p * np.log(p)).sum(axis=1)
     return float(_stationary(p) @ row_entropy)
 
 
 def documents(states: int, characters: int, seed: int) -> Iterator[str]:
-    """Stationary stretches of the chain, 2,000 letters each; the last has what remains."""
+    """Samples of the stationary chain, 2,000 letters each; the last one may be shorter."""
     p = transitions(states, seed)
     rng = np.random.default_rng([seed, states, 1])
     cumulative, letters = p.cumsum(axis=1), np.array(list(_ALPHABET[:states]))

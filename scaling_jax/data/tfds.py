@@ -33,7 +33,7 @@ def _source(name: str, data_dir: str | None, split: str) -> Any:
     if not builder.data_path.exists():
         raise InputError(
             f"tfds:{name} is not prepared in {builder.data_path}: run tfds build {name} "
-            "--file_format=array_record, or point data_dir at a place that has it"
+            "--file_format=array_record, or set data_dir to the directory that holds it"
         )
     if split.split("[")[0] not in builder.info.splits:
         known = ", ".join(builder.info.splits)
@@ -50,8 +50,8 @@ def _source(name: str, data_dir: str | None, split: str) -> Any:
 
 
 def _builder(name: str, data_dir: str | None) -> Any:
-    # Other names stand for collections that are looked up over the network, for minutes
-    # where there is none.
+    # tensorflow-datasets looks up other names as community collections over the network, and
+    # without a network it tries for minutes.
     if not _NAME.fullmatch(name):
         raise InputError(f"tfds:{name} is not a dataset's name: write NAME[/CONFIG][:VERSION]")
     import tensorflow_datasets
@@ -65,7 +65,7 @@ def _builder(name: str, data_dir: str | None) -> Any:
         place = data_dir or "the default data_dir"
         raise InputError(f"tfds:{name}: no such dataset, nor one prepared in {place}") from error
     except (AssertionError, ImportError, ValueError) as error:
-        # A version or a configuration that is not there, or a bucket without its package.
+        # An unknown version or configuration, or a bucket whose package is not installed.
         raise InputError(f"tfds:{name} cannot be opened ({error})") from error
 
 

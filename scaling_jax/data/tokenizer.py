@@ -15,16 +15,20 @@ from scaling_jax.errors import InputError
 TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
 
 _NEWLINE = 10
-_LONGEST_LINE = 2**20  # bytes; longer lines are not trained on
+_LONGEST_LINE = 2**20  # bytes; SentencePiece skips longer lines in training
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Text to ids and back.
+    """A mapping from text to token ids and back.
 
     Attributes:
-        fingerprint: changes when the mapping does; part of the token cache's key.
-        separator: id put after every document: the end-of-text id where there is one.
+        name: the name that `load_tokenizer` was given.
+        fingerprint: a hash of the mapping, part of the token cache's key.
+        vocab_size: number of token ids.
+        separator: the token id after every document: end of text, or else a newline.
+        encode: text to token ids.
+        decode: token ids to text.
     """
 
     name: str
@@ -39,7 +43,7 @@ def load_tokenizer(name: str) -> Tokenizer:
     """The tokenizer called `name`, one of `TOKENIZER_NAMES`.
 
     Raises:
-        InputError: an unknown kind, or a file that is missing or not a tokenizer.
+        InputError: an unknown tokenizer, or a file that is missing or not a tokenizer.
     """
     kind, _, path = name.partition(":")
     if name == "bytes":
@@ -55,7 +59,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 
 
 def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
-    """Train a byte-pair model with byte fallback on `corpus` and write it whole to `path`.
+    """Train a SentencePiece byte-pair model with byte fallback on `corpus`; write it to `path`.
 
     Raises:
         InputError: the corpus is too small for the vocabulary, or `path` cannot be written.
@@ -78,7 +82,7 @@ def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
     except RuntimeError as error:
         raise InputError(
             f"cannot train {vocab_size} pieces on {corpus.name} ({error}): "
-            "ask for fewer, or use more text"
+            "use a smaller vocabulary or more text"
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,13 +130,13 @@ def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
         model = tokenizers.Tokenizer.from_file(path)
     except Exception as error:  # the library raises the bare class
         raise InputError(f"{path!r} is not a tokenizers file ({error})") from error
-    # A file may ask for texts of one length, cut or padded, which would falsify a corpus.
+    # A tokenizer file may truncate or pad every text to one length, which would change the corpus.
     model.no_truncation()
     model.no_padding()
     return Tokenizer(
         name=name,
         fingerprint=digest,
-        # Ids may have gaps.
+        # Token ids may have gaps, so the number of tokens may be smaller.
         vocab_size=1 + max(model.get_vocab().values()),
         separator=_end_of_text(model, path),
         encode=lambda text: model.encode(text, add_special_tokens=False).ids,
@@ -146,7 +150,7 @@ def _end_of_text(model: Any, path: str) -> int:
         if found is not None:
             return found
     newline = model.encode("\n", add_special_tokens=False).ids
-    # A vocabulary without a newline may encode one as its unknown token.
+    # A vocabulary without a newline may encode it as the unknown token.
     if len(newline) == 1 and model.decode(newline) == "\n":
         return newline[0]
     raise InputError(f"{path!r} has neither an end-of-text token nor a newline: add </s> to it")

@@ -1,4 +1,7 @@
-"""What the processes of one run agree on. Alone, a process agrees with itself at once."""
+"""Values that the processes of one run exchange, so that all take the same decisions.
+
+With a single process, every function here returns at once.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,12 +18,15 @@ from scaling_jax.errors import InputError
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes metrics and results."""
+    """Whether this is process 0, which writes metrics and results."""
     return jax.process_index() == 0
 
 
 def gathered(value: Any) -> list[Any]:
-    """What each process gives here, in their order; JSON values. All wait for each other."""
+    """The JSON values that all processes pass to this call, in the order of the processes.
+
+    Every process must call it, and waits for the others.
+    """
     if jax.process_count() == 1:
         return [value]
     text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -30,51 +36,51 @@ def gathered(value: Any) -> list[Any]:
 
 
 def from_first(value: Callable[[], Any]) -> Any:
-    """What `value` gives in process 0, in every process; JSON values."""
+    """The JSON value that `value()` returns in process 0, in every process."""
     return gathered(value() if is_first() else None)[0]
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """What one process refuses in the block is refused by all, so that none waits in vain.
+    """Raise an `InputError` of one process in all processes, so that no process waits for it.
 
     Raises:
-        InputError: of the first process that raised one.
+        InputError: that of the first process that raised one in the block.
     """
-    refused = None
+    message = None
     try:
         yield
     except InputError as error:
-        refused = str(error)
-    for reason in gathered(refused):
-        if reason is not None:
-            raise InputError(reason)
+        message = str(error)
+    for first in gathered(message):
+        if first is not None:
+            raise InputError(first)
 
 
 class Agreement:
-    """The greatest of what the processes want, known to all of them one call later.
+    """The largest request of any process, which every process gets one call later.
 
-    It is asked for beside the training steps, so nobody waits for it.
+    It is computed along with the training steps, so that no process waits for it.
     """
 
     def __init__(self) -> None:
         mesh = Mesh(np.array(jax.devices()), "all")
         self._each = NamedSharding(mesh, PartitionSpec("all"))
         self._greatest = jax.jit(jnp.max, out_shardings=NamedSharding(mesh, PartitionSpec()))
-        self._asked: jax.Array | None = None
+        self._pending: jax.Array | None = None
 
-    def __call__(self, wish: int) -> int:
-        """Say what this process wants, and hear what all wanted at the call before."""
+    def __call__(self, request: int) -> int:
+        """Submit this process's request, and return the largest request of the previous call."""
         if jax.process_count() == 1:
-            return wish
-        wishes = np.full(jax.local_device_count(), wish, np.int32)
-        before, asked = self._asked, jax.make_array_from_process_local_data(self._each, wishes)
-        self._asked = self._greatest(asked)
-        return 0 if before is None else int(before)
+            return request
+        requests = np.full(jax.local_device_count(), request, np.int32)
+        previous = self._pending
+        self._pending = self._greatest(jax.make_array_from_process_local_data(self._each, requests))
+        return 0 if previous is None else int(previous)
 
     def forget(self) -> None:
-        """Drop what is wished for and not heard yet: it was wished before what is now done.
+        """Drop the requests of the last call, which have just been met.
 
-        All processes must do so between the same two calls.
+        All processes must call this between the same two requests.
         """
-        self._asked = None
+        self._pending = None

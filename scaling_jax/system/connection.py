@@ -1,6 +1,7 @@
-"""Several processes, on one machine or on many, that train one run together.
+"""The connection of several processes, on one or more machines, that train one run together.
 
-Nothing here imports JAX before it is used, so that the command line can offer the options.
+This module imports JAX only when it connects, so that the command line can offer the options
+without loading JAX.
 """
 
 import importlib.util
@@ -16,22 +17,22 @@ from typing import Any
 from scaling_jax.errors import InputError
 
 _RETRY_SECONDS = 0.2
-# Time for a visitor to say who it is.
-_HEAR_SECONDS = 5.0
+# Process 0 waits this long for the first message on a new connection.
+_MESSAGE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Processes that train together: those named here, or of a Slurm step or a TPU slice.
+    """Processes that train together; by default those of the Slurm step or the TPU slice.
 
     Attributes:
-        coordinator: HOST:PORT at which the others find process 0.
-        num_processes: how many there are.
-        process_id: which of them this is, from 0.
-        wait: seconds in which all must have come.
+        coordinator: HOST:PORT at which the other processes reach process 0.
+        num_processes: number of processes.
+        process_id: number of this process, counted from 0.
+        wait: seconds within which all processes must have connected.
 
     Raises:
-        InputError: some of the first three without the others, or a value out of range.
+        InputError: only some of the first three are given, or a value is out of range.
     """
 
     coordinator: str | None = None
@@ -57,18 +58,19 @@ class Processes:
             )
 
     def connect(self) -> None:
-        """Make one program of the processes; returns at once where there is only this one.
+        """Connect the processes through `jax.distributed`; a single process returns at once.
 
-        To be called before anything of JAX is used.
+        Call it before JAX is used.
 
         Raises:
-            InputError: not all came in time, or they do not agree on how many they are.
+            InputError: a process did not connect in time, or the processes disagree on their
+                number.
         """
         import jax
 
         if self.coordinator is not None:
             meet(self)
-            # All are there, so JAX's own wait, which ends in an abort, is short.
+            # All processes have connected, so JAX, which aborts when it times out, does not wait.
             jax.distributed.initialize(
                 self.coordinator,
                 self.num_processes,
@@ -81,8 +83,8 @@ class Processes:
             self._initialize(None)
         else:
             return
-        # Accelerators run programs in the order they were dispatched. A CPU runs two side by
-        # side, where a sum of one process can meet another sum of its peer.
+        # Accelerators run programs in the order of their dispatch. A CPU runs several programs at
+        # once, so that an all-reduce of one program could be matched with that of another.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     def _initialize(self, cluster: str | None) -> None:
@@ -103,12 +105,13 @@ ALONE = Processes()
 
 
 def meet(us: Processes) -> None:
-    """Return when every process has come to the coordinator's address and all agree.
+    """Wait until every process has connected to the coordinator and all agree on their number.
 
-    JAX would wait too, but ends the program without a word when it has waited in vain.
+    JAX would wait too, but it aborts the program without a message when it times out.
 
     Raises:
-        InputError: in every process that came, who was missing or did not agree.
+        InputError: in every connected process; the message names the missing process or the
+            disagreement.
     """
     assert us.coordinator is not None
     host, port = us.coordinator.rsplit(":", 1)
@@ -122,45 +125,45 @@ def meet(us: Processes) -> None:
 
 
 def _host(us: Processes, port: int, deadline: float) -> str:
-    """Wait for the others and tell them all what is wrong, if anything."""
+    """Wait for the other processes, and send each the problem, or an empty message."""
     assert us.num_processes is not None
-    came: dict[int, socket.socket] = {}
+    connected: dict[int, socket.socket] = {}
     problem = ""
     try:
         server = socket.create_server(("", port))
     except OSError as error:
         return f"coordinator {us.coordinator}: cannot listen ({error.strerror}); choose a free port"
     with closing(server):
-        while not problem and len(came) < us.num_processes - 1:
+        while not problem and len(connected) < us.num_processes - 1:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
                 peer = server.accept()[0]
             except TimeoutError:
-                missing = sorted(set(range(1, us.num_processes)) - set(came))
+                missing = sorted(set(range(1, us.num_processes)) - set(connected))
                 problem = (
-                    f"processes {missing} of {us.num_processes} have not come to "
+                    f"processes {missing} of {us.num_processes} have not connected to "
                     f"{us.coordinator} within {us.wait} s: start them, or set num_processes"
                 )
                 break
             except OSError:
                 continue
-            said = _hear(peer)
-            if said is None:
+            introduction = _introduction(peer)
+            if introduction is None:
                 peer.close()
-                continue  # Whoever it was is none of ours, or comes again.
-            their_id, their_count = said
-            problem = _disagreement(us.num_processes, their_id, their_count, came)
-            came[len(came) + us.num_processes if problem else their_id] = peer
-    for peer in came.values():
-        # One that is gone needs no answer; JAX's own start will miss it.
+                continue  # Not a process of this run, or one that will retry.
+            their_id, their_count = introduction
+            problem = _disagreement(us.num_processes, their_id, their_count, connected)
+            connected[len(connected) + us.num_processes if problem else their_id] = peer
+    for peer in connected.values():
+        # A process that has ended needs no answer; `jax.distributed` will report it as missing.
         with closing(peer), suppress(OSError):
             peer.sendall(json.dumps(problem).encode() + b"\n")
     return problem
 
 
-def _hear(peer: socket.socket) -> tuple[int, int] | None:
-    """Number and count of processes that a visitor says; None from one that is none of ours."""
-    peer.settimeout(_HEAR_SECONDS)
+def _introduction(peer: socket.socket) -> tuple[int, int] | None:
+    """The peer's `process_id` and `num_processes`; None if the peer does not send them."""
+    peer.settimeout(_MESSAGE_SECONDS)
     try:
         match json.loads(peer.makefile().readline()):
             case [int(their_id), int(their_count)] if 0 <= their_id < their_count:
@@ -170,24 +173,24 @@ def _hear(peer: socket.socket) -> tuple[int, int] | None:
     return None
 
 
-def _disagreement(n: int, their_id: int, their_count: int, came: dict[int, Any]) -> str:
+def _disagreement(n: int, their_id: int, their_count: int, connected: dict[int, Any]) -> str:
     if their_count != n:
         return (
             f"process {their_id} was started with num_processes {their_count}, process 0 with {n}: "
             "start all with the same"
         )
-    if their_id == 0 or their_id in came:
+    if their_id == 0 or their_id in connected:
         return f"two processes were started with process_id {their_id}: number them from 0"
     return ""
 
 
 def _visit(us: Processes, address: tuple[str, int], deadline: float) -> str:
-    """Come to process 0, as soon as it is there, and hear what it says."""
+    """Connect to process 0, retrying until the deadline, and return the problem that it reports."""
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection(address, timeout=left) as host:
                 host.sendall(json.dumps([us.process_id, us.num_processes]).encode() + b"\n")
-                # Process 0 gives up when its own time is over, which may have begun later.
+                # Process 0 may have started later, so its own deadline may be later too.
                 host.settimeout(us.wait + left)
                 return json.loads(host.makefile().readline())
         except (OSError, ValueError):

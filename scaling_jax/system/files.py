@@ -1,4 +1,4 @@
-"""Reading and writing files: whole or not at all, and again where a file system falters."""
+"""Reads and atomic writes of files, which retry after transient errors of the file system."""
 
 import errno
 import os
@@ -11,28 +11,28 @@ from etils import epath
 
 T = TypeVar("T")
 
-# Errors of a moment: a server that is away, a handle gone stale, a device that was busy.
+# Transient errors, such as an unreachable server, a stale file handle or a busy device.
 _NAMES = ("EAGAIN", "EBUSY", "ECONNRESET", "EINTR", "EIO", "EREMOTEIO", "ESTALE", "ETIMEDOUT")
 TRANSIENT = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
-# Seconds between the tries of one access, of which there is one more than of these.
+# Seconds to wait before each retry.
 WAITS = (0.1, 0.4, 1.6)
 
 
 def absolute(path: os.PathLike | str) -> epath.Path:
-    """A path as it is from anywhere; a bucket's as it is."""
+    """The absolute form of a local path; a path in a bucket is returned unchanged."""
     return epath.Path(path if in_bucket(path) else os.path.abspath(path))  # noqa: PTH100
 
 
 def in_bucket(path: os.PathLike | str) -> bool:
-    """Whether the path is of an object store, which has neither locks nor appending."""
+    """Whether the path is in an object store, which supports neither locks nor appending."""
     return "://" in os.fspath(path)
 
 
 def retried(access: Callable[[], T]) -> T:
-    """What `access` returns, tried up to four times while errors are transient.
+    """What `access` returns, with up to three retries after transient errors.
 
     Raises:
-        OSError: the last one, or the first that is not transient.
+        OSError: the error of the last try, or the first error that is not transient.
     """
     for wait in WAITS:
         try:
@@ -45,11 +45,11 @@ def retried(access: Callable[[], T]) -> T:
 
 
 def read_text(path: epath.Path) -> str:
-    """The text of a file; transient errors are waited out.
+    """The text of a file, read with retries.
 
     Raises:
-        OSError: it cannot be read.
-        UnicodeDecodeError: it is not text.
+        OSError: the file cannot be read.
+        UnicodeDecodeError: the file is not UTF-8 text.
     """
     if in_bucket(path):
         return retried(path.read_text)
@@ -57,10 +57,10 @@ def read_text(path: epath.Path) -> str:
 
 
 def names(folder: epath.Path) -> list[str]:
-    """What lies in a folder, in no order; nothing where there is none.
+    """Names of the entries of a folder, in no order; empty if the folder does not exist.
 
     Raises:
-        OSError: it cannot be listed.
+        OSError: the folder cannot be listed.
     """
     try:
         if in_bucket(folder):
@@ -71,19 +71,18 @@ def names(folder: epath.Path) -> list[str]:
 
 
 def _read(path: str) -> str:
-    # A third of the time of `epath`'s own, which counts for thousands of files.
+    # `epath`'s own method takes three times as long, which matters for thousands of files.
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
 def write_text_atomically(path: epath.Path, text: str) -> None:
-    """Replace the file at `path` in one step: readers see the old text or the new.
+    """Replace the file at `path` atomically, with retries: readers see the old text or the new.
 
-    Any number of processes may do so at once; the last one's text stays. Transient errors are
-    waited out.
+    Several processes may write at once; the text of the last one stays.
 
     Raises:
-        OSError: it cannot be written; what was there before stays.
+        OSError: the file cannot be written; its previous content stays.
     """
     retried(lambda: _replace(path, text))
 

@@ -1,4 +1,4 @@
-"""Finding a good moment to stop when asked to."""
+"""SIGTERM and SIGINT as requests to stop, which the training loop checks between dispatches."""
 
 import signal
 import threading
@@ -8,21 +8,21 @@ from types import FrameType
 
 
 class Preempted(Exception):  # noqa: N818 - an outcome, not a fault
-    """The run was asked to stop; its state is saved and the next start continues it."""
+    """A signal stopped the run. Its state is saved, and the next start continues it."""
 
 
 class StopRequest:
-    """Whether SIGTERM or SIGINT has arrived."""
+    """A signal handler that stores the signal (`signum`), which is None until one arrives."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        """Handle the signal: remember it, for the loop to act on between dispatches."""
+        """Store the signal."""
         self.signum = signum
 
-    def heed(self) -> None:
-        """Stop here if asked to.
+    def raise_if_requested(self) -> None:
+        """Stop the caller if a signal has arrived.
 
         Raises:
             Preempted: a signal has arrived.
@@ -36,9 +36,9 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Collect SIGTERM and SIGINT inside the block instead of dying from them.
+    """Handle SIGTERM and SIGINT inside the block with a `StopRequest` instead of ending at once.
 
-    A block inside another shares its request, so that what the outer one hears is not lost.
+    A nested block yields the request of the outer block, so that both see the same signals.
     """
     outer = signal.getsignal(signal.SIGTERM)
     if isinstance(outer, StopRequest):

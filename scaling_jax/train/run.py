@@ -193,7 +193,7 @@ def _train(
         stop = stack.enter_context(stop_request())
         for signum in gathered(stop.signum):
             stop.signum = stop.signum or signum
-        stop.heed()
+        stop.raise_if_requested()
         with watch.part("initialize"):
             begun = [_begin(stack, compiled, *run) for run in runs]
             config, _, inputs, *_ = runs[0]

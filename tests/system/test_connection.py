@@ -71,7 +71,7 @@ def test_a_coordinator_that_does_not_answer_is_said_after_the_time_to_wait(addre
 
 def test_processes_that_do_not_come_are_named_to_all_that_did(address):
     message = refusal((2, 4), address=address, num_processes=4, wait=1)
-    assert f"processes [1, 3] of 4 have not come to {address} within 1 s" in message
+    assert f"processes [1, 3] of 4 have not connected to {address} within 1 s" in message
 
 
 def test_other_counts_of_processes_are_refused_by_all(address):

@@ -13,10 +13,10 @@ from scaling_jax.system.preemption import Preempted, stop_request
 def test_a_signal_is_heeded_when_asked_for(signum):
     before = signal.getsignal(signum)
     with stop_request() as stop:
-        stop.heed()
+        stop.raise_if_requested()
         os.kill(os.getpid(), signum)
         with pytest.raises(Preempted, match=f"signal {int(signum)}"):
-            stop.heed()
+            stop.raise_if_requested()
     assert signal.getsignal(signum) is before
 
 

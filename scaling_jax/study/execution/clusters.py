@@ -96,7 +96,7 @@ def train_on(
     under_way: dict[Any, StoredRun] = {}
     try:
         while waiting or under_way:
-            stop.heed()
+            stop.raise_if_requested()
             due = _due(waiting, [run.run_id for run in under_way.values()])
             if due:
                 under_way |= zip(cluster.submit(due, task), due, strict=True)

@@ -212,7 +212,7 @@ def _train_here(
         while waiting:
             for signum in gathered(stop.signum):
                 stop.signum = stop.signum or signum
-            stop.heed()
+            stop.raise_if_requested()
             alive()
             # Processes that train together must all take the same one.
             pack = _next(waiting, compiled)

@@ -56,7 +56,7 @@ def train_in_workers(
     pool = _Pool(packs, n_workers, task, display, supervision, environment or worker_environment())
     try:
         while pool.tend():
-            stop.heed()
+            stop.raise_if_requested()
     finally:
         pool.close()
 
