@@ -1,4 +1,8 @@
-"""The transformer, its initialization and its loss."""
+"""The transformer, its initialization and its loss.
+
+Belongs here: modules and functions of arrays, and the names of the axes that can be sharded.
+Does not: the mesh, optimizers and the training step (`train`), and factors by size (`scales`).
+"""
 
 from scaling_jax.model.loss import chunked_losses as chunked_losses
 from scaling_jax.model.loss import mean_loss as mean_loss

@@ -16,9 +16,9 @@ from scaling_jax.scales import Scales
 class Attention(nnx.Module):
     """Multi-head causal attention; `n_heads / n_kv_heads` query heads share a key and a value.
 
-    Queries, keys and values come from one matrix laid out `D x G x (R + 2) x K`: for each of
-    the G key/value heads its R query heads, then the key, then the value. One product is
-    faster than three, and the groups stay separable across devices.
+    One matrix of shape `D x G x (R + 2) x K` computes queries, keys and values: for each of the
+    G key/value heads its R query heads, then the key, then the value. One product is faster than
+    three, and the G groups can be sharded over devices.
     """
 
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
@@ -36,7 +36,7 @@ class Attention(nnx.Module):
             self.key_gain = nnx.Param(jnp.ones(k, jnp.float32))
 
     def __call__(self, x_NxD: jax.Array, seq_len: int, attend: Kernel) -> jax.Array:
-        """Attend within each of the `N / seq_len` sequences stacked in the rows of `x_NxD`."""
+        """The attention output `y_NxD`, for sequences of `seq_len` rows stacked in `x_NxD`."""
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = self._heads(x_NxD, seq_len)
         y_BxTxHxK = attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK)
         y_NxA = y_BxTxHxK.reshape(x_NxD.shape[0], -1)
@@ -47,13 +47,14 @@ class Attention(nnx.Module):
         r = self.shape.n_heads // g
         qkv_NxE = dense(x_NxD, self.qkv[...])
         qkv_BxTxGxRxK = qkv_NxE.reshape(-1, seq_len, g, r + 2, k)
-        # Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
+        # The gradient of a split is one concatenation; that of slices is a sum of padded arrays.
         parts = jax.lax.split(qkv_BxTxGxRxK, (r, 1, 1), axis=3)
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = (part.reshape(*part.shape[:2], -1, k) for part in parts)
         if self.shape.qk_norm:
             q_BxTxHxK = rms_norm(q_BxTxHxK, self.query_gain[...])
             k_BxTxGxK = rms_norm(k_BxTxGxK, self.key_gain[...])
-        # Beside the 1 / sqrt(K) of any attention; on the queries, so that every kernel has it.
+        # In addition to the kernel's 1 / sqrt(K). It scales the queries, since kernels do not take
+        # a factor of the scores.
         q_BxTxHxK = q_BxTxHxK * self.score_scale
         if self.shape.positions == "rotary":
             q_BxTxHxK, k_BxTxGxK = rotate(q_BxTxHxK), rotate(k_BxTxGxK)

@@ -1,10 +1,10 @@
 """Initialization that keeps activations at unit scale at any depth and width.
 
 Every matrix is normal with variance `gain² / fan_in`, so that a unit-scale input gives a
-unit-scale output; the two matrices that write into the residual stream are divided by
-`sqrt(2 n_layers)` besides, so that all `2 n_layers` branches together add at most unit
-variance to it, however deep the model. That is at any size under the standard parameterization,
-and at the base size under the others (`scaling_jax.scales`).
+unit-scale output. The two matrices of a layer that write into the residual stream are also divided
+by `sqrt(2 n_layers)`, so that all `2 n_layers` branches together add at most unit variance at any
+depth. This holds at every size under the standard parameterization, and at the base size under the
+others (`scaling_jax.scales`).
 """
 
 import math
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from scaling_jax.config import Activation
 from scaling_jax.scales import Scales
 
-# 1 / sqrt(E[f(x)^2]) for x ~ N(0, 1): what a matrix after the non-linearity must make up for.
+# 1 / sqrt(E[f(x)^2]) for x ~ N(0, 1), by which the matrix after the non-linearity is multiplied.
 # Both are one-dimensional Gaussian integrals; a test recomputes them.
 _ACTIVATION_GAIN: dict[Activation, float] = {
     "gelu": 1.5335805,
@@ -24,7 +24,7 @@ _ACTIVATION_GAIN: dict[Activation, float] = {
 
 
 def activation_gain(activation: Activation) -> float:
-    """Factor that brings the non-linearity's output back to unit scale."""
+    """Factor that restores unit scale after the non-linearity."""
     return _ACTIVATION_GAIN[activation]
 
 

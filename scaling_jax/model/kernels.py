@@ -1,7 +1,8 @@
-"""Causal attention kernels, all with the signature and the result of the plain one.
+"""Causal attention kernels, which all compute the same function.
 
 `(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK) -> y_BxTxHxK`: softmax attention of each position over itself
-and those before it, scores scaled by `1 / sqrt(K)`, `H / G` query heads to a key and a value.
+and the positions before it. Scores are scaled by `1 / sqrt(K)`, and `H / G` query heads share a
+key and a value.
 """
 
 import math
@@ -22,16 +23,15 @@ Mask = Callable[[int, int, int], Any]
 
 _FAR_BELOW = np.float32(-1e30)
 
-# Rows and columns of scores that a core of a TPU works on at a time: the largest of these that
-# divides the sequence.
+# Rows and columns of a block of scores on a TPU core: the first of these that divides the sequence.
 _SPLASH_BLOCKS = (512, 384, 256, 128)
 
-# Positions from which blocked attention has four blocks instead of two.
+# Sequences of at least this length have four blocks in blocked attention; shorter ones have two.
 _FOUR_BLOCKS_FROM = 512
 
 
 def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
-    """Softmax attention over each position and those before it, softmax in float32.
+    """Causal attention by plain matrix products, with the softmax in float32.
 
     Returns `y_BxTxHxK` in the dtype of the values.
     """
@@ -41,11 +41,10 @@ def causal_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.
 def blocked_attention(
     q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
 ) -> jax.Array:
-    """The same for a CPU: in blocks, of which more save products and fewer are faster ones.
-
-    Measured on two cores, steps of a float32 model are 1.05 times as fast with two blocks as with
-    one at 128 positions, 1.02 times at 256 and 1.07 to 1.25 times with four at 512.
-    """
+    """Causal attention in blocks of positions, which skip most masked scores; for CPUs."""
+    # More blocks skip more scores, but products of small blocks are slower. Measured on two cores,
+    # a step of a float32 model is 1.05 times as fast with two blocks as with one at 128 positions,
+    # 1.02 times at 256, and 1.07 to 1.25 times with four blocks at 512.
     t = q_BxTxHxK.shape[1]
     n_blocks = math.gcd(t, 2 if t < _FOUR_BLOCKS_FROM else 4)
     return _attention_in_blocks(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, n_blocks, _stored_mask)
@@ -58,7 +57,7 @@ def _attention_in_blocks(
     n_blocks: int,
     mask: Mask,
 ) -> jax.Array:
-    """Attention of blocks of positions, which have no scores with later blocks."""
+    """Causal attention in which a block of positions computes no scores with later blocks."""
     b, t, g, k = k_BxTxGxK.shape
     k_GxTxK, v_GxTxK = (
         x_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k) for x_BxTxGxK in (k_BxTxGxK, v_BxTxGxK)
@@ -76,14 +75,14 @@ def _attention_in_blocks(
 def _attend_up_to(
     q_BxSxHxK: jax.Array, k_GxKxE: jax.Array, v_GxExK: jax.Array, mask: Mask
 ) -> jax.Array:
-    """`y_BxSxHxK` of the last S of E positions."""
+    """The attention output `y_BxSxHxK` of the last S of E positions."""
     b, s, h, k = q_BxSxHxK.shape
     n_groups = k_GxKxE.shape[0] // b
-    # The query heads of one group stack as rows, so that each group is one matrix product.
+    # The query heads of a group are stacked as rows, so that each group is one matrix product.
     q_GxMxK = _group_rows(q_BxSxHxK * np.asarray(k**-0.5, q_BxSxHxK.dtype), n_groups)
     weights_GxMxE, total_GxMx1 = _causal_weights(product(q_GxMxK, k_GxKxE), s, mask)
     y_GxMxK = product(weights_GxMxE.astype(v_GxExK.dtype), v_GxExK)
-    # Dividing after the product is one pass over K columns instead of one over E.
+    # Normalizing after the product divides K columns instead of E.
     y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxExK.dtype)
     return y_GxMxK.reshape(b, h, s, k).transpose(0, 2, 1, 3)
 
@@ -94,32 +93,31 @@ def _group_rows(q_BxSxHxK: jax.Array, n_groups: int) -> jax.Array:
 
 
 def _causal_weights(scores_GxMxE: jax.Array, s: int, mask: Mask) -> tuple[jax.Array, jax.Array]:
-    """Unnormalized softmax weights and their row sums, rows cycling through the last S of E."""
+    """Unnormalized softmax weights and their row sums; row i is position `E - S + i % S`."""
     m, e = scores_GxMxE.shape[1:]
     masked = scores_GxMxE + jnp.broadcast_to(mask(m, e, s), scores_GxMxE.shape)
-    # The maximum only guards against overflow and cancels out, so no gradient flows through it.
+    # The maximum prevents overflow and cancels in the result, so it needs no gradient.
     weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
     return weights, weights.sum(-1, keepdims=True)
 
 
 def _computed_mask(m: int, e: int, s: int) -> jax.Array:
-    """`mask_1xMxE`: 0 where a row's position may look and far below any score elsewhere."""
+    """`mask_1xMxE`, added to scores: 0 where the key is visible, and -1e30 elsewhere."""
     row_MxE, column_MxE = (jax.lax.broadcasted_iota(jnp.int32, (m, e), i) for i in (0, 1))
     return jnp.where(column_MxE <= row_MxE % s + (e - s), np.float32(0), _FAR_BELOW)[None]
 
 
 @lru_cache(maxsize=8)
 def _stored_mask(m: int, e: int, s: int) -> np.ndarray:
-    """The same in memory, which a CPU reads faster than it computes it.
-
-    Elsewhere compilers spend minutes over that many numbers in every layer.
-    """
+    """`_computed_mask` as a constant in memory."""
+    # A CPU reads the mask faster than it computes it. Compilers for accelerators take minutes for
+    # a constant of this size in every layer.
     visible_MxE = np.tile(np.tri(s, e, e - s, dtype=bool), (m // s, 1))
     return np.where(visible_MxE, np.float32(0), _FAR_BELOW)[None]
 
 
 def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
-    """Flash attention of NVIDIA's cuDNN; bfloat16."""
+    """Flash attention by NVIDIA's cuDNN, for bfloat16 arrays on a GPU."""
     return jax.nn.dot_product_attention(
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, is_causal=True, implementation="cudnn"
     )
@@ -128,9 +126,9 @@ def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.A
 def splash_attention(
     q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array, *, interpret: bool = False
 ) -> jax.Array:
-    """JAX's splash attention for the TPU; T must be a multiple of 128.
+    """Flash attention by JAX's splash kernel, for a TPU; T must be a multiple of 128.
 
-    `interpret` runs it, slowly, anywhere.
+    `interpret` runs the kernel on any platform, slowly.
     """
     from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
@@ -160,16 +158,16 @@ def splash_attention(
 def tokamax_attention(
     q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array
 ) -> jax.Array:
-    """The kernel that the tokamax package, if installed, has for this device."""
+    """Flash attention by the kernel of the package tokamax for this device."""
     import tokamax
 
     return tokamax.dot_product_attention(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, is_causal=True)
 
 
 def on_shards(kernel: Kernel) -> Kernel:
-    """`kernel` on each device's own sequences and heads, where layout rules are in force.
+    """`kernel` on each device's own sequences and heads, if logical axis rules are active.
 
-    For kernels that XLA cannot split by itself, or would gather the heads for.
+    It is for kernels that XLA cannot shard, or before which XLA would gather the heads.
     """
 
     def attend(*qkv: jax.Array) -> jax.Array:

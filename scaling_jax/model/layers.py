@@ -1,4 +1,4 @@
-"""The pieces of a block besides attention: RMS normalization and the feed-forward layer."""
+"""RMS normalization and the feed-forward layer."""
 
 import math
 from functools import partial
@@ -15,15 +15,15 @@ from scaling_jax.scales import Scales
 
 NORM_EPS = 1e-6
 
-
-# Of what is cheap to compute the backward pass keeps the arguments alone. Unrolled, compilers
-# see to that themselves; a loop over layers would keep every intermediate.
+# For functions that are cheap to recompute: the backward pass keeps only their arguments. In
+# unrolled layers compilers do so by themselves, but a loop over layers would keep all intermediate
+# values.
 _cheap = partial(jax.checkpoint, prevent_cse=False)
 
 
 @_cheap
 def rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
-    """`gain * x / rms(x)` over the last axis, reduced in float32, in the dtype of `x`."""
+    """`gain * x / rms(x)` over the last axis, computed in float32, in the dtype of `x`."""
     x32 = x.astype(jnp.float32)
     mean_square = jnp.mean(jnp.square(x32), axis=-1, keepdims=True)
     scaled = x32 * jax.lax.rsqrt(mean_square + NORM_EPS)
@@ -32,13 +32,14 @@ def rms_norm(x: jax.Array, gain: jax.Array) -> jax.Array:
 
 @_cheap
 def gelu(x: jax.Array) -> jax.Array:
-    """GELU by its tanh approximation (Hendrycks & Gimpel 2016), in the dtype of `x`."""
+    """GELU in its tanh approximation (Hendrycks & Gimpel 2016), in the dtype of `x`."""
     by_tanh = partial(jax.nn.gelu, approximate=True)
     return jax.lax.platform_dependent(x, cuda=gelu_by_logistic, default=by_tanh)
 
 
 def gelu_by_logistic(x: jax.Array) -> jax.Array:
-    """The same, since `1 + tanh(u)` is twice the logistic function of `2u`: faster on a GPU."""
+    """The tanh approximation of GELU by a logistic function, which is faster on a GPU."""
+    # 1 + tanh(u) is twice the logistic function of 2u.
     x32 = x.astype(jnp.float32)
     u2 = np.float32(math.sqrt(8 / math.pi)) * (x32 + np.float32(0.044715) * x32 * x32 * x32)
     return (x32 * jax.nn.sigmoid(u2)).astype(x.dtype)
@@ -51,11 +52,11 @@ def swish_gate(x: jax.Array, value: jax.Array) -> jax.Array:
 
 
 def feed_forward(x_NxD: jax.Array, up_DxIxF: jax.Array, down_FxD: jax.Array) -> jax.Array:
-    """A feed-forward layer, or, with one more axis in front of all three, several of them.
+    """A feed-forward layer, or several if all three arguments have one more leading axis.
 
-    The non-linearity is told by the inputs I: one for the GELU, two for SwiGLU.
+    The number of input matrices I selects the non-linearity: one is GELU, two are SwiGLU.
     """
-    # A product for each input, so that devices that share out F exchange nothing of it.
+    # One product for each input matrix, so that devices that shard F exchange no activations.
     n_inputs = up_DxIxF.shape[-2]
     inputs_Dx1xF = jnp.split(up_DxIxF, n_inputs, axis=-2) if n_inputs > 1 else [up_DxIxF]
     h_NxF, *value_NxF = (dense(x_NxD, up_Dx1xF) for up_Dx1xF in inputs_Dx1xF)
@@ -70,7 +71,7 @@ class RMSNorm(nnx.Module):
         self.gain = nnx.Param(jnp.ones(width, jnp.float32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalize the last axis."""
+        """`x` normalized over its last axis."""
         return rms_norm(x, self.gain[...])
 
 
@@ -84,5 +85,5 @@ class FeedForward(nnx.Module):
         self.down = nnx.Param(init.normal(rngs.params(), (f, d), fan_in=f, gain=out_gain))
 
     def __call__(self, x_NxD: jax.Array) -> jax.Array:
-        """Map rows `x_NxD` to rows of the same shape."""
+        """The layer's output `y_NxD` for rows `x_NxD`."""
         return feed_forward(x_NxD, self.up[...], self.down[...])

@@ -1,6 +1,5 @@
-"""Next-token cross-entropy in nats, in float32, without the logits of a whole batch."""
+"""Next-token cross-entropy in float32, computed without the logits of a whole batch in memory."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from scaling_jax.model.products import second_gradient
 
 
 def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
-    """Cross-entropy `loss_BxT` of each target, nats per token."""
+    """Cross-entropy `loss_BxT` of each target, in nats per token."""
     logits_BxTxV = logits_BxTxV.astype(jnp.float32)
     log_normalizer_BxT = jax.nn.logsumexp(logits_BxTxV, axis=-1)
     target_BxTx1 = jnp.take_along_axis(logits_BxTxV, targets_BxT[..., None], axis=-1)
@@ -23,7 +22,10 @@ def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
 def chunked_losses(
     x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
 ) -> jax.Array:
-    """`loss_BxT` of features times an output matrix, for `1 / n_chunks` of the logits at a time."""
+    """Cross-entropy `loss_BxT` of each target from features and the output matrix.
+
+    The logits of `1 / n_chunks` of the positions are computed at a time.
+    """
 
     def losses(x_BxCxD: jax.Array, targets_BxC: jax.Array) -> jax.Array:
         return token_losses(_logits(x_BxCxD, output_DxV), targets_BxC)
@@ -36,11 +38,11 @@ def chunked_losses(
 def mean_loss(
     x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
 ) -> jax.Array:
-    """Mean of `chunked_losses`, whose gradient is taken along with it, chunk by chunk.
+    """Mean cross-entropy over all targets, in nats per token; the mean of `chunked_losses`.
 
-    So no logits are kept or computed twice. Chunks are cut from every sequence, so that a batch
-    spread over devices stays where it is. Products run in the dtype of `x_BxTxD`, everything
-    else in float32.
+    The forward pass also computes the gradient, chunk by chunk, so logits are neither kept nor
+    computed twice. A chunk is a part of every sequence, so that a batch that is sharded over
+    devices stays where it is. Matrix products run in the dtype of `x_BxTxD`, all else in float32.
     """
     return chunked_losses(x_BxTxD, output_DxV, targets_BxT, n_chunks).mean()
 
@@ -56,7 +58,7 @@ def _mean_loss_forward(
 def _sums_over_chunks(
     n_chunks: int, weight: float, batch: tuple[jax.Array, jax.Array], output_DxV: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
-    """Sums of the losses and of the output matrix's gradients, and the features' gradient."""
+    """The sum of the losses, and the gradients of the output matrix and of the features."""
 
     def add(sums: Any, chunk: Any) -> Any:
         loss, x_grad_BxCxD, output_grad_DxV = _loss_and_grads(
@@ -84,7 +86,7 @@ mean_loss.defvjp(_mean_loss_forward, _mean_loss_backward)
 def _loss_and_grads(
     x_BxCxD: jax.Array, targets_BxC: jax.Array, output_DxV: jax.Array, weight: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The sum of a chunk's losses and its gradients in features and output matrix."""
+    """The sum of a chunk's losses, and the gradients of its features and of the output matrix."""
     dtype, targets_N = x_BxCxD.dtype, targets_BxC.ravel()
     x_NxD, weights_DxV = x_BxCxD.reshape(targets_N.size, -1), output_DxV.astype(x_BxCxD.dtype)
     logits_NxV = _logits(x_NxD, output_DxV)
@@ -105,7 +107,7 @@ def _log_normalizer(logits_NxV: jax.Array) -> jax.Array:
 
 
 def logsumexp_in_one_pass(logits_NxV: jax.Array) -> jax.Array:
-    """`logsumexp` over the last axis, for which a GPU reads the logits once instead of twice."""
+    """`logsumexp` over the last axis in one pass; a GPU then reads the logits once, not twice."""
 
     def join(a: Any, b: Any) -> Any:
         (top_a, sum_a), (top_b, sum_b) = a, b
@@ -119,14 +121,11 @@ def logsumexp_in_one_pass(logits_NxV: jax.Array) -> jax.Array:
 
 
 def _logits(x: jax.Array, output_DxV: jax.Array) -> jax.Array:
-    return _product(x, output_DxV.astype(x.dtype))
-
-
-_product: Callable[..., jax.Array] = partial(jnp.matmul, preferred_element_type=jnp.float32)
+    return jnp.matmul(x, output_DxV.astype(x.dtype), preferred_element_type=jnp.float32)
 
 
 def _chunks(x_BxTx: jax.Array, n_chunks: int) -> jax.Array:
-    """Equal parts of every sequence, along a new leading axis."""
+    """Equal parts of every sequence, stacked along a new leading axis."""
     b, t = x_BxTx.shape[:2]
     return x_BxTx.reshape(b, n_chunks, t // n_chunks, *x_BxTx.shape[2:]).swapaxes(0, 1)
 

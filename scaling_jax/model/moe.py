@@ -1,10 +1,10 @@
-"""A mixture of experts: a router chooses, for each token, which feed-forward layers see it.
+"""A mixture of experts: a router chooses the feed-forward layers that process each token.
 
 Top-k token choice (Shazeer et al. 2017, 1701.06538; for k = 1 Fedus et al. 2022, 2101.03961).
-Every expert has the same few rows for each sequence, `Shape.expert_rows`, and gives them to those
-who choose it in the order of their positions; who finds them all taken is passed by and gets
-nothing of this expert. So the outcome of a position depends on itself and on those before it in
-its own sequence alone, however the batch is cut up.
+Every expert has a fixed number of rows for each sequence, `Shape.expert_rows`. The tokens that
+choose an expert get its rows in the order of their positions; when all rows are taken, the expert
+skips the remaining tokens, and its output for them is zero. So the output at a position depends
+only on this and earlier positions of the same sequence, however the batch is divided.
 """
 
 from functools import partial
@@ -33,7 +33,7 @@ class Experts(nnx.Module):
         self.expert_down = nnx.Param(init.normal(rngs.params(), (e, f, d), fan_in=f, gain=out_gain))
 
     def __call__(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array]:
-        """Rows of the same shape, and the `balance` of every sequence."""
+        """The layer's output `y_NxD` for rows `x_NxD`, and `balance_B` of every sequence."""
         x_BxTxD = x_NxD.reshape(-1, seq_len, x_NxD.shape[1])
         probability_BxTxE = self._probabilities(x_NxD).reshape(*x_BxTxD.shape[:2], -1)
         is_choice_BxTxJxE = choices(probability_BxTxE, self.shape.experts_per_token)
@@ -48,12 +48,12 @@ class Experts(nnx.Module):
         return y_NxD, balance(probability_BxTxE, is_choice_BxTxJxE)
 
     def _probabilities(self, x_NxD: jax.Array) -> jax.Array:
-        # In float32, as rounding would often change the choice, on an accelerator too.
+        # In float32 on every platform, because rounding would often change the choice of experts.
         with jax.default_matmul_precision("float32"):
             return jax.nn.softmax(dense(x_NxD.astype(jnp.float32), self.router[...]))
 
     def _run(self, x_BxSxD: jax.Array) -> jax.Array:
-        """Each expert's feed-forward layer on the rows of all sequences at once."""
+        """Output `y_BxSxD` of the experts' feed-forward layers for their rows."""
         (b, _, d), e = x_BxSxD.shape, self.shape.n_experts
         x_BxExCxD = constrain(x_BxSxD.reshape(b, e, -1, d), "batch", "expert")
         x_ExMxD = constrain(x_BxExCxD.swapaxes(0, 1).reshape(e, -1, d), "expert", "batch")
@@ -64,7 +64,7 @@ class Experts(nnx.Module):
 
 def choices(probability_BxTxE: jax.Array, n: int) -> jax.Array:
     """`is_choice_BxTxJxE`: which expert is each token's first, second, ... choice of `n`."""
-    # Not top_k, for which XLA would gather the probabilities of all devices.
+    # Not `top_k`: XLA would gather the probabilities of all devices for it.
     left_BxTxE, best = probability_BxTxE, []
     for _ in range(n):
         best_BxT = left_BxTxE.argmax(-1)
@@ -75,20 +75,20 @@ def choices(probability_BxTxE: jax.Array, n: int) -> jax.Array:
 
 
 def balance(probability_BxTxE: jax.Array, is_choice_BxTxJxE: jax.Array) -> jax.Array:
-    """`balance_B`: how unevenly the tokens of each sequence use the experts; 1 if all the same.
+    """`balance_B`: how unevenly the tokens of each sequence use the experts; 1 if evenly.
 
-    E times the sum over experts of their share of the choices times their mean probability, eq. 4
-    of Fedus et al. 2022. The gradient is the probabilities'.
+    It is E times the sum over experts of the fraction of choices times the mean probability (eq. 4
+    of Fedus et al. 2022). Only the probabilities have a gradient.
     """
     share_BxE = is_choice_BxTxJxE.mean((1, 2), dtype=jnp.float32)
     return share_BxE.shape[1] * (share_BxE * probability_BxTxE.mean(1)).sum(-1)
 
 
 def _slots(is_choice_BxTxJxE: jax.Array, n_rows: int) -> tuple[jax.Array, jax.Array]:
-    """Where each choice goes, and where what is there comes from.
+    """The experts' row `slot_BxR` of each choice, and the choice `source_BxS` in each row.
 
-    `slot_BxR` is the row, of all experts' in order, of each choice of each token, and `source_BxS`
-    the choice in each row; they point beyond the end from what is passed by and what stays empty.
+    The rows of all experts are numbered consecutively. A skipped choice has a slot beyond the last
+    row, and an empty row has a source beyond the last choice.
     """
     b, t, j, e = is_choice_BxTxJxE.shape
     is_choice_BxRxE = is_choice_BxTxJxE.reshape(b, t * j, e)
@@ -108,18 +108,18 @@ def _slots(is_choice_BxTxJxE: jax.Array, n_rows: int) -> tuple[jax.Array, jax.Ar
 
 
 def _rows(x_BxTxD: jax.Array, index_BxR: jax.Array) -> jax.Array:
-    """Rows of each sequence; zero where the index is beyond its end."""
+    """Rows of each sequence by index; zero if the index is beyond the end."""
     rows = partial(jnp.take, axis=0, mode="fill", fill_value=0)
     return jax.vmap(rows)(x_BxTxD, index_BxR)
 
 
-# A choice has one row and a row one choice, so that both gradients are lookups too: adding rows
-# up where they came from is slow.
+# Every choice has at most one row and every row at most one choice. So the gradients of both
+# lookups are lookups as well, which are faster than the scatter-add that JAX would derive.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _dispatch(
     n_choices: int, x_BxTxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array
 ) -> jax.Array:
-    """`x_BxSxD`: the token in each row of the experts, zero in empty ones."""
+    """`x_BxSxD`: the token in each row of the experts, zero in empty rows."""
     return _rows(x_BxTxD, source_BxS // n_choices)
 
 
@@ -141,7 +141,7 @@ _dispatch.defvjp(_dispatch_forward, _dispatch_backward)
 
 @jax.custom_vjp
 def _collect(y_BxSxD: jax.Array, slot_BxR: jax.Array, source_BxS: jax.Array) -> jax.Array:
-    """`y_BxRxD`: what the experts made of each choice, zero of those passed by."""
+    """`y_BxRxD`: the expert's output for each choice, zero for skipped choices."""
     return _rows(y_BxSxD, slot_BxR)
 
 

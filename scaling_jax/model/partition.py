@@ -1,4 +1,4 @@
-"""Names for the axes of activations; where they lie is decided by whoever runs the model."""
+"""Logical names of the axes of activations, which the caller's rules map to mesh axes."""
 
 import math
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from jax.sharding import PartitionSpec
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
-    """`x`, laid out as the rules in force say of the logical axes of its leading dimensions.
+    """`x`, sharded by the active logical axis rules; `axes` name its leading dimensions.
 
-    Without rules it is `x` as it comes; a dimension that would not divide evenly stays whole.
+    Without rules `x` is returned unchanged. A dimension that does not divide evenly is replicated.
     """
     rules = dict(get_logical_axis_rules())
     if not rules:
@@ -25,16 +25,16 @@ def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
 
 
 def n_shares(axis: str | None) -> int:
-    """Into how many parts the rules in force split a logical axis."""
+    """Number of shards of a logical axis under the active rules."""
     over = dict(get_logical_axis_rules()).get(axis or "") or ()
     sizes = jax.sharding.get_abstract_mesh().shape
     return math.prod(sizes[name] for name in ([over] if isinstance(over, str) else over))
 
 
 def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
-    """`of_rows(rows, whole) -> (sums over rows, rows)`, summed over devices once, at the end.
+    """`of_rows(rows, whole) -> (sums over rows, rows)`, with one sum over devices at the end.
 
-    Left to itself, XLA adds up the devices' sums in every turn of a loop.
+    Without this, XLA would sum over devices in every iteration of a loop in `of_rows`.
     """
     rules = dict(get_logical_axis_rules())
     axes = rules.get("batch")
@@ -51,7 +51,7 @@ def batch_sums(of_rows: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[A
         on_each,
         in_specs=(split, everywhere),
         out_specs=(everywhere, split),
-        # Replicas too, over which whoever maps this over them splits all of it.
+        # Also manual over replicas, because a caller's `vmap` shards everything over them.
         axis_names={*axes, rules["replica"]},
         check_vma=False,
     )

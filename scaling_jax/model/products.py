@@ -1,4 +1,4 @@
-"""Matrix products whose gradients are products that XLA is fast at."""
+"""Matrix products whose gradients are in a form that XLA computes fast."""
 
 from functools import partial
 from typing import Any
@@ -8,26 +8,27 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jax.experimental.xla_metadata import set_xla_metadata
 
-# Name of the products with weights, for rematerialization policies.
+# Checkpoint name of matrix products with weights, for rematerialization policies.
 DENSE = "dense"
 
-# Sums of products are in float32 whatever they are rounded to at the end.
-_exact = partial(jnp.matmul, preferred_element_type=jnp.float32)
+# Products with float32 results.
+_float32_product = partial(jnp.matmul, preferred_element_type=jnp.float32)
 
 
 def dense(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
-    """`x_NxD @ w_DxF`, or a batch of such, computed and returned in the dtype of the activations.
+    """`x_NxD @ w_DxF`, or a batch of such products, in the dtype of `x_NxD`, for a weight `w`.
 
-    Several axes of `w` may make up D and its last ones F.
+    `w` is reshaped: its leading axes may together be D, and its last ones F.
     """
     return checkpoint_name(product(x_NxD, w, x_NxD.dtype), DENSE)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def product(x_NxD: jax.Array, w: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
-    """`x_NxD @ w_DxF`, or a batch of such, computed in the dtype of `x_NxD`.
+    """`x_NxD @ w_DxF`, or a batch of such products, computed in the dtype of `x_NxD`.
 
-    Sums are in float32 and returned in `dtype`; gradients are in the dtypes of their factors.
+    Sums are accumulated in float32 and returned in `dtype`. Each gradient has the dtype of its
+    factor.
     """
     w_DxF = _factor(x_NxD, w)
     return jnp.matmul(x_NxD, w_DxF, preferred_element_type=dtype)
@@ -41,7 +42,7 @@ def _factor(x_NxD: jax.Array, w: jax.Array) -> jax.Array:
 def _product_forward(
     x_NxD: jax.Array, w: jax.Array, dtype: Any
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    # What is kept is `w` as it came: a loop over layers would stack up the reshaped ones.
+    # The backward pass keeps `w` as given; a loop over layers would stack the reshaped copies.
     return product(x_NxD, w, dtype), (x_NxD, w)
 
 
@@ -60,31 +61,27 @@ product.defvjp(_product_forward, _product_backward)
 def second_gradient(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
     """Float32 gradient `x_NxD.mT @ y_grad_NxF` of a product's second factor."""
     return jax.lax.platform_dependent(
-        x_NxD, y_grad_NxF, cpu=_transposed_first, default=lambda x, y: _exact(x.mT, y)
+        x_NxD, y_grad_NxF, cpu=_transposed_first, default=lambda x, y: _float32_product(x.mT, y)
     )
 
 
 def _transposed_first(x_NxD: jax.Array, y_grad_NxF: jax.Array) -> jax.Array:
-    """The same, with a factor transposed in memory beforehand.
-
-    XLA's fast products on the CPU are of factors that lie as they are multiplied. Without the
-    barriers it folds the transposition into the product, which then takes longer. Of a batch of
-    products the smaller factor is transposed; of a product of weights it is `x_NxD`, so that
-    their gradient lies as they do, and a wide one as it is computed again: measured, it is then
-    not slower than one by itself.
-    """
+    """`x_NxD.mT @ y_grad_NxF`, with one factor transposed in memory beforehand; for a CPU."""
+    # XLA's fast products on a CPU need factors in the memory layout of the product. Without the
+    # barriers XLA folds the transposition into the product, which is then slower. In a batch of
+    # products the smaller factor is transposed. For weights it is `x_NxD`, so that the gradient has
+    # the weights' layout. A wide `x_NxD` is transposed as part of its recomputation, which
+    # measurements found no slower than a separate transposition.
     keep, wide = jax.lax.optimization_barrier, x_NxD.size > y_grad_NxF.size
     if x_NxD.ndim > 2 and wide:
-        return keep(_exact(keep(transposed(y_grad_NxF)), x_NxD)).mT
-    return keep(_exact(keep(x_NxD.mT if wide else transposed(x_NxD)), y_grad_NxF))
+        return keep(_float32_product(keep(transposed(y_grad_NxF)), x_NxD)).mT
+    return keep(_float32_product(keep(x_NxD.mT if wide else transposed(x_NxD)), y_grad_NxF))
 
 
 def transposed(x: jax.Array) -> jax.Array:
-    """`x.mT`; on a CPU by itself, not fused with what makes `x` or is made of it.
-
-    XLA walks a plain transposition tile by tile, and one that it fuses with a multiplication
-    element by element, each from another line of the cache, which takes four times as long.
-    """
+    """`x.mT`; on a CPU as an operation of its own that XLA does not fuse with others."""
+    # XLA transposes tile by tile. Fused with a multiplication it goes element by element, each from
+    # another cache line, which takes four times as long.
     return jax.lax.platform_dependent(x, cpu=_transposed_apart, default=_transpose)
 
 

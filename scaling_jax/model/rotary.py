@@ -1,4 +1,4 @@
-"""Rotary position embedding (Su et al. 2021), rotating the two halves of each head."""
+"""Rotary position embedding (Su et al. 2021) of pairs from the two halves of each head."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ def angles(seq_len: int, head_dim: int) -> np.ndarray:
 
 
 def rotate(x_BxTxHxK: jax.Array) -> jax.Array:
-    """Rotate channel pairs (i, i + K/2) of every head by their position's angles."""
+    """`x_BxTxHxK` with the channel pairs (i, i + K/2) of every head rotated by `angles`."""
     seq_len, head_dim = x_BxTxHxK.shape[1], x_BxTxHxK.shape[3]
     angle_1xTx1xK2 = angles(seq_len, head_dim)[None, :, None, :]
     half = (*x_BxTxHxK.shape[:-1], head_dim // 2)

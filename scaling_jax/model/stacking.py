@@ -1,4 +1,7 @@
-"""A model's layers: stacked along a leading axis, as they are stored, or each by itself."""
+"""Conversions between layers stacked along a leading axis and one parameter tree per layer.
+
+Checkpoints store the stacked form.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +11,7 @@ import jax.numpy as jnp
 
 
 def stack_layers(tree: Any) -> Any:
-    """`tree` with the `blocks` of every model in it, a tree for each layer, stacked."""
+    """`tree` with the `blocks` of every model in it stacked along a leading axis."""
 
     def stack(blocks: dict) -> Any:
         layers = [blocks[i] for i in range(len(blocks))]
@@ -18,7 +21,7 @@ def stack_layers(tree: Any) -> Any:
 
 
 def unstack_layers(tree: Any) -> Any:
-    """The opposite of `stack_layers`; layers that lie apart already stay so."""
+    """`tree` with the `blocks` of every model in it as one tree per layer, if they are stacked."""
 
     def unstack(blocks: dict) -> Any:
         return blocks if 0 in blocks else dict(enumerate(layers_of(blocks)))
@@ -27,10 +30,8 @@ def unstack_layers(tree: Any) -> Any:
 
 
 def layers_of(stacked: Any) -> list[Any]:
-    """One tree per layer, from a tree whose leaves are stacked over layers.
-
-    Splitting (not slicing) makes the gradient one concatenation instead of a padded sum.
-    """
+    """One tree per layer, from a tree whose leaves are stacked over layers."""
+    # The gradient of a split is one concatenation; that of slices is a sum of padded arrays.
     leaves, treedef = jax.tree.flatten(stacked)
     n_layers = leaves[0].shape[0]
     per_leaf = [jax.lax.split(leaf, [1] * n_layers) for leaf in leaves]
@@ -41,7 +42,7 @@ def layers_of(stacked: Any) -> list[Any]:
 
 
 def map_blocks(tree: Any, change: Callable[[dict], Any]) -> Any:
-    """`tree` with `change` made to the `blocks` of every model's parameters or moments in it."""
+    """`tree` with `change` applied to the `blocks` of every model's parameters or moments in it."""
 
     def is_model(node: Any) -> bool:
         return isinstance(node, dict) and "blocks" in node

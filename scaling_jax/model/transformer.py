@@ -19,11 +19,11 @@ from scaling_jax.model.products import DENSE
 from scaling_jax.model.stacking import layers_of
 from scaling_jax.scales import Scales, scales_of
 
-# Learned positions start small beside the unit-scale token embedding, so that their sum
-# stays at unit scale.
+# Learned positions start small relative to the unit-scale token embedding, so that the sum of both
+# is at unit scale.
 POSITION_SCALE = 0.1
 
-# What the forward pass keeps of each layer for the backward one; "none" keeps everything.
+# The values of a layer that the forward pass keeps for the backward pass; "none" keeps all values.
 REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.save_only_these_names(DENSE),
     "full": jax.checkpoint_policies.nothing_saveable,
@@ -31,9 +31,9 @@ REMAT_POLICIES = {
 
 
 class Block(nnx.Module):
-    """One layer: attention, then feed-forward, each normalized before and added after.
+    """One layer: attention, then a feed-forward layer or experts.
 
-    In a mixture of experts the feed-forward layer is one.
+    The input of each branch is normalized, and its output is added to the residual stream.
     """
 
     def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
@@ -47,7 +47,7 @@ class Block(nnx.Module):
     def __call__(
         self, x_NxD: jax.Array, seq_len: int, attend: Kernel
     ) -> tuple[jax.Array, jax.Array | None]:
-        """Add both branches to the residual stream; with experts, their `balance_B` too."""
+        """The residual stream `x_NxD` after both branches; with experts, also their `balance_B`."""
         scale = self.branch_scale
         x_NxD = x_NxD + scale * self.attention(self.attention_norm(x_NxD), seq_len, attend)
         x_NxD = constrain(x_NxD, "batch", None)
@@ -60,12 +60,12 @@ class Block(nnx.Module):
 
 
 class Transformer(nnx.Module):
-    """Token ids to next-token logits.
+    """A decoder-only transformer from token ids to next-token logits.
 
-    Parameters are float32; `dtype` is what the matrix products run in. With `scan_layers` the
-    layers' parameters are stacked along a leading axis and run in a loop, which compiles faster
-    when deep; else each layer is by itself (`stacking.py` has the way from one to the other).
-    The backward pass recomputes of a layer what the policy `remat` does not keep
+    Parameters are float32; matrix products run in `dtype`. With `scan_layers` the parameters of
+    the layers are stacked along a leading axis and run in a loop, which compiles faster for deep
+    models; otherwise each layer has parameters of its own (`stacking.py` converts between the two).
+    The backward pass recomputes the values of a layer that the policy `remat` does not keep
     (`REMAT_POLICIES`). `attend` is one of the attention kernels of `kernels.py`.
     """
 
@@ -97,7 +97,7 @@ class Transformer(nnx.Module):
             self.output = nnx.Param(init.normal(rngs.params(), (d, v), fan_in=table_fan_in))
 
     def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
-        """Float32 logits `BxTxV` for the token after each position; T may be below `seq_len`."""
+        """Float32 `logits_BxTxV` of the token after each position; T may be below `seq_len`."""
         x_NxD = self.features(tokens_BxT)
         output_DxV = self.output_matrix.astype(self.dtype)
         logits_NxV = jnp.matmul(x_NxD, output_DxV, preferred_element_type=jnp.float32)
@@ -109,25 +109,20 @@ class Transformer(nnx.Module):
         return self.embedding[...].T if self.shape.tied_embedding else self.output[...]
 
     def features(self, tokens_BxT: jax.Array) -> jax.Array:
-        """Normalized rows `x_NxD` of the residual stream after the last block, to be projected."""
+        """Normalized rows `x_NxD` of the residual stream after the last block."""
         return self.features_and_balance(tokens_BxT)[0]
 
     def features_and_balance(self, tokens_BxT: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        """`features`, and of a mixture of experts its `balance`, the mean of all layers and rows.
-
-        It is 1 where the experts are used alike (`scaling_jax.model.moe.balance`).
-        """
+        """`features`, and the mean of `moe.balance` over layers and sequences; None if dense."""
         x_NxD, balance = self._run_blocks(self.embed(tokens_BxT), tokens_BxT.shape[1])
         return self.final_norm(x_NxD) * self.scales.logits, balance
 
     def embed(self, tokens_BxT: jax.Array) -> jax.Array:
-        """Rows `x_NxD` of the residual stream before the first block, at unit scale.
-
-        Rows are kept two-dimensional from here on: matrix products of flat operands are the
-        fast ones on a CPU and cost nothing elsewhere.
-        """
-        # The table has variance 1 / d_model, right for a tied output; undo it on the way in.
-        # Rows of whole width, so that the lookup needs no other exchange than theirs.
+        """Rows `x_NxD` of the residual stream before the first block, at unit scale."""
+        # The activations are two-dimensional from here on, because matrix products of flat operands
+        # are faster on a CPU and as fast elsewhere. The table has variance 1 / d_model, which suits
+        # a tied output; the factor below undoes it. Each device holds rows of the table at their
+        # whole width, so that the lookup exchanges rows alone.
         table_VxD = constrain(self.embedding[...], "vocab", None)
         x_BxTxD = constrain(table_VxD[tokens_BxT], "batch")
         x_BxTxD = x_BxTxD * np.float32(self.scales.table_fan_in**0.5)
@@ -143,7 +138,7 @@ class Transformer(nnx.Module):
             return nnx.merge(graph, layer)(x_NxD, seq_len, self.attend)
 
         if self.remat != "none":
-            # A loop keeps the recomputation apart by itself.
+            # A loop prevents common-subexpression elimination of the recomputation by itself.
             policy = REMAT_POLICIES[self.remat]
             run = jax.checkpoint(run, policy=policy, prevent_cse=not self.scan_layers)
         if self.scan_layers:
