@@ -1,4 +1,8 @@
-"""Training steps compiled for chips that are not here."""
+"""Compilation of training steps for chips that this machine does not have.
+
+Belongs here: topologies, their compilers, and what a compiled program shows of its memory and
+communication. Does not: training (`train`), and estimates of studies (`study.plan`, `cli`).
+"""
 
 from scaling_jax.aot.launch import CompilerFailed as CompilerFailed
 from scaling_jax.aot.launch import compile_run as compile_run

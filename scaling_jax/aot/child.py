@@ -1,4 +1,4 @@
-"""The process that compiles: a request on standard input, the answer in the file named."""
+"""The child process that compiles: it reads a request from standard input and writes a file."""
 
 import pickle
 import sys
@@ -8,7 +8,7 @@ from scaling_jax.errors import InputError
 
 
 def main(answer: Path) -> None:
-    """Answer one request with a `Report`, or with the `InputError` that it is."""
+    """Compile the request, and pickle a `Report` or an `InputError` to the file `answer`."""
     config, execution, topology = pickle.load(sys.stdin.buffer)
     from scaling_jax.aot.compiler import compile_here
 

@@ -1,4 +1,4 @@
-"""What a compiled program sends between chips, read from its text."""
+"""Collective operations of a compiled program, parsed from its text."""
 
 import math
 import re
@@ -25,15 +25,14 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 @dataclass(frozen=True)
 class Collective:
-    """One kind of exchange among groups of one size, over a whole step.
+    """All collective operations of one kind and one group size in a step.
 
     Attributes:
         kind: `all-gather`, `reduce-scatter`, `all-reduce`, `all-to-all`, `collective-permute`.
-        group_size: devices that exchange with each other.
-        count: how often it is executed.
-        bytes: of the whole arrays that come out (of those that go in, for reduce-scatter), on
-            each device.
-        sent_bytes: the least that each device must send.
+        group_size: number of devices that communicate with each other.
+        count: number of operations.
+        bytes: size of the results on each device (of the arguments for reduce-scatter).
+        sent_bytes: bytes that each device must send at least.
     """
 
     kind: str
@@ -44,10 +43,10 @@ class Collective:
 
 
 def collectives(text: str, n_devices: int) -> list[Collective]:
-    """Everything that the optimized program `text` exchanges, most bytes first.
+    """The collective operations of the optimized program `text`, most sent bytes first.
 
-    A loop's body counts as often as it runs, where the bound is a constant; the loop over the
-    steps of a dispatch has none and counts once, so what is counted is one step.
+    The body of a loop counts as often as the loop runs, if its bound is a constant. The loop over
+    the steps of a dispatch has no constant bound and counts once, so the result is for one step.
     """
     computations = _computations(text)
     times = _executions(computations)
@@ -67,7 +66,7 @@ def collectives(text: str, n_devices: int) -> list[Collective]:
 
 
 def _computations(text: str) -> dict[str, list[str]]:
-    """Lines of every computation, the entry under the name `ENTRY`."""
+    """Lines of every computation by its name; the entry computation is called `ENTRY`."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in text.splitlines():
@@ -80,7 +79,7 @@ def _computations(text: str) -> dict[str, list[str]]:
 
 
 def _executions(computations: dict[str, list[str]]) -> dict[str, int]:
-    """How often each computation is executed in one step."""
+    """Number of executions of each computation in one step."""
     times: dict[str, int] = defaultdict(int)
 
     def visit(name: str, factor: int) -> None:
@@ -117,7 +116,7 @@ def _trip_count(line: str, computations: dict[str, list[str]]) -> int:
 
 
 def _exchange(computation: str, line: str, n_devices: int) -> tuple[str, int, int] | None:
-    """Kind, group size and bytes of the exchange on a line, if it is one."""
+    """Kind, group size and bytes of the collective on a line; None if there is no collective."""
     instruction = _INSTRUCTION.match(line)
     if instruction is None:
         return None
@@ -125,11 +124,11 @@ def _exchange(computation: str, line: str, n_devices: int) -> tuple[str, int, in
     if kind not in _KINDS:
         return None
     n_bytes, group_size = _bytes(instruction[2]), _group_size(line, n_devices)
-    # A TPU fuses a reduce-scatter as an all-reduce of which each chip keeps its part.
+    # A TPU program has a reduce-scatter as an all-reduce fused with the selection of a shard.
     if kind == "all-reduce" and "all-reduce-scatter" in computation:
         kind = "reduce-scatter"
     elif kind != "all-reduce" and instruction[3].endswith("-start"):
-        # What goes in and what comes out, each an array or a tuple of several; the larger is whole.
+        # The type lists arguments and results, each an array or a tuple. The larger is unsharded.
         between = "), (" if instruction[2].startswith("((") else "}, "
         n_bytes = max(map(_bytes, instruction[2].split(between)[:2]))
     elif kind == "reduce-scatter":
@@ -138,7 +137,7 @@ def _exchange(computation: str, line: str, n_devices: int) -> tuple[str, int, in
 
 
 def _group_size(line: str, n_devices: int) -> int:
-    """Devices in one group, in any of the notations of XLA."""
+    """Number of devices in one group, from any of XLA's notations."""
     named = re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", line)
     if named:
         sizes = dict(re.findall(r"'(\w+)'=(\d+)", named[1]))
@@ -153,7 +152,7 @@ def _group_size(line: str, n_devices: int) -> int:
 
 
 def _least_sent(kind: str, group_size: int, n_bytes: int) -> int:
-    """Bytes that a device must send, whatever the algorithm: a ring reaches it."""
+    """Bytes that a device must send under any algorithm; a ring algorithm sends no more."""
     if kind == "collective-permute":
         return n_bytes
     share = n_bytes * (group_size - 1) // group_size
@@ -165,5 +164,5 @@ def _bytes(shapes: str) -> int:
 
 
 def _size(dtype: str, dims: str) -> int:
-    # Anything else is a token or an eight-bit float.
+    # Other types are tokens or eight-bit floats.
     return _BYTES.get(dtype, 1) * math.prod(int(n) for n in dims.split(",") if n)

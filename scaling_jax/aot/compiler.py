@@ -1,4 +1,4 @@
-"""Compiling a training step for chips that are not here; for a process of its own."""
+"""Compilation of a training step for chips that this machine does not have."""
 
 import dataclasses
 import time
@@ -20,9 +20,9 @@ from scaling_jax.train.programs import resolved_on, traced_training
 
 
 def compile_here(config: RunConfig, execution: Execution, topology: Topology) -> Report:
-    """The training step of `config`, compiled for `topology` by this process.
+    """Compile the training step of `config` for `topology` in this process.
 
-    The process must have the environment of `launch.environment`, before JAX is imported.
+    The process must have been started with `launch.environment`.
 
     Raises:
         InputError: the run does not divide over the chips, or the compiler is not installed.
@@ -35,7 +35,7 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         devices,
         accumulate=execution.accumulate,
     )
-    # What is reported is one step, however many would go out together.
+    # The report is about one step, even if several steps would be dispatched together.
     resolved = resolved_on(mesh, dataclasses.replace(execution, steps_per_dispatch=1), config)
     traced = traced_training(config, mesh, resolved)
     with layout_rules(mesh):
@@ -77,7 +77,7 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
 
 def _planned(plan: Any, topology: Topology) -> ChipMemory:
     per_chip = topology.chip.jax_devices
-    # Outputs take the place of the donated arguments, save those that could not.
+    # Outputs reuse the memory of donated arguments, except those that could not be aliased.
     extra = plan.output_size_in_bytes - plan.alias_size_in_bytes
     parts = {
         "arguments": per_chip * plan.argument_size_in_bytes,

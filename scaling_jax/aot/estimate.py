@@ -1,4 +1,4 @@
-"""What a run would need of some chips, estimated in no time, and what would make it fit."""
+"""An estimate of a run's memory on given chips without compiling, and options to reduce it."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution, Remat
 from scaling_jax.mesh_spec import MeshSpec, check_fit
 
-# What estimates have been found too low by, and then some: see docs/compile.md.
+# Estimates are multiplied by this, more than the largest error in docs/compile.md.
 MARGIN = 1.2
 
-# The chips of a host are four or eight.
+# A host has four or eight chips, and tensor parallelism should stay within a host.
 _TENSOR_SIZES = (2, 4, 8)
 
-# By how much they recompute.
+# In the order of how much they recompute.
 _POLICIES: tuple[Remat, ...] = get_args(Remat)
 _KERNELS = ("splash", "cudnn", "tokamax")
 
@@ -26,10 +26,10 @@ _KERNELS = ("splash", "cudnn", "tokamax")
 def estimated_memory(
     config: RunConfig, execution: Execution, chip: Chip, n_chips: int = 1
 ) -> Memory:
-    """Bytes on each device of `n_chips`, computed as `execution` says or would choose.
+    """Estimated memory of a run on each device of `n_chips` chips.
 
     Raises:
-        InputError: the run does not divide over the chips, or a choice does not suit them.
+        InputError: the run does not divide over the chips, or `execution` is not possible there.
     """
     n_devices = n_chips * chip.jax_devices
     own = None if chip.platform == "cpu" else chip.memory_bytes // chip.jax_devices
@@ -54,9 +54,9 @@ def estimated_memory(
 
 
 def what_would_fit(config: RunConfig, execution: Execution, topology: Topology) -> list[str]:
-    """Options with which the run is estimated to fit: on the same chips, and on more of them.
+    """Command-line options with which the run should fit, on the same chips and on more chips.
 
-    More chips are to be enough without tensor parallelism that was not asked for.
+    The options for more chips do not add tensor parallelism.
     """
     here = options_that_fit(config, execution, topology.chip, topology.n_chips)
     found = [here] if here else []
@@ -75,9 +75,10 @@ def options_that_fit(
     n_chips: int,
     tensor_sizes: tuple[int, ...] = _TENSOR_SIZES,
 ) -> str | None:
-    """What to change on the command line so that the run is estimated to fit; None if nothing is.
+    """Command-line options with which the run should fit; None if no options are enough.
 
-    The least recomputation that is enough, then the fewest microbatches, then tensor parallelism.
+    They have the least recomputation that is enough, then the fewest microbatches, and then the
+    least tensor parallelism.
     """
     for candidate in _candidates(execution, config.batch_size, tensor_sizes):
         try:
@@ -92,7 +93,7 @@ def options_that_fit(
 def _candidates(
     execution: Execution, batch_size: int, tensor_sizes: tuple[int, ...]
 ) -> Iterator[Execution]:
-    """Executions that need ever less memory, the given one first."""
+    """Executions in the order in which they are tried, starting with the given one."""
     policies = _POLICIES[_POLICIES.index(execution.remat) :]
     given, shared = execution.mesh, MeshSpec(tensor=execution.mesh.tensor)
     microbatches = [execution.accumulate * 2**i for i in range(batch_size.bit_length())]
@@ -100,7 +101,7 @@ def _candidates(
         for mesh in dict.fromkeys([given, shared]):
             for remat in policies:
                 yield dataclasses.replace(execution, remat=remat, mesh=mesh, accumulate=accumulate)
-        # Microbatches are for what recomputation alone does not bring about.
+        # Microbatches are only for runs that do not fit with full recomputation.
         policies = _POLICIES[-1:]
     for tensor in (size for size in tensor_sizes if size > given.tensor):
         for accumulate in microbatches:
@@ -109,7 +110,7 @@ def _candidates(
 
 
 def _options(chosen: Execution, given: Execution) -> str:
-    """What to add to the command line to have `chosen` in the place of `given`."""
+    """The command-line options that change the execution `given` to `chosen`."""
     options = []
     if chosen.remat != given.remat:
         options.append(f"--remat {chosen.remat}")

@@ -1,4 +1,4 @@
-"""Compiling in a process of its own, which sees no accelerator whatever this one sees."""
+"""Compilation in a child process that uses no accelerator of this machine."""
 
 import os
 import pickle
@@ -22,15 +22,15 @@ _LAST_LINES = 5
 
 
 class CompilerFailed(RuntimeError):  # noqa: N818 - an outcome, which it names
-    """The compiler ended without a program and without saying that it is too large."""
+    """The compiler failed for another reason than a program that is too large."""
 
 
 def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> Report:
-    """The training step of `config` as the compiler of `topology` makes it, in minutes if large.
+    """Compile the training step of `config` for `topology`; large models take minutes.
 
     Raises:
         InputError: the run does not divide over the chips, or the compiler is not installed.
-        CompilerFailed: the compiler gave up or was ended.
+        CompilerFailed: the compiler failed or was killed.
     """
     check_installed(topology)
     with tempfile.TemporaryDirectory() as directory:
@@ -55,10 +55,10 @@ def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> 
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, but with the CPU as the only place for arrays.
+    """This process's environment, with the CPU as JAX's only platform.
 
-    The variables of TPUs keep libtpu from asking the network what machine this is and from
-    writing its logs; what it compiles for does not depend on them.
+    The TPU variables stop libtpu from querying the network for the kind of machine and from
+    writing logs. They do not affect what it compiles.
     """
     kept = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
     return kept | {

@@ -1,4 +1,4 @@
-"""FLOPs of the matrix products in a traced program, loops multiplied out."""
+"""FLOPs of the matrix products in a traced program, with every iteration of its loops."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 from jax.extend import core
 
-# Products of flash attention over the squares of scores: forward two, backward five, of which one
-# is the scores again.
+# Matrix products of the size of the scores in flash attention: two in the forward pass, five in
+# the backward pass, one of which recomputes the scores.
 _CUDNN_PRODUCTS = {
     "dot_product_attention_fwd_wrapper": 2,
     "dot_product_attention_bwd_wrapper": 5,
@@ -16,12 +16,12 @@ _CUDNN_PRODUCTS = {
 
 @dataclass(frozen=True)
 class Products:
-    """FLOPs by where they are done.
+    """FLOPs of matrix products, in compiled operations and in kernels.
 
     Attributes:
-        plain: in products that the compiler sees.
-        kernels: in hand-written kernels, every block of theirs counted. Causal ones skip those
-            above the diagonal, which is a little under half.
+        plain: FLOPs of products that the compiler generates code for.
+        kernels: FLOPs of all blocks of hand-written kernels. Causal kernels skip blocks above the
+            diagonal, slightly fewer than half of them.
     """
 
     plain: int = 0
@@ -29,22 +29,22 @@ class Products:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """FLOPs of both kinds."""
         return self.plain + self.kernels
 
     def __add__(self, other: "Products") -> "Products":
         return Products(self.plain + other.plain, self.kernels + other.kernels)
 
     def times(self, n: int) -> "Products":
-        """The same, n times over."""
+        """The FLOPs multiplied by `n`."""
         return Products(n * self.plain, n * self.kernels)
 
 
 def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
-    """FLOPs of every matrix product that `jaxpr` asks for, over all devices together.
+    """FLOPs of every matrix product in `jaxpr`, summed over all devices.
 
-    A scan counts as often as it runs (once with `loops_once`, as XLA's own analysis has it); a
-    loop without a fixed bound counts once; of several branches the costliest counts.
+    A scan counts as often as it runs, or once with `loops_once`, as in XLA's own analysis. A loop
+    without a fixed bound counts once. Where there are several branches, the costliest one counts.
     """
     total = Products()
     for equation in jaxpr.eqns:
@@ -64,7 +64,7 @@ def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
             if name == "scan" and not loops_once:
                 n_times = params["length"]
             elif name == "shard_map":
-                # Along the other axes of the mesh the shapes within are whole.
+                # Shapes inside are per device along the manual axes alone.
                 sizes = params["mesh"].shape
                 n_times = math.prod(sizes[axis] for axis in params["newly_manual_axes"])
             total += sum(inner, Products()).times(n_times)
@@ -83,7 +83,7 @@ def _attention_flops(equation: Any, n_products: int) -> int:
 
 
 def _inner(equation: Any) -> list[Any]:
-    """Jaxprs that an equation carries, closed ones opened."""
+    """The jaxprs in the parameters of an equation."""
     found = []
     for value in equation.params.values():
         for item in value if isinstance(value, tuple | list) else (value,):

@@ -1,4 +1,4 @@
-"""The compilers' words for a program that does not fit."""
+"""Error messages of compilers for a program that does not fit in memory."""
 
 import re
 
@@ -18,9 +18,9 @@ _NEEDED = tuple(
 
 
 def needed_bytes(message: str) -> int | None:
-    """Bytes that a device would need, from a compiler's refusal; None if it is no refusal.
+    """Bytes of memory that a device would need, from a compiler's out-of-memory message.
 
-    Zero where the compiler refuses without saying how much is needed.
+    The result is None for any other message, and 0 if the message does not give a number.
     """
     if "RESOURCE_EXHAUSTED" not in message:
         return None

@@ -1,4 +1,4 @@
-"""What a compiled training step needs, and the least time it can take."""
+"""The memory, FLOPs and communication of a compiled training step, and bounds on its time."""
 
 from dataclasses import dataclass, field
 
@@ -10,15 +10,15 @@ from scaling_jax.config import Precision
 
 @dataclass(frozen=True)
 class ChipMemory:
-    """Bytes on one chip while a step runs.
+    """Bytes of memory on one chip during a step.
 
     Attributes:
-        needed: all of it, by the compiler's plan or its refusal.
-        available: what the compiler lets a program use.
-        arguments: training state and batch, which are there between steps too.
+        needed: total, from the compiled program or from the compiler's out-of-memory message.
+        available: memory that a program can use.
+        arguments: training state and batch, which are in memory between steps too.
         temporaries: activations, gradients and scratch space.
         code: the program.
-        parts_known: whether the compiler said more than `needed`.
+        parts_known: whether the compiler reported the parts as well as the total.
     """
 
     needed: int
@@ -30,22 +30,22 @@ class ChipMemory:
 
     @property
     def fits(self) -> bool:
-        """Whether the program can be loaded."""
+        """Whether the program fits in the available memory."""
         return self.needed <= self.available
 
 
 @dataclass(frozen=True)
 class StepFlops:
-    """FLOPs of one step over all chips.
+    """FLOPs of one step, summed over all chips.
 
     Attributes:
-        exact: matrix products of the model, forward and backward, as `flops.py` counts them.
-        program: matrix products that the traced step asks for, recomputation included, loops
-            multiplied out, every block of attention kernels.
-        kernels: those of them in attention kernels.
-        once: products outside kernels with every loop's body counted once.
-        xla: the compiler's own count, element-wise work included, every loop's body once and
-            without kernels; None where it gives none.
+        exact: matrix products of the model, forward and backward, as counted by `flops.py`.
+        program: matrix products of the traced step, with recomputation, every iteration of loops
+            and every block of attention kernels.
+        kernels: the part of `program` in attention kernels.
+        once: matrix products outside kernels, with the body of each loop counted once.
+        xla: the compiler's own count, which includes element-wise operations, counts the body of
+            each loop once and omits kernels; None if the compiler gives no count.
     """
 
     exact: int
@@ -56,18 +56,18 @@ class StepFlops:
 
     @property
     def recomputed(self) -> float:
-        """Work done over the model's own, as a share of that."""
+        """FLOPs of recomputation as a fraction of `exact`."""
         return self.program / self.exact - 1
 
     @property
     def least(self) -> float:
-        """What is done at least: causal kernels may leave out half."""
+        """Lower bound of the FLOPs: causal kernels may skip half of their blocks."""
         return self.program - self.kernels / 2
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Seconds that one step takes at least, by what has to be done."""
+    """Lower bounds of the seconds that one step takes, by resource."""
 
     compute: float
     memory: float
@@ -75,27 +75,29 @@ class Bounds:
 
     @property
     def step(self) -> float:
-        """The largest: even if everything overlaps, a step takes this long."""
+        """The largest bound: a step takes at least this long, even if everything overlaps."""
         return max(self.compute, self.memory, self.interconnect)
 
     @property
     def limit(self) -> str:
-        """What sets it."""
+        """The resource with the largest bound."""
         return max(("compute", "memory", "interconnect"), key=lambda name: getattr(self, name))
 
 
 @dataclass(frozen=True)
 class Report:
-    """A training step compiled for a topology that is not here.
+    """What compiling a training step for a topology shows.
 
     Attributes:
-        topology: as `Topology.parse` takes it.
+        topology: name of the topology, for `Topology.parse`.
+        n_chips, run_id, params, batch_size, tokens_per_step, precision: facts of chips and run.
         mesh: size of each mesh axis.
-        execution: the choices of `Execution`, all made.
+        execution: the fields of `Execution`, with every choice made.
         compile_seconds: wall time of the compiler.
-        memory, flops, collectives, bounds: see there; without a program that fits there are no
-            collectives and no bounds.
-        advice: what would make it fit, best first; empty where it does.
+        memory, flops: needs of a step.
+        collectives, bounds: communication and bounds on time; empty and None if the program does
+            not fit.
+        advice: command-line options with which the run should fit, best first; empty if it fits.
     """
 
     topology: str
@@ -116,7 +118,7 @@ class Report:
 
     @property
     def largest_mfu(self) -> float | None:
-        """Model FLOP utilization if the step takes no longer than its bound."""
+        """Upper bound of the model FLOP utilization, from the bound on the step's time."""
         if self.bounds is None:
             return None
         chip = Topology.parse(self.topology).chip
@@ -132,11 +134,11 @@ def lower_bounds(
     written: int,
     exchanged: list[Collective],
 ) -> Bounds:
-    """Time of one step at the chips' published rates, each as if the others took none.
+    """Lower bounds of the time of one step, from the chips' published rates.
 
-    Every argument is read, every output (`written` bytes on each chip) written, and every byte of
-    temporary memory written and read, at least once. Each chip sends what `Collective.sent_bytes`
-    says over all its links at once, half of the published figure, which is both directions'.
+    A step reads every argument, writes every output (`written` bytes on each chip), and writes and
+    reads every byte of temporary memory at least once. Each chip sends `Collective.sent_bytes`
+    over all its links at once, at half of the published rate, which counts both directions.
     """
     chip = topology.chip
     assert chip.bandwidth is not None

@@ -1,4 +1,4 @@
-"""Devices of a topology, made by its compiler without the hardware."""
+"""JAX devices of a topology that this machine does not have, described by its compiler."""
 
 from importlib import util
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from scaling_jax.aot.topology import Topology
 from scaling_jax.errors import InputError
 
-# Module that brings a platform's compiler, and how to get it.
+# Module with the compiler of a platform, and the command that installs it.
 _COMPILERS = {
     "tpu": ("libtpu", "pip install 'scaling_jax[tpu]'"),
     "gpu": ("jax_cuda12_plugin", "pip install 'scaling_jax[cuda]'"),
 }
 
-# What the CUDA driver says of a Hopper GPU: NVIDIA's CUDA C++ Programming Guide, table of
-# technical specifications by compute capability, and the H100 datasheet.
+# Properties of a Hopper GPU as the CUDA driver reports them, from NVIDIA's CUDA C++ Programming
+# Guide (technical specifications by compute capability) and the H100 datasheet.
 _HOPPER = """
 gpu_device_info {{
   threads_per_warp: 32
@@ -43,10 +43,10 @@ device_description_str: "{kind}"
 
 
 def check_installed(topology: Topology) -> None:
-    """Refuse a kind of chip whose compiler is not installed.
+    """Check that the compiler for the topology's chips is installed.
 
     Raises:
-        InputError: with how to install it.
+        InputError: it is not; the message gives the command that installs it.
     """
     module, install = _COMPILERS[topology.platform]
     if util.find_spec(module) is None:
@@ -57,7 +57,7 @@ def check_installed(topology: Topology) -> None:
 
 
 def devices_of(topology: Topology) -> list[Any]:
-    """JAX devices to make a mesh of; they can be compiled for and hold no arrays."""
+    """JAX devices of `topology`, for a mesh to compile for; they cannot hold arrays."""
     from jax.experimental import topologies
 
     chip = topology.chip
@@ -75,7 +75,7 @@ def devices_of(topology: Topology) -> list[Any]:
     if topology.n_chips == 1:
         options["chips_per_host_bounds"] = (1, 1, 1)
     elif chip.name == "v4":
-        # A v4 chip's two cores work as one device, as they do on the real thing.
+        # The two cores of a v4 chip are one JAX device, as on real chips.
         options = {"chip_config_name": "megacore", "chips_per_host_bounds": (2, 2, 1)}
     name = topology.name
     described = topologies.get_topology_desc(platform="tpu", topology_name=name, **options)

@@ -1,4 +1,4 @@
-"""Slices and nodes that programs can be compiled for, by name, without having one."""
+"""The names and sizes of TPU slices and GPU nodes that programs can be compiled for."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _SLICES = {"v4": _CUBIC, "v5e": _SQUARE, "v5p": (*_CUBIC, "16x16x24"), "v6e": _S
 _SLICES["tpu7x"] = _CUBIC
 _NODES = {"h100": ("1", "2", "4", "8"), "h200": ("1", "2", "4", "8")}
 
-# Prefix of the accelerator types that gcloud takes, and what their number counts on a chip.
+# Prefix of gcloud's accelerator types, and the units per chip that their number counts.
 _ACCELERATOR_TYPES = {
     "v4": ("v4", 2),
     "v5e": ("v5litepod", 1),
@@ -28,11 +28,11 @@ _ACCELERATOR_TYPES = {
 
 @dataclass(frozen=True)
 class Topology:
-    """Chips that are connected in a known way.
+    """A TPU slice or a GPU node.
 
     Attributes:
-        chip: which chip.
-        dims: chips along each axis of a TPU slice; a GPU node has one axis.
+        chip: the kind of chip.
+        dims: number of chips along each axis of a TPU slice; a GPU node has one axis.
     """
 
     chip: Chip
@@ -40,25 +40,25 @@ class Topology:
 
     @property
     def name(self) -> str:
-        """As `parse` takes it."""
+        """The name that `parse` reads, such as `v5e:4x4`."""
         return f"{self.chip.name}:{'x'.join(map(str, self.dims))}"
 
     @property
     def n_chips(self) -> int:
-        """Chips in all."""
+        """Number of chips."""
         return math.prod(self.dims)
 
     @property
     def platform(self) -> str:
-        """What JAX calls this kind of device."""
+        """JAX's name for the platform: `gpu` or `tpu`."""
         return self.chip.platform
 
     @classmethod
     def parse(cls, text: str) -> "Topology":
-        """The topology called `CHIP:DIMS`, such as `v5e:4x4`, or by gcloud's accelerator type.
+        """The topology of a name `CHIP:DIMS`, such as `v5e:4x4`, or of gcloud's accelerator type.
 
         Raises:
-            InputError: no such topology, with the names that exist.
+            InputError: no such topology; the message lists the names that exist.
         """
         known = dict(_named())
         key = text.strip().lower()
@@ -72,12 +72,12 @@ class Topology:
             f"{chip}:{{{', '.join(all_dims)}}}" for chip, all_dims in {**_SLICES, **_NODES}.items()
         )
         raise InputError(
-            f"topology {text!r} does not exist: there are {families}; slices also go by gcloud's "
+            f"topology {text!r} does not exist: there are {families}; slices also have gcloud's "
             f"names, such as v5litepod-16{nearest(key, known)}"
         )
 
     def larger(self) -> "Iterator[Topology]":
-        """The same chip in greater numbers, fewest first."""
+        """Topologies with more chips of the same kind, fewest chips first."""
         alike = (found for found in dict(_named()).values() if found.chip == self.chip)
         return iter(sorted({t for t in alike if t.n_chips > self.n_chips}, key=lambda t: t.n_chips))
 

@@ -1,1 +1,5 @@
-"""What a run leaves in its directory and says while it goes on; how it is looked after."""
+"""The records of one run: its result, loss curve, progress, timing and profile.
+
+Belongs here: files in a run's directory and reports of its progress, for any trainer.
+Does not: checkpoints (`train`), and the states of a study's runs (`study.store`).
+"""

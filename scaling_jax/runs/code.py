@@ -1,4 +1,4 @@
-"""Which state of its source this package runs from."""
+"""The git commit of this package's source."""
 
 import subprocess
 from functools import cache
@@ -7,9 +7,9 @@ from typing import TypedDict
 
 
 class CodeState(TypedDict, total=False):
-    """Commit of the clone this package lies in, and whether its files there were changed since.
+    """The commit of the clone that holds this package, and whether its files have changed since.
 
-    Empty where it was installed from elsewhere; the package's version then says all there is.
+    It is empty for a package that is not in a clone.
     """
 
     commit: str
@@ -18,14 +18,17 @@ class CodeState(TypedDict, total=False):
 
 @cache
 def code_state() -> CodeState:
-    """The state when first asked, since what is imported does not change with the files."""
+    """The state of this package's source at the first call in this process.
+
+    It is cached, because modules that are already imported do not change with their files.
+    """
     return state_of(Path(__file__).parents[1])
 
 
 def state_of(package: Path) -> CodeState:
     """The state of the source in the directory `package`."""
     try:
-        # A clone that merely holds the environment it is installed in does not track it.
+        # A clone may contain the virtual environment of this package without tracking it.
         _git(package, "ls-files", "--error-unmatch", "__init__.py")
         commit = _git(package, "rev-parse", "HEAD")
         changes = _git(package, "status", "--porcelain", "--untracked-files=all", "--", ".")

@@ -1,4 +1,4 @@
-"""The loss curve of a run: one JSON line per step, and TensorBoard events."""
+"""The loss curve of a run: `metrics.jsonl`, with a JSON line for each step."""
 
 import json
 import math
@@ -16,12 +16,12 @@ from scaling_jax.system.files import in_bucket, retried, write_text_atomically
 
 METRICS_FILE = "metrics.jsonl"
 
-# How long the curve on disk may lag behind the run.
+# The loss curve on disk lags behind the run by at most about this time.
 FLUSH_SECONDS = 10.0
 
 
 def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
-    """Rows of the run's loss curve in step order, up to where the file is cut short or damaged."""
+    """Rows of the run's loss curve in step order, up to the first damaged line."""
     path = directory / METRICS_FILE
     if not path.exists():
         return []
@@ -36,7 +36,7 @@ def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
 
 
 def steps_without_gap(directory: epath.Path) -> int:
-    """The number of steps, from the first on, of which the run's loss curve has every one."""
+    """The last step before the first gap in the run's loss curve; 0 without a curve."""
     n = 0
     for row in read_metrics(directory):
         if row["step"] != n + 1:
@@ -46,22 +46,25 @@ def steps_without_gap(directory: epath.Path) -> int:
 
 
 def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
-    """Make the first `steps` of one run's loss curve the beginning of another's.
+    """Start the loss curve of the run in `target` with the first `steps` steps of `source`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the curve cannot be written.
     """
     rows = [row for row in read_metrics(source) if row["step"] <= steps]
     write_text_atomically(target / METRICS_FILE, _joined([json.dumps(row) for row in rows]))
 
 
 class MetricsLog:
-    """Appends rows to `metrics.jsonl`; `flush` makes them durable before a checkpoint is taken."""
+    """Appends rows to `metrics.jsonl`, and passes them to TensorBoard.
+
+    The loop calls `flush` before every checkpoint, so that no checkpoint is ahead of the curve.
+    """
 
     def __init__(self, directory: epath.Path, resume_step: int, events: Events) -> None:
         self._path = directory / METRICS_FILE
         self._events = events
-        # Steps after the checkpoint will be trained again: each must be in the file once.
+        # Steps after the checkpoint are trained again, and each step must be in the file once.
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
         self._lines = [json.dumps(row) for row in kept]
         text = _joined(self._lines)
@@ -71,21 +74,22 @@ class MetricsLog:
         self._flushed_at = time.monotonic()
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Record one row per step; the last one also goes to TensorBoard."""
+        """Add one row for each step; the last row is also written to TensorBoard."""
         self._unwritten += [json.dumps(_finite(row)) for row in rows]
         last = dict(rows[-1])
         step = last.pop("step")
         finite = {k: v for k, v in last.items() if v is not None and math.isfinite(v)}
         self._events.add(step, finite)
-        # Whoever watches the run need not wait for a checkpoint. A bucket is written less often.
+        # Those who watch a run see its curve before the next checkpoint. A bucket is written only
+        # at checkpoints, because every write replaces the whole file.
         if not in_bucket(self._path) and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Put every row on disk (or in the bucket, which cannot append and is rewritten).
+        """Write every row to disk; in a bucket, which cannot append, replace the whole file.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self._flushed_at = time.monotonic()
         lines = self._lines + self._unwritten
@@ -98,10 +102,10 @@ class MetricsLog:
         self._lines, self._unwritten = lines, []
 
     def close(self) -> None:
-        """Put every row on disk, and all of them anew if others have changed the file meanwhile.
+        """Write every row to disk, and replace the file if another process has changed it.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self.flush()
         text = _joined(self._lines)
@@ -109,7 +113,7 @@ class MetricsLog:
             write_text_atomically(self._path, text)
 
     def _write(self, added: bytes) -> None:
-        # At a known place: what a failed try left of it is written over.
+        # Written at a known offset, so that a retry overwrites what a failed write left.
         with open(self._path, "r+b") as file:
             file.seek(self._size)
             file.write(added)
@@ -119,13 +123,13 @@ class MetricsLog:
 
 
 class NoMetrics(MetricsLog):
-    """What a process keeps whose metrics another one writes: nothing."""
+    """A log that discards all rows, for processes other than the first."""
 
     def __init__(self) -> None:
         pass
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Forget `rows`."""
+        """Discard `rows`."""
 
     def flush(self) -> None:
         """Do nothing."""
@@ -151,7 +155,7 @@ def _joined(lines: list[str]) -> str:
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: what is not finite becomes null."""
+    # JSON has no NaN or infinity, so both are stored as null.
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""A trace of some steps of a run, for TensorBoard and Perfetto."""
+"""A profile of some steps of a run, for TensorBoard and Perfetto."""
 
 import os
 import sys
@@ -12,19 +12,17 @@ from scaling_jax.errors import InputError
 from scaling_jax.runs.progress import Report
 from scaling_jax.system.agreement import is_first
 
-# The first dispatches still compile and fill caches.
+# Dispatches to skip, which still compile and fill caches, and dispatches to profile.
 _SKIPPED, _TRACED = 3, 10
 
 
 @contextmanager
 def profiled(directory: os.PathLike | str) -> Iterator[Report]:
-    """Trace ten dispatches of the run that is told of the yielded report, past its first three.
+    """Profile ten dispatches of the run that calls the yielded function, after its first three.
 
-    Writes what TensorBoard's profile plugin reads under `plugins/profile/`, with a
-    `perfetto_trace.json.gz` for ui.perfetto.dev beside it. Of processes that train together the
-    first one writes.
-
-    A run that ends before there is anything to trace is said to on standard error.
+    The profile is written to `plugins/profile/` in `directory`, for TensorBoard's profile plugin,
+    with a `perfetto_trace.json.gz` for ui.perfetto.dev. If several processes train together, the
+    first one writes it. If the run is too short to profile, a message is logged to standard error.
 
     Raises:
         InputError: `directory` is a file.
@@ -34,24 +32,24 @@ def profiled(directory: os.PathLike | str) -> Iterator[Report]:
     if not is_first():
         yield lambda step, loss, tokens_per_second: None
         return
-    seen = 0
+    n_dispatches = 0
 
     def report(step: int, loss: float, tokens_per_second: float) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == _SKIPPED:
+        nonlocal n_dispatches
+        n_dispatches += 1
+        if n_dispatches == _SKIPPED:
             jax.profiler.start_trace(os.fspath(directory), create_perfetto_trace=True)
-        elif seen == _SKIPPED + _TRACED:
+        elif n_dispatches == _SKIPPED + _TRACED:
             jax.profiler.stop_trace()
 
     try:
         yield report
     finally:
-        if _SKIPPED <= seen < _SKIPPED + _TRACED:
+        if _SKIPPED <= n_dispatches < _SKIPPED + _TRACED:
             jax.profiler.stop_trace()
-    if seen <= _SKIPPED:
+    if n_dispatches <= _SKIPPED:
         print(
-            f"nothing to profile: the run took {seen} dispatches, of {_SKIPPED + 1} needed; "
-            "profile a longer run, or one that is not over yet",
+            f"nothing to profile: the run took {n_dispatches} dispatches, but a profile needs "
+            f"{_SKIPPED + 1}; profile a longer run, or one that has not finished",
             file=sys.stderr,
         )

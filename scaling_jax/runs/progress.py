@@ -14,9 +14,10 @@ Report = Callable[[int, float, float], None]
 def progress_bar(
     label: str, steps: int, shown: bool, listener: Report | None, start: int
 ) -> Iterator[Report]:
-    """A function to call with (step, loss, tokens/s); draws on standard error if `shown`.
+    """Yield a function to call with (step, loss, tokens/s), which draws a bar if `shown`.
 
-    `listener` is told the same.
+    The bar is drawn on standard error if that is a terminal. The function also calls `listener`
+    with the same arguments.
     """
     columns = (
         TextColumn("{task.description}"),

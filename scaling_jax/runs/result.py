@@ -1,4 +1,4 @@
-"""What a finished run reports, and how it is stored."""
+"""The result of a run, and its file `result.json`."""
 
 import dataclasses
 import json
@@ -18,23 +18,27 @@ RESULT_FILE = "result.json"
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of one run; losses in nats per token, None where the run diverged.
+    """The result of one run; losses are in nats per token, and None if the run diverged.
 
     Attributes:
-        status: finished, or diverged (a non-finite loss or gradient stopped it).
-        steps: updates taken.
-        tokens: training tokens seen; `unique_tokens` of them distinct.
-        loss: held-out loss at the end of the horizon, float32 forward.
-        loss_stderr: its standard error over held-out sequences, None of a single one.
-        bits_per_byte: the same loss per byte of held-out text.
+        status: finished, or diverged (stopped by a non-finite loss or gradient).
+        steps: optimizer steps taken.
+        tokens: training tokens; `unique_tokens` is the number of distinct ones.
+        loss: held-out loss after the last step, computed in float32.
+        loss_stderr: standard error of `loss` over held-out sequences; None for a single sequence.
+        bits_per_byte: `loss` in bits per byte of the held-out text.
         train_loss: smoothed training loss at the end.
-        begun_at: step after which it began, at a checkpoint of another run; 0 for the first.
-        note: why it is so, where that is not of its own doing.
-        seconds: where the wall time of the process that finished the run went; of runs that
-            trained side by side, an equal share.
-        devices: how many trained it.
-        side_by_side: runs that shared them in one program, this one included.
-        code: commit of this package's source and whether it was changed, where it is a clone.
+        tokens_per_second: training speed of the process that finished the run.
+        data_fingerprint: hash of the tokenized corpus.
+        device: JAX's kind of the devices.
+        begun_at: step of the checkpoint of another run that this run started from, or 0.
+        note: why the run has this status, if not through its own training.
+        packages: versions of Python and of packages.
+        seconds: wall time by part, of the process that finished the run. Runs that were trained
+            side by side divide it equally.
+        devices: number of devices.
+        side_by_side: number of runs trained in one program, including this one.
+        code: commit of this package's source, and whether files have changed since.
     """
 
     status: Status
@@ -58,18 +62,18 @@ class Result:
 
 
 def write_result(directory: epath.Path, result: Result) -> None:
-    """Write `result.json`, the mark that the run is over."""
+    """Write `result.json`, which marks the run as finished or diverged."""
     text = json.dumps(dataclasses.asdict(result), indent=1, allow_nan=False)
     write_text_atomically(directory / RESULT_FILE, text)
 
 
 def read_result(directory: epath.Path) -> Result | None:
-    """The result of the run in `directory`, or None while it has none that is whole.
+    """The result of the run in `directory`; None if there is no result, or a damaged one.
 
-    A run whose result is damaged is not over: it is evaluated again from its last checkpoint.
+    A run with a damaged result is evaluated again from its last checkpoint.
 
     Raises:
-        InputError: a result with other fields than this package writes.
+        InputError: a result with other fields than those of this version of the package.
     """
     path = directory / RESULT_FILE
     try:

@@ -1,4 +1,4 @@
-"""TensorBoard events beside a run's metrics: for looking at, so never in the way of training."""
+"""TensorBoard events of a run, whose failures never stop training."""
 
 import os
 import sys
@@ -14,10 +14,10 @@ _FLUSH_SECONDS = 10.0
 
 
 class Events:
-    """Scalars of a run by step; after an error of the file system it writes no more.
+    """Writes scalars of a run by step; after an error of the file system it stops writing.
 
-    They are written at once: tensorboardX's own writer has a thread for it, without which, once
-    it has died of a full disk, training would wait for ever.
+    It writes in the calling thread. tensorboardX's own writer uses a thread, and after that thread
+    fails on a full disk, training would wait forever.
     """
 
     def __init__(self, directory: epath.Path, resume_step: int) -> None:
@@ -29,12 +29,12 @@ class Events:
         self._flushed_at = time.monotonic()
         with self._unhindered():
             self._open()
-        # What an earlier process wrote of later steps is not shown.
+        # TensorBoard then hides later steps that an earlier process has written.
         start = SessionLog(status=SessionLog.START)
         self._write(Event(step=resume_step + 1, session_log=start))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Write finite values of a step."""
+        """Write the values of a step, which must be finite."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
@@ -45,7 +45,7 @@ class Events:
             self._flush()
 
     def close(self) -> None:
-        """Put what is left on disk."""
+        """Flush and close the file of events."""
         if self._writer is not None:
             with self._unhindered():
                 self._writer.close()
@@ -56,8 +56,8 @@ class Events:
 
         self._directory.mkdir(parents=True, exist_ok=True)
         prefix = os.fspath(self._directory / "events")
-        # TensorBoard reads files in the order of their names, which tell seconds alone; two
-        # writers of one moment would have one name.
+        # TensorBoard reads files in the order of their names. These have a resolution of seconds,
+        # so two writers could have the same name.
         suffix = f".{time.time_ns()}.{uuid.uuid4().hex[:12]}"
         self._writer = EventsWriter(prefix, filename_suffix=suffix)
         self._writer.flush()
@@ -76,14 +76,16 @@ class Events:
     def _unhindered(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # Of the file system, or of a cloud's library.
-            print(f"no more TensorBoard events in {self._directory}: {error}", file=sys.stderr)
+        except Exception as error:  # From the file system, or from a cloud's library.
+            print(
+                f"stopped writing TensorBoard events in {self._directory}: {error}", file=sys.stderr
+            )
             self._writer = None
 
 
 @contextmanager
 def _without_torch() -> Iterator[None]:
-    """tensorboardX takes PyTorch along if there is one, for which a process would wait seconds."""
+    # tensorboardX imports PyTorch if it is installed, which takes seconds and is not needed.
     absent = "torch" not in sys.modules
     if absent:
         sys.modules["torch"] = None  # type: ignore[assignment]

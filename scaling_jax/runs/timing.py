@@ -1,4 +1,4 @@
-"""Where the wall time of a run went."""
+"""Measurement of a run's wall time by part."""
 
 import time
 from collections import defaultdict
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds spent in named parts."""
+    """Accumulates the seconds spent in named parts of a program."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -22,5 +22,5 @@ class Stopwatch:
             self.seconds[name] += time.perf_counter() - start
 
     def shares(self, n_runs: int) -> dict[str, float]:
-        """Seconds by part of one of `n_runs` side by side, to the millisecond."""
+        """Seconds by part for each of `n_runs` runs side by side, rounded to milliseconds."""
         return {name: round(value / n_runs, 3) for name, value in self.seconds.items()}

@@ -1,4 +1,9 @@
-"""Training one run: mesh, step, checkpoints, evaluation, loop."""
+"""Training of a run, or of several runs side by side in one program.
+
+Belongs here: mesh, optimizer, step, evaluation, checkpoints, and the loop that calls them.
+Does not: the model (`model`), files of a run other than checkpoints (`runs`), and which runs are
+trained (`study`).
+"""
 
 from scaling_jax.execution import Execution as Execution
 from scaling_jax.mesh_spec import MeshSpec as MeshSpec

@@ -16,46 +16,47 @@ KEEP = 2
 CHECKPOINTS = "checkpoints"
 
 _DIGEST = "digest"
-# Characters of what a library says of a file.
+# Characters of a library's error message that a report of a damaged checkpoint quotes.
 _LONGEST_PROBLEM = 200
 
 
 class UnusableCheckpointsError(InputError):
-    """There are checkpoints of a run, and none from which it can go on."""
+    """A run has checkpoints, but it cannot continue from any of them."""
 
 
 class Checkpoints:
-    """The last few checkpoints of one run."""
+    """The most recent checkpoints of one run."""
 
     def __init__(self, checkpointer: Any) -> None:
         self._checkpointer = checkpointer
         self._newest = self.latest_step()
 
     def latest_step(self) -> int | None:
-        """Step of the newest complete checkpoint, or None."""
+        """Step of the newest complete checkpoint; None without a checkpoint."""
         latest = self._checkpointer.latest
         return None if latest is None else latest.step
 
     def has(self, step: int) -> bool:
-        """Whether the newest checkpoint, perhaps still being written, is that of `step`."""
+        """Whether the newest checkpoint, which may still be being written, is of `step`."""
         return step == self._newest
 
     def save(self, step: int, state: Any) -> None:
-        """Copy `state` off the device and write it in the background, once for each step."""
+        """Copy `state` from the device and write it in the background, unless `step` is saved."""
         if not self.has(step):
-            # Unforced, Orbax leaves a checkpoint out while the one before is being written.
-            facts = {_DIGEST: digest(state)}
-            self._checkpointer.save_async(step, state, force=True, custom_metadata=facts)
+            # Without `force` Orbax skips a checkpoint while it writes the previous one.
+            metadata = {_DIGEST: digest(state)}
+            self._checkpointer.save_async(step, state, force=True, custom_metadata=metadata)
             self._newest = step
 
     def restore(self, abstract_state: Any, at_most: int | None = None) -> tuple[int, Any] | None:
-        """Step and state of the newest checkpoint, laid out as `abstract_state`; None without one.
+        """Step and state of the newest usable checkpoint; None without a checkpoint.
 
-        One that cannot be read, or of a step beyond `at_most`, is said, removed, and the one
-        before it taken.
+        The state has the shardings of `abstract_state`. A checkpoint that cannot be read, or whose
+        step is after `at_most`, is logged to standard error and deleted, and the previous one is
+        tried.
 
         Raises:
-            UnusableCheckpointsError: there are some, and none does.
+            UnusableCheckpointsError: no checkpoint is usable.
         """
         problems: list[tuple[int, str]] = []
         for step in sorted((found.step for found in self._checkpointer.checkpoints), reverse=True):
@@ -64,15 +65,16 @@ class Checkpoints:
                 continue
             state, problem = self._read(step, abstract_state)
             if problem is None:
-                self._drop(problems, instead=step)
+                self._drop(problems, usable=step)
                 self._newest = step
                 return step, state
             problems.append((step, problem))
         if problems:
             step, problem = problems[0]
             raise UnusableCheckpointsError(
-                f"no checkpoint in {self._checkpointer.directory} can be continued from; of step "
-                f"{step}: {problem}. Restore one, or delete the run's directory to train it anew"
+                f"no checkpoint in {self._checkpointer.directory} is usable; that of step {step}: "
+                f"{problem}. Restore one from a backup, or delete the run's directory to train it "
+                "from its first step"
             )
         return None
 
@@ -80,31 +82,31 @@ class Checkpoints:
         path = self._checkpointer.directory / str(step)
         return _read(path, lambda: self.load(step, abstract_state))
 
-    def _drop(self, damaged: list[tuple[int, str]], instead: int) -> None:
+    def _drop(self, damaged: list[tuple[int, str]], usable: int) -> None:
         for step, problem in damaged:
             if is_first():
                 print(
-                    f"the checkpoint of step {step} in {self._checkpointer.directory} is of no use "
-                    f"({problem}) and removed; continuing from step {instead}, {step - instead} "
-                    "steps earlier",
+                    f"deleted the unusable checkpoint of step {step} in "
+                    f"{self._checkpointer.directory} ({problem}); continuing from step {usable}, "
+                    f"{step - usable} steps earlier",
                     file=sys.stderr,
                 )
             self._checkpointer.delete(step)
 
     def load(self, step: int, abstract_state: Any) -> Any:
-        """Read the state back with the shardings of `abstract_state`."""
+        """The state saved at `step`, with the shardings of `abstract_state`."""
         return self._checkpointer.load(step, abstract_state)
 
     def wait(self) -> None:
-        """Return when everything saved is on disk."""
+        """Wait until every checkpoint is on disk."""
         self._checkpointer.wait()
 
 
 @contextmanager
 def open_checkpoints(directory: epath.Path, kept: Collection[int] = ()) -> Iterator[Checkpoints]:
-    """Checkpoints under `directory`; what a killed writer left half-made is ignored and removed.
+    """The checkpoints in `directory`; incomplete ones of a killed process are deleted.
 
-    Those of the steps `kept` stay, however many newer ones there are.
+    Checkpoints of the steps `kept` are never deleted; of the others the newest `KEEP` are kept.
     """
     from orbax.checkpoint import v1 as ocp
 
@@ -117,9 +119,10 @@ def open_checkpoints(directory: epath.Path, kept: Collection[int] = ()) -> Itera
 
 
 def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[Any, str | None]:
-    """The state of the run in `run` at a step that it keeps, or why it cannot be read.
+    """The state in the checkpoint of `step` of the run in the directory `run`, or a problem.
 
-    Touches nothing there: the run may be under way in another process.
+    The result is (state, None), or a problem that says why the checkpoint cannot be read. Nothing
+    is written, because another process may be training the run.
     """
     from orbax.checkpoint import v1 as ocp
 
@@ -128,25 +131,25 @@ def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[An
 
 
 def _read(path: epath.Path, load: Callable[[], Any]) -> tuple[Any, str | None]:
-    """The state that `load` reads from a checkpoint, or why a process could not read it."""
+    """The state that `load` reads and None, or the problem of the first process that has one."""
     state = written = problem = None
     try:
         state = load()
         written = _written_digest(path) if is_first() else None
-    except Exception as error:  # Whatever a library says of a damaged file.
+    except Exception as error:  # Libraries raise many types for a damaged file.
         if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-            raise  # Which says nothing of the file.
+            raise  # The file may be intact.
         first_line = next(iter(str(error).splitlines()), "")
         problem = textwrap.shorten(f"{type(error).__name__}: {first_line}", _LONGEST_PROBLEM)
-    problem = next((said for said in gathered(problem) if said is not None), None)
-    # All processes compute it, as each has but a part of the state.
+    problem = next((text for text in gathered(problem) if text is not None), None)
+    # All processes compute the digest, because each of them holds only a part of the state.
     if problem is None and from_first(lambda: written) not in (None, digest(state)):
-        problem = "what it holds is not what was written"
+        problem = "its content is not what was written"
     return state, problem
 
 
 def _written_digest(path: epath.Path) -> int | None:
-    """None of a checkpoint from before there were any."""
+    # Checkpoints of earlier versions of this package have no digest.
     from orbax.checkpoint import v1 as ocp
 
     return (ocp.metadata(path).custom_metadata or {}).get(_DIGEST)

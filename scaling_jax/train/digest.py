@@ -1,4 +1,4 @@
-"""A number by which a state read back is known to be the one that was saved."""
+"""A checksum of a training state, by which a damaged checkpoint is recognized."""
 
 from functools import cache
 from typing import Any
@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Odd, so that what is multiplied by it is not lost modulo 2^32.
+# Odd, so that multiplication by it is invertible modulo 2^32.
 _STEP = np.uint32(0x9E3779B1)
 
 
 def digest(state: Any) -> int:
-    """A 32-bit sum over every bit of every array, each weighed by its place.
+    """A 32-bit checksum of all arrays: the sum of their bits, weighted by position.
 
-    The same however the arrays are laid out on devices. No change of a single number keeps it,
-    and any other but one time in four billion.
+    It does not depend on the arrays' shardings. It changes with every change of a single number;
+    other changes go undetected with a probability of one in four billion.
     """
     leaves = jax.tree.leaves(state)
     return int(_program(jax.default_backend() == "cpu")(leaves))
@@ -23,7 +23,7 @@ def digest(state: Any) -> int:
 
 @cache
 def _program(on_cpu: bool) -> Any:
-    # It runs for a moment, and takes longer to compile.
+    # The program runs for less time than it takes to compile, so optimize it less.
     options = {"xla_backend_optimization_level": 1} if on_cpu else None
     return jax.jit(_digest, compiler_options=options)
 

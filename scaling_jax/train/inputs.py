@@ -1,4 +1,4 @@
-"""What a run reads: its training batches and the held-out text, checked before any compute."""
+"""The data of a run: training batches and held-out text, checked before training."""
 
 import os
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Inputs:
 
 
 def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool) -> Inputs:
-    """Tokenize the corpus if need be and check that it can feed the whole run.
+    """The batches and the held-out text of a run; the corpus is tokenized if necessary.
 
     Raises:
         InputError: the tokenizer's vocabulary exceeds the shape's, or the text is too short.
@@ -52,16 +52,18 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
 
 
 def check_same_text(directory: epath.Path, fingerprint: str) -> None:
-    """Refuse to continue a run on other text than it began with.
+    """Check that a run continues on the text that it started with.
+
+    The first call stores the fingerprint in the run's directory.
 
     Raises:
-        InputError: the corpus or tokenizer changed since the run's first step.
+        InputError: the corpus or the tokenizer has changed since the run's first step.
     """
     path = directory / _FINGERPRINT_FILE
     if not path.exists():
         write_text_atomically(path, fingerprint)
     elif path.read_text() != fingerprint:
         raise InputError(
-            f"{directory} was begun on text with fingerprint {path.read_text()}, but the corpus "
-            f"now has {fingerprint}: restore the corpus, or delete the run to train it anew"
+            f"{directory} was started on text with fingerprint {path.read_text()}, but the corpus "
+            f"now has {fingerprint}: restore the corpus, or delete the run to train it again"
         )

@@ -1,7 +1,7 @@
-"""Runs that begin from a checkpoint of another run, which they share their first steps with.
+"""Runs that start from a checkpoint of another run, with which they share their first steps.
 
-Until its cooldown begins, a run under the schedule `wsd` is the same for every horizon. So the
-short horizons can be branches of the longest, their trunk.
+Until its cooldown, a run under the schedule `wsd` does not depend on its length. So shorter runs
+(branches) can start from checkpoints of the longest one (their trunk).
 """
 
 import json
@@ -19,24 +19,24 @@ from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
 
 _ORIGIN_FILE = "origin.json"
-# Orbax's mark of a checkpoint that is whole, in a bucket too, which cannot rename.
+# Orbax writes this file into every complete checkpoint, also in buckets, which cannot rename.
 _WHOLE = "commit_success.txt"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The directory of another run and the step of the checkpoint there to begin from."""
+    """The checkpoint that a run starts from: the directory of another run, and a step."""
 
     directory: epath.Path
     step: int
 
     @property
     def is_there(self) -> bool:
-        """Whether the checkpoint is there and whole."""
+        """Whether the checkpoint exists and is complete."""
         return (self.directory / CHECKPOINTS / str(self.step) / _WHOLE).exists()
 
     def release(self) -> None:
-        """Delete the checkpoint. Only for a run that is over, since one under way has it open."""
+        """Delete the checkpoint. Call it only when the other run has ended and closed it."""
         path = self.directory / CHECKPOINTS / str(self.step)
         if in_bucket(path):
             if path.exists():
@@ -47,11 +47,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a run has to do with others.
+    """The checkpoints that a run shares with other runs.
 
     Attributes:
-        origin: where it begins; None for a run that begins at its first step.
-        kept: steps whose checkpoints others begin from.
+        origin: the checkpoint that the run starts from; None for a run that starts at step 0.
+        kept: steps of this run whose checkpoints other runs start from.
     """
 
     origin: Origin | None = None
@@ -62,10 +62,10 @@ SINGLE = Lineage()
 
 
 def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> Any:
-    """The state at the origin, for the run in `directory`, which takes over the curve up to there.
+    """The state at the origin, for the run in `directory`; its loss curve up to there is copied.
 
-    None where the checkpoint or the curve is not there or damaged, which is said: the run is then
-    trained from its first step, to the same end.
+    The result is None if the checkpoint or the loss curve is missing or damaged, which is logged
+    to standard error. The run is then trained from its first step, with the same result.
     """
     state, problem = None, from_first(lambda: _missing(origin))
     if problem is None:
@@ -73,8 +73,8 @@ def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> An
     if is_first():
         if problem is None:
             copy_metrics(origin.directory, directory, origin.step)
-            fact = {"run": origin.directory.name, "step": origin.step}
-            write_text_atomically(directory / _ORIGIN_FILE, json.dumps(fact))
+            stored = {"run": origin.directory.name, "step": origin.step}
+            write_text_atomically(directory / _ORIGIN_FILE, json.dumps(stored))
         else:
             (directory / _ORIGIN_FILE).unlink(missing_ok=True)
             print(
@@ -87,14 +87,14 @@ def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> An
 
 def _missing(origin: Origin) -> str | None:
     if not origin.is_there:
-        return "the checkpoint is gone"
+        return "the checkpoint is missing"
     if steps_without_gap(origin.directory) < origin.step:
         return "the metrics of steps before it are lost"
     return None
 
 
 def begun_at(directory: epath.Path) -> int:
-    """The step that the run in `directory` began at; 0 unless it is a branch of another."""
+    """The step at which the run in `directory` started; 0 unless it is a branch of another run."""
     try:
         return int(json.loads(read_text(directory / _ORIGIN_FILE))["step"])
     except FileNotFoundError:

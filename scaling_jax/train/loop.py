@@ -1,4 +1,4 @@
-"""The inner loop: dispatch steps, read their metrics late, save now and then."""
+"""The training loop: dispatch steps, read their metrics one dispatch late, save checkpoints."""
 
 import time
 from collections.abc import Sequence
@@ -23,13 +23,22 @@ from scaling_jax.train.programs import Programs
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import State, StepMetrics
 
-# What a process may wish for between two dispatches, and all then do at the same step.
+# Requests of a process between two dispatches, which all processes then meet at the same step.
 SAVE, STOP = 1, 2
 
 
 @dataclass
 class Track:
-    """One run under way: how far it is, whether it is well, and where it leaves its traces."""
+    """The progress of one run in the loop, and where it writes.
+
+    Attributes:
+        config, inputs: the run and its data.
+        checkpoints, metrics, report: receivers of its checkpoints, loss curve and progress.
+        step: steps taken or dispatched.
+        kept: steps whose checkpoints other runs start from.
+        healthy: whether every loss and gradient was finite.
+        tokens_trained, seconds_trained: work of this process, for the speed.
+    """
 
     config: RunConfig
     inputs: Inputs
@@ -44,24 +53,24 @@ class Track:
 
     @property
     def left(self) -> int:
-        """Steps it has yet to take; none after a non-finite loss."""
+        """Number of steps that remain; 0 after a non-finite loss."""
         return self.config.steps - self.step if self.healthy else 0
 
     @property
     def ahead(self) -> int:
-        """Steps it may take before its next checkpoint that is kept, or its end."""
+        """Number of steps until the next step in `kept`, or until the end."""
         kept = min((step for step in self.kept if step > self.step), default=self.config.steps)
         return min(self.left, kept - self.step)
 
     @property
     def is_at_kept(self) -> bool:
-        """Whether it stands at a step whose checkpoint is kept."""
+        """Whether the current step is in `kept`."""
         return self.healthy and self.step in self.kept
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What the loop listens to and keeps time by."""
+    """What the loop needs besides its runs: the request to stop, timing, and the peak FLOP/s."""
 
     stop: StopRequest
     watch: Stopwatch
@@ -71,9 +80,9 @@ class Tools:
 
 @dataclass(frozen=True)
 class _Dispatch:
-    """Steps under way: the first and the number of each run's, and their metrics to come.
+    """Steps that were dispatched: first step and number of steps of each run, and their metrics.
 
-    When they were begun, and when they ended if that was waited for.
+    `ended_at` is None unless the loop waited for the steps.
     """
 
     firsts: list[int]
@@ -84,7 +93,7 @@ class _Dispatch:
 
 
 class Loop:
-    """Advances runs of one program, each to its own last step or non-finite loss."""
+    """Trains runs that share a program, each to its last step or to a non-finite loss."""
 
     def __init__(
         self,
@@ -106,7 +115,7 @@ class Loop:
         self._saved_at = self._ended_at = time.perf_counter()
 
     def state(self, i: int) -> State:
-        """The state of the run `i`."""
+        """The training state of run `i`."""
         return self._programs.unpack(self._state, i)
 
     def run(self) -> None:
@@ -118,24 +127,24 @@ class Loop:
         pending: _Dispatch | None = None
         while self._left():
             dispatched = self._dispatch()
-            # Reading the previous dispatch while this one runs keeps the device busy.
+            # The metrics of the previous dispatch are read while this one keeps the device busy.
             if pending:
                 self._read(pending)
             pending = dispatched
-            wish = self._agreed(self._wish())
-            if wish or any(track.is_at_kept for track in self._tracks):
+            request = self._agreed(self._request())
+            if request or any(track.is_at_kept for track in self._tracks):
                 self._read(pending)
                 pending = None
                 if self._left():
                     self.save()
                     self._agreed.forget()
-                    self._stop(wish)
+                    self._stop(request)
         if pending:
             self._read(pending)
         self.save()
 
     def save(self) -> None:
-        """Checkpoint the runs that are well, with every metric up to there on disk first."""
+        """Write a checkpoint of every healthy run, after its metrics up to there are on disk."""
         with self._tools.watch.part("checkpoint"):
             for i, track in enumerate(self._tracks):
                 if track.healthy and not track.checkpoints.has(track.step):
@@ -158,20 +167,20 @@ class Loop:
         for track, count in zip(self._tracks, counts, strict=True):
             track.step += count
         if self._mesh.size > 1 and self._mesh.devices.flat[0].platform == "cpu":
-            # Virtual CPU devices can deadlock with several collective programs in flight.
+            # Virtual CPU devices can deadlock if several programs with collectives run at once.
             jax.block_until_ready(metrics)
             ended_at = time.perf_counter()
         return _Dispatch(firsts, counts, metrics, begun_at, ended_at)
 
     def _batches(self, track: Track, count: int) -> np.ndarray:
-        # The program does not look at the batches past `count`.
+        # The program ignores batches beyond `count`.
         n = max(count, 1)
         tokens_KxBxT1 = track.inputs.batches.batches(track.step, n, self._rows)
         missing = self._programs.steps_per_dispatch - n
         return np.pad(tokens_KxBxT1, ((0, missing), (0, 0), (0, 0)), mode="edge")
 
     def _joined(self, values: Any, axis: int = 0) -> Any:
-        """Values of all runs along an axis, which the program of a single run lacks."""
+        """The values of all runs stacked along an axis; a single run's program has no such axis."""
         return np.stack(values, axis) if len(self._tracks) > 1 else values[0]
 
     def _whole(self, tree: Any) -> Any:
@@ -181,14 +190,14 @@ class Loop:
         metrics_3xRxK = np.stack([np.asarray(m, np.float64) for m in dispatch.metrics])
         metrics_RxKx3 = metrics_3xRxK.reshape(3, len(self._tracks), -1).transpose(1, 2, 0)
         ended_at = dispatch.ended_at or time.perf_counter()
-        # Those before it were still under way when it was dispatched, or long over.
+        # The previous dispatch may have ended before or after this one was dispatched.
         seconds = ended_at - max(dispatch.begun_at, self._ended_at)
         self._ended_at = ended_at
         with self._tools.watch.part("metrics"):
             for track, first, count, metrics_Kx3 in zip(
                 self._tracks, dispatch.firsts, dispatch.counts, metrics_RxKx3, strict=True
             ):
-                # After a non-finite loss what was still under way trained on a ruined state.
+                # Steps that were dispatched after a non-finite loss trained on a useless state.
                 if count and track.healthy:
                     self._record(track, first, metrics_Kx3[:count], seconds)
 
@@ -219,19 +228,19 @@ class Loop:
             "mfu": round(achieved / peak, 4) if peak else None,
         }
 
-    def _wish(self) -> int:
+    def _request(self) -> int:
         if self._tools.stop.signum is not None:
             return STOP
         return SAVE if time.perf_counter() - self._saved_at > self._tools.checkpoint_seconds else 0
 
-    def _stop(self, wish: int) -> None:
-        if wish != STOP:
+    def _stop(self, request: int) -> None:
+        if request != STOP:
             return
         with self._tools.watch.part("checkpoint"):
             for track in self._tracks:
                 track.checkpoints.wait()
         signum = self._tools.stop.signum
-        cause = f"by signal {signum}" if signum else "with another of its processes"
+        cause = f"by signal {signum}" if signum else "because another process was stopped"
         least = min(self._tracks, key=lambda track: track.step)
         raise Preempted(
             f"stopped {cause} at step {least.step} of {least.config.steps}; saved, run the same "

@@ -1,4 +1,4 @@
-"""The device mesh and the one table that lays everything out on it."""
+"""The device mesh, and the table that determines the sharding of every array."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 from scaling_jax.model.stacking import map_blocks
 
-# Which mesh axes a logical axis is split over; one that is absent is kept whole. The residual
-# stream has no name for its width: `embed` is split in the parameters alone.
+# Mesh axes over which a logical axis is sharded; other logical axes are replicated. Only parameters
+# have an axis `embed`: the width of activations is not sharded.
 RULES: dict[str, str | tuple[str, ...]] = {
     "replica": "replica",
     "batch": ("data", "fsdp"),
@@ -29,8 +29,8 @@ RULES: dict[str, str | tuple[str, ...]] = {
     "expert": "tensor",
 }
 
-# Logical axes of every parameter, by its name in the model; a name that is absent (gains,
-# counters) is kept whole. What the model says of its activations is read by the same rules.
+# Logical axes of every parameter by its name in the model. Parameters that are not listed (gains,
+# counters) are replicated. The model names the axes of activations, to which the same rules apply.
 PARAMETERS: dict[str, tuple[str | None, ...]] = {
     "embedding": ("vocab", "embed"),
     "positions": (None, "embed"),
@@ -48,7 +48,7 @@ _UNKNOWN_MEMORY = 16 * hardware.GIB
 
 
 def make_mesh(spec: MeshSpec = CHOSEN, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Mesh over all of `devices`, neighbours of a slice next to each other.
+    """The mesh over all `devices`, in which neighbours are neighbours in their slice.
 
     Raises:
         InputError: sizes that do not divide the devices, or `fsdp` or `tensor` across slices.
@@ -57,7 +57,7 @@ def make_mesh(spec: MeshSpec = CHOSEN, devices: Sequence[jax.Device] | None = No
     try:
         sizes = spec.over(len(devices))
     except InputError as error:
-        more = "; XLA_FLAGS=--xla_force_host_platform_device_count=N makes N devices of a CPU"
+        more = "; XLA_FLAGS=--xla_force_host_platform_device_count=N gives a CPU N devices"
         raise InputError(f"{error}{more if devices[0].platform == 'cpu' else ''}") from None
     return Mesh(_arranged(sizes, devices), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
@@ -71,9 +71,9 @@ def mesh_for(
     accumulate: int = 1,
     n_runs: int = 1,
 ) -> Mesh:
-    """The mesh that `spec` describes for models of `shape`, checked against them.
+    """The mesh that `spec` describes, checked against the shape and the batch of `n_runs` runs.
 
-    The batch is shared out a microbatch, of `accumulate`, at a time.
+    Each of the `accumulate` microbatches is sharded over the devices.
 
     Raises:
         InputError: sizes that do not divide the devices, the runs, the heads, the widths or the
@@ -81,9 +81,9 @@ def mesh_for(
     """
     devices = list(devices or jax.devices())
     if n_runs > 1 and spec == CHOSEN:
-        # Runs side by side exchange nothing.
+        # Runs that are trained side by side need no communication.
         spec = MeshSpec(replica=math.gcd(n_runs, len(devices)))
-    # Several slices each hold a copy, as the network between them is slow.
+    # Every slice holds a copy of the parameters, because the network between slices is slow.
     n_together = len(devices) // _n_slices(devices)
     spec = spec.chosen_for(shape, n_together, device_memory(devices[0]))
     mesh = make_mesh(spec, devices)
@@ -92,7 +92,7 @@ def mesh_for(
 
 
 def batch_sharding(mesh: Mesh, packed: bool = False) -> NamedSharding:
-    """Sharding of `tokens_KxBxT`, or `tokens_KxRxBxT`: runs apart, sequences over their devices."""
+    """Sharding of `tokens_KxBxT`, or of `tokens_KxRxBxT` for R runs if `packed`."""
     return NamedSharding(mesh, PartitionSpec(None, *["replica"][:packed], RULES["batch"]))
 
 
@@ -102,13 +102,13 @@ def batch_shares(mesh: Mesh) -> int:
 
 
 def local_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
-    """Which sequences of a batch this process feeds to its devices, in order."""
+    """Rows of a batch that the devices of this process need, in ascending order."""
     shares = batch_sharding(mesh).addressable_devices_indices_map((1, batch_size)).values()
     return np.unique([np.arange(batch_size)[index[1]] for index in shares if index])
 
 
 def put_batches(tokens: np.ndarray, mesh: Mesh, batch_size: int) -> jax.Array:
-    """`tokens_KxBxT`, or `KxRxBxT`, on the devices, from this process's `local_rows` of them."""
+    """`tokens_KxBxT` or `tokens_KxRxBxT` on the devices, from the `local_rows` of each process."""
     *outer, _, t1 = tokens.shape
     return jax.make_array_from_process_local_data(
         batch_sharding(mesh, packed=len(outer) == 2), tokens, (*outer, batch_size, t1)
@@ -116,19 +116,19 @@ def put_batches(tokens: np.ndarray, mesh: Mesh, batch_size: int) -> jax.Array:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Sharding of what every device holds whole."""
+    """Sharding of arrays of which every device holds a copy."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
-    """Shardings of a tree of parameters and optimizer moments, by the tables above."""
+    """Shardings of a tree of parameters and optimizer moments, by `PARAMETERS` and `RULES`."""
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: NamedSharding(mesh, _partition(path, leaf.shape, mesh)), abstract_state
     )
 
 
 def stacked(state: Any, n_runs: int) -> Any:
-    """The abstract states of several runs in one, apart along the axis `replica`."""
+    """The abstract state of `n_runs` runs, stacked along a leading axis sharded over `replica`."""
 
     def stack(leaf: Any) -> jax.ShapeDtypeStruct:
         over = NamedSharding(leaf.sharding.mesh, PartitionSpec("replica", *leaf.sharding.spec))
@@ -138,7 +138,7 @@ def stacked(state: Any, n_runs: int) -> Any:
 
 
 def unstacked(state: Any) -> Any:
-    """The abstract state with its layers apart, each laid out as it was among the others."""
+    """The abstract state with one tree per layer, each with the sharding of the stacked layers."""
 
     def layer(leaf: Any) -> jax.ShapeDtypeStruct:
         sharding = NamedSharding(leaf.sharding.mesh, PartitionSpec(*leaf.sharding.spec[1:]))
@@ -153,7 +153,7 @@ def unstacked(state: Any) -> Any:
 
 @contextmanager
 def layout_rules(mesh: Mesh) -> Iterator[None]:
-    """Activations named in the model are laid out on `mesh` in what is traced in the block."""
+    """Shard the activations of a model that is traced inside the block over `mesh`."""
     if mesh.size == 1:
         yield
         return
@@ -165,7 +165,7 @@ def _partition(path: Any, dims: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     name = getattr(path[-1], "key", None) if path else None
     logical = PARAMETERS.get(str(name), ())
     axes = [RULES.get(axis or "") for axis in logical]
-    # An axis that does not divide evenly is kept whole rather than padded.
+    # An axis that does not divide evenly is replicated, not padded.
     pairs = zip(axes, dims, strict=False)
     return PartitionSpec(
         *(axis if axis and size % mesh.shape[axis] == 0 else None for axis, size in pairs)
@@ -179,7 +179,7 @@ def _arranged(sizes: dict[str, int], devices: list[jax.Device]) -> np.ndarray:
     n_slices = _n_slices(devices)
     if n_slices == 1:
         return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
-    # Only copies of a model lie in different slices: whole replicas first, then `data`.
+    # Only copies of the parameters are in different slices: first whole runs, then `data`.
     replica = math.gcd(sizes["replica"], n_slices)
     between = (replica, n_slices // replica, 1, 1)
     if sizes["data"] % between[1]:
@@ -198,7 +198,7 @@ def _n_slices(devices: Sequence[jax.Device]) -> int:
 
 
 def device_memory(device: jax.Device) -> int | None:
-    """Bytes of a device of its own; virtual CPU devices share theirs."""
+    """Bytes of memory of one device; None for virtual CPU devices, which share their memory."""
     if device.platform == "cpu":
         return None
     chip = hardware.chip_of_kind(device.device_kind)

@@ -1,16 +1,16 @@
-"""Optimizers by name, from Optax, without their learning rate, which the step multiplies in.
+"""Optimizers from Optax without a learning rate, by which the training step multiplies updates.
 
-Leaving the learning rate out keeps runs of different horizons in one compiled program. Each
-clips the gradient's global norm first and, except `adam`, ends with decoupled weight decay of
-matrices, not of normalization gains.
+Without the learning rate, runs of different lengths share a compiled program. Each optimizer first
+clips the gradient's global norm. Except `adam`, each ends with decoupled weight decay of matrices,
+but not of normalization gains.
 
 - `adamw`: Loshchilov & Hutter 2019 (1711.05101). `adam` is the same without decay.
 - `adafactor`: Shazeer & Stern 2018 (1804.04235) as Zhai et al. 2022 (2106.04560) use it, so that
-  Adam's learning rates suit it: no scaling by the parameters' size, `beta1` as momentum (0 keeps
-  none), `beta2` as the ceiling of the second moment's decay. Rows and columns stand for the second
-  moments of a matrix of at least 128 of each; those of a layer's heads together are one matrix.
-- `muon`: Jordan 2024; momentum orthogonalized by five Newton–Schulz steps for hidden matrices,
-  Adam for tables, gains and routers. Updates have the root mean square of Adam's, 0.2 (Liu et al.
+  Adam's learning rates suit it: no scaling by the parameters' size, `beta1` as the momentum (0
+  means no momentum), `beta2` as the largest decay rate of the second moment. Second moments are
+  factored for matrices of at least 128 rows and columns; all heads of a layer are one matrix.
+- `muon`: Jordan 2024; for hidden matrices the momentum orthogonalized by five Newton–Schulz steps,
+  for tables, gains and routers Adam. Updates have the root mean square of Adam's, 0.2 (Liu et al.
   2025, 2502.16982), so that Adam's learning rates suit it.
 """
 
@@ -30,9 +30,9 @@ from scaling_jax.scales import scales_of
 MUON_MOMENTUM = 0.95
 MUON_RMS = 0.2
 
-# Axes of a hidden matrix that it sums over and that it gives, counted from the end; the others,
-# such as layers, experts, query/key/value and gate/value, hold separate matrices. Adam takes the
-# rest.
+# Input and output axes of every hidden matrix, counted from the end. Its other axes, such as
+# layers, experts, query/key/value and gate/value, index separate matrices. Adam trains parameters
+# that are not listed.
 _MATRICES = {
     "qkv": MuonDimensionNumbers((-4,), (-3, -1)),
     "out": MuonDimensionNumbers((-4, -3, -2), (-1,)),
@@ -47,11 +47,11 @@ _ROUTER = "router"
 def make_optimizer(
     config: OptimizerConfig, shape: Shape, parameterization: Parameterization = STANDARD
 ) -> optax.GradientTransformation:
-    """The optimizer of a run, whose updates are to be multiplied by the learning rate."""
+    """The optimizer of a run; the caller multiplies its updates by the learning rate."""
     scales = scales_of(parameterization, shape)
     steps = [optax.clip_by_global_norm(config.clip_norm), _DIRECTIONS[config.name](config)]
     if parameterization != STANDARD:
-        # Adam of c times the gradient is Adam with epsilon / c.
+        # Adam with epsilon / c has the same updates as Adam on c times the gradient.
         hidden, others = (1 / scales.epsilon(hidden=hidden) for hidden in (True, False))
         steps.insert(1, _scale(hidden, hidden, others))
         steps.append(_scale(scales.hidden_lr(config.name), scales.router_lr, 1.0))
@@ -59,7 +59,7 @@ def make_optimizer(
 
 
 def is_elementwise(name: str) -> bool:
-    """Whether the optimizer called `name` is the same however parameters are cut into arrays."""
+    """Whether the updates of the optimizer `name` do not depend on the division into arrays."""
     return _DIRECTIONS[name] is _adam
 
 
@@ -77,7 +77,7 @@ def _adafactor(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def _of_matrices(inner: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`inner` on hidden matrices with an axis that they sum over and one that they give."""
+    """`inner` applied to hidden matrices as matrices of one input and one output axis."""
 
     def reshaped(path: Any, leaf: jax.Array) -> jax.Array:
         if _name(path) not in _MATRICES:
@@ -119,7 +119,7 @@ def _rms_of_adam(path: Any, update: jax.Array) -> float:
 
 
 def _scale(hidden: float, router: float, others: float) -> optax.GradientTransformation:
-    """Multiply updates of the blocks' matrices, of their routers, and all others by a number."""
+    """Multiply the updates of hidden matrices, of routers and of other parameters by a factor."""
 
     def factor(path: Any, _: jax.Array) -> float:
         if path[0].key != "blocks" or _is_gain(_name(path)):
@@ -137,7 +137,7 @@ def _scale_each(factor: Callable[[Any, jax.Array], float]) -> optax.GradientTran
 
 
 def _by_name(choose: Callable[[str], Any]) -> Callable[[Any], Any]:
-    """Function from a tree of parameters to what `choose` makes of their names."""
+    """A function from a tree of parameters to the tree of `choose(name of the parameter)`."""
     return lambda tree: jax.tree_util.tree_map_with_path(lambda path, _: choose(_name(path)), tree)
 
 

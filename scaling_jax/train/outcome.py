@@ -1,4 +1,4 @@
-"""The result of a run from what its training and evaluation left."""
+"""The result of a run, from its loop, its loss curve and its held-out losses."""
 
 import platform
 from importlib import metadata
@@ -26,7 +26,7 @@ def measured(
     n_runs: int,
     n_devices: int,
 ) -> Result:
-    """What there is to say of a run that is over; its losses `loss_N` are None if it diverged."""
+    """The result of a run that has ended; its held-out losses `loss_N` are None if it diverged."""
     config, inputs = track.config, track.inputs
     curve = [row["loss"] for row in read_metrics(directory)]
     held_out = None if loss_N is None else held_out_loss(loss_N, inputs.bytes_per_token)
@@ -55,7 +55,7 @@ def measured(
 
 
 def packages() -> dict[str, str]:
-    """Versions of what computes a run."""
+    """Versions of Python and of the packages that affect a run's numbers."""
     versions = {name: _version(name) for name in _RECORDED_PACKAGES}
     return {"python": platform.python_version(), **versions}
 

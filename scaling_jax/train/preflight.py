@@ -1,4 +1,4 @@
-"""Checks of runs before anything is read or trained."""
+"""Checks of runs before data is read, a program is compiled or a step is taken."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,22 @@ from scaling_jax.system.files import read_text
 CONFIG_FILE = "config.json"
 
 
-def check_share_program(configs: Sequence[RunConfig]) -> RunConfig:
-    """The first of the runs, all of which one program can train.
+def check_same_program(configs: Sequence[RunConfig]) -> None:
+    """Check that one compiled program can train all runs.
 
     Raises:
-        InputError: naming a field in which they differ.
+        InputError: it cannot; the message names a field in which two runs differ.
     """
     first, *others = (program_of(config) for config in configs)
     for other in others:
         for name, ours, theirs in _differences(first, other):
             raise InputError(
                 f"runs side by side share their {name}, but one has {ours} and another {theirs}: "
-                "train them apart"
+                "train them separately"
             )
-    return configs[0]
 
 
 def _differences(ours: RunConfig, theirs: RunConfig) -> Iterator[tuple[str, Any, Any]]:
-    """Fields in which two runs differ, with their values."""
     for field in dataclasses.fields(ours):
         values = getattr(ours, field.name), getattr(theirs, field.name)
         if values[0] != values[1]:
@@ -41,14 +39,23 @@ def _differences(ours: RunConfig, theirs: RunConfig) -> Iterator[tuple[str, Any,
 
 
 def program_of(config: RunConfig) -> RunConfig:
-    """`config` with a fixed value for all that runs of one program may differ in."""
+    """`config` with fixed values for everything in which runs of one program may differ.
+
+    One program can train two runs if the results are equal.
+    """
     optimizer = without_horizon(config.optimizer)
     return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0)
 
 
-def _check_each_its_directory(
+def check_directories(
     configs: Sequence[RunConfig], paths: Sequence[epath.Path], *others: Sequence | None
 ) -> None:
+    """Check that every run has a directory of its own, and a value in each of `others`.
+
+    Raises:
+        InputError: no runs, a directory given twice, a directory of another run, or sequences of
+            different lengths.
+    """
     if not configs:
         raise InputError("no runs to train: give at least one")
     for config in configs:
@@ -66,21 +73,24 @@ def _check_each_its_directory(
 
 
 def _check_same_run(config: RunConfig, path: epath.Path) -> None:
-    """Refuse the directory of another run."""
     if not is_first() or not (path / CONFIG_FILE).exists():
         return
     theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
     for name, ours, other in _differences(config, theirs):
         raise InputError(
-            f"{path} is the directory of a run whose {name} is {other}, not {ours}: give this one "
-            "another"
+            f"{path} is the directory of a run whose {name} is {other}, not {ours}: give another "
+            "directory"
         )
 
 
-def _check_same_runs(
+def check_processes_agree(
     configs: Sequence[RunConfig], paths: Sequence[epath.Path], execution: Execution
 ) -> None:
-    """Refuse, in all of them, processes that are to train different runs together."""
+    """Check that all processes that train together were started with the same arguments.
+
+    Raises:
+        InputError: they were not; every process raises the same error.
+    """
     ours = {
         "directories": list(map(str, paths)),
         "runs": [config.to_json() for config in configs],
@@ -92,5 +102,5 @@ def _check_same_runs(
             if theirs[name] != first[name]:
                 raise InputError(
                     f"process {i} was started with other {name} than process 0, {theirs[name]} "
-                    f"and {first[name]}: start all alike"
+                    f"and {first[name]}: start all processes with the same"
                 )

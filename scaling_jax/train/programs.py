@@ -1,4 +1,4 @@
-"""Compiled programs of a run, shared by every run that can use the same ones."""
+"""The compiled programs of a run, which runs of the same shape share."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,19 +20,23 @@ from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
 
-# Of programs that hardly run but are long: the random numbers of the initialization are straight-
-# line code, on which LLVM's default effort takes longer than on everything else together (8 s
-# against 1.3 s), for the same bits.
+# For programs that run once: initialization is long straight-line code of random numbers, for
+# which LLVM's default optimization takes longer than all other compilation (8 s instead of 1.3 s)
+# and gives the same bits.
 _SELDOM_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Ahead-of-time compiled functions of runs and the layout of the state of one of them.
+    """Compiled functions of runs, and the abstract state of one run.
 
-    `train` advances what `pack` makes of the state of one run; or of the states of several
-    together, with a leading axis in all its arguments, the second in its tokens. `unpack` gives
-    back the state of one. `evaluate` takes `eval_batch` held-out sequences at a time.
+    Attributes:
+        init: a key to the state of one run.
+        train: takes `steps_per_dispatch` steps with the result of `pack`. For several runs, its
+            arguments have a leading axis of runs; the tokens have it as their second axis.
+        evaluate: held-out losses of one run, from `eval_batch` sequences at once.
+        abstract_state: shapes, dtypes and shardings of the state of one run.
+        pack, unpack: states of all runs to the argument of `train`, and back to that of run i.
     """
 
     init: Any
@@ -47,7 +51,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class _Key:
-    """Everything the compiled programs depend on."""
+    """Everything that the compiled programs depend on besides the mesh."""
 
     spec: ModelSpec
     batch_size: int
@@ -83,7 +87,7 @@ def programs(
 
 
 def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
-    """`execution` with every choice made for `config` on the devices of `mesh`.
+    """`execution` with every None chosen for `config` on the devices of `mesh`.
 
     Raises:
         InputError: as `Execution.resolved`.
@@ -93,7 +97,7 @@ def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Executio
 
 
 def _key(config: RunConfig, execution: Execution) -> _Key:
-    # The horizon is an argument of the program, so blank it: runs that differ only in it share.
+    # The horizon is an argument of the program, so runs that differ only in it share the program.
     optimizer = without_horizon(config.optimizer)
     spec = ModelSpec(config.shape, optimizer, config.precision, config.parameterization, execution)
     return _Key(spec, config.batch_size)
@@ -110,9 +114,9 @@ def _evaluation_key(spec: ModelSpec, n_held_out: int, mesh: Mesh) -> _Evaluation
 
 
 def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAULT) -> Any:
-    """The training program of `config` on `mesh`, traced: `lower().compile()` is what trains.
+    """The traced training program of `config` on `mesh`, to be lowered inside `layout_rules(mesh)`.
 
-    To be lowered within `layout_rules(mesh)`; the mesh may be of devices that are not here.
+    The mesh may consist of devices that this machine does not have.
     """
     return _trace_training(_key(config, resolved_on(mesh, execution, config)), mesh)
 
@@ -127,17 +131,16 @@ def _abstract_state(spec: ModelSpec, mesh: Mesh) -> Any:
 
 
 def _trains_layers_apart(key: _Key, mesh: Mesh) -> bool:
-    """Whether the training program has the layers apart, which saves two copies of them a step.
-
-    Measured on two cores: 1.03 times as fast at 25M parameters. Elsewhere the state is large
-    beside the memory, and converting it would take as much again.
-    """
+    """Whether the training program has separate arrays for each layer, without stacking them."""
+    # It saves two copies of the parameters per step: measured on two cores, 1.03 times as fast at
+    # 25M parameters. On accelerators the state takes much of the memory, and the conversion would
+    # need the same amount again.
     on_cpu, execution = mesh.devices.flat[0].platform == "cpu", key.spec.execution
     return on_cpu and not execution.scan_layers and is_elementwise(key.spec.optimizer.name)
 
 
 def _training_state(key: _Key, mesh: Mesh) -> Any:
-    """The abstract state as the training program has it."""
+    """The abstract state in the form that the training program takes."""
     state = _abstract_state(key.spec, mesh)
     if _trains_layers_apart(key, mesh):
         state = layout.unstacked(state)
@@ -156,7 +159,7 @@ def _trace_training(key: _Key, mesh: Mesh) -> Any:
 
     steps = make_steps(key.spec)
     if packed:
-        # The loop over steps goes on while any run has some, and leaves the others as they are.
+        # The loop over steps runs while any run has steps left; runs that have ended do not change.
         steps = jax.vmap(steps, in_axes=(0, 1, 0, 0), spmd_axis_name="replica")
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     train = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
@@ -202,7 +205,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
     one, state = replace(key, n_runs=1), _abstract_state(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
-    # XLA compiles outside Python's lock, so the three programs compile side by side.
+    # XLA releases Python's lock, so the three programs compile in parallel.
     with ThreadPoolExecutor() as pool:
         init = pool.submit(_init, one, mesh)
         train = pool.submit(_train, key, mesh)
@@ -220,7 +223,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
     )
 
 
-# Each by itself, so that other numbers of runs side by side compile no more than they must.
+# Cached separately, because `_init` and `_evaluate` do not depend on the number of runs.
 @cache
 def _init(key: _Key, mesh: Mesh) -> Any:
     shardings = jax.tree.map(lambda leaf: leaf.sharding, _abstract_state(key.spec, mesh))

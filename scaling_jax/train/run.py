@@ -1,4 +1,4 @@
-"""Runs from their configurations to their results: one, or several side by side."""
+"""Training of one run, or of several side by side, from configuration to result."""
 
 import dataclasses
 import os
@@ -33,9 +33,9 @@ from scaling_jax.train.loop import Loop, Tools, Track
 from scaling_jax.train.outcome import measured
 from scaling_jax.train.preflight import (
     CONFIG_FILE,
-    _check_each_its_directory,
-    _check_same_runs,
-    check_share_program,
+    check_directories,
+    check_processes_agree,
+    check_same_program,
 )
 from scaling_jax.train.programs import Programs, programs, resolved_on
 from scaling_jax.train.step import State
@@ -57,16 +57,25 @@ def train_run(
 ) -> Result:
     """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
 
-    A finished or diverged run is returned as it is. Killed at any moment and started again,
-    a run ends as if it had never stopped, bit for bit on a CPU. `execution` says how it is
-    computed. `report`, if given, is called now and then with (step, training loss, tokens/s).
-    `lineage` says which checkpoint of another run it begins from, if any, and which of its own
-    others do.
+    If the directory has a result, it is returned without training. A run that is killed at any
+    moment and started again has the same result as an uninterrupted one, bit for bit on a CPU.
+
+    Args:
+        config: the run.
+        directory: where it stores its configuration, checkpoints, metrics and result.
+        cache_dir: where tokenized corpora are stored; by default `default_cache_dir()`.
+        mesh: the device mesh; by default `execution.mesh` over all devices.
+        execution: choices that affect speed and memory alone.
+        checkpoint_seconds: time between checkpoints.
+        progress: whether to draw progress bars on standard error.
+        report: a function called after dispatches with (step, training loss, tokens/s).
+        lineage: the checkpoint of another run to start from, and steps whose checkpoints are kept.
 
     Raises:
-        InputError: the directory is another run's, the corpus is too short, the tokenizer does not
-            fit the shape, the batch does not divide over the devices, `execution` is not possible,
-            processes that train together were given different runs; all before training.
+        InputError: the directory belongs to another run, the corpus is too short, the tokenizer
+            does not fit the shape, the batch does not divide over the devices, `execution` is not
+            possible, or processes that train together were given different runs. It is raised
+            before training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
     return train_replicas(
@@ -94,31 +103,33 @@ def train_replicas(
     reports: Sequence[Report | None] | None = None,
     lineages: Sequence[Lineage] | None = None,
 ) -> list[Result]:
-    """Train runs that share a program side by side in it, each as `train_run` would.
+    """Train several runs side by side in one program, each as `train_run` would.
 
-    They may differ in seed and in all that a `Horizon` holds: learning rates and lengths. Each
-    goes on from its own checkpoint, and stays as it is once it is at its end or has diverged,
-    while the others go on. Losses are those of the run alone to float32 rounding, since sums
-    are taken in another order. Devices are shared out among the runs first.
+    The runs may differ in their seed and in everything that a `Horizon` holds: learning rates and
+    lengths. Each run continues from its own checkpoint. A run that has ended or diverged stays
+    unchanged while the others continue. Losses equal those of `train_run` up to float32 rounding,
+    because sums are added in another order. Devices are first divided among the runs.
 
     Raises:
-        InputError: runs that cannot share a program, and as `train_run`.
+        InputError: runs that cannot share a program, or a reason of `train_run`.
         Preempted: SIGTERM or SIGINT arrived; the states are saved.
     """
     paths = [absolute(directory) for directory in directories]
     with together():
-        _check_each_its_directory(configs, paths, reports, lineages)
-    _check_same_runs(configs, paths, execution)
-    # As the first process sees them: others may see a shared file system later.
+        check_directories(configs, paths, reports, lineages)
+    check_processes_agree(configs, paths, execution)
+    # Process 0 reads the results for all, because a shared file system may show them later to
+    # others.
     with together():
         read = [read_result(path) for path in paths] if is_first() else []
-    told = from_first(lambda: [None if one is None else dataclasses.asdict(one) for one in read])
-    done = [None if one is None else Result(**one) for one in told]
+    stored = from_first(lambda: [None if one is None else dataclasses.asdict(one) for one in read])
+    done = [None if one is None else Result(**one) for one in stored]
     waiting = [i for i, result in enumerate(done) if result is None]
     if not waiting:
         return [result for result in done if result is not None]
     configs, paths = [configs[i] for i in waiting], [paths[i] for i in waiting]
-    first, n_runs = check_share_program(configs), len(configs)
+    check_same_program(configs)
+    first, n_runs = configs[0], len(configs)
     mesh = mesh or layout.mesh_for(
         first.shape,
         first.batch_size,
@@ -126,9 +137,9 @@ def train_replicas(
         accumulate=execution.accumulate,
         n_runs=n_runs,
     )
-    # Programs resolve it again; this refuses what cannot run before the text is read.
+    # `programs` resolves it again; here an impossible `execution` is an error before data is read.
     resolved_on(mesh, execution, first)
-    # As the source is now, not when the run ends.
+    # Cached now, because the source may change before the run ends.
     code_state()
     shown, watch = progress and is_first(), Stopwatch()
     with watch.part("data"), together():
@@ -168,7 +179,7 @@ def _begin_directories(
 
 
 def _make(path: epath.Path, config: RunConfig) -> None:
-    """The directory of a run, with its configuration."""
+    """Make the directory of a run, and store its configuration there."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not (path / CONFIG_FILE).exists():
@@ -231,10 +242,13 @@ def _begin(
     lineage: Lineage,
     display: Display,
 ) -> tuple[Track, State]:
-    """A run at its last checkpoint or its start, with all it writes to open until `stack` ends."""
+    """The track and the state of a run at its last checkpoint or its start.
+
+    Its checkpoints, metrics and progress bar stay open until `stack` is closed.
+    """
     kept = lineage.kept
     checkpoints = stack.enter_context(open_checkpoints(path / CHECKPOINTS, kept))
-    # A curve with a hole would be that of another run.
+    # Continuing after the last metric without a gap keeps every step in the loss curve.
     restored = checkpoints.restore(
         compiled.abstract_state, at_most=from_first(lambda: steps_without_gap(path))
     )
@@ -255,7 +269,7 @@ def _first(
 
 
 def _timed(loop: Loop, watch: Stopwatch) -> None:
-    """Run the loop; its time not spent on input, metrics or checkpoints is the step's."""
+    """Run the loop; its time that no other part of `watch` counts is counted as `train`."""
     before, start = sum(watch.seconds.values()), time.perf_counter()
     loop.run()
     elapsed = time.perf_counter() - start
@@ -265,7 +279,7 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
 def _evaluate(
     loop: Loop, tracks: Sequence[Track], compiled: Programs, inputs: Inputs, mesh: Mesh
 ) -> list[np.ndarray | None]:
-    """Held-out losses `loss_N` of every run, on the same text; None where one diverged."""
+    """Held-out losses `loss_N` of every run on the same text; None for a run that diverged."""
     batch_size, n_windows = compiled.eval_batch, len(inputs.held_out_NxT1)
     tokens_KxBxT1 = padded_batches(inputs.held_out_NxT1, batch_size)
     tokens = layout.put_batches(

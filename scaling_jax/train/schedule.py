@@ -1,4 +1,4 @@
-"""The learning rate of each step."""
+"""Learning-rate schedules as functions of the step and a traced horizon."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from scaling_jax.config import RunConfig, ScheduleName
 from scaling_jax.config.run import descent_start
 
-# What is left of the peak, above the final learning rate, after a share x of the descent. The
-# square root is the cooldown of Hägele et al. 2024 (2405.18392), better than a line there.
+# Learning rate after a fraction x of the descent, between the final one (0) and the peak (1). The
+# square root is the cooldown of Hägele et al. 2024 (2405.18392), where it was better than a line.
 _LEFT: dict[ScheduleName, Callable[[jax.Array], jax.Array]] = {
     "cosine": lambda x: 0.5 * (1 + jnp.cos(jnp.pi * x)),
     "linear": lambda x: 1 - x,
@@ -20,7 +20,7 @@ _LEFT: dict[ScheduleName, Callable[[jax.Array], jax.Array]] = {
 
 
 class Horizon(NamedTuple):
-    """What of a schedule varies between runs of one shape: traced, so they share a program.
+    """The numbers of a schedule, as arguments of the program that runs of one shape share.
 
     The descent starts after update `descent_start` and lasts `descent_steps` updates.
     """
@@ -33,7 +33,7 @@ class Horizon(NamedTuple):
 
     @classmethod
     def of(cls, config: RunConfig) -> "Horizon":
-        """The horizon of one run, float32 scalars."""
+        """The horizon of one run, as float32 scalars."""
         optimizer, start = config.optimizer, descent_start(config)
         end = round(optimizer.cycle * config.steps) - 1
         steps = max(end - start, 1)
@@ -42,14 +42,14 @@ class Horizon(NamedTuple):
 
 
 def learning_rate(step: jax.Array, horizon: Horizon, schedule: ScheduleName) -> jax.Array:
-    """Learning rate of the update from `step` to `step + 1`, counting from 0.
+    """Learning rate of the update from `step` to `step + 1`, counted from 0.
 
-    Linear from `peak_lr / warmup_steps` up to the peak, then down to `final_lr_fraction *
-    peak_lr`, which is reached at exactly the run's last update: from the end of the warm-up for
-    `cosine` and `linear`, over the last `cooldown_share` of the run for `wsd`. A descent
-    longer than the run, by `cycle`, stops above it (Hoffmann et al. 2022, section 3.1: the cosine's
-    length must match the run's). `constant` stays at the peak, and so does a run that ends with its
-    warm-up or whose cooldown rounds to no update.
+    It rises linearly from `peak_lr / warmup_steps` to the peak, and then falls to
+    `final_lr_fraction * peak_lr` at exactly the run's last update: from the end of the warm-up for
+    `cosine` and `linear`, over the last `cooldown_share` of the run for `wsd`. With `cycle` above
+    1 the descent is longer than the run and ends above that value (Hoffmann et al. 2022, section
+    3.1: the cosine's length must match the run's). It stays at the peak for `constant`, for a run
+    that ends with its warm-up, and for a cooldown that rounds to no update.
     """
     step = step.astype(jnp.float32)
     warmup = (step + 1) / jnp.maximum(horizon.warmup_steps, 1)

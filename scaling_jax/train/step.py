@@ -21,12 +21,13 @@ from scaling_jax.train.schedule import Horizon, learning_rate
 
 State = dict[str, Any]
 
-# Float32 attention scores of a layer that evaluation may hold where training never holds any.
+# Bytes of a layer's float32 attention scores that evaluation may hold if it cannot use the kernel
+# of training, which never holds all scores.
 _SCORES_BYTES = 2**31
 
 
 class StepMetrics(NamedTuple):
-    """Per step, float32: training loss (nats/token), learning rate, gradient norm."""
+    """Float32 metrics of each step: training loss (nats/token), learning rate, gradient norm."""
 
     loss: jax.Array
     lr: jax.Array
@@ -35,7 +36,7 @@ class StepMetrics(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a compiled program depends on besides its array shapes."""
+    """Everything that a compiled program depends on besides the shapes of its arguments."""
 
     shape: Shape
     optimizer: OptimizerConfig
@@ -44,11 +45,11 @@ class ModelSpec:
     execution: Execution = DEFAULT
 
     def gradient_transformation(self) -> optax.GradientTransformation:
-        """The optimizer without its learning rate."""
+        """The optimizer without a learning rate."""
         return make_optimizer(self.optimizer, self.shape, self.parameterization)
 
     def transformer(self, key: jax.Array) -> Transformer:
-        """A freshly initialized model."""
+        """A model initialized from `key`."""
         return Transformer(
             self.shape,
             rngs=nnx.Rngs(params=key),
@@ -61,7 +62,7 @@ class ModelSpec:
 
 
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
-    """Parameters, optimizer moments and the step counter of a new run, its layers stacked."""
+    """Parameters, optimizer moments and step counter of a new run, with stacked layers."""
     spec = replace(spec, execution=replace(spec.execution, scan_layers=True))
     params = nnx.to_pure_dict(nnx.split(spec.transformer(key))[1])
     moments = spec.gradient_transformation().init(params)
@@ -69,7 +70,7 @@ def init_state(spec: ModelSpec, key: jax.Array) -> State:
 
 
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """Function from (params, `tokens_BxT1`) to per-sequence mean losses `loss_B`."""
+    """A function from (params, `tokens_BxT1`) to the mean loss of each sequence, `loss_B`."""
     loss_BxT = _make_head(spec, chunked_losses)
     return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1)[0].mean(axis=-1)
 
@@ -77,9 +78,10 @@ def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
 def _make_head(
     spec: ModelSpec, head: Callable[..., jax.Array]
 ) -> Callable[..., tuple[jax.Array, jax.Array | None]]:
-    """Function from (params, `tokens_BxT1`) to what `head` makes of features and targets.
+    """A function from (params, `tokens_BxT1`) to the result of `head` and the experts' balance.
 
-    Beside it the balance of a mixture's experts.
+    `head` gets features, output matrix, targets and the number of chunks. The balance is None for
+    a dense model.
     """
     graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
     n_chunks = spec.execution.loss_chunks or 1
@@ -96,10 +98,10 @@ def _make_head(
 
 
 def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
-    """Function from (params, `tokens_BxT1`) to the mean loss and the gradient to go down.
+    """A function from (params, `tokens_BxT1`) to the mean loss and the gradient of the objective.
 
-    That is the loss's, and with experts also that of their balance, `balance_weight` times.
-    Microbatches, `accumulate` of them, follow one another and their gradients are averaged.
+    The objective is the loss, plus `balance_weight` times the balance in a mixture of experts. The
+    gradients of `accumulate` microbatches are computed one after another and averaged.
     """
     objective = jax.value_and_grad(_make_objective(spec), has_aux=True)
     n = spec.execution.accumulate
@@ -123,7 +125,7 @@ def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array
 
 
 def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Function from (params, `tokens_BxT1`) to what is minimized, and the loss alone."""
+    """A function from (params, `tokens_BxT1`) to the objective and the loss without the balance."""
     of_batch = _make_head(spec, mean_loss)
 
     def objective(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -136,12 +138,12 @@ def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array
 
 
 def _microbatches(tokens_BxT1: jax.Array, n: int) -> jax.Array:
-    """`n` microbatches; each takes every n-th sequence, so that every device has its share."""
+    """`n` microbatches of every n-th sequence, so that each device holds a part of each of them."""
     return tokens_BxT1.reshape(-1, n, tokens_BxT1.shape[1]).swapaxes(0, 1)
 
 
 def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[State, StepMetrics]]:
-    """One update on the batch `tokens_BxT1`."""
+    """A function that takes one optimizer step on the batch `tokens_BxT1`."""
     gradient, optimizer = make_gradient(spec), spec.gradient_transformation()
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
@@ -160,10 +162,10 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
 def make_steps(
     spec: ModelSpec,
 ) -> Callable[[State, jax.Array, jax.Array, Horizon], tuple[State, StepMetrics]]:
-    """The first `count` of K updates in one dispatch, on `tokens_KxBxT1`.
+    """A function that takes the first `count` of K optimizer steps on `tokens_KxBxT1`.
 
-    Stops early at a non-finite loss, leaving the state as it then is. Metrics have length K;
-    entries past the last step taken are NaN.
+    It stops early after a step with a non-finite loss or gradient. Metrics have length K; entries
+    after the last step taken are NaN.
     """
     step = make_step(spec)
 
@@ -172,7 +174,7 @@ def make_steps(
     ) -> tuple[State, StepMetrics]:
         blank = jnp.full(tokens_KxBxT1.shape[0], jnp.nan, jnp.float32)
 
-        def go_on(carry: Any) -> jax.Array:
+        def continues(carry: Any) -> jax.Array:
             i, _, _, healthy = carry
             return (i < count) & healthy
 
@@ -183,7 +185,7 @@ def make_steps(
             return i + 1, state, metrics, jnp.isfinite(new.loss) & jnp.isfinite(new.grad_norm)
 
         start = (jnp.int32(0), state, StepMetrics(blank, blank, blank), jnp.bool_(True))
-        _, state, metrics, _ = jax.lax.while_loop(go_on, body, start)
+        _, state, metrics, _ = jax.lax.while_loop(continues, body, start)
         return state, metrics
 
     return steps
@@ -219,10 +221,7 @@ def _sequences_whose_scores_fit(shape: Shape) -> int:
 
 
 def _pieces(n_sequences: int, largest: int | None) -> int:
-    """The fewest equal pieces of at most `largest` sequences.
-
-    All of a device's `n_sequences`, since each piece is shared out over the devices.
-    """
+    """The smallest number of equal pieces of a device's sequences with at most `largest` each."""
     at_most = n_sequences if largest is None else largest
     counts = (n for n in range(1, n_sequences + 1) if n_sequences % n == 0)
     return next((n for n in counts if n_sequences // n <= at_most), n_sequences)

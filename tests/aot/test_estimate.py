@@ -1,4 +1,4 @@
-"""What is said to fit does by the estimate, and nothing less would."""
+"""Advice fits by the estimate, and less than the advice does not."""
 
 import dataclasses
 

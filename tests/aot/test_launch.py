@@ -1,4 +1,4 @@
-"""The compiling process: what it is told, and what becomes of it when it fails."""
+"""The compiling process: its arguments, and what happens when it fails."""
 
 import sys
 from importlib import util
@@ -20,7 +20,7 @@ SLICE = Topology.parse("v5e:2x2")
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts a script in the place of Python and the compiler in reach."""
+    """Replace Python by a script, and pretend that the compiler is installed."""
     monkeypatch.setattr(util, "find_spec", lambda name: object())
 
     def put(script: str) -> None:
@@ -33,18 +33,18 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("kill -KILL $$", "was killed, most likely because this machine's memory ran out"),
         ("kill -ABRT $$", "ended by signal 6"),
         ("echo first; echo no such flag >&2; exit 1", "ended with code 1:\nfirst\nno such flag"),
     ],
 )
-def test_a_compiler_that_ends_without_an_answer(python, script: str, told: str) -> None:
+def test_a_compiler_that_ends_without_an_answer(python, script: str, message: str) -> None:
     python(script)
     with pytest.raises(CompilerFailed) as caught:
         compile_run(RUN, Execution(), SLICE)
-    assert f"the compiler for v5e:2x2 {told}" in str(caught.value)
+    assert f"the compiler for v5e:2x2 {message}" in str(caught.value)
 
 
 def test_arrays_stay_on_the_cpu_whatever_this_process_uses(

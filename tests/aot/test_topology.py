@@ -26,7 +26,7 @@ def test_topologies_by_name(text: str, chip: str, n_chips: int, platform: str) -
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("v5e:3x3", r"'v5e:3x3' does not exist: v5e has .*v5e:4x4.*v5e:16x16"),
         ("v5p:4x4", r"v5p has .*v5p:4x4x4"),
@@ -36,8 +36,8 @@ def test_topologies_by_name(text: str, chip: str, n_chips: int, platform: str) -
         ("", r"there are v4:\{2x2x1"),
     ],
 )
-def test_unknown_topologies_are_refused_with_those_that_exist(text: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_unknown_topologies_are_refused_with_those_that_exist(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Topology.parse(text)
 
 

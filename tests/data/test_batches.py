@@ -68,11 +68,11 @@ def test_no_window_comes_twice_in_an_epoch(
     batches = Batches(counting(n_windows), SEQ_LEN, batch_size, seed)
     steps = batches.steps_per_epoch
     assert steps == n_windows // batch_size
-    seen = [
+    windows = [
         w for s in range(epoch * steps, (epoch + 1) * steps) for w in windows_of(batches.batch(s))
     ]
-    assert len(seen) == len(set(seen)) == steps * batch_size
-    assert set(seen) <= set(range(n_windows))
+    assert len(windows) == len(set(windows)) == steps * batch_size
+    assert set(windows) <= set(range(n_windows))
 
 
 def test_every_epoch_is_shuffled_anew() -> None:

@@ -41,7 +41,7 @@ def test_an_image_depends_on_its_index_alone(
 def test_another_key_is_another_order(other: tuple[int, int]) -> None:
     indices = np.arange(1000)
     same = permute(indices, 1000, (0, 0)) == permute(indices, 1000, other)
-    # Of two random permutations about one position agrees.
+    # Two random permutations agree in about one position.
     assert same.sum() < 10
 
 

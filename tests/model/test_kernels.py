@@ -89,16 +89,16 @@ def test_splash_attention_in_its_interpreter():
     assert_same(functools.partial(splash_attention, interpret=True), heads(batch=1, seq_len=256))
 
 
-def test_cudnn_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
-    attend, asked = jax.nn.dot_product_attention, []
+def test_cudnn_computes_what_the_plain_kernel_computes(monkeypatch):
+    attend, requested = jax.nn.dot_product_attention, []
 
     def stand_in(*qkv, implementation, **options):
-        asked.append(implementation)
+        requested.append(implementation)
         return attend(*qkv, implementation="xla", **options)
 
     monkeypatch.setattr(jax.nn, "dot_product_attention", stand_in)
     assert_same(cudnn_attention, heads())
-    assert set(asked) == {"cudnn"}
+    assert set(requested) == {"cudnn"}
 
 
 @pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs an NVIDIA GPU")
@@ -114,23 +114,23 @@ def test_cudnn_on_a_gpu(n_kv_heads, head_size):
         assert error < 1e-2  # A bfloat16 has eight bits.
 
 
-def test_tokamax_is_asked_for_what_the_plain_kernel_computes(monkeypatch):
+def test_tokamax_computes_what_the_plain_kernel_computes(monkeypatch):
     stand_in = types.SimpleNamespace(dot_product_attention=jax.nn.dot_product_attention)
     monkeypatch.setitem(sys.modules, "tokamax", stand_in)
     assert_same(tokamax_attention, heads())
 
 
 def test_a_kernel_that_xla_cannot_split_sees_its_own_share():
-    seen = []
+    shapes = []
 
     def kernel(*qkv):
-        seen.append(tuple(x.shape for x in qkv))
+        shapes.append(tuple(x.shape for x in qkv))
         return causal_attention(*qkv)
 
     qkv = heads(batch=4, seq_len=8, head_size=4)
     mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2))
     with layout_rules(mesh):
         split = value_and_gradients(on_shards(kernel), qkv)
-    assert seen[0] == ((1, 8, 2, 4), (1, 8, 1, 4), (1, 8, 1, 4))
+    assert shapes[0] == ((1, 8, 2, 4), (1, 8, 1, 4), (1, 8, 1, 4))
     for a, b in zip(split, value_and_gradients(causal_attention, qkv), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)

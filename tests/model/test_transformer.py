@@ -66,7 +66,7 @@ def make(variant="default", change=lambda params: params, **options):
 
 @functools.cache
 def initial_params(variant):
-    """Of layers that are stacked."""
+    """Initial parameters with stacked layers."""
 
     def params(key):
         model = Transformer(shape_of(variant), rngs=nnx.Rngs(params=key), scan_layers=True)

@@ -37,7 +37,7 @@ def test_a_trace_has_the_steps_in_it(tmp_path: Path, dispatches: int) -> None:
 def test_a_run_that_took_too_few_steps_is_said_to(tmp_path, capsys, dispatches) -> None:
     with profiled(tmp_path) as report:
         work(report, dispatches)
-    assert f"took {dispatches} dispatches, of 4 needed" in capsys.readouterr().err
+    assert f"took {dispatches} dispatches, but a profile needs 4" in capsys.readouterr().err
 
 
 def test_a_file_is_refused_before_the_run(tmp_path: Path) -> None:

@@ -59,11 +59,11 @@ def test_pytorch_is_not_loaded_for_them(tmp_path):
         "Events(epath.Path(sys.argv[1]), 0).close(); assert 'torch' not in sys.modules;"
         "import torch"
     )
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", program, tmp_path / "events"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout == "loaded\n"
+    assert printed.stdout == "loaded\n"

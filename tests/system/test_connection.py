@@ -39,9 +39,9 @@ def address():
     return f"127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("said", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]"])
-def test_strangers_and_the_dead_do_not_count(address, monkeypatch, said):
-    monkeypatch.setattr("scaling_jax.system.connection._HEAR_SECONDS", 0.2)
+@pytest.mark.parametrize("message", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]"])
+def test_strangers_and_the_dead_do_not_count(address, monkeypatch, message):
+    monkeypatch.setattr("scaling_jax.system.connection._MESSAGE_SECONDS", 0.2)
     host, port = address.split(":")
     results = {}
 
@@ -57,7 +57,7 @@ def test_strangers_and_the_dead_do_not_count(address, monkeypatch, said):
         except OSError:
             time.sleep(0.05)
     with stranger:
-        stranger.sendall(said)
+        stranger.sendall(message)
         threads[1].start()
         for thread in threads:
             thread.join()

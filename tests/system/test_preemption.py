@@ -10,7 +10,7 @@ from scaling_jax.system.preemption import Preempted, stop_request
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_heeded_when_asked_for(signum):
+def test_a_signal_stops_at_the_next_check(signum):
     before = signal.getsignal(signum)
     with stop_request() as stop:
         stop.raise_if_requested()
@@ -24,7 +24,7 @@ def test_what_arrives_outside_an_inner_block_is_not_lost_on_it():
     with stop_request() as outer:
         os.kill(os.getpid(), signal.SIGTERM)
         with stop_request() as inner, pytest.raises(Preempted):
-            inner.heed()
+            inner.raise_if_requested()
         assert outer.signum == signal.SIGTERM
         # Still in force after the inner block.
         os.kill(os.getpid(), signal.SIGINT)

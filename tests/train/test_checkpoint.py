@@ -88,9 +88,9 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(directory, two_saved, 
         step, restored = checkpoints.restore(two_saved)
         assert step == 5
         np.testing.assert_array_equal(np.asarray(restored["values"]), np.full(N, 5, np.float32))
-        said = capfd.readouterr().err
-        assert "step 9" in said
-        assert "continuing from step 5, 4 steps earlier" in said
+        message = capfd.readouterr().err
+        assert "step 9" in message
+        assert "continuing from step 5, 4 steps earlier" in message
         checkpoints.save(9, state(9))
     with open_checkpoints(directory) as checkpoints:
         assert checkpoints.restore(two_saved)[0] == 9
@@ -101,7 +101,7 @@ def test_checkpoints_that_are_all_damaged_are_kept_and_refused(directory, two_sa
     damage(directory, 9)
     with (
         open_checkpoints(directory) as checkpoints,
-        pytest.raises(InputError, match=r"no checkpoint in .* can be continued from; of step 9: "),
+        pytest.raises(InputError, match=r"no checkpoint in .* is usable; that of step 9: "),
     ):
         checkpoints.restore(two_saved)
     assert {path.name for path in directory.iterdir()} >= {"5", "9"}
@@ -112,7 +112,7 @@ def test_a_checkpoint_of_another_shape_is_refused(directory, two_saved):
     other = {"values": jax.ShapeDtypeStruct((N // 2,), jnp.float32, sharding=sharding)}
     with (
         open_checkpoints(directory) as checkpoints,
-        pytest.raises(InputError, match=r"no checkpoint .* can be continued from"),
+        pytest.raises(InputError, match=r"no checkpoint .* is usable"),
     ):
         checkpoints.restore(other)
 
@@ -158,7 +158,7 @@ def test_content_that_was_altered_is_noticed_and_the_checkpoint_before_taken(dir
         step, restored = checkpoints.restore(first)
     assert step == 1
     np.testing.assert_array_equal(restored["values"], first["values"])
-    assert "what it holds is not what was written" in capfd.readouterr().err
+    assert "its content is not what was written" in capfd.readouterr().err
 
 
 def test_a_digest_depends_on_every_number_and_its_place_but_not_on_the_layout():

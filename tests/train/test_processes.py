@@ -70,7 +70,7 @@ def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_
     stopped = len(read_metrics(epath.Path(directory)))
     assert 8 < stopped < 32
     for i, output in enumerate(outputs):
-        cause = "by signal 15" if i == 1 else "with another of its processes"
+        cause = "by signal 15" if i == 1 else "because another process was stopped"
         assert f"stopped {cause} at step {stopped} of 32" in output
     assert (directory / "checkpoints" / str(stopped)).is_dir()
 

@@ -103,7 +103,7 @@ def test_runs_of_one_study_all_read_the_same_text(tmp_path):
     (run.directory / "result.json").unlink()
     (begun.directory / "checkpoints").mkdir()
     (begun.directory / "data_fingerprint").write_text("that of another text")
-    with pytest.raises(InputError, match="was begun on text with fingerprint"):
+    with pytest.raises(InputError, match="was started on text with fingerprint"):
         run_study(study, tmp_path, workers=1, progress=False)
     assert set(contents(tmp_path / study.name)) - set(before) == {
         Path(begun.directory) / "data_fingerprint"
