@@ -15,8 +15,8 @@ from scaling_jax.cli.cancelling import cancel
 from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.doctor import doctor
-from scaling_jax.cli.experiments import experiments
 from scaling_jax.cli.fitting import fit
+from scaling_jax.cli.listing import experiments
 from scaling_jax.cli.planning import plan
 from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status

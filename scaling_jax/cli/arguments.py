@@ -87,7 +87,7 @@ def refuse_beyond(study: "Study", max_flops: float | None) -> None:
     Raises:
         InputError: with what it takes and the remedy.
     """
-    planned = float(sum(run.flops_spent for run in study.plan()))
+    planned = study.flops_spent
     if max_flops is not None and not planned <= max_flops:
         raise InputError(
             f"study {study.name!r} takes {planned:.3g} FLOPs, more than --max-flops "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from scaling_jax import formatting
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
@@ -22,7 +23,6 @@ from scaling_jax.cli.arguments import (
     values,
 )
 from scaling_jax.cli.exits import CommandFailed, resumable
-from scaling_jax.cli.goals import goal_from, tell_narrowed
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
@@ -32,7 +32,9 @@ from scaling_jax.system.files import absolute
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
+    from scaling_jax.laws.planning.next_runs import Goal
     from scaling_jax.study import Store
+    from scaling_jax.study.execution.adaptive import Narrowed
 
 
 def run(
@@ -86,13 +88,14 @@ def run(
     """
     import jax
 
+    from scaling_jax.laws.planning.next_runs import Goal
     from scaling_jax.study import run_study
     from scaling_jax.study.execution.adaptive import run_until
     from scaling_jax.system.agreement import is_first
     from scaling_jax.system.compilation import use_compilation_cache
 
     study = load_study(experiment, scale, settings)
-    goal = goal_from(until) if until is not None else None
+    goal = Goal.parse(until) if until is not None else None
     if goal is None:
         refuse_beyond(study, max_flops)
     processes.connect()
@@ -113,12 +116,12 @@ def run(
             ended = run_until(
                 study, absolute(root), goal, max_flops=max_flops, report=remark, **training
             )
-        tell_narrowed(ended, goal, json)
+        _print_goal(ended, goal, json)
         return
     with resumable():
         store = run_study(study, absolute(root), retry_failed=retry_failed, **training)
     if is_first():
-        _tell(store, json)
+        _print_states(store, json)
 
 
 def train(
@@ -223,7 +226,7 @@ def read_config(path: Path) -> "RunConfig":
         raise InputError(f"{path}: {error}{hint}") from error
 
 
-def _tell(store: "Store", json: bool) -> None:
+def _print_states(store: "Store", json: bool) -> None:
     """Print how a study ended.
 
     Raises:
@@ -242,6 +245,39 @@ def _tell(store: "Store", json: bool) -> None:
             f"{len(failed)} of {len(runs)} runs failed, {failed[0].run_id} with: "
             f"{failed[0].failure}; see scaling-jax status {store.directory}, and run with "
             "--retry-failed once the cause is gone"
+        )
+
+
+def _print_goal(ended: "Narrowed", goal: "Goal", json: bool) -> None:
+    """Print what an adaptive study found out and what it cost.
+
+    Raises:
+        CommandFailed: the goal was not reached.
+    """
+    width = None if ended.advice is None else ended.advice.width
+    if json:
+        print_json(
+            {
+                "store": str(ended.store.directory),
+                "quantity": goal.quantity,
+                "at_flops": goal.flops,
+                "asked_width": goal.width,
+                "width": width,
+                "reached": ended.reached,
+                "flops": ended.flops,
+                "planned_flops": ended.planned_flops,
+            }
+        )
+    else:
+        print(
+            f"{formatting.flops(ended.flops)} FLOPs of {formatting.flops(ended.planned_flops)} "
+            f"planned; fit the finished runs with: scaling-jax fit {ended.store.directory}"
+        )
+    if not ended.reached:
+        known = "no law could be fitted" if width is None else f"it is {width:.4g} wide"
+        raise CommandFailed(
+            f"the interval of {goal.quantity} at {goal.flops:.3g} FLOPs is not {goal.width:g} wide "
+            f"yet ({known}): plan more runs, other sizes, or larger budgets"
         )
 
 

@@ -1,14 +1,11 @@
-"""`simulate`: what a planned study could tell, before it is paid for."""
+"""`simulate`: what a planned study would find out, before it is trained."""
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from scaling_jax import formatting
-from scaling_jax.accounting import flops as accounting
 from scaling_jax.cli.arguments import (
     Experiment,
     Json,
@@ -20,32 +17,11 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.fitting import Level
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.cli.predicting import load_fit
-from scaling_jax.formatting import plain_spaces
-from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scaling_jax.laws.planning.known import KnownLaw
     from scaling_jax.laws.planning.simulate import Simulation
     from scaling_jax.study import Study
-
-COLUMNS = ("quantity", "truth", "estimates", "interval's width", "holds the truth")
-RATIOS = ("params", "tokens")
-FORMATS: dict[str, Callable[[Any], str]] = {
-    "params": formatting.count,
-    "tokens": formatting.count,
-    "loss": formatting.loss,
-    "measured": formatting.loss,
-}
-MEANING = {
-    "a": "a, N_opt grows as C^a",
-    "b": "b, D_opt grows as C^b",
-    "params": "N_opt",
-    "tokens": "D_opt",
-    "loss": "loss of the law",
-    "measured": "loss of a run",
-}
 
 
 def simulate(
@@ -56,8 +32,8 @@ def simulate(
         str,
         tyro.conf.arg(
             metavar="LAW",
-            help="the law that losses follow: what fit --out wrote, or chinchilla-hoffmann or "
-            "chinchilla-besiroglu as published",
+            help="the law that losses follow: a file that fit --out wrote, or a published law "
+            "(chinchilla-hoffmann or chinchilla-besiroglu)",
         ),
     ],
     scale: ScaleOption = "full",
@@ -68,31 +44,33 @@ def simulate(
     outliers: Annotated[
         float, tyro.conf.arg(metavar="P", help="share of runs whose loss is 5 percent too high")
     ] = 0.0,
-    studies: Annotated[int, tyro.conf.arg(metavar="M", help="how many to simulate")] = 200,
+    studies: Annotated[int, tyro.conf.arg(metavar="M", help="number of studies to simulate")] = 200,
     approach: Annotated[
         Literal[2, 3], tyro.conf.arg(help="2: IsoFLOP minima, 3: a formula for L(N, D)")
     ] = 3,
     bootstrap: Annotated[
-        int, tyro.conf.arg(metavar="K", help="refits of every study, for its intervals")
+        int, tyro.conf.arg(metavar="K", help="bootstrap refits of each study, for its intervals")
     ] = 200,
     level: Level = 0.9,
     flops: Annotated[
-        float | None, optional("the budget asked about (default: 10 times the largest)", "C")
+        float | None,
+        optional("the budget to report the optimum of (default: 10 times the largest)", "C"),
     ] = None,
-    seed: Annotated[int, tyro.conf.arg(metavar="S", help="of the losses and resamples")] = 0,
+    seed: Annotated[int, tyro.conf.arg(metavar="S", help="seed of the losses and resamples")] = 0,
     json: Json = False,
 ) -> None:
-    """Show what a study could tell before it is paid for, if losses followed a known law.
+    """Show what a study would find out, before it is trained, if losses followed a known law.
 
-    Simulates the study many times, with noise, and fits each as `fit` does: how far the optimum,
-    the exponents and the loss at a larger budget would be off, and what the study costs.
+    Simulates the study many times, with noise, and fits each as `fit` does. Shows the errors of
+    the optimum, of the exponents and of the loss at a larger budget.
     """
     from scaling_jax.laws.planning.noise import Noise
     from scaling_jax.laws.planning.simulate import simulate_study
+    from scaling_jax.study.status import plan_records
 
-    planned, known = load_study(experiment, scale, settings), _law(law)
+    study, known = load_study(experiment, scale, settings), _law(law)
     simulation = simulate_study(
-        planned_cells(planned),
+        plan_records(study),
         known,
         noise=Noise(noise, outliers=outliers),
         n_studies=studies,
@@ -105,55 +83,9 @@ def simulate(
     for reason, count in simulation.refused.items():
         remark(f"{count} of {studies} studies could not be fitted: {reason}")
     if json:
-        print_json(_as_json(planned, known, simulation))
-        return
-    _print(planned, known, simulation)
-
-
-def planned_cells(study: "Study") -> "pd.DataFrame":
-    """The runs of a study's plan as cells to simulate, in the columns of a table of records."""
-    import pandas as pd
-
-    rows = []
-    for run in study.plan():
-        counts = accounting.count_params(run.config.shape)
-        rows.append(
-            {
-                "role": run.role,
-                "budget": run.budget,
-                "params": counts.total,
-                "params_non_embedding": counts.non_embedding,
-                "params_active": counts.active,
-                "tokens": run.config.tokens,
-                "flops": run.flops,
-                "flops_spent": run.flops_spent,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def sentences(simulation: "Simulation") -> list[str]:
-    """What a study of this design could tell, in words."""
-    summary, level = simulation.summary(), simulation.level
-    at = f"{formatting.flops(simulation.flops)} FLOPs"
-    error = summary["error"]
-    lines = [
-        f"In {_share(level)} such studies the optimum at {at} would be known within a factor of "
-        f"{math.exp(error['params']):.2f} in params and {math.exp(error['tokens']):.2f} in tokens,",
-        f"and the exponent of N_opt within {error['a']:.3f} of its true {summary.truth['a']:.3f}.",
-    ]
-    if "loss" in summary.index:
-        lines.append(
-            f"The law's loss there would be known within {error['loss']:.4f} nats per token, "
-            f"a measured one predicted within {error['measured']:.4f}."
-        )
-    held = 100 * summary["coverage"].drop("measured", errors="ignore")
-    shares = dict.fromkeys(f"{share:.0f}" for share in (held.min(), held.max()))
-    lines.append(
-        f"Their {formatting.level(level)} intervals would hold the truth in "
-        f"{' to '.join(shares)} % of studies."
-    )
-    return [plain_spaces(line) for line in lines]
+        print_json(_data(study, known, simulation))
+    else:
+        _print(study, known, simulation)
 
 
 def _law(text: str) -> "KnownLaw":
@@ -164,41 +96,23 @@ def _law(text: str) -> "KnownLaw":
     return known.law_of(load_fit(Path(text)))
 
 
-def _share(level: float) -> str:
-    tenths = 10 * level
-    return f"{tenths:.0f} of 10" if math.isclose(tenths, round(tenths)) else f"{100 * level:g} % of"
-
-
 def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:
-    n = len(simulation.studies)
+    from scaling_jax.laws.planning.simulation_text import simulation_sentences, simulation_table
+
     constants = ", ".join(f"{name} {value:.4g}" for name, value in law.constants.items())
     print(
-        plain_spaces(
-            f"{study.name}: {len(study.plan())} runs, "
-            f"{formatting.flops(simulation.training_flops)} FLOPs; simulated {n} times.\n"
-            f"Law: {law.form.formula} with {constants} ({law.source})\n"
-        )
+        f"{study.name}: {len(study.plan())} runs, "
+        f"{formatting.flops(simulation.training_flops)} FLOPs; "
+        f"simulated {len(simulation.studies)} times."
     )
-    summary = simulation.summary()
-    print_table(
-        Table(COLUMNS, [_cells(name, row) for name, row in summary.iterrows()], COLUMNS[:1])
-    )
-    print()
-    print("\n".join(sentences(simulation)))
+    print(f"Law: {law.form.formula} with {constants} ({law.source})\n")
+    print_table(simulation_table(simulation))
+    print("", *simulation_sentences(simulation), sep="\n")
 
 
-def _cells(name: Any, row: Any) -> tuple[str, ...]:
-    form = FORMATS.get(name, "{:.3f}".format)
-    return (
-        MEANING[name],
-        form(row.truth) if math.isfinite(row.truth) else "-",
-        formatting.interval((row.low, row.high), form),
-        f"x {math.exp(row.width):.2f}" if name in RATIOS else form(row.width),
-        f"{100 * row.coverage:.0f} %",
-    )
+def _data(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[str, Any]:
+    from scaling_jax.laws.planning.simulation_text import simulation_sentences
 
-
-def _as_json(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[str, Any]:
     return {
         "study": study.name,
         "law": {"form": law.form.name, "constants": dict(law.constants), "count": law.count},
@@ -208,5 +122,5 @@ def _as_json(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[
         "refused": dict(simulation.refused),
         "training_flops": simulation.training_flops,
         "quantities": simulation.summary().to_dict(orient="index"),
-        "sentences": sentences(simulation),
+        "sentences": simulation_sentences(simulation),
     }

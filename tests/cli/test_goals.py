@@ -12,7 +12,7 @@ EXPERIMENT = "experiments/chinchilla_isoflop.py"
 
 
 @pytest.mark.parametrize(
-    ("goal", "said"),
+    ("goal", "message"),
     [
         ("params", "QUANTITY@FLOPS:WIDTH"),
         ("params@much:2", "QUANTITY@FLOPS:WIDTH"),
@@ -21,11 +21,11 @@ EXPERIMENT = "experiments/chinchilla_isoflop.py"
     ],
 )
 def test_a_goal_that_means_nothing_is_refused(
-    cli: Callable, tmp_path: Path, goal: str, said: str
+    cli: Callable, tmp_path: Path, goal: str, message: str
 ) -> None:
     code, _, err = cli("run", EXPERIMENT, "--root", tmp_path / "r", "--until", goal)
     assert code == 2
-    assert said in err
+    assert message in err
     assert not (tmp_path / "r").exists()
 
 
@@ -34,7 +34,7 @@ def test_a_goal_that_was_not_reached_is_a_failure_that_says_where_it_stands(
 ) -> None:
     ended = adaptive.Narrowed(store, None, None, (), 1e10, 2e10)
     monkeypatch.setattr(adaptive, "run_until", lambda *args, **options: ended)
-    said = cli("run", EXPERIMENT, "--root", tmp_path, "--until", "params@1e20:1.5", "--json")
-    assert said.code == 1
-    assert said.json["reached"] is False
-    assert "no law could be fitted" in said.err
+    message = cli("run", EXPERIMENT, "--root", tmp_path, "--until", "params@1e20:1.5", "--json")
+    assert message.code == 1
+    assert message.json["reached"] is False
+    assert "no law could be fitted" in message.err

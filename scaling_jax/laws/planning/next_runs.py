@@ -75,6 +75,27 @@ class Goal:
         if not 0 < self.level < 1:
             raise InputError(f"level {self.level} must lie between 0 and 1")
 
+    @classmethod
+    def parse(cls, text: str) -> "Goal":
+        """The goal that is written as QUANTITY@FLOPS:WIDTH.
+
+        >>> Goal.parse("params@1e21:1.5")
+        Goal(quantity='params', flops=1e+21, width=1.5, level=0.9)
+
+        Raises:
+            InputError: text of another form, or a number outside its range.
+        """
+        quantity, _, rest = text.partition("@")
+        flops, _, width = rest.partition(":")
+        try:
+            numbers = float(flops), float(width)
+        except ValueError as error:
+            raise InputError(
+                f"goal {text!r} must be QUANTITY@FLOPS:WIDTH, such as params@1e21:1.5 or "
+                "loss@1e21:0.02"
+            ) from error
+        return cls(cast(Quantity, quantity), *numbers)
+
     @property
     def _allowed(self) -> float:
         return self.width if self.quantity == "loss" else math.log(self.width)

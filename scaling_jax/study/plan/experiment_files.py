@@ -4,7 +4,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from scaling_jax import formatting
 from scaling_jax.errors import InputError, suggestion
@@ -64,6 +64,25 @@ class Experiment:
         ]
         source = [f"  {self.source}"] if self.source else []
         return "\n".join([self.name, f"  {self.summary}", *source, *rows])
+
+    def data(self) -> dict[str, Any]:
+        """The experiment as plain data, with runs and FLOPs of its studies."""
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "summary": self.summary,
+            "paper": self.source and self.source.paper,
+            "arxiv": self.source and self.source.arxiv,
+            "figure": self.source and self.source.figure,
+            "scales": {
+                scale: {
+                    "study": study.name,
+                    "runs": len(study.plan()),
+                    "flops": study.flops_spent,
+                }
+                for scale, study in self.studies.items()
+            },
+        }
 
 
 def experiments() -> tuple[Experiment, ...]:

@@ -3,6 +3,9 @@
 `scaling-jax plan` warns of runs outside that range. The rates are for AdamW; updates of `adafactor`
 and `muon` are scaled so that the same rates suit them. Under muP and CompleteP the learning rate
 is that of the base size, so a rule that falls with the model's size would count the size twice.
+
+Constants that the catalogue of laws publishes are read from there on first use, since importing
+`scaling_jax.laws` is slow and most recipes do not need it.
 """
 
 import math
@@ -111,7 +114,9 @@ class PorianLR(_Porian):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return float(0.0047 * (self.size(shape, tokens) / 108e6) ** (-1 / 3))
+        from scaling_jax.laws.catalogue.hyperparameters import PORIAN_LEARNING_RATE, PORIAN_PARAMS
+
+        return float(PORIAN_LEARNING_RATE * (self.size(shape, tokens) / PORIAN_PARAMS) ** (-1 / 3))
 
 
 class _StepLaw:
@@ -139,7 +144,10 @@ class StepLawLR(_StepLaw):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return float(1.797 * self.size(shape, tokens) ** -0.7129 * tokens**0.3075)
+        from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE
+
+        law = LEARNING_RATE.published["li-2025"]
+        return float(law["eta"] * self.size(shape, tokens) ** law["n"] * tokens ** law["d"])
 
 
 class _DeepSeek:
@@ -168,7 +176,10 @@ class DeepSeekLR(_DeepSeek):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        return float(0.3118 * self.size(shape, tokens) ** -0.1250)
+        from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE_FLOPS
+
+        law = LEARNING_RATE_FLOPS.published["deepseek-2024"]
+        return float(law["c"] * self.size(shape, tokens) ** law["p"])
 
 
 @dataclass(frozen=True)
@@ -185,7 +196,10 @@ class PorianBatch(_Porian):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        return _sequences(160 * 2048 * (self.size(shape, tokens) / 108e6) ** (2 / 3), shape)
+        from scaling_jax.laws.catalogue.hyperparameters import PORIAN_BATCH_TOKENS, PORIAN_PARAMS
+
+        relative_size = self.size(shape, tokens) / PORIAN_PARAMS
+        return _sequences(PORIAN_BATCH_TOKENS * relative_size ** (2 / 3), shape)
 
 
 @dataclass(frozen=True)
@@ -200,7 +214,10 @@ class StepLawBatch(_StepLaw):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        return _sequences(0.581 * tokens**0.5709, shape)
+        from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE
+
+        law = BATCH_SIZE.published["li-2025"]
+        return _sequences(law["b"] * tokens ** law["d"], shape)
 
 
 @dataclass(frozen=True)
@@ -215,7 +232,10 @@ class DeepSeekBatch(_DeepSeek):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        return _sequences(0.2920 * self.size(shape, tokens) ** 0.3271, shape)
+        from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS
+
+        law = BATCH_SIZE_FLOPS.published["deepseek-2024"]
+        return _sequences(law["c"] * self.size(shape, tokens) ** law["p"], shape)
 
 
 def _sequences(batch_tokens: float, shape: Shape) -> int:

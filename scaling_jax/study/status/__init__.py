@@ -9,6 +9,7 @@ from scaling_jax.study.status.interim_law import InterimLaw as InterimLaw
 from scaling_jax.study.status.plan_cost import Machine as Machine
 from scaling_jax.study.status.plan_cost import PlanCost as PlanCost
 from scaling_jax.study.status.plan_cost import cost as cost
+from scaling_jax.study.status.plan_records import plan_records as plan_records
 from scaling_jax.study.status.plan_text import plan_data as plan_data
 from scaling_jax.study.status.plan_text import plan_summary as plan_summary
 from scaling_jax.study.status.plan_text import plan_table as plan_table

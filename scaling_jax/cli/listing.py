@@ -1,0 +1,18 @@
+"""`experiments`: the studies that come with the package, ready to plan and run."""
+
+from scaling_jax.cli.arguments import Json
+from scaling_jax.cli.output import print_json
+
+
+def experiments(*, json: Json = False) -> None:
+    """List the experiments of the package: what each reproduces, its runs and FLOPs at each scale.
+
+    plan, simulate and run take these names instead of a file.
+    """
+    from scaling_jax import study
+
+    found = study.experiments()
+    if json:
+        print_json([experiment.data() for experiment in found])
+    else:
+        print(*found, sep="\n\n")

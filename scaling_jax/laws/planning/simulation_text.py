@@ -1,0 +1,75 @@
+"""What a simulation found, as a table and as sentences."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from scaling_jax import formatting
+from scaling_jax.laws.planning.simulate import Simulation
+from scaling_jax.text_table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("quantity", "truth", "estimates", "interval's width", "holds the truth")
+_RATIOS = ("params", "tokens")
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "params": formatting.count,
+    "tokens": formatting.count,
+    "loss": formatting.loss,
+    "measured": formatting.loss,
+}
+_MEANING = {
+    "a": "a, N_opt grows as C^a",
+    "b": "b, D_opt grows as C^b",
+    "params": "N_opt",
+    "tokens": "D_opt",
+    "loss": "loss of the law",
+    "measured": "loss of a run",
+}
+
+
+def simulation_table(simulation: Simulation) -> Table:
+    """One row per quantity: its true value, the studies' estimates, and their intervals."""
+    rows = [_cells(str(name), row) for name, row in simulation.summary().iterrows()]
+    return Table(_COLUMNS, rows, _COLUMNS[:1])
+
+
+def simulation_sentences(simulation: Simulation) -> list[str]:
+    """What a study of this design would find out, in sentences."""
+    summary, level = simulation.summary(), simulation.level
+    at = f"{formatting.flops(simulation.flops)} FLOPs"
+    error = summary["error"]
+    lines = [
+        f"In {_share(level)} such studies the optimum at {at} would be known within a factor of "
+        f"{math.exp(error['params']):.2f} in params and {math.exp(error['tokens']):.2f} in tokens,",
+        f"and the exponent of N_opt within {error['a']:.3f} of its true {summary.truth['a']:.3f}.",
+    ]
+    if "loss" in summary.index:
+        lines.append(
+            f"The law's loss there would be known within {error['loss']:.4f} nats per token, "
+            f"a measured one predicted within {error['measured']:.4f}."
+        )
+    held = 100 * summary["coverage"].drop("measured", errors="ignore")
+    shares = dict.fromkeys(f"{share:.0f}" for share in (held.min(), held.max()))
+    lines.append(
+        f"Their {formatting.level(level)} intervals would hold the truth in "
+        f"{' to '.join(shares)} % of studies."
+    )
+    return [formatting.plain_spaces(line) for line in lines]
+
+
+def _share(level: float) -> str:
+    tenths = 10 * level
+    return f"{tenths:.0f} of 10" if math.isclose(tenths, round(tenths)) else f"{100 * level:g} % of"
+
+
+def _cells(name: str, row: "pd.Series[float]") -> tuple[str, ...]:
+    form = _FORMATS.get(name, "{:.3f}".format)
+    return (
+        _MEANING[name],
+        form(row.truth) if math.isfinite(row.truth) else "-",
+        formatting.interval((row.low, row.high), form),
+        f"x {math.exp(row.width):.2f}" if name in _RATIOS else form(row.width),
+        f"{100 * row.coverage:.0f} %",
+    )
