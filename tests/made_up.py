@@ -8,7 +8,7 @@ from scaling_jax.runs.result import Result
 
 
 def made_up_result(config: RunConfig, loss: float | None, **changes: Any) -> Result:
-    """What a run of `config` that ended at `loss` has to say; diverged without one."""
+    """The result of a run of `config` with the held-out loss `loss`; diverged if None."""
     known = dict(
         status="diverged" if loss is None else "finished",
         steps=config.steps,

@@ -1,4 +1,4 @@
-"""A small made-up study with a known law, and fits of it that need no fitting code."""
+"""A small made-up study with a known law, and made-up fits that need no solver."""
 
 import math
 from dataclasses import dataclass, field

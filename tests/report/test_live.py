@@ -1,4 +1,4 @@
-"""A page of a study under way: whole at every moment, never of runs that are not over."""
+"""The page of a study in training is complete at every moment; laws ignore unfinished runs."""
 
 import json
 import re
@@ -89,7 +89,7 @@ def test_a_page_follows_the_study_to_its_end(store: Store, tmp_path: Path, fits:
     assert [path.name for path in page.parent.glob("*.html")] == ["report.html"]
 
 
-def test_a_page_left_alone_asks_for_no_refresh(store: Store, tmp_path: Path) -> None:
+def test_a_page_that_is_no_longer_rewritten_does_not_reload(store: Store, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     report = live(store, page)
     report.update()
@@ -98,7 +98,7 @@ def test_a_page_left_alone_asks_for_no_refresh(store: Store, tmp_path: Path) -> 
     assert "Under way" in page.read_text()
 
 
-def test_laws_see_finished_runs_alone(store: Store) -> None:
+def test_laws_are_fitted_only_to_finished_runs(store: Store) -> None:
     runs = store.runs()
     for run in runs[:-1]:
         finish(run)

@@ -1,4 +1,4 @@
-"""The page as a whole: it stands alone, tells the answer, hides no run."""
+"""The page loads nothing, shows the optimum and the verification, and lists every run."""
 
 import dataclasses
 import re
@@ -64,7 +64,7 @@ def test_page_gives_the_optimum_and_the_verification(page: str) -> None:
     assert "inside the 90" in page
 
 
-def test_sizes_stand_beside_where_they_would_stop(page: str) -> None:
+def test_sizes_are_listed_with_the_point_where_training_would_stop(page: str) -> None:
     text = page.replace(formatting.SPACE, " ")
     cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", text)]
     assert ["10 k", "1e10 to 1e11", "2.5000 to 2.0000", "2.0900", "5e10", "830 k"] in cells
@@ -72,7 +72,7 @@ def test_sizes_stand_beside_where_they_would_stop(page: str) -> None:
     assert ["1 M", "never", "", "", "", ""] in cells
 
 
-def test_outside_the_interval_is_said(tmp_path: Path) -> None:
+def test_a_measurement_outside_the_interval_is_reported(tmp_path: Path) -> None:
     data = report_data(curves=None, fits={})
     assert data.verification is not None
     missed = dataclasses.replace(data.verification, inside_interval=False)
@@ -128,7 +128,7 @@ def test_same_data_same_bytes(folder: Path, tmp_path: Path) -> None:
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
-def test_matplotlib_settings_are_put_back(tmp_path: Path) -> None:
+def test_matplotlib_settings_are_restored(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     write(tmp_path, report_data(curves=None, fits={}))
     assert dict(matplotlib.rcParams) == before

@@ -144,7 +144,7 @@ def test_bad_usage_is_refused_before_gcloud_is_called(
     assert cloud.calls == []
 
 
-def test_a_life_of_a_tpu(cloud: Cloud) -> None:
+def test_a_tpu_from_creation_to_deletion(cloud: Cloud) -> None:
     create = cloud("create", *V5E, "--spot", "--zone=us-west4-a", "--gcloud-flag=--network=my net")
     assert create.returncode == 0, create.stderr
     assert "--accelerator-type=v5litepod-16 --version=v2-alpha-tpuv5-lite" in cloud.calls[0]

@@ -1,4 +1,4 @@
-"""Dense models and mixtures of experts side by side."""
+"""The table and the figure of dense models and mixtures of experts."""
 
 import pandas as pd
 import pytest
@@ -17,7 +17,7 @@ RECORDS = pd.DataFrame(
 )
 
 
-def test_the_lowest_loss_of_each_profile_is_told_against_the_dense_one() -> None:
+def test_the_lowest_loss_of_each_curve_is_compared_with_the_dense_model() -> None:
     best = lowest(RECORDS).set_index(["budget", "n_experts"])
     assert best["params_active"].tolist() == [20, 10, 20, 40]
     assert best["gain"].tolist() == pytest.approx([0, 0.1, 0, 0.15])

@@ -1,4 +1,4 @@
-"""What a cosine longer than the run costs."""
+"""The table and the figure of the cost of cosines longer than the run."""
 
 import pandas as pd
 import pytest
@@ -32,6 +32,6 @@ def test_a_line_for_each_model() -> None:
     assert axes.get_xticks().tolist() == [1.0, 1.25, 2.0]
 
 
-def test_nothing_to_compare_with() -> None:
+def test_a_study_without_matching_cosines_is_refused() -> None:
     with pytest.raises(InputError, match="with a cosine of its own length has finished"):
         overshoot_cost(RECORDS[RECORDS["cycle"] > 1])

@@ -51,7 +51,7 @@ def test_a_best_rate_at_the_end_of_a_sweep_is_refused():
         transfers(sweep().assign(status="planned"))
 
 
-def test_runs_that_diverged_are_left_out():
+def test_runs_that_diverged_are_dropped():
     table = sweep()
     wild = table.peak_lr > 0.1
     table.loc[wild, "status"], table.loc[wild, "loss"] = "diverged", float("nan")
