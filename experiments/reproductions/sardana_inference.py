@@ -77,9 +77,10 @@ def answer(surface: Surface, quality: float, demand: Demand) -> ServedOptimum:
 
 
 def implied_demand(surface: Surface, quality: float, tokens: float) -> Demand:
-    """The demand, at training's price of a FLOP, whose optimum for that quality has `tokens`.
+    """The served tokens for which the cheapest model of that quality trains on `tokens` tokens.
 
-    From the first-order condition, D_inf = 3 D (epsN / epsD - 1).
+    Serving is priced as training is, per FLOP. The first-order condition of the total cost is
+    D_served = 3 D (epsN / epsD - 1), with epsN = alpha A / N^alpha and epsD = beta B / D^beta.
     """
     plain = answer(surface, quality, Demand())
     floor, _, b, alpha, beta = surface.constants_RxP[0]

@@ -1,4 +1,4 @@
-"""`cancel`: runs that are no longer wanted."""
+"""`cancel`: mark runs of a study as cancelled, or restore them."""
 
 from typing import Annotated
 
@@ -18,11 +18,11 @@ def cancel(
     ],
     /,
     *,
-    undo: Annotated[bool, optional("want them again")] = False,
+    undo: Annotated[bool, optional("restore cancelled runs")] = False,
 ) -> None:
-    """Cancel runs of a study: none is trained, and one that is trained by itself stops soon.
+    """Cancel runs of a study: no process starts them, and a run that trains alone stops soon.
 
-    What they have done stays, and --undo lets them go on from there.
+    Their checkpoints are kept; with --undo the next `scaling-jax run` continues from them.
     """
     from scaling_jax.study import Store
 
@@ -40,4 +40,4 @@ def cancel(
             known[run_id].restore() if undo else known[run_id].cancel()
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from error
-        remark(f"{run_id} {'is wanted again' if undo else 'cancelled'}")
+        remark(f"{run_id} {'restored' if undo else 'cancelled'}")

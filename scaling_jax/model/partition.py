@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
-    """`x`, sharded by the active logical axis rules; `axes` name its leading dimensions.
+    """Shard `x` by the active logical axis rules; `axes` name the leading dimensions of `x`.
 
     Without rules `x` is returned unchanged. A dimension that does not divide evenly is replicated.
     """
