@@ -8,11 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-
-from scaling_jax.laws.float64 import in_float64
 
 Method = Literal["parabola", "window", "akima"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -59,7 +55,10 @@ def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
 
 
 def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
-    quadratic_Bx3 = _quadratics(x_N, loss_BxN)
+    # Imported on use, so that importing `laws` loads no JAX.
+    from scaling_jax.laws.approaches.isoflop_parabola import quadratics
+
+    quadratic_Bx3 = quadratics(x_N, loss_BxN)
     c0, c1, c2 = quadratic_Bx3.T
     with np.errstate(divide="ignore", invalid="ignore"):
         x_B = np.where(c2 > 0, -c1 / (2 * c2), np.nan)
@@ -103,18 +102,3 @@ _METHODS: dict[str, Callable[[np.ndarray, np.ndarray], CurveMinima]] = {
     "window": _window,
     "akima": _akima,
 }
-
-
-@in_float64
-def _quadratics(x_N: np.ndarray, loss_BxN: np.ndarray) -> np.ndarray:
-    """Least-squares `(c0, c1, c2)` in x of every draw."""
-    # Powers of ln N near 20 are nearly collinear; about its mean they are not.
-    mean = x_N.mean()
-    c0, c1, c2 = np.asarray(_centred_quadratics(x_N - mean, loss_BxN)).T
-    return np.stack([c0 - c1 * mean + c2 * mean**2, c1 - 2 * c2 * mean, c2], axis=1)
-
-
-@jax.jit
-def _centred_quadratics(x_N: jax.Array, loss_BxN: jax.Array) -> jax.Array:
-    basis_Nx3 = jnp.stack([jnp.ones_like(x_N), x_N, x_N**2], axis=1)
-    return jnp.linalg.lstsq(basis_Nx3, loss_BxN.T)[0].T

@@ -16,6 +16,15 @@ from typing import Any, ClassVar, Literal
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue.hyperparameters import (
+    BATCH_SIZE,
+    BATCH_SIZE_FLOPS,
+    LEARNING_RATE,
+    LEARNING_RATE_FLOPS,
+    PORIAN_BATCH_TOKENS,
+    PORIAN_LEARNING_RATE,
+    PORIAN_PARAMS,
+)
 
 
 @dataclass(frozen=True)
@@ -114,9 +123,8 @@ class PorianLR(_Porian):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        from scaling_jax.laws.catalogue.hyperparameters import PORIAN_LEARNING_RATE, PORIAN_PARAMS
-
-        return float(PORIAN_LEARNING_RATE * (self.size(shape, tokens) / PORIAN_PARAMS) ** (-1 / 3))
+        ratio = self.size(shape, tokens) / PORIAN_PARAMS
+        return float(PORIAN_LEARNING_RATE * ratio ** (-1 / 3))
 
 
 class _StepLaw:
@@ -144,8 +152,6 @@ class StepLawLR(_StepLaw):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE
-
         law = LEARNING_RATE.published["li-2025"]
         return float(law["eta"] * self.size(shape, tokens) ** law["n"] * tokens ** law["d"])
 
@@ -176,8 +182,6 @@ class DeepSeekLR(_DeepSeek):
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE_FLOPS
-
         law = LEARNING_RATE_FLOPS.published["deepseek-2024"]
         return float(law["c"] * self.size(shape, tokens) ** law["p"])
 
@@ -196,10 +200,8 @@ class PorianBatch(_Porian):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        from scaling_jax.laws.catalogue.hyperparameters import PORIAN_BATCH_TOKENS, PORIAN_PARAMS
-
-        relative_size = self.size(shape, tokens) / PORIAN_PARAMS
-        return _sequences(PORIAN_BATCH_TOKENS * relative_size ** (2 / 3), shape)
+        ratio = self.size(shape, tokens) / PORIAN_PARAMS
+        return _sequences(PORIAN_BATCH_TOKENS * ratio ** (2 / 3), shape)
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,6 @@ class StepLawBatch(_StepLaw):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE
-
         law = BATCH_SIZE.published["li-2025"]
         return _sequences(law["b"] * tokens ** law["d"], shape)
 
@@ -232,8 +232,6 @@ class DeepSeekBatch(_DeepSeek):
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS
-
         law = BATCH_SIZE_FLOPS.published["deepseek-2024"]
         return _sequences(law["c"] * self.size(shape, tokens) ** law["p"], shape)
 
