@@ -45,8 +45,8 @@ class Attention(nnx.Module):
     def _heads(self, x_NxD: jax.Array, seq_len: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         g, k = self.shape.kv_heads, self.shape.head_size
         r = self.shape.n_heads // g
-        qkv_NxE = dense(x_NxD, self.qkv[...])
-        qkv_BxTxGxRxK = qkv_NxE.reshape(-1, seq_len, g, r + 2, k)
+        qkv_NxQ = dense(x_NxD, self.qkv[...])
+        qkv_BxTxGxRxK = qkv_NxQ.reshape(-1, seq_len, g, r + 2, k)
         # The gradient of a split is one concatenation; that of slices is a sum of padded arrays.
         parts = jax.lax.split(qkv_BxTxGxRxK, (r, 1, 1), axis=3)
         q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = (part.reshape(*part.shape[:2], -1, k) for part in parts)

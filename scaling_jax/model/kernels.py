@@ -73,17 +73,17 @@ def _attention_in_blocks(
 
 
 def _attend_up_to(
-    q_BxSxHxK: jax.Array, k_GxKxE: jax.Array, v_GxExK: jax.Array, mask: Mask
+    q_BxSxHxK: jax.Array, k_GxKxU: jax.Array, v_GxUxK: jax.Array, mask: Mask
 ) -> jax.Array:
-    """The attention output `y_BxSxHxK` of the last S of E positions."""
+    """The attention output `y_BxSxHxK` of the last S of U positions."""
     b, s, h, k = q_BxSxHxK.shape
-    n_groups = k_GxKxE.shape[0] // b
+    n_groups = k_GxKxU.shape[0] // b
     # The query heads of a group are stacked as rows, so that each group is one matrix product.
     q_GxMxK = _group_rows(q_BxSxHxK * np.asarray(k**-0.5, q_BxSxHxK.dtype), n_groups)
-    weights_GxMxE, total_GxMx1 = _causal_weights(product(q_GxMxK, k_GxKxE), s, mask)
-    y_GxMxK = product(weights_GxMxE.astype(v_GxExK.dtype), v_GxExK)
-    # Normalizing after the product divides K columns instead of E.
-    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxExK.dtype)
+    weights_GxMxU, total_GxMx1 = _causal_weights(product(q_GxMxK, k_GxKxU), s, mask)
+    y_GxMxK = product(weights_GxMxU.astype(v_GxUxK.dtype), v_GxUxK)
+    # Normalizing after the product divides K columns instead of U.
+    y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxUxK.dtype)
     return y_GxMxK.reshape(b, h, s, k).transpose(0, 2, 1, 3)
 
 
@@ -92,19 +92,19 @@ def _group_rows(q_BxSxHxK: jax.Array, n_groups: int) -> jax.Array:
     return q_BxSxHxK.transpose(0, 2, 1, 3).reshape(b * n_groups, h // n_groups * s, k)
 
 
-def _causal_weights(scores_GxMxE: jax.Array, s: int, mask: Mask) -> tuple[jax.Array, jax.Array]:
-    """Unnormalized softmax weights and their row sums; row i is position `E - S + i % S`."""
-    m, e = scores_GxMxE.shape[1:]
-    masked = scores_GxMxE + jnp.broadcast_to(mask(m, e, s), scores_GxMxE.shape)
+def _causal_weights(scores_GxMxU: jax.Array, s: int, mask: Mask) -> tuple[jax.Array, jax.Array]:
+    """Unnormalized softmax weights and their row sums; row i is position `U - S + i % S`."""
+    m, e = scores_GxMxU.shape[1:]
+    masked = scores_GxMxU + jnp.broadcast_to(mask(m, e, s), scores_GxMxU.shape)
     # The maximum prevents overflow and cancels in the result, so it needs no gradient.
     weights = jnp.exp(masked - jax.lax.stop_gradient(masked.max(-1, keepdims=True)))
     return weights, weights.sum(-1, keepdims=True)
 
 
 def _computed_mask(m: int, e: int, s: int) -> jax.Array:
-    """`mask_1xMxE`, added to scores: 0 where the key is visible, and -1e30 elsewhere."""
-    row_MxE, column_MxE = (jax.lax.broadcasted_iota(jnp.int32, (m, e), i) for i in (0, 1))
-    return jnp.where(column_MxE <= row_MxE % s + (e - s), np.float32(0), _FAR_BELOW)[None]
+    """`mask_1xMxU`, added to scores: 0 where the key is visible, and -1e30 elsewhere."""
+    row_MxU, column_MxU = (jax.lax.broadcasted_iota(jnp.int32, (m, e), i) for i in (0, 1))
+    return jnp.where(column_MxU <= row_MxU % s + (e - s), np.float32(0), _FAR_BELOW)[None]
 
 
 @lru_cache(maxsize=8)
@@ -112,8 +112,8 @@ def _stored_mask(m: int, e: int, s: int) -> np.ndarray:
     """`_computed_mask` as a constant in memory."""
     # A CPU reads the mask faster than it computes it. Compilers for accelerators take minutes for
     # a constant of this size in every layer.
-    visible_MxE = np.tile(np.tri(s, e, e - s, dtype=bool), (m // s, 1))
-    return np.where(visible_MxE, np.float32(0), _FAR_BELOW)[None]
+    visible_MxU = np.tile(np.tri(s, e, e - s, dtype=bool), (m // s, 1))
+    return np.where(visible_MxU, np.float32(0), _FAR_BELOW)[None]
 
 
 def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:

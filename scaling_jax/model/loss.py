@@ -130,6 +130,6 @@ def _chunks(x_BxTx: jax.Array, n_chunks: int) -> jax.Array:
     return x_BxTx.reshape(b, n_chunks, t // n_chunks, *x_BxTx.shape[2:]).swapaxes(0, 1)
 
 
-def _joined(x_NxBxCx: jax.Array) -> jax.Array:
-    n, b, c = x_NxBxCx.shape[:3]
-    return x_NxBxCx.swapaxes(0, 1).reshape(b, n * c, *x_NxBxCx.shape[3:])
+def _joined(x_KxBxCx: jax.Array) -> jax.Array:
+    n, b, c = x_KxBxCx.shape[:3]
+    return x_KxBxCx.swapaxes(0, 1).reshape(b, n * c, *x_KxBxCx.shape[3:])
