@@ -5,13 +5,17 @@ import json
 import os
 import secrets
 import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from scaling_jax.data.corpus import Corpus
-from scaling_jax.data.progress import document_progress
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
@@ -130,7 +134,7 @@ def _write_tokens(
     with (
         open(directory / "train.bin", "wb") as train,
         open(directory / "held_out.bin", "wb") as held_out,
-        document_progress(f"tokenizing {corpus.name}", progress) as advance,
+        _progress_line(f"tokenizing {corpus.name}", progress) as advance,
     ):
         for document in corpus.documents():
             text = document.encode()
@@ -153,6 +157,25 @@ def _write_tokens(
         "tokenizer": coder.name,
         **counts,
     }
+
+
+@contextmanager
+def _progress_line(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """Yield a function to call with the number of bytes of each document.
+
+    The progress is drawn on standard error if `shown` and standard error is a terminal.
+    """
+    console = Console(file=sys.stderr)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    hidden = not (shown and console.is_terminal)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda n_bytes: bar.advance(task, n_bytes)
 
 
 def _unit_hash(text: bytes) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 
 from scaling_jax.errors import InputError
-from scaling_jax.runs.progress import Report
+from scaling_jax.runs.progress_bar import Report
 from scaling_jax.system.agreement import is_first
 
 # Dispatches to skip, which still compile and fill caches, and dispatches to profile.

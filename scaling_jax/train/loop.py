@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
 from scaling_jax.runs.metrics import MetricsLog
-from scaling_jax.runs.progress import Report
+from scaling_jax.runs.progress_bar import Report
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.system.agreement import Agreement
 from scaling_jax.system.preemption import Preempted, StopRequest

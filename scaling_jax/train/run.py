@@ -18,7 +18,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.metrics import open_metrics, steps_without_gap
-from scaling_jax.runs.progress import Report, progress_bar
+from scaling_jax.runs.progress_bar import Report, progress_bar
 from scaling_jax.runs.result import Result, read_result, write_result
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.system.agreement import from_first, gathered, is_first, together

@@ -12,7 +12,7 @@ import jax
 
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.runs.progress import Report
+from scaling_jax.runs.progress_bar import Report
 from scaling_jax.runs.result import Result
 from scaling_jax.study.store import lifecycle
 from scaling_jax.study.store.retry_policy import USUAL, Supervision
