@@ -12,9 +12,9 @@ import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.accounting import flops
 from scaling_jax.cli.cancelling import cancel
+from scaling_jax.cli.checking import doctor
 from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
-from scaling_jax.cli.doctor import doctor
 from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.listing import experiments
 from scaling_jax.cli.planning import plan

@@ -19,3 +19,5 @@ from scaling_jax.study.status.standing import Standing as Standing
 from scaling_jax.study.status.standing import StudyMonitor as StudyMonitor
 from scaling_jax.study.status.standing_text import status_data as status_data
 from scaling_jax.study.status.standing_text import status_text as status_text
+from scaling_jax.study.status.study_difference import StudyDifference as StudyDifference
+from scaling_jax.study.status.study_difference import study_difference as study_difference

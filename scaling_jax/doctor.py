@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has."""
+"""What this machine has: Python, packages, devices, measured speed, memory, token cache."""
 
 import os
 import platform
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from scaling_jax.accounting import hardware
-from scaling_jax.cli.arguments import Json
-from scaling_jax.cli.output import print_json
 from scaling_jax.system.environment import VARIABLE, training_environment
 
 PACKAGES = (
@@ -26,11 +24,14 @@ PACKAGES = (
 )
 
 
-def doctor(*, json: Json = False) -> None:
-    """Show Python, packages, devices, measured speed, memory and the token cache."""
+def examine() -> dict[str, Any]:
+    """The facts about this machine as plain data; `describe` puts them into words.
+
+    Measures the CPU's speed, which takes a second.
+    """
     from scaling_jax.system.cores import usable_cores
 
-    found = {
+    return {
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "cores": usable_cores(),
@@ -39,10 +40,39 @@ def doctor(*, json: Json = False) -> None:
         "allocator": training_environment().get(VARIABLE),
         "cache": _cache(),
     }
-    if json:
-        print_json(found)
+
+
+def describe(found: dict[str, Any]) -> str:
+    """The facts that `examine` found, as lines of text."""
+    lines = [f"Python     {found['python']}"]
+    versions = (
+        f"{name} {version or '(not installed)'}" for name, version in found["packages"].items()
+    )
+    lines.append("packages   " + ", ".join(versions))
+    lines.append(
+        f"machine    {found['cores']} cores, {found['memory_bytes'] / hardware.GIB:.1f} GiB memory"
+    )
+    if "device_error" in found:
+        lines.append(f"devices    none: {found['device_error']}")
     else:
-        _print(found)
+        known = (
+            f"known as {found['chip']}" if found["chip"] else "not a known chip: give --hardware"
+        )
+        lines.append(f"devices    {len(found['devices'])} x {found['device_kind']} ({known})")
+        if found["chip"] == "cpu" and found["cores"] > 1:
+            lines.append("           train makes one device of each core, unless a mesh is given")
+        speeds = found["measured_cpu_flops"].items()
+        measured = ", ".join(f"{speed / 1e9:.0f} GFLOP/s in {name}" for name, speed in speeds)
+        lines.append(f"CPU speed  {measured}, measured")
+    if found["allocator"]:
+        lines.append(f"allocator  run, train and demo set {VARIABLE}={found['allocator']};")
+        lines.append("           a program of your own trains faster when started with it")
+    else:
+        lines.append("allocator  not glibc's, so no settings are made")
+    cache = found["cache"]
+    state = "writable" if cache["writable"] else "NOT writable: set SCALING_JAX_CACHE"
+    lines.append(f"cache      {cache['directory']} ({state})")
+    return "\n".join(lines)
 
 
 def _version(package: str) -> str | None:
@@ -85,34 +115,3 @@ def _is_writable(directory: Path) -> bool:
     """Whether the directory can be made or written."""
     existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     return existing.is_dir() and os.access(existing, os.W_OK)
-
-
-def _print(found: dict[str, Any]) -> None:
-    print(f"Python     {found['python']}")
-    versions = (
-        f"{name} {version or '(not installed)'}" for name, version in found["packages"].items()
-    )
-    print("packages   " + ", ".join(versions))
-    print(
-        f"machine    {found['cores']} cores, {found['memory_bytes'] / hardware.GIB:.1f} GiB memory"
-    )
-    if "device_error" in found:
-        print(f"devices    none: {found['device_error']}")
-    else:
-        known = (
-            f"known as {found['chip']}" if found["chip"] else "not a known chip: give --hardware"
-        )
-        print(f"devices    {len(found['devices'])} x {found['device_kind']} ({known})")
-        if found["chip"] == "cpu" and found["cores"] > 1:
-            print("           train makes one of each core, unless it is given a mesh")
-        speeds = found["measured_cpu_flops"].items()
-        measured = ", ".join(f"{speed / 1e9:.0f} GFLOP/s in {name}" for name, speed in speeds)
-        print(f"CPU speed  {measured}, measured")
-    if found["allocator"]:
-        print(f"allocator  run, train and demo set {VARIABLE}={found['allocator']};")
-        print("           a program of your own trains faster when started with it")
-    else:
-        print("allocator  not glibc's: left as it is")
-    cache = found["cache"]
-    state = "writable" if cache["writable"] else "NOT writable: set SCALING_JAX_CACHE"
-    print(f"cache      {cache['directory']} ({state})")

@@ -1,0 +1,68 @@
+"""Every parameter and FLOP count of a shape, side by side."""
+
+import dataclasses
+from typing import Any
+
+from scaling_jax import formatting
+from scaling_jax.accounting import flops as counting
+from scaling_jax.config import Shape
+from scaling_jax.text_table import Table
+
+# Rows that a dense model does not need.
+_EXPERT_ROWS = ("router", "experts", "other_experts", "active_non_embedding")
+
+
+def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
+    """The counts of a shape as plain data, FLOPs under every convention.
+
+    With `tokens`, also the training FLOPs on that many tokens.
+    """
+    params = counting.count_params(shape)
+    forward = {name: counting.forward_ops(shape, name) for name in counting.CONVENTIONS}
+    account: dict[str, Any] = {
+        "shape": dataclasses.asdict(shape),
+        "params": {
+            **dataclasses.asdict(params),
+            "total": params.total,
+            "non_embedding": params.non_embedding,
+            "active": params.active,
+            "active_non_embedding": params.active_non_embedding,
+        },
+        # Each count is a multiple of the sequence length.
+        "forward_flops_per_token": {
+            name: {k: v // shape.seq_len for k, v in dataclasses.asdict(ops).items()}
+            for name, ops in forward.items()
+        },
+        "training_flops_per_token": {
+            name: counting.training_flops(shape, 1, name) for name in counting.CONVENTIONS
+        },
+    }
+    if tokens is not None:
+        account["tokens"] = tokens
+        account["training_flops"] = {
+            name: counting.training_flops(shape, tokens, name) for name in counting.CONVENTIONS
+        }
+    return account
+
+
+def account_tables(account: dict[str, Any]) -> tuple[Table, Table]:
+    """The account of a shape as two tables: parameters, and FLOPs per token by operation."""
+    left_out = _EXPERT_ROWS if account["shape"]["n_experts"] == 1 else ()
+    params = [(name, f"{n:,}") for name, n in account["params"].items() if name not in left_out]
+    forward, training = account["forward_flops_per_token"], account["training_flops_per_token"]
+    operations = [op for op in forward["exact"] if op not in left_out]
+    rows = [(op, *(f"{forward[c][op]:,}" for c in forward)) for op in operations]
+    rows.append(("forward", *(f"{sum(ops.values()):,}" for ops in forward.values())))
+    rows.append(("forward + backward", *(f"{n:,}" for n in training.values())))
+    columns = ("FLOPs per token", *forward)
+    return (
+        Table(("parameters", "count"), params, left=("parameters",)),
+        Table(columns, rows, left=columns[:1]),
+    )
+
+
+def training_sentence(account: dict[str, Any]) -> str:
+    """A sentence with the training FLOPs of an account that was made with `tokens`."""
+    spent = account["training_flops"].items()
+    counts = ", ".join(f"{name} {formatting.flops(n, 4)}" for name, n in spent)
+    return f"Training on {account['tokens']:,} tokens: {counts} FLOPs"
