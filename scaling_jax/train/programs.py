@@ -23,7 +23,7 @@ from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation
 # For programs that run once: initialization is long straight-line code of random numbers, for
 # which LLVM's default optimization takes longer than all other compilation (8 s instead of 1.3 s)
 # and gives the same bits.
-_SELDOM_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
+_RUN_ONCE_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 @dataclass(frozen=True)
@@ -193,10 +193,10 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
         jax.tree.map(lambda leaf: leaf.sharding, state)
         for state in (_training_state(key, mesh), _abstract_state(key.spec, mesh))
     )
-    seldom = _SELDOM_OPTIONS.get(mesh.devices.flat[0].platform)
+    options = _RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform)
     return (
-        jax.jit(pack, out_shardings=trained, compiler_options=seldom),
-        jax.jit(unpack, out_shardings=stored, compiler_options=seldom),
+        jax.jit(pack, out_shardings=trained, compiler_options=options),
+        jax.jit(unpack, out_shardings=stored, compiler_options=options),
     )
 
 
@@ -230,7 +230,7 @@ def _init(key: _Key, mesh: Mesh) -> Any:
     init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
     with layout.layout_rules(mesh):
         lowered = init.lower(jax.eval_shape(lambda: jax.random.key(0)))
-    return lowered.compile(compiler_options=_SELDOM_OPTIONS.get(mesh.devices.flat[0].platform))
+    return lowered.compile(compiler_options=_RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform))
 
 
 @cache

@@ -9,7 +9,6 @@ import pytest
 from etils import epath
 from helpers import small_run
 
-from scaling_jax.errors import InputError
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_replicas, train_run
@@ -92,17 +91,3 @@ def test_stopped_together_each_can_go_on_alone(configs, alone, cache, tmp_path):
         assert steps[1] == min(steps[0], 10)
     results = [train_run(configs[i], directories[i], **options) for i in range(2)]
     check_same(results, directories, alone[:2])
-
-
-def test_runs_of_other_programs_are_refused(text, cache, tmp_path):
-    configs = [small_run(text), small_run(text, batch_size=16)]
-    with pytest.raises(InputError, match="share their batch_size, but one has 8 and another 16"):
-        train_replicas(configs, [tmp_path / "a", tmp_path / "b"], cache_dir=cache, progress=False)
-    assert not list(tmp_path.iterdir())
-
-
-def test_every_run_has_a_directory_of_its_own(text, tmp_path):
-    configs = [small_run(text), small_run(text, seed=1)]
-    for directories in ([tmp_path / "a"], [tmp_path / "a"] * 2, [tmp_path / n for n in "abc"]):
-        with pytest.raises(InputError, match=r"give (each its own|one for each)"):
-            train_replicas(configs, directories, progress=False)
