@@ -76,7 +76,7 @@ def test_the_prediction_is_made_before_its_run_and_nothing_is_trained_twice(stud
     }
 
 
-def test_the_demo_asks_for_what_it_says():
+def test_the_demo_has_the_documented_design():
     planned = demo_study(3).plan()
     budgets = sorted({run.budget for run in planned})
     assert len(budgets) == N_BUDGETS
