@@ -62,7 +62,7 @@ NAMES = {
     "Onlooker": "Monitor",
     "onlooker": "monitor",
     "Seen": "what was observed",
-    "Narrowed": "the interval and its target",
+    "AdaptiveResult": "the interval and its target",
     "Asked": "Request",
 }
 

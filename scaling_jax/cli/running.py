@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -26,6 +26,7 @@ from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
+from scaling_jax.study.execution.job import LOCAL, Executor, Job
 from scaling_jax.study.store.retry_policy import USUAL, Supervision
 from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
     from scaling_jax.laws.planning.next_runs import Goal
     from scaling_jax.study import Store
-    from scaling_jax.study.execution.adaptive import Narrowed
+    from scaling_jax.study.execution.adaptive import AdaptiveResult
 
 
 def run(
@@ -62,9 +63,9 @@ def run(
         ),
     ] = None,
     executor: Annotated[
-        Literal["local", "ray", "slurm"],
+        Executor,
         tyro.conf.arg(help="this machine, or a cluster that sees the directory"),
-    ] = "local",
+    ] = LOCAL,
     executor_option: Annotated[
         tuple[str, ...],
         tyro.conf.UseAppendAction,
@@ -95,31 +96,32 @@ def run(
     from scaling_jax.system.compilation import use_compilation_cache
 
     study = load_study(experiment, scale, settings)
+    job = Job(
+        workers=workers,
+        pack=pack,
+        execution=execution,
+        supervision=supervision,
+        retry_failed=retry_failed,
+        executor=executor,
+        executor_options=values("--executor-option", executor_option),
+    )
     goal = Goal.parse(until) if until is not None else None
     if goal is None:
         refuse_beyond(study, max_flops)
     processes.connect()
     use_compilation_cache()
-    if executor != "local":
+    if not job.is_local:
         # This process only watches: the accelerators are for the tasks.
         jax.config.update("jax_platforms", "cpu")
-    training: dict[str, Any] = {
-        "workers": workers,
-        "pack": pack,
-        "execution": execution,
-        "supervision": supervision,
-        "executor": executor,
-        "executor_options": values("--executor-option", executor_option),
-    }
     if goal is not None:
         with resumable():
             ended = run_until(
-                study, absolute(root), goal, max_flops=max_flops, report=remark, **training
+                study, absolute(root), goal, max_flops=max_flops, report=remark, job=job
             )
         _print_goal(ended, goal, json)
         return
     with resumable():
-        store = run_study(study, absolute(root), retry_failed=retry_failed, **training)
+        store = run_study(study, absolute(root), job)
     if is_first():
         _print_states(store, json)
 
@@ -248,7 +250,7 @@ def _print_states(store: "Store", json: bool) -> None:
         )
 
 
-def _print_goal(ended: "Narrowed", goal: "Goal", json: bool) -> None:
+def _print_goal(ended: "AdaptiveResult", goal: "Goal", json: bool) -> None:
     """Print what an adaptive study found out and what it cost.
 
     Raises:

@@ -32,7 +32,7 @@ def test_a_goal_that_means_nothing_is_refused(
 def test_a_goal_that_was_not_reached_is_a_failure_that_says_where_it_stands(
     cli: Callable, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = adaptive.Narrowed(store, None, None, (), 1e10, 2e10)
+    ended = adaptive.AdaptiveResult(store, None, None, (), 1e10, 2e10)
     monkeypatch.setattr(adaptive, "run_until", lambda *args, **options: ended)
     message = cli("run", EXPERIMENT, "--root", tmp_path, "--until", "params@1e20:1.5", "--json")
     assert message.code == 1

@@ -1,10 +1,10 @@
-"""Adaptive studies: train only those runs of a plan that the answer needs."""
+"""Adaptive studies: train only those runs of a plan that an answer needs."""
 
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Unpack
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, fit
 from scaling_jax.laws.planning.next_runs import FIRST_CELLS, Advice, Goal, in_one_round, next_cells
 from scaling_jax.laws.tables.rows import Count
-from scaling_jax.study.execution.check import check_study
-from scaling_jax.study.execution.execute import train_runs
+from scaling_jax.study.execution.execute import create_store, train_runs
+from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.records import collect
@@ -30,16 +30,16 @@ _MOST_WIDER = 12
 
 
 @dataclass(frozen=True)
-class Narrowed:
-    """Where an adaptive study ended.
+class AdaptiveResult:
+    """How an adaptive study ended.
 
     Attributes:
-        store: with every run; those that were not needed are still planned.
-        fit: of the runs that finished; None while they determine no law.
-        advice: of the last round; None without a fit.
-        needed: runs that are expected to do, cheapest first.
-        flops: of the runs that finished.
-        planned_flops: of all runs of the plan.
+        store: every run; runs that were not needed are still planned.
+        fit: the law fitted to the finished runs; None while they determine no law.
+        advice: which runs the last round chose, and why; None without a fit.
+        needed: ids of the runs that are expected to be enough, cheapest first.
+        flops: FLOPs of the finished runs.
+        planned_flops: FLOPs of all runs of the plan.
     """
 
     store: Store
@@ -51,7 +51,7 @@ class Narrowed:
 
     @property
     def reached(self) -> bool:
-        """Whether the interval is as narrow as asked."""
+        """Whether the interval is as narrow as the goal."""
         return self.advice is not None and self.advice.reached
 
 
@@ -65,27 +65,29 @@ def run_until(
     count: Count = "total",
     bootstrap: int = 1000,
     report: Callable[[str], None] = lambda line: None,
-    **training: Any,
-) -> Narrowed:
+    job: Job = DEFAULT_JOB,
+    **options: Unpack[JobOptions],
+) -> AdaptiveResult:
     """Train runs of `study`, a few at a time, until the goal is reached.
 
-    The cheapest cells come first. From then on the law is fitted to what has finished, and the
-    next are the cheapest of those that are expected to do, up to `at_once` of them. Where a
-    budget's lowest loss is at the smallest or largest size of its grid, the grid is continued on
-    that side. The design is what there is to choose from, so it can be wider and denser than one
-    trained as a whole. Several processes may work on it; each chooses by what it sees, and no run
-    is trained twice.
+    The cheapest runs come first. In every later round the law is fitted to the finished runs, and
+    the next runs are the cheapest of those that are expected to be enough, up to `at_once` of
+    them. Where a budget's lowest loss is at the smallest or largest size of its grid, the grid is
+    extended on that side. The design lists the possible runs, so it can be wider and denser than
+    one that is trained whole. Several processes may train the study; each chooses from the store
+    as it finds it, and no run is trained twice.
 
     Args:
-        study: what to choose from; verification runs are left alone.
-        root: directory that holds the study's own.
+        study: the runs to choose from; verification runs are not trained.
+        root: directory in which the study has its own.
         goal: when to stop.
-        at_once: the most runs between fits; dear ones are fewer.
-        max_flops: not to be exceeded by all runs together.
+        at_once: the most runs between fits; of expensive runs, fewer.
+        max_flops: limit for the FLOPs of all runs together.
         count: which parameters are N.
         bootstrap: resamples of each fit.
-        report: told what was learnt and chosen, a line at a time.
-        training: as `train_runs` takes it.
+        report: called with a line about each round.
+        job: how the runs are trained.
+        options: fields of `Job` to change, such as `workers=2`.
 
     Raises:
         InputError: bad input, found before anything is trained.
@@ -104,9 +106,8 @@ def run_until(
             f"study {study.name!r} cannot be trained a few runs at a time, since the branches of a "
             "size need its longest run first: plan its design without Branched, or train it whole"
         )
-    told = ("pack", "execution", "cache_dir", "progress")
-    check_study(study, root, **{name: training[name] for name in told if name in training})
-    store = Store.create(root, study)
+    job = replace(job, **options)
+    store = create_store(study, root, job)
     tried: set[str] = set()
     while True:
         table = _grid(store)
@@ -120,11 +121,11 @@ def run_until(
         else:
             n_wanted = max(at_once, FIRST_CELLS - len(tried))
         chosen = _affordable([*costs.items()][:n_wanted], state.flops, max_flops)
-        report(_said(state, goal, len(chosen)))
+        report(_round_text(state, goal, len(chosen)))
         if state.reached or not chosen:
             return state
         tried.update(chosen)
-        train_runs([run for run in store.runs() if run.run_id in chosen], **training)
+        train_runs([run for run in store.runs() if run.run_id in chosen], job)
 
 
 def _grid(store: Store) -> "pd.DataFrame":
@@ -134,9 +135,9 @@ def _grid(store: Store) -> "pd.DataFrame":
 
 def _look(
     store: Store, table: "pd.DataFrame", goal: Goal, count: Count, bootstrap: int
-) -> Narrowed:
+) -> AdaptiveResult:
     done = table[table["status"] == "finished"]
-    # A run that was given up is neither fitted nor tried again.
+    # A run that has failed or is cancelled is neither fitted nor retried.
     left = table[~table["status"].isin(SETTLED)]
     fitted, advice, needed = None, None, list(left["flops"].sort_values(kind="stable").index)
     if len(done) >= FIRST_CELLS:
@@ -145,10 +146,10 @@ def _look(
             advice = next_cells(goal, fitted, done, left)
             needed = list(left.index[list(advice.chosen)])
         except InputError:
-            # Too few or too much alike for a law: more of the cheapest follow.
+            # Too few runs, or too similar ones, for a law: the next cheapest follow.
             fitted, advice = None, None
     spent, planned = float(done["flops"].sum()), float(table["flops"].sum())
-    return Narrowed(store, fitted, advice, tuple(needed), spent, planned)
+    return AdaptiveResult(store, fitted, advice, tuple(needed), spent, planned)
 
 
 def _affordable(
@@ -186,12 +187,12 @@ def _beyond_edges(study: Study, table: "pd.DataFrame", n_planned: int) -> list[P
     return wider
 
 
-def _said(state: Narrowed, goal: Goal, n_next: int) -> str:
+def _round_text(state: AdaptiveResult, goal: Goal, n_next: int) -> str:
     at = f"{goal.quantity} at {goal.flops:.3g} FLOPs"
     spent = f"{state.flops:.3g} of {state.planned_flops:.3g} FLOPs spent"
     if state.advice is None:
         return f"{spent}: no law yet; {n_next} of the cheapest runs next"
-    width = f"interval {state.advice.width:.4g} wide, {goal.width:.4g} asked"
+    width = f"interval {state.advice.width:.4g} wide, goal {goal.width:.4g}"
     if state.reached:
         return f"{spent}: {at}: {width}; done"
     if not n_next:
@@ -199,5 +200,9 @@ def _said(state: Narrowed, goal: Goal, n_next: int) -> str:
     needed = len(state.needed)
     if not needed:
         return f"{spent}: {at}: {width}; {n_next} runs beyond the plan next"
-    hope = f"{needed} should do" if state.advice.enough else f"all {needed} left will not do"
-    return f"{spent}: {at}: {width}; {n_next} runs next, {hope}"
+    enough = (
+        f"{needed} should be enough"
+        if state.advice.enough
+        else f"all {needed} that are left are not enough"
+    )
+    return f"{spent}: {at}: {width}; {n_next} runs next, {enough}"

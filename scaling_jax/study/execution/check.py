@@ -1,4 +1,4 @@
-"""What can be known to go wrong with a study's runs, found before the first is trained."""
+"""What can be known to be wrong with a study's runs, found before the first is trained."""
 
 import os
 from collections.abc import Sequence
@@ -8,90 +8,80 @@ from etils import epath
 
 from scaling_jax.config import DataConfig, RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.study.execution.packs import packs
+from scaling_jax.study.execution.job import DEFAULT_JOB, LOCAL, Job
+from scaling_jax.study.execution.packs import pack_runs
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
-from scaling_jax.study.store.store import (
-    SETTLED,
-    Store,
-    StoredRun,
-)
+from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
 
 
-def check_study(
-    study: Study,
-    root: os.PathLike | str,
-    *,
-    pack: int | None = None,
-    execution: Execution = DEFAULT,
-    elsewhere: bool = False,
-    cache_dir: os.PathLike | str | None = None,
-    progress: bool = True,
-) -> None:
-    """Refuse `study` if it cannot be planned, stored or fed; nothing under `root` changes.
+def check_study(study: Study, root: os.PathLike | str, job: Job = DEFAULT_JOB) -> None:
+    """Refuse `study` if it cannot be planned, stored or trained; nothing under `root` changes.
 
-    The corpus is tokenized if it was not before. What depends on this machine's devices is not
-    asked of runs that are trained `elsewhere`.
+    The corpus is tokenized if it was not before.
 
     Raises:
-        InputError: the first thing found.
+        InputError: the first problem found.
     """
     planned = study.plan()
     base = epath.Path(root)
     refuse_another_study(base, study)
     refuse_unwritable(base)
     store = Store(base / study.name)
-    runs = [store.place(run) for run in planned]
-    check_runs(
-        runs,
-        pack=pack,
-        execution=execution,
-        elsewhere=elsewhere,
-        cache_dir=cache_dir,
-        progress=progress,
-    )
+    check_runs([store.place(run) for run in planned], job)
 
 
-def check_runs(
-    runs: Sequence[StoredRun],
-    *,
-    pack: int | None = None,
-    execution: Execution = DEFAULT,
-    elsewhere: bool = False,
-    cache_dir: os.PathLike | str | None = None,
-    progress: bool = True,
-) -> None:
-    """Refuse runs whose batch, vocabulary, texts or way of execution does not do.
+def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
+    """Refuse runs whose batch, vocabulary, text or execution is impossible.
 
-    Runs that are over need nothing any more, but the others must read the same text.
+    The devices are checked only where this machine trains. Runs that are finished are not checked,
+    except that the others must read the same text.
 
     Raises:
-        InputError: the first thing found.
+        InputError: the first problem found.
     """
-    waiting = [run for run in runs if run.state not in SETTLED]
-    texts = {}
-    for together in [] if elsewhere else packs(waiting, pack, execution):
-        config = together[0].planned.config
-        execution.resolved(config, jax.default_backend())
+    _check_devices(job)
+    unsettled = [run for run in runs if run.state not in SETTLED]
+    for pack in pack_runs(unsettled, job) if job.is_local else []:
+        config = pack[0].planned.config
+        job.execution.resolved(config, jax.default_backend())
         mesh_for(
             config.shape,
             config.batch_size,
-            execution.mesh,
-            accumulate=execution.accumulate,
-            n_runs=len(together),
+            job.execution.mesh,
+            accumulate=job.execution.accumulate,
+            n_runs=len(pack),
         )
-    for config in _most_demanding([run.planned.config for run in waiting]):
-        texts[_text(config)] = load_inputs(config, cache_dir, progress).fingerprint
+    fingerprints = {
+        _text(config): load_inputs(config, job.cache_dir, job.progress).fingerprint
+        for config in _most_demanding([run.planned.config for run in unsettled])
+    }
     for run in runs:
         text = _text(run.planned.config)
-        if text in texts:
-            _check_same_text(run, texts[text])
+        if text in fingerprints:
+            _check_fingerprint(run, fingerprints[text])
+
+
+def _check_devices(job: Job) -> None:
+    """Refuse workers and executors that the processes and devices of this machine rule out."""
+    joined = jax.process_count() > 1
+    if joined and not job.is_local:
+        raise InputError(f"executor {job.executor!r}: processes that train together use {LOCAL!r}")
+    if not job.is_local or job.workers in (None, 1):
+        return
+    if joined:
+        raise InputError(
+            f"workers {job.workers}: processes that train together use one worker each"
+        )
+    if (platform := jax.default_backend()) != "cpu":
+        raise InputError(
+            f"workers {job.workers}: processes cannot share the {platform} devices; use one worker"
+        )
 
 
 def _most_demanding(configs: Sequence[RunConfig]) -> list[RunConfig]:
-    """The longest of the runs that need otherwise the same of their text."""
+    """The longest of the runs that otherwise need the same of their text."""
     longest: dict[tuple, RunConfig] = {}
     for config in sorted(configs, key=lambda config: config.steps):
         shape = config.shape
@@ -104,7 +94,7 @@ def _text(config: RunConfig) -> DataConfig:
     return DataConfig(config.data.corpus, config.data.tokenizer)
 
 
-def _check_same_text(run: StoredRun, fingerprint: str) -> None:
+def _check_fingerprint(run: StoredRun, fingerprint: str) -> None:
     result = run.result
     if result is None:
         if (run.directory / "checkpoints").exists():

@@ -1,130 +1,117 @@
-"""Training the runs of a study as tasks of Ray or Slurm, on the same store as one machine."""
+"""What the backends of clusters share: each run is a task that a scheduler places."""
 
-import importlib
-import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Protocol
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-import jax
+from etils import epath
 
-from scaling_jax.errors import InputError, suggestion
-from scaling_jax.study.execution.attempt import Outcome, failed
-from scaling_jax.study.execution.job import Task
-from scaling_jax.study.execution.progress import Display
-from scaling_jax.study.execution.run_queue import Waiting
-from scaling_jax.study.store.store import StoredRun
-from scaling_jax.system.preemption import StopRequest
+from scaling_jax.study.execution.attempt import failed
+from scaling_jax.study.execution.backend import hand_out
+from scaling_jax.study.execution.job import LOCAL, Job
+from scaling_jax.study.execution.run_queue import RunQueue
+from scaling_jax.study.execution.worker_pool import WorkerPool
+from scaling_jax.study.store.lifecycle import Outcome
+from scaling_jax.study.store.store import StoredRun, read_run
+from scaling_jax.system.environment import training_environment, worker_environment
+from scaling_jax.system.preemption import Preempted, stop_request
 
-LOCAL = "local"
-_PACKAGES = {"ray": "ray", "slurm": "submitit"}
-EXECUTORS = (LOCAL, *_PACKAGES)
-
-Options = Mapping[str, Any]
-NO_OPTIONS: Options = MappingProxyType({})
+STOPPED = "its task was asked to stop; submitted again"
+POLL_SECONDS = 0.5
+CLOSE_SECONDS = 60.0
 
 
-class Cluster(Protocol):
-    """A scheduler with tasks under way, each known by a handle."""
+class ClusterBackend(ABC):
+    """Submits a task for every run that is due; the scheduler of the cluster finds room for it.
 
-    def submit(self, runs: Sequence[StoredRun], task: Task) -> list[Any]:
-        """Let `task` train each of `runs` somewhere; a handle for each."""
+    A task that is lost, for example with its machine, counts as an attempt of its run. Subclasses
+    talk to one scheduler each, which knows a task by a handle.
+    """
 
+    def __init__(self, job: Job) -> None:
+        # In a task, the machine it is placed on is the local one.
+        self.job = replace(job, executor=LOCAL, executor_options={}, workers=1)
+        self._under_way: dict[Any, StoredRun] = {}
+
+    def start(self, queue: RunQueue) -> None:
+        """Submit all runs that are due, at once."""
+        due: list[StoredRun] = []
+        while pack := queue.next():
+            due += pack
+        if due:
+            self._under_way |= zip(self.submit(due), due, strict=True)
+
+    def ended(self) -> Iterator[tuple[StoredRun, Outcome]]:
+        """Runs whose task has ended or was lost."""
+        if not self._under_way:
+            time.sleep(POLL_SECONDS)
+            return
+        for handle in self.finished(list(self._under_way)):
+            run = self._under_way.pop(handle)
+            try:
+                outcome = self.outcome(handle)
+            except Exception as error:
+                first_line = next(iter(str(error).splitlines()), "")
+                reason = f"its task was lost: {type(error).__name__}: {first_line}"
+                outcome = failed(run, reason, self.job.supervision)
+            yield run, outcome
+
+    def close(self) -> None:
+        """Let the tasks under way save and end, and disconnect from the scheduler."""
+        self.cancel(list(self._under_way))
+
+    @abstractmethod
+    def submit(self, runs: Sequence[StoredRun]) -> list[Any]:
+        """Submit a task for each run; their handles."""
+
+    @abstractmethod
     def finished(self, handles: Sequence[Any]) -> list[Any]:
         """Those of `handles` whose task has ended; waits a moment."""
 
+    @abstractmethod
     def outcome(self, handle: Any) -> Outcome:
-        """What the task gave.
+        """The outcome that the task returned; any exception means that the task was lost."""
 
-        Raises:
-            Exception: it was lost.
-        """
-
-    def close(self, handles: Sequence[Any]) -> None:
-        """Ask the tasks under way to save and end, and let go of the scheduler."""
+    @abstractmethod
+    def cancel(self, handles: Sequence[Any]) -> None:
+        """Ask these tasks to save and end, wait for them, and disconnect from the scheduler."""
 
 
-def check_executor(name: str, pack: int | None, options: Options = NO_OPTIONS) -> None:
-    """Refuse an executor that does not exist or cannot be used here.
+def train_task(job: Job, directory: str, on_cpu: bool) -> Outcome:
+    """Train the run in `directory` in a worker process of its own, as one machine alone would.
+
+    A run that fails is retried on the same machine; lost machines are the scheduler's concern.
+    `on_cpu` leaves the machine's accelerators unused.
 
     Raises:
-        InputError: with the name that was meant, or the line that installs it.
+        InputError: the run's files are damaged.
     """
-    if name not in EXECUTORS:
-        raise InputError(f"executor {name!r} is unknown{suggestion(name, EXECUTORS)}")
-    if name == LOCAL:
-        if options:
-            raise InputError(
-                f"executor {LOCAL!r} has no options, but {', '.join(options)} is given: leave it "
-                f"out, or choose one of {', '.join(_PACKAGES)}"
+    run, display = read_run(epath.Path(directory)), _LastOutcome()
+    environment = worker_environment() if on_cpu else training_environment()
+    try:
+        with stop_request() as stop:
+            hand_out(
+                [[run]], WorkerPool(job, 1, display, environment), display, stop.raise_if_requested
             )
-        return
-    if jax.process_count() > 1:
-        raise InputError(f"executor {name!r}: processes that train together use {LOCAL!r}")
-    if importlib.util.find_spec(_PACKAGES[name]) is None:
-        raise InputError(
-            f"executor {name!r} needs the package {_PACKAGES[name]}, which is not installed: "
-            f"pip install 'scaling_jax[{name}]'"
-        )
-    if pack not in (None, 1):
-        raise InputError(f"pack {pack}: a task of {name} trains one run; leave it out")
+    except Preempted:
+        return Outcome(STOPPED, wait=0.0)
+    return Outcome(display.text)
 
 
-def open_cluster(
-    name: str, options: Options, workers: int | None, runs: Sequence[StoredRun], task: Task
-) -> Cluster:
-    """The scheduler of an executor, ready for `runs`.
+class _LastOutcome:
+    """A display in a task: logs messages, and keeps the outcome for the command."""
 
-    Raises:
-        InputError: it cannot be reached, an option that it does not have, or runs too large.
-    """
-    module = importlib.import_module(f"scaling_jax.study.execution.{name}_executor")
-    return module.open_cluster(dict(options), workers, runs, task)
+    text = ""
 
+    def advanced(self, run: StoredRun, step: int) -> None:
+        """Show nothing."""
 
-def train_on(
-    cluster: Cluster, runs: Sequence[StoredRun], task: Task, display: Display, stop: StopRequest
-) -> None:
-    """Train `runs` as tasks of `cluster`, in their order as far as there is room.
+    def log(self, text: str) -> None:
+        """Print to the task's log."""
+        print(text, flush=True)
 
-    A task that is lost, with its machine for one, counts as an attempt of its run.
-
-    Raises:
-        Preempted: asked to stop; the tasks under way have been asked to save and end.
-    """
-    waiting = Waiting([[run] for run in runs])
-    under_way: dict[Any, StoredRun] = {}
-    try:
-        while waiting or under_way:
-            stop.raise_if_requested()
-            due = _due(waiting, [run.run_id for run in under_way.values()])
-            if due:
-                under_way |= zip(cluster.submit(due, task), due, strict=True)
-            for handle in cluster.finished(list(under_way)):
-                run = under_way.pop(handle)
-                outcome = _outcome(cluster, handle, run, task)
-                if outcome.wait is None:
-                    display.over(run, outcome.text)
-                else:
-                    display.say(f"{run.run_id}: {outcome.text}")
-                    waiting.put_back([run], outcome.wait)
-    finally:
-        cluster.close(list(under_way))
-
-
-def _due(waiting: Waiting, under_way: Iterable[str]) -> list[StoredRun]:
-    due: list[StoredRun] = []
-    begun = set(under_way)
-    while pack := waiting.next(set(), begun):
-        due += pack
-        begun.update(run.run_id for run in pack)
-    return due
-
-
-def _outcome(cluster: Cluster, handle: Any, run: StoredRun, task: Task) -> Outcome:
-    try:
-        return cluster.outcome(handle)
-    except Exception as error:
-        first_line = next(iter(str(error).splitlines()), "")
-        reason = f"its task was lost: {type(error).__name__}: {first_line}"
-        return failed(run, reason, task.supervision)
+    def finished(self, run: StoredRun, outcome: str) -> None:
+        """Keep the outcome."""
+        self.text = outcome

@@ -1,76 +1,99 @@
-"""One run of a store as a task that a cluster's scheduler places."""
+"""A job: how runs are trained, the one argument that every executor gets."""
 
-from dataclasses import dataclass
+import importlib.util
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict, get_args
 
-from etils import epath
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.study.store.retry_policy import USUAL, Supervision
 
-from scaling_jax.study.execution.attempt import Outcome
-from scaling_jax.study.execution.worker_pool import train_in_workers
-from scaling_jax.study.store.retry_policy import Supervision
-from scaling_jax.study.store.store import StoredRun, read_run
-from scaling_jax.system.environment import training_environment, worker_environment
-from scaling_jax.system.preemption import Preempted, stop_request
-from scaling_jax.train import Execution
-
-STOPPED = "its task was asked to stop; going on"
+Executor = Literal["local", "ray", "slurm"]
+LOCAL: Executor = "local"
+_PACKAGES = {"ray": "ray", "slurm": "submitit"}
 
 
 @dataclass(frozen=True)
-class Task:
-    """Trains a run in a worker process of its own, as one machine alone would.
-
-    A run that fails is so tried again where it is; the scheduler deals with machines.
+class Job:
+    """How runs are trained. It imports no JAX and can be sent to other processes.
 
     Attributes:
-        execution: how the run is computed.
-        supervision: what is done if it fails or hangs.
-        cache_dir: of tokens, on the machine that trains.
-        on_cpu: whether the machine's accelerators, if any, are left alone.
+        workers: processes that train side by side on this machine, or the most tasks under way on
+            a cluster. By default one per core on a CPU, which is the fastest for models that fit,
+            and one in all on an accelerator.
+        pack: the most runs of one program that train side by side in it, spread over the devices.
+            By default as many as keep an accelerator busy and fit in half its memory; on a CPU
+            one, since one process per core is faster there.
+        execution: how each run is computed.
+        supervision: how runs that fail, hang or are interrupted are handled.
+        retry_failed: also train runs that have failed for good.
+        executor: this machine, or a cluster that sees the store and trains each run as a task.
+        executor_options: options of Ray's tasks or Slurm's jobs.
+        cache_dir: directory of tokenized corpora; None for the user's cache.
+        progress: show progress on standard error.
+
+    Raises:
+        InputError: a number below 1, or an executor that does not exist, is not installed, or
+            cannot take the options.
     """
 
+    workers: int | None = None
+    pack: int | None = None
+    execution: Execution = DEFAULT
+    supervision: Supervision = USUAL
+    retry_failed: bool = False
+    executor: Executor = LOCAL
+    executor_options: dict = field(default_factory=dict)
+    cache_dir: str | os.PathLike | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "pack"):
+            if (count := getattr(self, name)) is not None and count < 1:
+                raise InputError(f"{name} {count} must be at least 1")
+        if self.cache_dir is not None:
+            # Text, so that a worker process can be sent the job as JSON.
+            object.__setattr__(self, "cache_dir", os.fspath(self.cache_dir))
+        _check_executor(self.executor, self.pack, self.executor_options)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine trains the runs."""
+        return self.executor == LOCAL
+
+
+class JobOptions(TypedDict, total=False):
+    """The fields of `Job` as keyword arguments."""
+
+    workers: int | None
+    pack: int | None
     execution: Execution
     supervision: Supervision
-    cache_dir: str | None = None
-    on_cpu: bool = True
-
-    def __call__(self, directory: str) -> Outcome:
-        """Train the run in `directory` and say in a few words how that went.
-
-        Raises:
-            InputError: the run's files are damaged.
-        """
-        run, heard = read_run(epath.Path(directory)), _Heard()
-        environment = worker_environment() if self.on_cpu else training_environment()
-        try:
-            with stop_request() as stop:
-                train_in_workers(
-                    [[run]],
-                    1,
-                    self.execution,
-                    self.cache_dir,
-                    heard,
-                    stop,
-                    self.supervision,
-                    environment,
-                )
-        except Preempted:
-            return Outcome(STOPPED, wait=0.0)
-        return Outcome(heard.last)
+    retry_failed: bool
+    executor: Executor
+    executor_options: dict[str, Any]
+    cache_dir: str | os.PathLike | None
+    progress: bool
 
 
-@dataclass
-class _Heard:
-    """Keeps what a display would show last."""
+def _check_executor(name: str, pack: int | None, options: dict) -> None:
+    if name not in get_args(Executor):
+        raise InputError(f"executor {name!r} is unknown{suggestion(name, get_args(Executor))}")
+    if name == LOCAL:
+        if options:
+            raise InputError(
+                f"executor {LOCAL!r} has no options, but {', '.join(options)} is given: leave it "
+                f"out, or choose one of {', '.join(_PACKAGES)}"
+            )
+        return
+    if importlib.util.find_spec(_PACKAGES[name]) is None:
+        raise InputError(
+            f"executor {name!r} needs the package {_PACKAGES[name]}, which is not installed: "
+            f"pip install 'scaling_jax[{name}]'"
+        )
+    if pack not in (None, 1):
+        raise InputError(f"pack {pack}: a task of {name} trains one run; leave it out")
 
-    last: str = ""
 
-    def advanced(self, run: StoredRun, step: int) -> None:
-        """Show nothing."""
-
-    def say(self, text: str) -> None:
-        """Put it in the task's log."""
-        print(text, flush=True)
-
-    def over(self, run: StoredRun, outcome: str) -> None:
-        """Keep the outcome."""
-        self.last = outcome
+DEFAULT_JOB = Job()

@@ -1,4 +1,4 @@
-"""In which order the runs of a study are trained."""
+"""The order in which the runs of a study are trained."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
@@ -6,13 +6,12 @@ from typing import Any, Protocol, TypeVar
 from scaling_jax.config import Shape
 from scaling_jax.study.plan.design import PlannedRun
 
-# A run is brought forward past at most so many others to follow one of its shape, whose program
-# is compiled then.
+# A run may overtake this many others to follow a run of its shape, whose program is then compiled.
 NEAR = 8
 
 
 class Planned(Protocol):
-    """Whatever has a plan."""
+    """A planned run, stored or not."""
 
     @property
     def planned(self) -> PlannedRun:
@@ -23,13 +22,13 @@ R = TypeVar("R", bound=Planned)
 
 
 def ordered(runs: Sequence[R]) -> list[R]:
-    """`runs` in an order in which every curve of the study is of use early.
+    """`runs` in an order that makes every curve of the study useful early.
 
     A curve is a budget's losses over sizes or, where each run has a budget of its own, a shape's
-    losses over tokens. The first round trains one run of each, the next another, cheap curves
-    first; within a curve the ends come first, then the middle, then what halves the gaps: after
-    three rounds each has a minimum to look at. The last round goes from the dearest to the
-    cheapest, so that processes side by side end at about the same time.
+    losses over tokens. Each round trains one run of every curve, cheap curves first; within a
+    curve the ends come first, then the middle, then the runs that halve the gaps, so that after
+    three rounds every curve shows its minimum. The last round begins with the most expensive run,
+    so that processes side by side end at about the same time.
     """
     curves = [coarse_to_fine(curve) for curve in _curves(runs)]
     rounds: list[list[R]] = []
@@ -40,11 +39,11 @@ def ordered(runs: Sequence[R]) -> list[R]:
             rounds[i].append(run)
     if len(rounds) > 1:
         rounds[-1].reverse()
-    return _gathered([run for each in rounds for run in each])
+    return _by_nearness([run for each in rounds for run in each])
 
 
 def coarse_to_fine(items: Sequence[Any]) -> list[Any]:
-    """The first, the last, the middle one, then what halves the gaps that are left, in turn."""
+    """The first, the last, the middle item, then the items that halve the remaining gaps."""
     n = len(items)
     order = list(dict.fromkeys([0, n - 1]))[:n]
     gaps = [(0, n - 1)]
@@ -78,8 +77,8 @@ def _grouped(runs: Sequence[R], key: Any) -> dict[Any, list[R]]:
     return groups
 
 
-def _gathered(runs: list[R]) -> list[R]:
-    """Runs with those of one shape next to each other where they were near."""
+def _by_nearness(runs: list[R]) -> list[R]:
+    """The same runs, with runs of one shape moved next to each other where they were near."""
     made: list[R] = []
     left = list(reversed(runs))
     while left:

@@ -1,4 +1,4 @@
-"""What a run needs of the machine that trains it, from its plan."""
+"""The chips and memory that a run needs, from its plan."""
 
 import math
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 
-# Python, JAX and its compiler, beside what the model takes.
+# Python, JAX and its compiler, beside the model.
 _PROCESS_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run is given: accelerator chips, and bytes of the machine's own memory."""
+    """Accelerator chips, and bytes of the machine's own memory, for one run."""
 
     chips: int
     memory: int
 
 
 def resources(config: RunConfig, execution: Execution, chip: Chip | None = None) -> Resources:
-    """What `config` needs on a CPU or, given a `chip`, on as few of these as it fits on.
+    """What `config` needs on a CPU or, given a `chip`, on the fewest of these that it fits on.
 
-    A mesh whose sizes are given takes as many chips as it has places.
+    A mesh whose sizes are given takes the product of its sizes.
 
     Raises:
-        InputError: no number of chips that divides its batch is enough.
+        InputError: no number of chips that divides the batch is enough.
     """
     if chip is None:
         return Resources(0, _PROCESS_BYTES + _bytes(config, execution, 1))

@@ -6,123 +6,121 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from scaling_jax.errors import InputError
-from scaling_jax.study.execution.attempt import Outcome
-from scaling_jax.study.execution.job import Task
+from scaling_jax.study.execution.clusters import (
+    CLOSE_SECONDS,
+    POLL_SECONDS,
+    ClusterBackend,
+    train_task,
+)
+from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.resources import resources
+from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.files import in_bucket
 
 _TIMEOUT_MINUTES = 60
-_POLL_SECONDS = 0.5
-_LOOK_SECONDS = 30.0
-_CLOSE_SECONDS = 60.0
+_SQUEUE_SECONDS = 30.0
 # Runs are bounded by their attempts, not by how often their time was up.
 _REQUEUES = 1000
 
 
 class SlurmTask:
-    """A task that may be requeued: it begins again from what its worker saved at the signal."""
+    """A task that may be requeued: it continues from what its worker saved at the signal."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, job: Job, on_cpu: bool) -> None:
+        self._job, self._on_cpu = job, on_cpu
 
     def __call__(self, directory: str) -> Outcome:
         """Train the run in `directory`."""
-        return self._task(directory)
+        return train_task(self._job, directory, self._on_cpu)
 
     def checkpoint(self, directory: str) -> Any:
-        """What to submit again; by leaving the process the worker is told to save."""
+        """What submitit submits again; the worker saves because this process exits."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, directory)
 
 
-class SlurmCluster:
-    """Job arrays under way."""
+class SlurmBackend(ClusterBackend):
+    """Trains runs as Slurm jobs."""
 
-    def __init__(self, executor: Any, on_cpu: bool) -> None:
+    def __init__(self, job: Job, executor: Any, on_cpu: bool) -> None:
+        super().__init__(job)
         self._executor, self._on_cpu = executor, on_cpu
-        self._missed = Counter[str]()
-        self._looked_at = time.monotonic()
+        self._times_missing = Counter[str]()
+        self._checked_at = time.monotonic()
 
-    def submit(self, runs: Sequence[StoredRun], task: Task) -> list[Any]:
+    def submit(self, runs: Sequence[StoredRun]) -> list[Any]:
         """Submit an array with a job for each run."""
         directories = [str(run.directory) for run in runs]
-        job = SlurmTask(replace(task, on_cpu=self._on_cpu))
-        return list(self._executor.map_array(job, directories))
+        return list(self._executor.map_array(SlurmTask(self.job, self._on_cpu), directories))
 
     def finished(self, handles: Sequence[Any]) -> list[Any]:
-        """Jobs that have ended; waits a moment."""
-        time.sleep(_POLL_SECONDS)
-        under_way = [job for job in handles if not job.done()]
-        if time.monotonic() > self._looked_at + _LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            self._look(under_way)
-        return [job for job in handles if job not in under_way or self._is_lost(job)]
+        """Slurm jobs that have ended; waits a moment."""
+        time.sleep(POLL_SECONDS)
+        under_way = [handle for handle in handles if not handle.done()]
+        if time.monotonic() > self._checked_at + _SQUEUE_SECONDS:
+            self._checked_at = time.monotonic()
+            self._count_missing(under_way)
+        return [handle for handle in handles if handle not in under_way or self._is_lost(handle)]
 
     def outcome(self, handle: Any) -> Outcome:
-        """What the job gave.
-
-        Raises:
-            Exception: it was lost.
-        """
+        """The outcome that the Slurm job returned (`RuntimeError` if it left none)."""
         if self._is_lost(handle) and not handle.done():
             raise RuntimeError(f"Slurm no longer has job {handle.job_id}, which left no result")
         return handle.result()
 
-    def _look(self, jobs: Sequence[Any]) -> None:
-        """Take note of jobs that Slurm no longer has; submitit asks accounting, if there is any."""
-        if not jobs or shutil.which("squeue") is None:
+    def cancel(self, handles: Sequence[Any]) -> None:
+        """Cancel the Slurm jobs, which makes them save, and wait until they have ended."""
+        for handle in handles:
+            handle.cancel()
+        until = time.monotonic() + CLOSE_SECONDS
+        while time.monotonic() < until and not all(handle.done() for handle in handles):
+            time.sleep(POLL_SECONDS)
+
+    def _count_missing(self, handles: Sequence[Any]) -> None:
+        """Count how often a job was not in Slurm's queue; submitit itself only reads accounting."""
+        if not handles or shutil.which("squeue") is None:
             return
         command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
-        asked = subprocess.run(command, capture_output=True, text=True)
-        if asked.returncode == 0:
-            there = set(asked.stdout.split())
-            self._missed.update(job.job_id for job in jobs if job.job_id not in there)
+        listing = subprocess.run(command, capture_output=True, text=True)
+        if listing.returncode == 0:
+            queued = set(listing.stdout.split())
+            self._times_missing.update(h.job_id for h in handles if h.job_id not in queued)
 
-    def _is_lost(self, job: Any) -> bool:
+    def _is_lost(self, handle: Any) -> bool:
         # Its result may be slow to appear on a shared disk.
-        return self._missed[job.job_id] > 1
-
-    def close(self, handles: Sequence[Any]) -> None:
-        """Cancel the jobs, which makes them save, and wait until they have ended."""
-        for job in handles:
-            job.cancel()
-        until = time.monotonic() + _CLOSE_SECONDS
-        while time.monotonic() < until and not all(job.done() for job in handles):
-            time.sleep(_POLL_SECONDS)
+        return self._times_missing[handle.job_id] > 1
 
 
-def open_cluster(
-    options: dict[str, Any], workers: int | None, runs: Sequence[StoredRun], task: Task
-) -> SlurmCluster:
-    """Slurm, with `options` as submitit's `AutoExecutor` takes them.
+def open_backend(job: Job, runs: Sequence[StoredRun]) -> SlurmBackend:
+    """Slurm, with the job's options as submitit's `AutoExecutor` takes them.
 
-    Beside these, `cluster` (`local` runs the jobs on this machine) and `folder` for the logs, by
-    default `slurm` beside the study's runs.
+    Two further options are `cluster` (`local` runs the Slurm jobs on this machine) and `folder`
+    for the logs, by default `slurm` beside the study's runs.
 
     Raises:
         InputError: no Slurm here, or an option that submitit does not have.
     """
     import submitit
 
+    options = dict(job.executor_options)
     folder = options.pop("folder", None) or runs[0].directory.parent.parent / "slurm"
     if in_bucket(folder):
         raise InputError(
             f"executor 'slurm' keeps its logs in files, not in {folder}: name a shared directory, "
             "--executor-option folder=DIR"
         )
-    memory = max(resources(run.planned.config, task.execution).memory for run in runs)
-    chosen = {
+    memory = max(resources(run.planned.config, job.execution).memory for run in runs)
+    defaults = {
         "name": "scaling_jax",
         "timeout_min": _TIMEOUT_MINUTES,
         "cpus_per_task": 1,
         "mem_gb": math.ceil(memory / 2**30),
-        "slurm_array_parallelism": workers,
+        "slurm_array_parallelism": job.workers,
     }
     try:
         executor = submitit.AutoExecutor(
@@ -130,8 +128,8 @@ def open_cluster(
             cluster=options.pop("cluster", "slurm"),
             slurm_max_num_timeout=_REQUEUES,
         )
-        executor.update_parameters(**chosen | options)
+        executor.update_parameters(**defaults | options)
     except (RuntimeError, NameError, AssertionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"executor 'slurm' cannot be used: {reason}") from error
-    return SlurmCluster(executor, on_cpu=not any("gpu" in o or "gres" in o for o in options))
+    return SlurmBackend(job, executor, on_cpu=not any("gpu" in o or "gres" in o for o in options))

@@ -1,4 +1,4 @@
-"""Ending a process that hangs, since one that hangs in a device's driver cannot be resumed."""
+"""Ends a process that hangs: a call that hangs in a device's driver cannot be interrupted."""
 
 import os
 import sys
@@ -15,15 +15,15 @@ STALLED_EXIT = 75
 def ending_if_stalled(
     seconds: float, end: Callable[[], None] = lambda: os._exit(STALLED_EXIT)
 ) -> Iterator[Callable[[], None]]:
-    """A function to call as a sign of life; without one for `seconds`, `end` is called.
+    """A function to call at every sign of progress; `seconds` without a call lead to `end`.
 
-    By default that ends this process at once, with exit code 75.
+    By default `end` ends this process at once, with exit code 75.
     """
-    heard, over = [time.monotonic()], threading.Event()
+    last_call, finished = [time.monotonic()], threading.Event()
 
     def watch() -> None:
-        while not over.wait(max(0.01, heard[0] + seconds - time.monotonic())):
-            if time.monotonic() >= heard[0] + seconds:
+        while not finished.wait(max(0.01, last_call[0] + seconds - time.monotonic())):
+            if time.monotonic() >= last_call[0] + seconds:
                 print(
                     f"no progress for {seconds:,.0f} s; run the same command to continue from the "
                     "last checkpoint",
@@ -34,12 +34,12 @@ def ending_if_stalled(
                 return
 
     def alive() -> None:
-        heard[0] = time.monotonic()
+        last_call[0] = time.monotonic()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield alive
     finally:
-        over.set()
+        finished.set()
         thread.join()

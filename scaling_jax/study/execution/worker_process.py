@@ -1,7 +1,7 @@
-"""A worker process: trains the packs of runs it is told to on standard input, one at a time.
+"""A worker process: trains the packs that its standard input assigns, one at a time.
 
-Each line it reads is an assignment; the end of the input, also by the parent's death, means
-save and exit. Each line it writes is a message to the parent.
+Each line it reads is an assignment; the end of the input, which the parent's death also causes,
+means save and exit. Each line it writes is a message to the parent.
 """
 
 import json
@@ -18,12 +18,11 @@ from etils import epath
 
 from scaling_jax.config.strict import from_dict
 from scaling_jax.errors import InputError
-from scaling_jax.study.execution.packs import attempt_pack
-from scaling_jax.study.store.retry_policy import Supervision
+from scaling_jax.study.execution.attempt import attempt_pack
+from scaling_jax.study.execution.job import Job
 from scaling_jax.study.store.store import StoredRun, read_run
 from scaling_jax.system.compilation import use_compilation_cache
 from scaling_jax.system.preemption import Preempted, StopRequest, stop_request
-from scaling_jax.train import Execution
 
 REPORT_SECONDS = 0.5
 
@@ -31,23 +30,26 @@ Send = Callable[[dict[str, Any]], None]
 
 
 def main() -> None:
-    """Work until the input ends or a signal asks to stop."""
-    send = _channel()
+    """Train until the input ends or a signal asks to stop."""
+    send = _open_messages()
     use_compilation_cache()
     assignments: queue.Queue[str] = queue.Queue()
     with stop_request() as stop:
         threading.Thread(target=_listen, args=(assignments, stop), daemon=True).start()
         while (line := assignments.get()) and stop.signum is None:
-            _work(json.loads(line), send)
+            _train(json.loads(line), send)
 
 
-def _channel() -> Send:
-    """Messages go where standard output was; what libraries print goes to standard error."""
+def _open_messages() -> Send:
+    """A function that writes messages to the parent, on what was standard output.
+
+    What libraries print goes to standard error instead.
+    """
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
     def send(message: dict[str, Any]) -> None:
-        # Without a parent nobody listens; the end of the input says so where it matters.
+        # Without a parent nobody reads them; the end of the input then stops this process.
         try:
             output.write(json.dumps(message) + "\n")
             output.flush()
@@ -64,27 +66,18 @@ def _listen(assignments: queue.Queue[str], stop: StopRequest) -> None:
     assignments.put("")
 
 
-def _work(assignment: dict[str, Any], send: Send) -> None:
-    said: dict[str, float] = {}
+def _train(assignment: dict[str, Any], send: Send) -> None:
+    reported_at: dict[str, float] = {}
 
-    def advanced(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
-        if time.monotonic() > said.get(run.run_id, 0.0) + REPORT_SECONDS:
-            said[run.run_id] = time.monotonic()
+    def report(run: StoredRun, step: int, loss: float, tokens_per_second: float) -> None:
+        if time.monotonic() > reported_at.get(run.run_id, 0.0) + REPORT_SECONDS:
+            reported_at[run.run_id] = time.monotonic()
             send({"run": run.run_id, "step": step})
 
-    execution = from_dict(Execution, assignment["execution"])
-    supervision = from_dict(Supervision, assignment["supervision"])
-    cache_dir = assignment["cache_dir"]
     try:
         pack = [read_run(epath.Path(directory)) for directory in assignment["directories"]]
-        for run, outcome in attempt_pack(
-            pack,
-            execution=execution,
-            cache_dir=cache_dir,
-            advanced=advanced,
-            supervision=supervision,
-        ):
-            send({"run": run.run_id, "over": outcome.text, "wait": outcome.wait})
+        for run, outcome in attempt_pack(pack, from_dict(Job, assignment["job"]), report):
+            send({"run": run.run_id, "outcome": outcome})
     except InputError as error:
         send({"refused": str(error)})
     except Preempted as stop:

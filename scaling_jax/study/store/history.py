@@ -1,7 +1,7 @@
-"""What became of a run: a small file for each change of its state, never changed again.
+"""A run's history: a small file for each change of its state, never changed afterwards.
 
-A file's name holds its number, the state and the attempts so far, so that a listing tells where
-a run stands even where a content is lost. Numbers, not clocks, order them.
+A file's name holds its number, the state and the attempts so far, so that a listing shows where
+a run stands even where a file's content is lost. Numbers, not clocks, order the files.
 """
 
 import json
@@ -19,7 +19,7 @@ from scaling_jax.system.files import names, read_text, retried, write_text_atomi
 State = Literal["planned", "leased", "running", "finished", "diverged", "failed", "cancelled"]
 
 DIRECTORY = "history"
-LOST = "the record of why is damaged"
+LOST = "the recorded reason is damaged"
 
 _STATES = get_args(State)
 _ENDING = ".json"
@@ -30,13 +30,13 @@ class Event:
     """One change of a run's state.
 
     Attributes:
-        number: its place in the run's history, from 1.
-        state: what the run became.
-        attempts: failed attempts in a row that brought it no further.
-        reason: why, where there is something to say.
-        step: of its newest checkpoint then.
-        wait: seconds after which it may be tried again.
-        time: seconds since the epoch on the clock of the process that wrote it.
+        number: position of the event in the run's history, from 1.
+        state: the run's new state.
+        attempts: failed attempts in a row that brought the run no further.
+        reason: why the state changed, if that is not plain.
+        step: step of the run's newest checkpoint at the time.
+        wait: seconds after which the run may be retried.
+        time: seconds since the epoch, on the clock of the process that wrote the event.
         by: that process, as host:pid.
     """
 
@@ -50,12 +50,12 @@ class Event:
     by: str = ""
 
     def left_to_wait(self) -> float:
-        """Seconds until the run may be tried again; a clock set back adds none to the wait."""
+        """Seconds until the run may be retried; a clock set back does not lengthen the wait."""
         return min(self.wait, max(0.0, self.time + self.wait - time.time()))
 
 
 def last_state(run: epath.Path) -> State | None:
-    """What the run in `run` became last, from the files' names alone; None without history."""
+    """The state of the run in `run`, from the files' names alone; None without history."""
     found = _names(run)
     return _parsed(found[-1])[1] if found else None
 
@@ -80,10 +80,10 @@ def record(
     step: int = 0,
     wait: float = 0.0,
 ) -> None:
-    """Add a change to the run's history. Any number of processes may do so at once.
+    """Add a change of state to the run's history. Several processes may do so at once.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     found, folder = _names(run), run / DIRECTORY
     number = _parsed(found[-1])[0] + 1 if found else 1

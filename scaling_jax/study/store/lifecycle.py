@@ -1,9 +1,11 @@
-"""The changes of a run's state that its training brings, as the run's history records them.
+"""The changes of a run's state that training brings, recorded in the run's history.
 
-Whoever calls these holds the run, or has seen the process die that held it.
+Only the process that holds the run calls these functions, or one that saw the holder die.
 """
 
 import sys
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from scaling_jax.study.store import history
 from scaling_jax.study.store.history import Event, State
@@ -11,41 +13,50 @@ from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.files import names
 
-DIED = "the process that trained it died without a word"
+DIED = "the process that trained it died without a message"
 _NEW = Event(0, "planned")
 
 
-def take(run: StoredRun, supervision: Supervision) -> tuple[str, float | None] | None:
-    """Begin an attempt; else say in a few words why not, and after how many seconds it may be.
+class Outcome(NamedTuple):
+    """How an attempt ended, in a few words, and after how many seconds another one may follow."""
 
-    An attempt that ended without a word, as by a kill of everything, counts as a failed one.
+    text: str
+    wait: float | None = None
+
+
+def take(run: StoredRun, supervision: Supervision) -> Outcome | None:
+    """Record that an attempt begins, or return why none may begin now.
+
+    A previous attempt that ended without a record, as when its process was killed, counts as a
+    failed one.
     """
     if run.cancelled:
-        return "cancelled", None
+        return Outcome("cancelled")
     last = _last(run)
     if last.state == "failed":
-        return f"failed: {last.reason}", None
+        return Outcome(f"failed: {last.reason}")
     if last.state in ("leased", "running"):
-        wait = fail(run, DIED, supervision)
-        if wait is None:
-            return f"failed: {DIED}", None
+        if fail(run, DIED, supervision) is None:
+            return Outcome(f"failed: {DIED}")
+        last = _last(run)
     elif (left := last.left_to_wait()) > 0:
-        return f"waits {left:.0f} s after: {last.reason}", left
-    _record(run, "leased", attempts=_attempts(run, _last(run)))
+        return Outcome(f"waits {left:.0f} s after: {last.reason}", left)
+    _record(run, "leased", attempts=_attempts(run, last))
     return None
 
 
 def begin(run: StoredRun) -> None:
-    """The run has taken its first steps."""
+    """Record that the run has taken its first steps."""
     _record(run, "running", attempts=_last(run).attempts)
 
 
 def fail(
     run: StoredRun, reason: str, supervision: Supervision, *, for_good: bool = False
 ) -> float | None:
-    """An attempt failed: seconds to wait before the next, or None if there is none.
+    """Record a failed attempt; seconds to wait before the next, or None if there is none.
 
-    There is none either where that cannot be recorded, since nobody would count the attempts.
+    There is none either where the failure cannot be recorded, since attempts would then not be
+    counted.
     """
     attempts = _attempts(run, _last(run)) + 1
     wait = None if for_good else supervision.wait(attempts)
@@ -55,20 +66,28 @@ def fail(
 
 
 def leave(run: StoredRun, reason: str) -> None:
-    """An attempt ended by no fault of the run."""
+    """Record that an attempt ended through no fault of the run."""
     _record(run, "planned", attempts=_last(run).attempts, reason=reason)
 
 
 def finish(run: StoredRun) -> None:
-    """The run is over, whoever trained it."""
+    """Record the status of the run's result, whichever process trained it."""
     result, last = run.result, _last(run)
     if result is not None and last.state != result.status:
         _record(run, result.status)
 
 
-def retry(run: StoredRun) -> None:
-    """Let a failed run be tried again, as often as a new one."""
-    _record(run, "planned", reason="to be tried again, as the user asked")
+def retry_failed(runs: Iterable[StoredRun]) -> None:
+    """Let those of `runs` that failed for good be retried, as often as new runs."""
+    for run in runs:
+        if run.state == "failed":
+            _record(run, "planned", reason="to be retried, as the user requested")
+
+
+def newest_step(run: StoredRun) -> int:
+    """Step of the run's newest checkpoint, whole or not; 0 for none."""
+    steps = (int(name) for name in names(run.directory / "checkpoints") if name.isdecimal())
+    return max(steps, default=0)
 
 
 def _last(run: StoredRun) -> Event:
@@ -76,14 +95,8 @@ def _last(run: StoredRun) -> Event:
 
 
 def _attempts(run: StoredRun, last: Event) -> int:
-    """Failed attempts since the run last came further than its checkpoint of then."""
+    """Failed attempts since the run last got past the checkpoint that it had at `last`."""
     return 0 if newest_step(run) > last.step else last.attempts
-
-
-def newest_step(run: StoredRun) -> int:
-    """Step of the run's newest checkpoint, whole or not; 0 for none."""
-    steps = (int(name) for name in names(run.directory / "checkpoints") if name.isdecimal())
-    return max(steps, default=0)
 
 
 def _record(
@@ -94,17 +107,12 @@ def _record(
     reason: str | None = None,
     wait: float = 0.0,
 ) -> bool:
+    """Add to the run's history; False, with a warning, where that fails."""
+    step = newest_step(run)
     try:
-        history.record(
-            run.directory,
-            state,
-            attempts=attempts,
-            reason=reason,
-            step=newest_step(run),
-            wait=wait,
-        )
+        history.record(run.directory, state, attempts=attempts, reason=reason, step=step, wait=wait)
     except OSError as error:
-        # A disk without room for this must not end what it tells of.
+        # A full disk must not end the training that the record is about.
         print(f"{run.run_id}: cannot record that it is {state}: {error}", file=sys.stderr)
         return False
     return True

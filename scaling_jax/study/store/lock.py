@@ -14,20 +14,20 @@ from etils import epath
 
 from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 
-# A lease outlives its holder by at most this long, should that die.
+# A lease outlives a holder that dies by at most this long.
 LEASE_SECONDS = 300.0
-# Whoever else writes a lease at the same moment has done so by then; the last one holds.
+# Other processes that write a lease at the same moment have done so by then; the last one holds.
 SETTLE_SECONDS = 2.0
 
-# A holder renews its lease after this share of it.
+# A holder renews its lease after this share of its duration.
 _RENEWED = 0.2
-_GLANCE_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _NOBODY = (None, 0.0)
 
 
 @contextmanager
 def hold(directory: epath.Path) -> Iterator[bool]:
-    """Keep other processes from the run in `directory`; False if another one has it."""
+    """Keep other processes from the run in `directory`; False if another one holds it."""
     with lease(directory / ".lease") if in_bucket(directory) else _locked(directory) as mine:
         yield mine
 
@@ -43,12 +43,12 @@ def is_held(directory: epath.Path) -> bool:
 
 
 @contextmanager
-def _locked(directory: epath.Path, wait: float = _GLANCE_SECONDS) -> Iterator[bool]:
+def _locked(directory: epath.Path, wait: float = _LOOK_SECONDS) -> Iterator[bool]:
     import filelock
 
     lock = filelock.FileLock(Path(os.fspath(directory / ".lock")))
     try:
-        # Whoever looks whether a run is held has the lock for a moment.
+        # `is_held` in another process holds the lock for a moment.
         lock.acquire(timeout=wait)
     except filelock.Timeout:
         yield False
@@ -63,9 +63,9 @@ def _locked(directory: epath.Path, wait: float = _GLANCE_SECONDS) -> Iterator[bo
 def lease(path: epath.Path) -> Iterator[bool]:
     """Hold the lease at `path`, renewed while the block lasts; False if another process does.
 
-    A bucket has no locks, so this rests on clocks that agree to within minutes. A lease that
-    ends later than any can, as after a jump of a clock, is watched instead of believed: it holds
-    if it is renewed.
+    A bucket has no locks, so leases need clocks that agree to within minutes. A lease with an
+    impossible end, as after a jump of a clock, is valid only if it is renewed while this process
+    watches it.
     """
     me, done = uuid.uuid4().hex, threading.Event()
     if _is_taken(path):
@@ -96,7 +96,7 @@ def _is_taken(path: epath.Path) -> bool:
 
 
 def _renew(path: epath.Path, me: str, done: threading.Event) -> None:
-    # A process that slept for longer than its lease may find that another one has it.
+    # A process that slept for longer than its lease may find that another process took it.
     while not done.wait(LEASE_SECONDS * _RENEWED) and _current_holder(path) in (me, None):
         _write(path, me)
 
@@ -111,7 +111,7 @@ def _current_holder(path: epath.Path) -> str | None:
 
 
 def _read(path: epath.Path) -> tuple[str | None, float]:
-    """Who holds the lease and until when; nobody once it has ended or where it is damaged."""
+    """The holder of the lease and its end; `_NOBODY` once it has ended or where it is damaged."""
     try:
         written: Any = json.loads(read_text(path))
         holder, until = str(written["holder"]), float(written["until"])

@@ -1,4 +1,4 @@
-"""Records: a store's runs as a table, and their loss curves."""
+"""The runs of a store as a table, and their loss curves."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,12 @@ CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
 
 
 def collect(store: Store) -> "pd.DataFrame":
-    """One row per run, whatever its state; losses in nats per token.
+    """The records of a store as a table, one row per run whatever its state.
 
-    `params` is the total; `flops` follows the study's convention, the others stand beside it.
-    They are those of the run from its first step, which laws are about; `flops_spent` are those
-    that the run took itself, fewer for a branch, whose `trunk` took the first `begun_at` steps.
-    `lineage` says whether a run is a trunk, a branch or single.
+    Losses are in nats per token. `params` is the total count. `flops` follows the study's
+    convention and counts from the run's first step, as laws do; `flops_<convention>` columns hold
+    the others. `flops_spent` counts only the steps that the run took itself, fewer for a branch,
+    whose `trunk` took the first `begun_at` steps. `lineage` is trunk, branch or single.
     """
     import pandas as pd
 
@@ -39,10 +39,10 @@ def collect(store: Store) -> "pd.DataFrame":
 
 
 def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
-    """Training loss at every step of every finished run of the grid.
+    """Training loss in nats per token at every step of every finished run of the grid.
 
-    With `unfinished` also of those not over as far as they are, to look at: a law is never fitted
-    to them.
+    With `unfinished`, the curves of unfinished runs are included, for plots: no law is fitted to
+    such runs.
     """
     import pandas as pd
 
@@ -124,7 +124,7 @@ def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[
 
 
 def _made_with(result: "Result | None") -> dict[str, Any]:
-    """The text, the machine and the software that a loss comes from."""
+    """The text, the machine and the software that produced a loss."""
     if result is None:
         return dict.fromkeys(MADE_WITH)
     code, packages = result.code, result.packages

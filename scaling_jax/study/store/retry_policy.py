@@ -1,7 +1,4 @@
-"""How a study's runs are looked after: saved, watched, tried again.
-
-Nothing here imports JAX, so that the command line can offer the choices without loading it.
-"""
+"""How runs are saved, watched and retried; no JAX, for the command line's options."""
 
 from dataclasses import dataclass
 
@@ -13,19 +10,19 @@ _LONGEST_WAIT = 300.0
 
 @dataclass(frozen=True)
 class Supervision:
-    """What is done about runs that fail, hang or are cut short.
+    """How runs that fail, hang or are interrupted are handled.
 
     Attributes:
-        attempts: tries in a row that bring a run no further than its last checkpoint, after
-            which it counts as failed.
-        retry_wait: seconds before the second try; before each later one four times as many as
-            before, up to five minutes.
+        attempts: after so many attempts in a row that bring a run no further than its last
+            checkpoint, the run has failed.
+        retry_wait: seconds before the second attempt; four times as many before each later one,
+            up to five minutes.
         stall_seconds: a process that reports no progress for so long is killed, and its run
-            tried again. Loading, compiling and the final evaluation report none.
-        checkpoint_seconds: between two checkpoints of a run.
+            retried. Loading, compiling and the final evaluation report no progress.
+        checkpoint_seconds: seconds between two checkpoints of a run.
 
     Raises:
-        InputError: no attempts, or a time that is negative.
+        InputError: no attempts, or a negative time.
     """
 
     attempts: int = 3
@@ -41,7 +38,7 @@ class Supervision:
                 raise InputError(f"{name} {getattr(self, name)} must not be negative")
 
     def wait(self, attempts: int) -> float | None:
-        """Seconds to wait after this many failed attempts; None if there is no other."""
+        """Seconds to wait after this many failed attempts; None if no other follows."""
         if attempts >= self.attempts:
             return None
         return min(self.retry_wait * _GROWTH ** (attempts - 1), _LONGEST_WAIT)

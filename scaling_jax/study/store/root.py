@@ -1,4 +1,4 @@
-"""What lies in a root already, and whether a study can go there."""
+"""Checks of the directory that a study is to be stored in."""
 
 import json
 import os
@@ -16,10 +16,10 @@ FORMAT = 2
 
 
 def read_study_json(directory: epath.Path) -> dict[str, Any]:
-    """What `study.json` says of the study in `directory`.
+    """The contents of `study.json` in a study's directory.
 
     Raises:
-        InputError: it is damaged, or of another format.
+        InputError: the file is damaged, or of another format.
     """
     path = directory / "study.json"
     try:
@@ -27,7 +27,7 @@ def read_study_json(directory: epath.Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(
             f"{path} is not JSON ({error}): restore it, or delete it and run the experiment again, "
-            "which writes it anew"
+            "which writes it again"
         ) from error
     if described.get("format") != FORMAT:
         raise InputError(
@@ -38,7 +38,7 @@ def read_study_json(directory: epath.Path) -> dict[str, Any]:
 
 
 def refuse_another_study(root: epath.Path, study: Study) -> None:
-    """Refuse a root where `study` cannot go because another one is there.
+    """Refuse a root that holds another study where `study` would be stored.
 
     Raises:
         InputError: naming the other study.
@@ -60,7 +60,7 @@ def refuse_another_study(root: epath.Path, study: Study) -> None:
 
 
 def refuse_unwritable(root: epath.Path) -> None:
-    """Refuse a local root where no directory can be made.
+    """Refuse a local root where no directory can be created.
 
     Raises:
         InputError: naming what stands in the way.

@@ -1,4 +1,4 @@
-"""The store: one directory that holds everything of a study."""
+"""The store: one directory that holds everything about a study."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from scaling_jax.system.files import names, read_text, write_text_atomically
 
 State = history.State
 
-# No process will train a run in one of these states, unless the user asks for it.
+# No process trains a run in one of these states, unless the user requests it.
 SETTLED: tuple[State, ...] = ("finished", "diverged", "failed", "cancelled")
 
 # In a trunk's directory: a file for each of its branches, named after it, with its step.
@@ -34,7 +34,7 @@ _CANCELLED_FILE = "cancelled"
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a store: its plan and how far it is."""
+    """One run of a store: its plan, and what its directory shows of its progress."""
 
     directory: epath.Path
     planned: PlannedRun
@@ -46,7 +46,7 @@ class StoredRun:
 
     @property
     def result(self) -> Result | None:
-        """The run's result once it is over."""
+        """The run's result, once it has finished or diverged."""
         return read_result(self.directory)
 
     @property
@@ -57,20 +57,20 @@ class StoredRun:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the user has cancelled it."""
+        """Whether the user has cancelled the run."""
         return (self.directory / _CANCELLED_FILE).exists()
 
     @property
     def state(self) -> State:
-        """Where the run stands.
+        """The run's state, from the first of these that applies.
 
-        A result says so first, then a process that holds the run, then the user's wish, then the
-        run's history. What a process that died was doing holds for nothing.
+        A result; a process that holds the run; the user's cancelling; the run's history. A process
+        that died no longer counts, whatever its last record.
         """
         return self.state_given(self.result)
 
     def state_given(self, result: Result | None) -> State:
-        """The same, by a result that has been read already."""
+        """The run's state, given its result, which has been read already."""
         if result is not None:
             return result.status
         last = history.last_state(self.directory)
@@ -82,7 +82,7 @@ class StoredRun:
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
-        """Hold the run, so that no other process trains it; False if another one does."""
+        """Hold the run, so that no other process trains it; False if another process holds it."""
         with hold(self.directory) as mine:
             yield mine
 
@@ -90,12 +90,14 @@ class StoredRun:
         """Mark the run as not to be trained; a process that trains it alone stops soon.
 
         Raises:
-            InputError: it is over or cancelled already.
-            OSError: it cannot be written.
+            InputError: the run has ended or is cancelled already.
+            OSError: the mark cannot be written.
         """
         state = self.state
         if state in ("finished", "diverged", "cancelled"):
-            raise InputError(f"run {self.run_id} is {state}: only one that is not can be cancelled")
+            raise InputError(
+                f"run {self.run_id} is {state}: only a run that has not ended can be cancelled"
+            )
         write_text_atomically(self.directory / _CANCELLED_FILE, "")
         history.record(self.directory, "cancelled")
 
@@ -103,8 +105,8 @@ class StoredRun:
         """Undo `cancel`.
 
         Raises:
-            InputError: it is not cancelled.
-            OSError: it cannot be written.
+            InputError: the run is not cancelled.
+            OSError: the change cannot be written.
         """
         if not self.cancelled:
             raise InputError(f"run {self.run_id} is {self.state}, not cancelled: nothing to undo")
@@ -120,7 +122,7 @@ class Store:
 
     @classmethod
     def create(cls, root: os.PathLike | str, study: Study) -> "Store":
-        """Open or begin the store of `study` under `root`, with every planned run in it.
+        """Open or create the store of `study` under `root`, with every planned run in it.
 
         A changed design under the same recipe extends the store.
 
@@ -164,15 +166,15 @@ class Store:
 
     @property
     def study(self) -> dict[str, Any]:
-        """What `study.json` says of the study."""
+        """The contents of `study.json`."""
         return read_study_json(self.directory)
 
     def place(self, planned: PlannedRun) -> StoredRun:
-        """The run where it lies or would lie; nothing is written."""
+        """The stored form of a planned run, whether or not it is stored yet; nothing is written."""
         return StoredRun(self.directory / "runs" / planned.config.run_id, planned)
 
     def add(self, planned: PlannedRun) -> StoredRun:
-        """The run's place in the store, made if need be; a run already there keeps its plan."""
+        """Store a planned run, and return it; a run that is stored already keeps its plan."""
         run = self.place(planned)
         if planned.branch is not None and not (run.directory / "plan.json").exists():
             folder = self.directory / "runs" / planned.branch.trunk / BRANCHES
@@ -200,7 +202,7 @@ def read_run(directory: epath.Path) -> StoredRun:
     """The run whose plan lies in `directory`.
 
     Raises:
-        InputError: its files are damaged, or are not those of the run that the directory names.
+        InputError: the files are damaged, or belong to another run than the directory names.
     """
     texts = {name: _read_part(directory / name) for name in ("config.json", "plan.json")}
     try:
@@ -213,7 +215,7 @@ def read_run(directory: epath.Path) -> StoredRun:
         raise InputError(f"the files of {directory} are damaged ({error}): {_REMEDY}") from error
     if hash_of(texts["config.json"]) != directory.name != config.run_id:
         raise InputError(
-            f"{directory / 'config.json'} was changed: it is now that of a run {config.run_id}. "
+            f"{directory / 'config.json'} was changed: it now describes a run {config.run_id}. "
             f"Plan that run in the experiment, and here {_REMEDY}"
         )
     return StoredRun(directory, planned)
@@ -222,7 +224,7 @@ def read_run(directory: epath.Path) -> StoredRun:
 _PLANNED = ("budget", "role", "convention")
 _REMEDY = (
     "restore config.json and plan.json, or delete both and run the experiment again, which writes "
-    "them anew"
+    "them again"
 )
 
 
@@ -234,9 +236,9 @@ def _read_part(path: epath.Path) -> str:
 
 
 def _plan_text(planned: PlannedRun) -> str:
-    """What was planned, and the cell as numbers for whoever reads the store without this package.
+    """What was planned, and its size as numbers for readers of the store without this package.
 
-    Parameters under every count, since a budget can be planned in each.
+    Parameters appear under every count, since a budget can be planned in each.
     """
     counts = count_params(planned.config.shape)
     cell = {

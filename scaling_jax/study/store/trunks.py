@@ -1,7 +1,7 @@
-"""Branches in a store: what they wait for, what their trunks keep for them, and for how long.
+"""Branches in a store: when they can begin, and which checkpoints their trunks keep for them.
 
-A trunk's directory has a file for each of its branches, so that whoever trains it knows which
-checkpoints to keep without reading the plans of the whole study.
+A trunk's directory has a file for each of its branches, so that the process that trains the trunk
+knows which checkpoints to keep without reading the plans of the whole study.
 """
 
 from dataclasses import replace
@@ -11,6 +11,7 @@ from etils import epath
 from scaling_jax.errors import InputError
 from scaling_jax.runs.result import Result, read_result, write_result
 from scaling_jax.study.store import history, lifecycle
+from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import BRANCHES, StoredRun, read_run
 from scaling_jax.system.agreement import from_first
@@ -18,7 +19,7 @@ from scaling_jax.train import Lineage, Origin
 
 
 def lineage(run: StoredRun) -> Lineage:
-    """Where the run begins, and which of its checkpoints are for branches that are not over."""
+    """Where the run begins, and which of its checkpoints unfinished branches need."""
     kept = from_first(lambda: sorted(_branch_steps(run.directory, unfinished=True)))
     return Lineage(origin(run), frozenset(kept))
 
@@ -32,17 +33,17 @@ def origin(run: StoredRun) -> Origin | None:
 
 
 def can_begin(run: StoredRun) -> bool:
-    """Whether the run needs nothing more of another."""
+    """Whether the run is no branch, or its trunk's checkpoint or one of its own exists."""
     begins_at = origin(run)
     return begins_at is None or begins_at.is_there or lifecycle.newest_step(run) > 0
 
 
-def await_trunk(run: StoredRun, supervision: Supervision) -> tuple[str, None] | None:
-    """Why the run cannot begin now, in a few words; None if it can or is over.
+def await_trunk(run: StoredRun, supervision: Supervision) -> Outcome | None:
+    """Why the run has to wait for its trunk or cannot begin at all; None if it can or has ended.
 
-    A branch of a trunk that diverged before it has diverged too, since until there they are the
-    same run; one of a trunk that failed or was cancelled has failed. Both are recorded. Where the
-    trunk is over and its checkpoint gone, the branch can begin, at its first step.
+    A branch of a trunk that diverged before the branch begins has diverged too, since up to there
+    they are the same run; a branch of a failed or cancelled trunk has failed. Both are recorded.
+    Where the trunk has ended and its checkpoint is gone, the branch begins at its first step.
     """
     begins_at = origin(run)
     settled = run.cancelled or history.last_state(run.directory) == "failed"
@@ -55,16 +56,16 @@ def await_trunk(run: StoredRun, supervision: Supervision) -> tuple[str, None] | 
         return None
     waits, reason = _state_of(begins_at.directory)
     if waits:
-        return f"waits, since {reason}", None
+        return Outcome(f"waits, since {reason}")
     lifecycle.fail(run, reason, supervision, for_good=True)
-    return f"failed: {reason}", None
+    return Outcome(f"failed: {reason}")
 
 
 def tidy(run: StoredRun) -> None:
-    """Delete checkpoints that only branches needed which are over; `run` is over too."""
+    """Delete checkpoints that only finished branches needed, once `run` has finished."""
     begins_at = origin(run)
     trunk = begins_at.directory if begins_at else run.directory
-    # One under way has its checkpoints open; it leaves out those of no use when it is started.
+    # A run under way has its checkpoints open; it drops those it does not need when it starts.
     if read_result(trunk) is None:
         return
     for step in _branch_steps(trunk) - _branch_steps(trunk, unfinished=True):
@@ -80,7 +81,7 @@ def _diverge(run: StoredRun, begins_at: Origin, result: Result) -> None:
 
 
 def _state_of(trunk: epath.Path) -> tuple[bool, str]:
-    """Whether an unfinished trunk will pass the branch yet, and how it is, in words."""
+    """Whether an unfinished trunk will still reach its branches, and its state in words."""
     try:
         stored = read_run(trunk)
         state, failure = stored.state, stored.failure
@@ -94,7 +95,7 @@ def _branch_steps(trunk: epath.Path, *, unfinished: bool = False) -> set[int]:
     folder = trunk / BRANCHES
     if not folder.exists():
         return set()
-    # Names that begin with a dot are of files that are being written.
+    # Files that are being written have names that begin with a dot.
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return {
         int(path.read_text())

@@ -28,7 +28,7 @@ def measured(monkeypatch):
     """Runs end at once with the law's loss and a little noise; says which, in their order."""
     trained = []
 
-    def train(runs, **options):
+    def train(runs, job):
         for run in sorted(runs, key=lambda run: run.planned.flops):
             config = run.planned.config
             params = LARGER * count_params(config.shape).total
@@ -42,8 +42,8 @@ def measured(monkeypatch):
 
 
 def test_it_stops_once_the_interval_is_narrow_and_leaves_the_dear_runs(measured, tmp_path):
-    said = []
-    ended = run_until(STUDY, tmp_path, Goal("loss", 2e12, 0.03), bootstrap=200, report=said.append)
+    lines = []
+    ended = run_until(STUDY, tmp_path, Goal("loss", 2e12, 0.03), bootstrap=200, report=lines.append)
     assert ended.reached
     assert Goal("loss", 2e12, 0.03).width_of(ended.fit) <= 0.03
     assert len(measured) < len(STUDY.plan())
@@ -51,10 +51,10 @@ def test_it_stops_once_the_interval_is_narrow_and_leaves_the_dear_runs(measured,
     assert ended.flops < 0.6 * ended.planned_flops
     cheapest = [run.config.run_id for run in STUDY.plan()[:FIRST_CELLS]]
     assert sorted(run.run_id for run in measured[:FIRST_CELLS]) == sorted(cheapest)
-    assert said[-1].endswith("done")
+    assert lines[-1].endswith("done")
 
 
-def test_asked_again_it_trains_nothing_more(measured, tmp_path):
+def test_a_second_call_trains_nothing_more(measured, tmp_path):
     goal = Goal("loss", 2e12, 0.03)
     first = run_until(STUDY, tmp_path, goal, bootstrap=200)
     before = len(measured)
@@ -65,14 +65,14 @@ def test_asked_again_it_trains_nothing_more(measured, tmp_path):
 
 
 def test_what_cannot_be_reached_takes_every_run_and_says_so(measured, tmp_path):
-    said = []
+    lines = []
     ended = run_until(
-        STUDY, tmp_path, Goal("params", 2e13, 1.0001), bootstrap=100, report=said.append
+        STUDY, tmp_path, Goal("params", 2e13, 1.0001), bootstrap=100, report=lines.append
     )
     assert not ended.reached
     assert ended.needed == ()
     assert {run.config.run_id for run in STUDY.plan()} <= {run.run_id for run in measured}
-    assert "no run is left" in said[-1]
+    assert "no run is left" in lines[-1]
 
 
 def test_it_spends_no_more_than_allowed(measured, tmp_path):
@@ -100,13 +100,13 @@ def test_a_grid_is_continued_where_its_minimum_lies_at_the_edge(measured, tmp_pa
     assert min(at[BUDGETS[-1]]) > sizes[-1]
 
 
-def test_runs_that_cannot_be_trained_are_not_asked_for_again(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(adaptive, "train_runs", lambda runs, **options: asked.extend(runs))
+def test_runs_that_cannot_be_trained_are_not_requested_again(monkeypatch, tmp_path):
+    requested = []
+    monkeypatch.setattr(adaptive, "train_runs", lambda runs, job: requested.extend(runs))
     ended = run_until(STUDY, tmp_path, Goal("loss", 2e12, 0.03))
     assert not ended.reached
     assert ended.fit is None
-    names = [run.run_id for run in asked]
+    names = [run.run_id for run in requested]
     assert len(names) == len(set(names)) == len(STUDY.plan())
 
 

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import signal
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -15,13 +15,14 @@ from small_studies import losses, small_study, write_fake_result
 from scaling_jax.accounting.hardware import CHIPS
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store, run_study
-from scaling_jax.study.execution import clusters, execute, slurm_executor
-from scaling_jax.study.execution.attempt import Outcome
-from scaling_jax.study.execution.clusters import check_executor
-from scaling_jax.study.execution.job import STOPPED, Task
+from scaling_jax.study.execution import execute, job, slurm_executor
+from scaling_jax.study.execution.check import check_runs
+from scaling_jax.study.execution.clusters import STOPPED, ClusterBackend, train_task
+from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.order import ordered
 from scaling_jax.study.execution.resources import resources
 from scaling_jax.study.store import history
+from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec
@@ -29,15 +30,14 @@ from scaling_jax.train import Execution, MeshSpec
 AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
 
 
-@dataclass
-class Fake:
+class Fake(ClusterBackend):
     """A cluster in which `act(run)` stands for a task."""
 
-    act: object
-    submitted: list = field(default_factory=list)
-    closed_with: list | None = None
+    def __init__(self, job, act):
+        super().__init__(job)
+        self.act, self.submitted, self.closed_with = act, [], None
 
-    def submit(self, runs, task):
+    def submit(self, runs):
         self.submitted.append([run.run_id for run in runs])
         return [(run, len(self.submitted)) for run in runs]
 
@@ -47,7 +47,7 @@ class Fake:
     def outcome(self, handle):
         return self.act(handle[0])
 
-    def close(self, handles):
+    def cancel(self, handles):
         self.closed_with = [run.run_id for run, _ in handles]
 
 
@@ -61,9 +61,9 @@ def train(tmp_path, monkeypatch):
     """Train the small study by tasks of a fake cluster."""
 
     def trained(act):
-        cluster = Fake(act)
-        monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: True)
-        monkeypatch.setattr(execute, "open_cluster", lambda *args: cluster)
+        cluster = Fake(Job(supervision=AT_ONCE), act)
+        monkeypatch.setattr(job.importlib.util, "find_spec", lambda name: True)
+        monkeypatch.setattr(execute, "open_backend", lambda *args: cluster)
         with contextlib.suppress(Preempted):
             run_study(small_study(), tmp_path, executor="ray", supervision=AT_ONCE)
         return cluster, Store.open(tmp_path).runs()
@@ -126,24 +126,24 @@ def test_stopping_the_command_stops_the_tasks(train):
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_remedy(monkeypatch, name, pack, message):
-    monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(job.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=message):
-        check_executor(name, pack)
+        Job(executor=name, pack=pack)
 
 
 def test_this_machine_has_no_options():
     with pytest.raises(InputError, match="'local' has no options, but partition is given"):
-        check_executor("local", None, {"partition": "gpu"})
-    check_executor("local", 4)
+        Job(executor_options={"partition": "gpu"})
+    Job(pack=4)
 
 
 def test_a_task_trains_one_run_in_one_process(monkeypatch):
-    monkeypatch.setattr(clusters.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(job.importlib.util, "find_spec", lambda name: True)
     with pytest.raises(InputError, match="pack 2: a task of ray trains one run"):
-        check_executor("ray", 2)
+        Job(executor="ray", pack=2)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="processes that train together use 'local'"):
-        check_executor("slurm", None)
+        check_runs([], Job(executor="slurm"))
 
 
 def test_a_run_is_given_as_many_chips_as_it_fits_on():
@@ -168,14 +168,14 @@ def needs(package):
 
 def test_a_task_trains_its_run_in_a_process_of_its_own(tmp_path, finished):
     run = Store.create(tmp_path, small_study()).runs()[0]
-    outcome = Task(Execution(), AT_ONCE)(str(run.directory))
+    outcome = train_task(Job(supervision=AT_ONCE), str(run.directory), on_cpu=True)
     assert (outcome.text.split(",")[0], outcome.wait) == (f"loss {run.result.loss:.4f}", None)
     # It may have more threads than a worker that shares the cores.
     assert run.result.loss == pytest.approx(finished.runs()[0].result.loss, rel=1e-4)
 
 
 @dataclass(frozen=True)
-class Job:
+class SlurmJob:
     job_id: str
 
     def done(self):
@@ -190,10 +190,10 @@ def test_a_slurm_job_that_left_the_queue_without_a_result_is_lost(monkeypatch, t
     squeue.write_text("#!/bin/sh\necho 7_1\necho 9\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    for name in ("_LOOK_SECONDS", "_POLL_SECONDS"):
+    for name in ("_SQUEUE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(slurm_executor, name, 0.0)
-    cluster = slurm_executor.SlurmCluster(None, on_cpu=True)
-    gone, there, done = jobs = [Job("7_0"), Job("7_1"), Job("7_2")]
+    cluster = slurm_executor.SlurmBackend(Job(), None, on_cpu=True)
+    gone, there, done = jobs = [SlurmJob("7_0"), SlurmJob("7_1"), SlurmJob("7_2")]
     assert cluster.finished(jobs) == [done]
     # The second time that it is missing.
     assert cluster.finished(jobs) == [gone, done]
@@ -221,18 +221,18 @@ def test_slurm_jobs_train_a_study(tmp_path, finished):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 def test_a_preempted_slurm_job_saves_and_goes_on_when_it_is_requeued(tmp_path, finished):
     run = Store.create(tmp_path, small_study()).runs()[-1]
-    task = Task(Execution(), Supervision(attempts=1))
     options = {"cluster": "local", "timeout_min": 5}
-    cluster = slurm_executor.open_cluster(options, None, [run], task)
-    (job,) = cluster.submit([run], task)
+    job = Job(supervision=Supervision(attempts=1), executor="slurm", executor_options=options)
+    cluster = slurm_executor.open_backend(job, [run])
+    (handle,) = cluster.submit([run])
     while run.state != "running":
         time.sleep(0.02)
-    controller = job._process.pid
+    controller = handle._process.pid
     (pid,) = Path(f"/proc/{controller}/task/{controller}/children").read_text().split()
     os.kill(int(pid), signal.SIGUSR2)
-    while not cluster.finished([job]):
+    while not cluster.finished([handle]):
         assert run.state != "failed"
-    assert cluster.outcome(job).text.startswith("loss")
+    assert cluster.outcome(handle).text.startswith("loss")
     states = [event.state for event in history.events(run.directory)]
     assert states == ["leased", "running", "planned", "leased", "running", "finished"]
     assert history.events(run.directory)[2].step > 0

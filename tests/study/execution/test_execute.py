@@ -161,7 +161,7 @@ for line in sys.stdin:
     for directory in json.loads(line)["directories"]:
         if os.path.exists(directory + "/deadly"):
             os.kill(os.getpid(), 9)
-        print(json.dumps({"run": os.path.basename(directory), "over": "survived"}), flush=True)
+        print(json.dumps({"run": os.path.basename(directory), "outcome": ["survived"]}), flush=True)
 """
 
 
@@ -207,7 +207,7 @@ for line in sys.stdin:
         os.unlink(directory + "/once")
         print(json.dumps({"preempted": "stopped"}), flush=True)
         break
-    print(json.dumps({"run": os.path.basename(directory), "over": "survived"}), flush=True)
+    print(json.dumps({"run": os.path.basename(directory), "outcome": ["survived"]}), flush=True)
 """
 
 
@@ -218,7 +218,7 @@ def test_a_worker_asked_to_stop_is_replaced_and_its_run_goes_on(tmp_path, monkey
     train_runs(runs, workers=2, supervision=replace(AT_ONCE, attempts=1))
     said = capfd.readouterr().err
     assert said.count(": survived") == 4
-    assert "was asked to stop; going on" in said
+    assert "was asked to stop; retried" in said
 
 
 def test_ctrl_c_waits_for_the_workers_to_end(tmp_path, monkeypatch, spawned):
@@ -238,7 +238,7 @@ def test_ctrl_c_waits_for_the_workers_to_end(tmp_path, monkeypatch, spawned):
 
 
 def test_damaged_files_found_by_a_worker_stop_the_study_with_its_message(tmp_path, monkeypatch):
-    refusing = DEADLY.replace('"over": "survived"', '"refused": "no such thing"')
+    refusing = DEADLY.replace('"outcome": ["survived"]', '"refused": "no such thing"')
     monkeypatch.setattr(worker_pool, "worker_code", lambda: refusing)
     with pytest.raises(InputError, match="no such thing"):
         run_study(small_study(), tmp_path, workers=2, progress=False)
@@ -283,7 +283,7 @@ def test_a_pack_that_cannot_train_together_trains_run_by_run(tmp_path, monkeypat
     def no_memory(*args, **options):
         raise MemoryError("none left for two")
 
-    monkeypatch.setattr("scaling_jax.study.execution.packs.train_replicas", no_memory)
+    monkeypatch.setattr("scaling_jax.study.execution.attempt.train_replicas", no_memory)
     trained = fake_training(monkeypatch, lambda directory: None)
     store = run_study(small_study(), tmp_path, workers=1, pack=2)
     assert {run.state for run in store.runs()} == {"finished"}
@@ -366,7 +366,7 @@ def test_a_run_that_waits_for_its_next_attempt_is_not_begun(tmp_path, monkeypatc
     run = Store.create(tmp_path, small_study()).runs()[0]
     trained = fake_training(monkeypatch, lambda directory: None)
     lifecycle.fail(run, "no", Supervision(retry_wait=100.0))
-    outcome = attempts.attempt(run)
+    outcome = attempts.attempt_run(run)
     assert 99 < outcome.wait <= 100
     assert trained == []
     assert run.state == "planned"
@@ -389,7 +389,7 @@ def test_deaths_without_a_word_are_attempts_while_the_run_gets_no_further(tmp_pa
 def test_a_cancelled_run_is_not_trained_and_one_under_way_stops(tmp_path, monkeypatch):
     runs = Store.create(tmp_path, small_study()).runs()
     runs[0].cancel()
-    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "_CANCEL_CHECK_SECONDS", 0.0)
     trained = []
 
     def train(config, directory, *, report, **options):
@@ -404,7 +404,7 @@ def test_a_cancelled_run_is_not_trained_and_one_under_way_stops(tmp_path, monkey
     assert [run.state for run in runs] == ["cancelled", "cancelled", "finished", "finished"]
     assert in_history(runs[2]) == ["leased", "running", "finished"]
     runs[1].restore()
-    monkeypatch.setattr(attempts, "_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(attempts, "_CANCEL_CHECK_SECONDS", 60.0)
     fake_training(monkeypatch, lambda directory: None)
     train_runs(runs, workers=1, progress=False)
     assert [run.state for run in runs] == ["cancelled", "finished", "finished", "finished"]
@@ -419,12 +419,12 @@ def test_checkpoints_of_no_use_are_set_aside_and_the_run_begins_anew(tmp_path, m
             raise UnusableCheckpointsError("none can be read")
 
     trained = fake_training(monkeypatch, refuse)
-    assert attempts.attempt(run).text.startswith("loss")
+    assert attempts.attempt_run(run).text.startswith("loss")
     assert (run.state, len(trained)) == ("finished", 2)
     (aside,) = run.directory.glob("checkpoints.unusable-*")
     assert (aside / "7").is_dir()
     reasons = [event.reason for event in history.events(run.directory) if event.reason]
-    assert reasons == [f"begins anew: none can be read; set aside as {aside.name}"]
+    assert reasons == [f"begins from its first step: none can be read; set aside as {aside.name}"]
     assert "set aside" in capfd.readouterr().err
 
 

@@ -10,9 +10,11 @@ from small_studies import RECIPE
 
 from scaling_jax.errors import InputError
 from scaling_jax.study import IsoFlop, Store, Study
+from scaling_jax.study.execution import packs
+from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.order import NEAR
-from scaling_jax.study.execution.packs import packs
-from scaling_jax.study.execution.run_queue import Waiting
+from scaling_jax.study.execution.packs import pack_runs
+from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.system import cores
 from scaling_jax.system.cores import affinity, pinned, shares, usable_cores
 from scaling_jax.system.environment import ALLOCATOR_TUNABLES, merge_tunables
@@ -33,16 +35,16 @@ def test_packs_go_out_in_their_order_but_for_a_near_one_that_is_compiled(runs):
     alone, compiled = [[run] for run in runs], {program_of(runs[0].planned.config)}
     same = [run for run in runs if run.planned.config.shape == runs[0].planned.config.shape]
     assert len(same) == 3
-    waiting = Waiting(alone)
+    waiting = RunQueue(alone)
     assert waiting.next(set()) == [runs[0]]
     assert waiting.next(compiled) == [same[1]]
     assert waiting.next(set()) == [next(run for run in runs if run not in same)]
     far = [[other] for other in runs if other not in same] * NEAR + [[same[2]]]
-    assert Waiting(far).next(compiled) == far[0]
+    assert RunQueue(far).next(compiled) == far[0]
 
 
 def test_who_begins_takes_a_program_that_others_do_not_compile(runs):
-    waiting, theirs = Waiting([[run] for run in runs]), program_of(runs[0].planned.config)
+    waiting, theirs = RunQueue([[run] for run in runs]), program_of(runs[0].planned.config)
     assert waiting.next(set(), elsewhere={theirs}) == [
         next(run for run in runs if program_of(run.planned.config) != theirs)
     ]
@@ -54,7 +56,7 @@ def test_who_begins_takes_a_program_that_others_do_not_compile(runs):
 def test_a_pack_put_back_waits_its_time(runs, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("scaling_jax.study.execution.run_queue.time.monotonic", lambda: now[0])
-    waiting = Waiting([])
+    waiting = RunQueue([])
     waiting.put_back([runs[1]], 9.0)
     waiting.put_back([runs[0]], 5.0)
     assert waiting
@@ -67,15 +69,15 @@ def test_a_pack_put_back_waits_its_time(runs, monkeypatch):
 
 def test_runs_of_one_program_are_packed_in_their_order(runs):
     alone = [[run] for run in runs]
-    assert packs(runs, None, Execution()) == alone  # On a CPU.
-    assert packs(runs, 1, Execution()) == alone
+    assert pack_runs(runs, Job()) == alone  # On a CPU.
+    assert pack_runs(runs, Job(pack=1)) == alone
     programs = {program_of(run.planned.config): [] for run in runs}
     for run in runs:
         programs[program_of(run.planned.config)].append(run)
     assert [len(group) for group in programs.values()] == [3, 3]
     # On a CPU a pack may have any size.
-    assert packs(runs, 8, Execution()) == list(programs.values())
-    in_twos = packs(runs, 8, Execution(mesh=MeshSpec(replica=2)))
+    assert pack_runs(runs, Job(pack=8)) == list(programs.values())
+    in_twos = pack_runs(runs, Job(pack=8, execution=Execution(mesh=MeshSpec(replica=2))))
     assert sorted(map(len, in_twos)) == [1, 1, 2, 2]
 
 
@@ -83,21 +85,21 @@ def test_a_pack_is_what_the_devices_can_share_out(runs, monkeypatch):
     same = [runs[0]] * 13
     monkeypatch.setattr("jax.device_count", lambda: 8)
     monkeypatch.setattr("jax.default_backend", lambda: "tpu")
-    assert [len(pack) for pack in packs(same, 64, Execution())] == [8, 4, 1]
+    assert [len(pack) for pack in pack_runs(same, Job(pack=64))] == [8, 4, 1]
 
 
 def test_an_accelerator_trains_as_many_side_by_side_as_keep_it_busy_and_fit(runs, monkeypatch):
     same = [runs[0]] * 40
     monkeypatch.setattr("jax.device_count", lambda: 1)
-    monkeypatch.setattr(f"{packs.__module__}.device_memory", lambda device: 16 * 2**30)
-    assert [len(pack) for pack in packs(same, None, Execution())] == [16, 16, 8]
-    monkeypatch.setattr(f"{packs.__module__}.device_memory", lambda device: 2**20)
-    assert [len(pack) for pack in packs(same, None, Execution())] == [1] * 40
+    monkeypatch.setattr(packs, "device_memory", lambda device: 16 * 2**30)
+    assert [len(pack) for pack in pack_runs(same, Job())] == [16, 16, 8]
+    monkeypatch.setattr(packs, "device_memory", lambda device: 2**20)
+    assert [len(pack) for pack in pack_runs(same, Job())] == [1] * 40
 
 
-def test_a_pack_of_none_is_refused(runs):
+def test_a_pack_of_none_is_refused():
     with pytest.raises(InputError, match="pack 0 must be at least 1"):
-        packs(runs, 0, Execution())
+        Job(pack=0)
 
 
 def test_workers_share_the_cores_out_evenly(monkeypatch):

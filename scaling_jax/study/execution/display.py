@@ -10,66 +10,66 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from scaling_jax.study.store.store import StoredRun
 
-# Runs differ in speed, so the time left is told from a long stretch.
+# Runs differ in speed, so the time left is estimated from a long stretch.
 _SPEED_SECONDS = 600.0
 
 
 class Display(Protocol):
-    """Whatever is told how a study goes."""
+    """Shows how a study advances."""
 
     def advanced(self, run: StoredRun, step: int) -> None:
-        """`run` has taken `step` steps."""
+        """Show that `run` has taken `step` steps."""
 
-    def over(self, run: StoredRun, outcome: str) -> None:
-        """`run` ended, for good or for now, as `outcome` says."""
+    def finished(self, run: StoredRun, outcome: str) -> None:
+        """Show that `run` gets no further attempt, and the outcome of the last one."""
 
-    def say(self, text: str) -> None:
-        """Something to know."""
+    def log(self, text: str) -> None:
+        """Print a line."""
 
 
-class StudyProgress:
-    """Counts FLOPs and runs done; draws on standard error."""
+class StudyDisplay:
+    """Counts FLOPs and runs; draws on standard error."""
 
     def __init__(self, runs: Sequence[StoredRun], bar: Progress, console: Console) -> None:
-        self._n_runs, self._over = len(runs), 0
-        self._done: dict[str, float] = {}
+        self._n_runs, self._n_finished = len(runs), 0
+        self._flops: dict[str, float] = {}
         self._bar, self._console = bar, console
         self._total = float(sum(run.planned.flops_spent for run in runs))
         self._task = bar.add_task("", total=self._total, runs="", flops="")
         self._draw()
 
     def advanced(self, run: StoredRun, step: int) -> None:
-        """`run` has taken `step` steps."""
+        """Count the FLOPs of `step` steps of `run`."""
         left = 1 - step / run.planned.config.steps
-        done = run.planned.flops_spent - run.planned.flops * left
-        # A branch whose trunk's checkpoint is lost begins before where it was to.
-        self._done[run.run_id] = max(0.0, done)
+        flops = run.planned.flops_spent - run.planned.flops * left
+        # A branch whose trunk's checkpoint is lost begins before the step where it branches off.
+        self._flops[run.run_id] = max(0.0, flops)
         self._draw()
 
-    def over(self, run: StoredRun, outcome: str) -> None:
-        """`run` ended, for good or for now, as `outcome` says."""
-        self._over += 1
-        self._done[run.run_id] = run.planned.flops_spent
+    def finished(self, run: StoredRun, outcome: str) -> None:
+        """Count `run` and print its outcome."""
+        self._n_finished += 1
+        self._flops[run.run_id] = run.planned.flops_spent
         self._draw()
-        self.say(f"[{self._over}/{self._n_runs}] {_label(run)}: {outcome}")
+        self.log(f"[{self._n_finished}/{self._n_runs}] {_label(run)}: {outcome}")
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _draw(self) -> None:
-        done = sum(self._done.values())
+        flops = sum(self._flops.values())
         self._bar.update(
             self._task,
-            completed=done,
-            runs=f"{self._over}/{self._n_runs} runs",
-            flops=f"{done:.3g}/{self._total:.3g} FLOPs",
+            completed=flops,
+            runs=f"{self._n_finished}/{self._n_runs} runs",
+            flops=f"{flops:.3g}/{self._total:.3g} FLOPs",
         )
 
 
 @contextmanager
-def study_progress(runs: Sequence[StoredRun], shown: bool) -> Iterator[StudyProgress]:
-    """The display of `runs`: silent unless `shown`, plain lines where nobody sees a bar."""
+def study_display(runs: Sequence[StoredRun], shown: bool) -> Iterator[StudyDisplay]:
+    """The display of `runs`: silent unless `shown`, without a bar where there is no terminal."""
     console = Console(file=sys.stderr, quiet=not shown)
     columns = (
         TextColumn("{task.fields[runs]}"),
@@ -86,7 +86,7 @@ def study_progress(runs: Sequence[StoredRun], shown: bool) -> Iterator[StudyProg
         speed_estimate_period=_SPEED_SECONDS,
         disable=not (shown and runs and console.is_terminal),
     ) as bar:
-        yield StudyProgress(runs, bar, console)
+        yield StudyDisplay(runs, bar, console)
 
 
 def _label(run: StoredRun) -> str:
