@@ -8,7 +8,7 @@ from small_studies import RECIPE, losses, write_fake_result
 from scaling_jax.laws.tables.rows import checked, usable_rows
 from scaling_jax.study import Branched, FixedModels, Store, Study, Warmup, collect, run_study
 from scaling_jax.study.execution import attempt as attempts
-from scaling_jax.study.execution.attempt import attempt
+from scaling_jax.study.execution.attempt import attempt_run
 from scaling_jax.study.execution.packs import packs
 from scaling_jax.study.execution.run_queue import Waiting
 from scaling_jax.study.store.store import read_run
@@ -141,7 +141,7 @@ def test_a_branch_of_a_trunk_that_diverged_before_it_has_diverged_too(planned, t
     at = origin(long).step
     save(trunk, origin(short).step)
     write_fake_result(trunk, status="diverged", steps=at, loss=None, tokens=at * 256)
-    outcome = attempt(long)
+    outcome = attempt_run(long)
     assert f"its trunk {trunk.run_id} diverged at step {at}" in outcome.text
     assert (long.state, long.result.steps) == ("diverged", at)
     # It had passed the shorter one, which goes on.
