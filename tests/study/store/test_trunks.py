@@ -9,11 +9,12 @@ from scaling_jax.laws.tables.rows import checked, usable_rows
 from scaling_jax.study import Branched, FixedModels, Store, Study, Warmup, collect, run_study
 from scaling_jax.study.execution import attempt as attempts
 from scaling_jax.study.execution.attempt import attempt_run
-from scaling_jax.study.execution.packs import packs
-from scaling_jax.study.execution.run_queue import Waiting
+from scaling_jax.study.execution.job import Job
+from scaling_jax.study.execution.packs import pack_runs
+from scaling_jax.study.execution.run_queue import RunQueue
+from scaling_jax.study.store.retry_policy import USUAL
 from scaling_jax.study.store.store import read_run
 from scaling_jax.study.store.trunks import await_trunk, can_begin, lineage, origin, tidy
-from scaling_jax.train import Execution
 
 WSD = replace(RECIPE, optimizer_knobs={"schedule": "wsd"}, warmup=Warmup(share=0, floor=5))
 HORIZONS = FixedModels(params=(5e3,), tokens_per_param=(4, 8, 16))
@@ -92,19 +93,20 @@ def test_a_trunk_keeps_what_branches_that_are_not_over_need(planned):
 
 def test_a_branch_is_due_as_soon_as_its_trunk_has_passed_it(planned):
     (short, long), trunk = planned
-    waiting = Waiting([[short], [long], [trunk]])
+    waiting = RunQueue([[short], [long], [trunk]])
     assert waiting.next(set()) == [trunk]
-    assert waiting.next(set(), [trunk.run_id]) is None
+    assert waiting.next(set()) is None
     save(trunk, origin(long).step)
-    assert waiting.next(set(), [trunk.run_id]) == [long]
-    assert waiting.next(set(), [trunk.run_id]) is None
-    # Over, for good or ill, or left to another process.
+    assert waiting.next(set()) == [long]
+    assert waiting.next(set()) is None
+    # Finished, failed, or left to another process.
+    waiting.finish(trunk)
     assert waiting.next(set()) == [short]
 
 
 def test_a_branch_waits_for_a_trunk_that_is_to_be_tried_again(planned):
     (short, _), trunk = planned
-    waiting = Waiting([[short]])
+    waiting = RunQueue([[short]])
     waiting.put_back([trunk], 1000.0)
     assert waiting.next(set()) is None
     assert waiting
@@ -120,7 +122,7 @@ def test_a_branch_that_has_begun_needs_its_trunk_no_more(planned):
 def test_a_branch_whose_trunk_another_process_has_is_left_to_it(planned):
     (short, _), trunk = planned
     with trunk.lock():
-        text, wait = await_trunk(short, attempts.USUAL)
+        text, wait = await_trunk(short, USUAL)
     assert "waits" in text
     assert trunk.run_id in text
     assert wait is None
@@ -129,7 +131,7 @@ def test_a_branch_whose_trunk_another_process_has_is_left_to_it(planned):
 
 def test_a_trunk_and_its_branches_are_never_in_one_pack(planned):
     branches, trunk = planned
-    made = packs([*branches, trunk], 3, Execution())
+    made = pack_runs([*branches, trunk], Job(pack=3))
     assert [[run.run_id for run in pack] for pack in made] == [
         [run.run_id for run in branches],
         [trunk.run_id],
@@ -145,7 +147,7 @@ def test_a_branch_of_a_trunk_that_diverged_before_it_has_diverged_too(planned, t
     assert f"its trunk {trunk.run_id} diverged at step {at}" in outcome.text
     assert (long.state, long.result.steps) == ("diverged", at)
     # It had passed the shorter one, which goes on.
-    assert await_trunk(short, attempts.USUAL) is None
+    assert await_trunk(short, USUAL) is None
     assert short.state == "planned"
     table = collect(Store.open(tmp_path)).set_index("run_id")
     assert f"diverged at step {at}" in table.failure[long.run_id]
@@ -165,7 +167,7 @@ def test_branches_of_a_trunk_that_failed_have_failed_with_its_reason(tmp_path, m
         write_fake_result(read_run(directory))
 
     monkeypatch.setattr(attempts, "train_run", train)
-    once = replace(attempts.USUAL, attempts=1)
+    once = replace(USUAL, attempts=1)
     store = run_study(two_sizes(), tmp_path, workers=1, progress=False, supervision=once)
     table = collect(store).set_index("run_id")
     theirs = (table.trunk == broken) | (table.index == broken)
