@@ -90,11 +90,10 @@ def train_task(job: Job, directory: str, on_cpu: bool) -> Outcome:
     """
     run, display = read_run(epath.Path(directory)), _LastOutcome()
     environment = worker_environment() if on_cpu else training_environment()
+    pool = WorkerPool(job, 1, display, environment)
     try:
         with stop_request() as stop:
-            hand_out(
-                [[run]], WorkerPool(job, 1, display, environment), display, stop.raise_if_requested
-            )
+            hand_out([[run]], pool, display, stop.raise_if_requested)
     except Preempted:
         return Outcome(STOPPED, wait=0.0)
     return Outcome(display.text)
