@@ -178,10 +178,10 @@ def test_a_run_whose_worker_dies_at_every_attempt_has_failed_and_the_rest_goes_o
     assert [run.state for run in runs] == ["planned"] * 3 + ["failed"]
     assert "ended by SIGKILL" in runs[-1].failure
     assert history.last_event(runs[-1].directory).attempts == 2
-    said = capfd.readouterr().err
-    assert said.count(": survived") == 3
-    assert said.count("attempt failed, again in 0 s: its worker process was ended by") == 1
-    assert said.count("failed: its worker process was ended by SIGKILL") == 1
+    messages = capfd.readouterr().err
+    assert messages.count(": survived") == 3
+    assert messages.count("attempt failed, again in 0 s: its worker process was ended by") == 1
+    assert messages.count("failed: its worker process was ended by SIGKILL") == 1
     assert len(spawned) <= 4
 
 
@@ -216,9 +216,9 @@ def test_a_worker_asked_to_stop_is_replaced_and_its_run_goes_on(tmp_path, monkey
     runs = Store.create(tmp_path, small_study()).runs()
     (runs[0].directory / "once").touch()
     train_runs(runs, workers=2, supervision=replace(AT_ONCE, attempts=1))
-    said = capfd.readouterr().err
-    assert said.count(": survived") == 4
-    assert "was asked to stop; retried" in said
+    messages = capfd.readouterr().err
+    assert messages.count(": survived") == 4
+    assert "was asked to stop; retried" in messages
 
 
 def test_ctrl_c_waits_for_the_workers_to_end(tmp_path, monkeypatch, spawned):
@@ -270,8 +270,8 @@ def test_a_pack_whose_worker_dies_is_tried_run_by_run(tmp_path, monkeypatch, spa
     (deadly.directory / "deadly").touch()
     train_runs(runs, workers=2, pack=3, supervision=AT_ONCE)
     assert [run for run in runs if run.state == "failed"] == [deadly]
-    said = capfd.readouterr().err
-    assert said.count(": survived") == len(runs) - 1
+    messages = capfd.readouterr().err
+    assert messages.count(": survived") == len(runs) - 1
 
 
 def same_program(runs, run):
@@ -443,7 +443,7 @@ def test_a_full_disk_fails_the_run_and_not_the_study(tmp_path, monkeypatch, capf
     runs[1].directory.joinpath("result.json").unlink()
     trained = fake_training(monkeypatch, broken_run(full, runs[1].directory))
     train_runs(runs[1:], workers=1, supervision=AT_ONCE, progress=False)
-    # What cannot be recorded is said, and the run is there to be tried by the next start.
+    # A failure to record is printed, and the run is there to be tried by the next start.
     assert "cannot record that it is planned" in capfd.readouterr().err
     assert (runs[1].state, len(trained)) == ("planned", 1)
 

@@ -127,10 +127,10 @@ def test_a_batch_is_split_over_as_many_cores_as_have_an_equal_share(flags, devic
         "cores.split_batch_over_cores(6); print(jax.device_count())"
     )
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.split() == [str(devices)]
+    assert printed.stdout.split() == [str(devices)]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")

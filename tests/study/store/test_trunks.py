@@ -146,7 +146,7 @@ def test_a_branch_of_a_trunk_that_diverged_before_it_has_diverged_too(planned, t
     outcome = attempt_run(long)
     assert f"its trunk {trunk.run_id} diverged at step {at}" in outcome.text
     assert (long.state, long.result.steps) == ("diverged", at)
-    # It had passed the shorter one, which goes on.
+    # It had passed the shorter one, which continues.
     assert await_trunk(short, USUAL) is None
     assert short.state == "planned"
     table = collect(Store.open(tmp_path)).set_index("run_id")
