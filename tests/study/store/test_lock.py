@@ -19,7 +19,7 @@ def directory(tmp_path):
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
     monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(lock, "_GLANCE_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "_LOOK_SECONDS", 0.1)
 
 
 @pytest.mark.parametrize("in_bucket", [False, True])
@@ -37,7 +37,7 @@ def test_one_holds_and_others_know(directory, monkeypatch, in_bucket):
 
 
 def test_a_look_at_a_run_does_not_keep_another_process_from_it(directory, monkeypatch):
-    monkeypatch.setattr(lock, "_GLANCE_SECONDS", 30.0)
+    monkeypatch.setattr(lock, "_LOOK_SECONDS", 30.0)
     looking = threading.Event()
 
     def look():

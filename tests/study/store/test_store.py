@@ -187,7 +187,7 @@ def test_a_run_can_be_cancelled_and_restored_until_it_is_over(store):
     assert run.state == "planned"
     assert [event.state for event in history.events(run.directory)] == ["cancelled", "planned"]
     write_fake_result(over)
-    with pytest.raises(InputError, match="is finished: only one that is not"):
+    with pytest.raises(InputError, match="is finished: only a run that has not ended"):
         over.cancel()
 
 
