@@ -68,7 +68,7 @@ class Comparison:
         return table[["approach", "method", *table.columns[:-2]]]
 
 
-def compare(table: "pd.DataFrame | os.PathLike | str", **options: Any) -> Comparison:
+def compare(table: "pd.DataFrame | os.PathLike[str] | str", **options: Any) -> Comparison:
     """Fit all three approaches of Hoffmann et al. 2022 that the runs allow.
 
     >>> import numpy as np, pandas as pd

@@ -189,7 +189,10 @@ def _fit_envelopes(
         log_d, b = _line(x_G, log_tokens_G, covered_G)
         return jnp.stack([jnp.exp(log_n), jnp.exp(log_d), a, b]), lowest_G
 
-    return jax.lax.map(envelope, weights_BxR, batch_size=_RESAMPLES_AT_ONCE)
+    found: tuple[jax.Array, jax.Array] = jax.lax.map(
+        envelope, weights_BxR, batch_size=_RESAMPLES_AT_ONCE
+    )
+    return found
 
 
 def _line(x_G: jax.Array, y_G: jax.Array, weight_G: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -51,7 +51,8 @@ def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
     """Which rows a windowed parabola is fitted to, as a mask."""
     distance_N = np.abs(x_N - x_N[loss_N.argmin()])
     nearest = np.sort(distance_N)[min(_LEAST_IN_WINDOW, len(x_N)) - 1]
-    return distance_N <= max(np.log(_WINDOW), nearest) * (1 + 1e-9)
+    inside_N: np.ndarray = distance_N <= max(np.log(_WINDOW), nearest) * (1 + 1e-9)
+    return inside_N
 
 
 def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:

@@ -137,7 +137,9 @@ def sizes_within(extra: float, alpha: Numbers, beta: Numbers) -> tuple[np.ndarra
     alpha, beta = np.asarray(alpha, np.float64), np.asarray(beta, np.float64)
 
     def beyond(log_size: np.ndarray) -> np.ndarray:
-        return log_size + np.log(tokens_ratio(np.exp(log_size), alpha, beta)) - allowed
+        log_tokens = np.log(tokens_ratio(np.exp(log_size), alpha, beta))
+        excess: np.ndarray = log_size + log_tokens - allowed
+        return excess
 
     with np.errstate(all="ignore"):
         # A model of unlimited size still needs (1 + beta / alpha)^(-1 / beta) of the tokens.

@@ -198,7 +198,9 @@ def _log_supported_params(surface: Surface, tokens: np.ndarray | float) -> np.nd
     """Log of the N for which the tokens are optimal: alpha A / N^alpha = beta B / D^beta."""
     with np.errstate(all="ignore"):
         log_eps_R = np.log(surface.beta_R) + surface.log_b_R - surface.beta_R * np.log(tokens)
-        return (np.log(surface.alpha_R) + surface.log_a_R - log_eps_R) / surface.alpha_R
+        log_ratio_R = np.log(surface.alpha_R) + surface.log_a_R - log_eps_R
+        log_params_R: np.ndarray = log_ratio_R / surface.alpha_R
+    return log_params_R
 
 
 def _best_epochs(surface: Surface, flops: float, unique_tokens: float, decay: Decay) -> np.ndarray:
@@ -218,9 +220,12 @@ def _best_epochs(surface: Surface, flops: float, unique_tokens: float, decay: De
         log_tokens_R, slope_D_R = _worth(log_epochs_R, decay.tokens)
         # At one epoch of the supported model epsN = epsD, so A, B, alpha and beta cancel out.
         gain_N_R = slope_N_R - surface.alpha_R * log_params_R
-        return gain_N_R - slope_D_R + surface.beta_R * log_tokens_R
+        excess_R: np.ndarray = gain_N_R - slope_D_R + surface.beta_R * log_tokens_R
+        return excess_R
 
-    return np.exp(increasing_root(condition, np.zeros_like(log_most_R), log_most_R))
+    log_epochs_R = increasing_root(condition, np.zeros_like(log_most_R), log_most_R)
+    epochs_R: np.ndarray = np.exp(log_epochs_R)
+    return epochs_R
 
 
 def _worth(log_ratio_R: np.ndarray, repeats: float) -> tuple[np.ndarray, np.ndarray]:

@@ -197,7 +197,9 @@ def _share_at_loss(surface: Surface, demand: Demand, loss_R: np.ndarray) -> np.n
         )
 
     def condition(logit_R: np.ndarray) -> np.ndarray:
-        return log_ratio_R + logit_R - softplus(log_most_R - softplus(logit_R) / surface.beta_R)
+        log_served_R = softplus(log_most_R - softplus(logit_R) / surface.beta_R)
+        excess_R: np.ndarray = log_ratio_R + logit_R - log_served_R
+        return excess_R
 
     return increasing_root(condition, -log_ratio_R, -log_ratio_R + softplus(log_most_R))
 
@@ -216,7 +218,8 @@ def _spent(surface: Surface, demand: Demand, budget: float) -> tuple[np.ndarray,
     def condition(logit_R: np.ndarray) -> np.ndarray:
         log_params_R, log_tokens_R = most_params - softplus(logit_R), least_tokens + logit_R
         eps_ratio_R = log_ratio_R - surface.alpha_R * log_params_R + surface.beta_R * log_tokens_R
-        return eps_ratio_R - softplus(-logit_R)
+        excess_R: np.ndarray = eps_ratio_R - softplus(-logit_R)
+        return excess_R
 
     with np.errstate(all="ignore"):
         reach_R = np.abs(condition(np.zeros_like(log_ratio_R)))

@@ -183,7 +183,8 @@ def increasing_root(
 def softplus(x_R: np.ndarray) -> np.ndarray:
     """`log(1 + e^x)` without overflow: minus the log of `1 - sigmoid(x)`."""
     with np.errstate(all="ignore"):
-        return np.logaddexp(0.0, x_R)
+        softened_R: np.ndarray = np.logaddexp(0.0, x_R)
+    return softened_R
 
 
 def _is_two_powers_and_floor(form: PowerSum) -> bool:
@@ -197,4 +198,5 @@ def _is_two_powers_and_floor(form: PowerSum) -> bool:
 
 def _log(x_R: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
-        return np.log(x_R)
+        log_R: np.ndarray = np.log(x_R)
+    return log_R

@@ -84,7 +84,8 @@ def _moved(left_2xU: np.ndarray, at_2: np.ndarray, width_2: np.ndarray) -> np.nd
     """How far the answer moves without each unit, in widths of its interval."""
     # A refit without a frontier has no answer: it moved as far as possible.
     moved_2xU = np.nan_to_num(np.abs(left_2xU - at_2[:, None]), nan=np.inf)
-    return (moved_2xU / width_2[:, None]).max(axis=0)
+    share_U: np.ndarray = (moved_2xU / width_2[:, None]).max(axis=0)
+    return share_U
 
 
 def _most(share_U: np.ndarray) -> list[int]:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_jax.laws.tables.rows import fitted_rows
 
@@ -92,11 +92,11 @@ def missing_runs(table: "pd.DataFrame") -> list[str]:
     return [f"Runs without a loss were left out: {', '.join(lacking)}."] if lacking else []
 
 
-def _values(runs: "pd.DataFrame", name: str) -> list:
+def _values(runs: "pd.DataFrame", name: str) -> list[Any]:
     return sorted(runs[name].dropna().unique())
 
 
-def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list:
+def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list[Any]:
     """The values of a hyperparameter at the first size and length where runs have several."""
     shape = [column for column in ("params", "n_layers", "d_model") if column in runs]
     for _, alike in runs.sort_values("tokens").groupby(shape):
@@ -112,7 +112,7 @@ def _close(tokens: float, to: float) -> bool:
     return abs(math.log(tokens / to)) <= math.log(_SAME_LENGTH)
 
 
-def _listed(values: Sequence) -> str:
+def _listed(values: Sequence[Any]) -> str:
     shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
     more = f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
     return ", ".join(shown[:_MOST_SHOWN]) + more

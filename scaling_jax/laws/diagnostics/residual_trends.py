@@ -111,4 +111,5 @@ def _clipped(residuals_N: np.ndarray) -> np.ndarray:
     """Residuals, clipped at 6 robust standard deviations from their median."""
     middle = np.median(residuals_N)
     most = _CLIPPED_SPREADS * robust_scale(residuals_N)
-    return np.clip(residuals_N, middle - most, middle + most)
+    clipped_N: np.ndarray = np.clip(residuals_N, middle - most, middle + most)
+    return clipped_N

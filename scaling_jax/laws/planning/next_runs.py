@@ -105,7 +105,7 @@ class Goal:
         bounds = getattr(fit.optimal(self.flops), f"{self.quantity}_interval")
         if bounds is None or not 0 < bounds[0] <= bounds[1] < math.inf:
             return math.inf
-        low, high = bounds
+        low, high = map(float, bounds)
         return high - low if self.quantity == "loss" else high / low
 
     def value(self, form: PowerSum, constants_P: np.ndarray) -> np.ndarray:
@@ -114,7 +114,8 @@ class Goal:
         if self.quantity == "loss":
             assert point.loss is not None
             return point.loss
-        return np.log(point.params if self.quantity == "params" else point.tokens)
+        log_size: np.ndarray = np.log(point.params if self.quantity == "params" else point.tokens)
+        return log_size
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,8 @@ def _slopes(
     log_NxK = u_NxKxP @ form.theta(constants_P, centre)
     share_NxK = np.exp(log_NxK - log_NxK.max(axis=1, keepdims=True))
     share_NxK /= share_NxK.sum(axis=1, keepdims=True)
-    return np.einsum("nk,nkp->np", share_NxK, u_NxKxP)
+    slopes_NxP: np.ndarray = np.einsum("nk,nkp->np", share_NxK, u_NxKxP)
+    return slopes_NxP
 
 
 def _gradient(
@@ -283,4 +285,5 @@ def _gradient(
     theta_P, offsets_PxP = form.theta(constants_P, centre), _STEP * np.eye(len(constants_P))
     ends = [goal.value(form, form.constants(theta_P + s * offsets_PxP, centre)) for s in (1, -1)]
     with np.errstate(invalid="ignore"):
-        return (ends[0] - ends[1]) / (2 * _STEP)
+        slope_P: np.ndarray = (ends[0] - ends[1]) / (2 * _STEP)
+    return slope_P

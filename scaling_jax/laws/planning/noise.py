@@ -92,4 +92,5 @@ def undertraining(params_N: np.ndarray, tokens_N: np.ndarray) -> np.ndarray:
     """Decades of N above the smallest, times decades of tokens per parameter below 20."""
     larger_N = np.log10(params_N / params_N.min())
     short_N = np.maximum(np.log10(_AMPLE_TOKENS * params_N / tokens_N), 0)
-    return larger_N * short_N
+    excess_N: np.ndarray = larger_N * short_N
+    return excess_N
