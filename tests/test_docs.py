@@ -1,11 +1,17 @@
-"""What README, CONTRIBUTING and docs name exists: links, files, modules, imports, the layout."""
+"""What README, CONTRIBUTING and docs name exists: links, files, modules, options, the layout."""
 
 import ast
 import importlib
+import io
 import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from scaling_jax.cli import main
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,6 +52,14 @@ def test_examples_in_python_import_what_there_is(page: Path) -> None:
             assert [name.name for name in node.names if not hasattr(module, name.name)] == []
 
 
+@with_each_page
+def test_commands_have_the_options_that_are_shown(page: Path, help_of: Callable) -> None:
+    for line in commands(page.read_text()):
+        name, *words = line.split()[1:]
+        options = {word.split("=")[0] for word in words if word.startswith("--") and word != "--"}
+        assert {option for option in options if option not in help_of(name)} == set(), line
+
+
 def test_the_layout_names_every_package_and_module() -> None:
     layout = layout_block((ROOT / "README.md").read_text())
     package = ROOT / "scaling_jax"
@@ -56,6 +70,28 @@ def test_the_layout_names_every_package_and_module() -> None:
     assert len(named) >= len(folders)
     for name in " ".join(named).split():
         assert (package / name).exists(), name
+
+
+@pytest.fixture(scope="module")
+def help_of() -> Callable[[str], str]:
+    """The help of a command of the command line."""
+
+    @cache
+    def help_of(command: str) -> str:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            assert main([command, "--help"]) == 0
+        return out.getvalue()
+
+    return help_of
+
+
+def commands(page: str) -> list[str]:
+    """The lines of a page's console blocks that start with `scaling-jax`, without comments."""
+    blocks = re.findall(r"```console\n(.*?)```", page, re.S)
+    joined = "\n".join(blocks).replace("\\\n", " ")
+    lines = (line.split("#")[0].strip() for line in joined.splitlines())
+    return [line for line in lines if line.startswith("scaling-jax ")]
 
 
 def layout_block(readme: str) -> str:
