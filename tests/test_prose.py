@@ -68,14 +68,14 @@ NAMES = {
 
 # Parts that are still being rewritten: no more findings than this. It ends empty.
 NOT_YET_CLEAN: dict[str, int] = {
-    "scaling_jax/cli": 22,
+    "scaling_jax/cli": 17,
     "scaling_jax/laws/catalogue": 7,
     "scaling_jax/laws/fitted_law.py": 2,
     "scaling_jax/laws/fitting.py": 4,
     "scaling_jax/laws/solver": 48,
     "scaling_jax/laws/tables": 2,
     "scaling_jax/laws/uncertainty": 27,
-    "tests/cli": 115,
+    "tests/cli": 109,
     "tests/laws": 11,
     "tests/study": 9,
 }
