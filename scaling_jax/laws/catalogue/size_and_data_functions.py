@@ -1,16 +1,18 @@
 """Laws of the loss in size, data and compute that are no sums of powers."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
+from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA_TIED
 
 if TYPE_CHECKING:
     import jax
 
 Values = Mapping[str, "jax.Array"]
 
+# The base law, with alpha = beta, that repeats and surplus parameters modify.
+_TIED = CHINCHILLA_TIED.published["muennighoff-2023-c4"]
 _LOSS = {"loss": "nats per token"}
 
 
@@ -62,11 +64,8 @@ DATA_CONSTRAINED = FunctionLaw(
     published={
         # The objective is nearly flat in R_D from about 7 upwards on the released runs.
         "muennighoff-2023": dict(
-            E=math.exp(0.6254804),
-            A=math.exp(6.255414),
-            B=math.exp(7.3049974),
-            alpha=0.3526596,
-            beta=0.3526596,
+            **_TIED,
+            beta=_TIED["alpha"],
             R_D=15.387756,
             R_N=5.309743,
         ),
