@@ -182,6 +182,22 @@ def _store_prediction(store: Store, test: _Predicted) -> None:
     write_text_atomically(path, json.dumps(written, indent=1))
 
 
+def outcome_text(outcome: dict[str, Any]) -> str:
+    """The outcome of `run_demo` as lines of text."""
+    low, high = outcome["interval"]
+    where = "inside" if outcome["inside_interval"] else "outside"
+    return "\n".join(
+        (
+            f"law             {outcome['fit']['law']}, which predicted the larger budgets best",
+            f"tested on       {outcome['params']:,} parameters, {outcome['tokens']:,} tokens",
+            f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})",
+            f"measured loss   {outcome['measured']:.4f}, {where} the interval",
+            f"error           {outcome['error_percent']:+.2f} %",
+            f"report          {outcome['report']}",
+        )
+    )
+
+
 def _outcome(store: Store, fit: "Fit", test: _Predicted) -> dict[str, Any]:
     made, result = test.prediction, store.add(test.run).result
     if result is None or result.loss is None:

@@ -12,9 +12,8 @@ from scaling_jax.accounting.shape_account import (
     shape_account,
     training_sentence,
 )
-from scaling_jax.cli.arguments import Json, optional
+from scaling_jax.cli.arguments import Json, optional, read_config
 from scaling_jax.cli.output import print_json, print_table
-from scaling_jax.cli.running import read_config
 from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
 from scaling_jax.errors import InputError
 

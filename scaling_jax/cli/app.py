@@ -109,7 +109,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _closed_pipe() -> int:
-    """Nobody reads any more (`| head`): end quietly, and keep the exit hook quiet too."""
+    """End quietly when the reader has closed the pipe (`| head`), in the exit hook too."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exits.FAILED

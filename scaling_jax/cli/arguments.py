@@ -13,6 +13,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 
 if TYPE_CHECKING:
+    from scaling_jax.config import RunConfig
     from scaling_jax.study import Study
 
 Scale = Literal["full", "cpu", "smoke"]
@@ -20,7 +21,7 @@ Count = Literal["total", "non_embedding", "active"]
 
 
 def optional(help: str, metavar: str | None = None) -> Any:
-    """An option whose default is nothing, which its help then need not say."""
+    """An option that is off or unset by default, which its help does not repeat."""
     return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
 
 
@@ -39,18 +40,18 @@ Settings = Annotated[
     tyro.conf.arg(
         name="set",
         metavar="PATH=VALUE",
-        help="a field of the study to change, such as recipe.peak_lr=3e-3; may be repeated",
+        help="change a field of the study, such as recipe.peak_lr=3e-3; may be repeated",
         help_behavior_hint="",
     ),
 ]
 ScaleOption = Annotated[
     Scale,
     tyro.conf.arg(
-        help="which of the module's studies: the published one, one for a CPU, or one of seconds"
+        help="which of the module's studies: as published, for minutes on a CPU, or for seconds"
     ),
 ]
 MaxFlops = Annotated[
-    float | None, optional("refuse a plan that takes more FLOPs than this in all", "C")
+    float | None, optional("refuse a plan whose runs take more FLOPs than this together", "C")
 ]
 StoreDirectory = Annotated[
     str,
@@ -65,10 +66,10 @@ ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
 
 
 def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Study":
-    """The study that `path` defines or names, with `settings` of it changed.
+    """The study that `path` defines or names, with `settings` applied.
 
     Raises:
-        InputError: no such study, the module cannot be run, or a setting does not do.
+        InputError: no such study, a module that does not run, or a setting that is refused.
     """
     from scaling_jax.study import find_experiment, load_experiment
     from scaling_jax.study.plan.overrides import override
@@ -81,11 +82,31 @@ def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Stu
         raise InputError(f"experiment {path} fails: {type(error).__name__}: {error}") from error
 
 
-def refuse_beyond(study: "Study", max_flops: float | None) -> None:
-    """Refuse a study that takes more than a stated budget, in its own convention.
+def read_config(path: Path) -> "RunConfig":
+    """The run that a JSON file configures.
 
     Raises:
-        InputError: with what it takes and the remedy.
+        InputError: a file that cannot be read, or that holds no run's configuration.
+    """
+    from scaling_jax.config import RunConfig
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"cannot read {path}: {reason}; give a run's config.json") from error
+    try:
+        return RunConfig.from_json(text)
+    except InputError as error:
+        hint = "; scaling-jax run trains an experiment" if path.suffix == ".py" else ""
+        raise InputError(f"{path}: {error}{hint}") from error
+
+
+def refuse_beyond(study: "Study", max_flops: float | None) -> None:
+    """Refuse a study whose runs take more than `max_flops`, in the study's convention.
+
+    Raises:
+        InputError: the study takes more.
     """
     planned = study.flops_spent
     if max_flops is not None and not planned <= max_flops:
@@ -96,10 +117,10 @@ def refuse_beyond(study: "Study", max_flops: float | None) -> None:
 
 
 def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
-    """Numbers by name from `NAME=VALUE` each.
+    """A mapping from name to number, from texts of the form NAME=NUMBER.
 
     Raises:
-        InputError: another text.
+        InputError: a text of another form.
     """
     given = {}
     for text in texts:
@@ -112,10 +133,10 @@ def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
 
 
 def values(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
-    """Values by name from `NAME=VALUE` each, as in Python or else as text.
+    """A mapping from name to value, from texts NAME=VALUE; values are Python literals or text.
 
     Raises:
-        InputError: another form.
+        InputError: a text of another form.
     """
     given: dict[str, Any] = {}
     for text in texts:
@@ -130,10 +151,10 @@ def values(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def refuse_with(reason: str, given: Mapping[str, bool]) -> None:
-    """Refuse the first option that was given and has no meaning here.
+    """Refuse the first given option that has no meaning with the others.
 
     Raises:
-        InputError: with the reason.
+        InputError: an option was given; the message holds the reason.
     """
     for option, is_given in given.items():
         if is_given:
@@ -144,7 +165,7 @@ def check_output(path: Path, endings: tuple[str, ...]) -> None:
     """Refuse a path that cannot be written, before any work is spent on its content.
 
     Raises:
-        InputError: another ending, a directory, or no place to write.
+        InputError: another ending, a directory, or a place that cannot be written.
     """
     if path.suffix not in endings:
         raise InputError(f"{path} must end in {' or '.join(endings)}")
@@ -159,7 +180,7 @@ def check_output(path: Path, endings: tuple[str, ...]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write; it takes the place of `path` only when the block succeeds.
+    """A temporary path to write, which replaces `path` only if the block succeeds.
 
     Raises:
         InputError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""`compile`: what a run needs of chips that are not here, from the compiler itself."""
+"""`compile`: what a run needs on chips that are not here, by the compiler."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +13,10 @@ from scaling_jax.cli.arguments import (
     Settings,
     load_study,
     optional,
+    read_config,
 )
 from scaling_jax.cli.exits import CommandFailed
 from scaling_jax.cli.output import print_json, print_table, remark
-from scaling_jax.cli.running import read_config
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
 
@@ -28,7 +28,9 @@ def compile_(
     source: Annotated[
         Path,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="EXPERIMENT|CONFIG.json", help="a study, or a run's configuration"),
+        tyro.conf.arg(
+            metavar="EXPERIMENT|CONFIG.json", help="an experiment, or a run's configuration"
+        ),
     ],
     /,
     *,

@@ -14,7 +14,7 @@ class CommandFailed(Exception):  # noqa: N818 - an outcome with a message of its
 
 
 class Stopped(Exception):  # noqa: N818 - an outcome, not a fault
-    """Asked to stop with everything saved; the message says how to continue."""
+    """The command stopped on request with everything saved; the message says how to continue."""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -19,12 +19,12 @@ from scaling_jax.cli.arguments import (
     Settings,
     load_study,
     optional,
+    read_config,
     refuse_beyond,
     values,
 )
 from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json, remark
-from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.execution.job import LOCAL, Executor, Job
 from scaling_jax.study.store.retry_policy import USUAL, Supervision
@@ -32,7 +32,6 @@ from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
 
 if TYPE_CHECKING:
-    from scaling_jax.config import RunConfig
     from scaling_jax.laws.planning.next_runs import Goal
     from scaling_jax.study import Store
     from scaling_jax.study.execution.adaptive import AdaptiveResult
@@ -46,46 +45,52 @@ def run(
     scale: ScaleOption = "full",
     settings: Settings = (),
     workers: Annotated[
-        int | None, optional("processes that train side by side (default: chosen)", "N")
+        int | None, optional("number of processes that train side by side (default: chosen)", "N")
     ] = None,
     pack: Annotated[
         int | None,
-        optional("runs of one program that share it side by side (default: chosen)", "N"),
+        optional(
+            "number of runs that share one compiled program and train side by side (default: "
+            "chosen)",
+            "N",
+        ),
     ] = None,
     max_flops: MaxFlops = None,
     until: Annotated[
         str | None,
         optional(
-            "train only the runs that this needs, a few at a time: params, tokens or loss of the "
-            "optimum at that budget, to an interval as narrow (params@1e21:1.5, loss@1e21:0.02); "
-            "--max-flops then bounds what is spent",
+            "train only as many runs as this goal needs, a few at a time: params, tokens or loss "
+            "of the optimum at budget C, to an interval of this width (params@1e21:1.5, "
+            "loss@1e21:0.02); --max-flops then limits the FLOPs spent",
             "QUANTITY@C:WIDTH",
         ),
     ] = None,
     executor: Annotated[
         Executor,
-        tyro.conf.arg(help="this machine, or a cluster that sees the directory"),
+        tyro.conf.arg(help="where to train: this machine, or a cluster that shares the directory"),
     ] = LOCAL,
     executor_option: Annotated[
         tuple[str, ...],
         tyro.conf.UseAppendAction,
         tyro.conf.arg(
             metavar="NAME=VALUE",
-            help="of Ray's tasks or Slurm's jobs, such as slurm_partition=gpu; may be repeated",
+            help="an option of Ray's tasks or Slurm's jobs, such as slurm_partition=gpu; may be "
+            "repeated",
             help_behavior_hint="",
         ),
     ] = (),
-    retry_failed: Annotated[bool, optional("also train runs that have failed for good")] = False,
+    retry_failed: Annotated[bool, optional("also train runs that used up their attempts")] = False,
     execution: ExecutionOptions = DEFAULT,
     supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
 ) -> None:
-    """Train every run of a study that is not finished yet.
+    """Train every run of a study that has not finished yet.
 
-    Safe to repeat, to interrupt (exit code 75: run it again to continue) and to start on several
-    machines that share the directory: a run is trained by one process at a time and never twice.
-    The hosts of a TPU slice, of Slurm's srun, or of --coordinator train each run together.
+    The command can be repeated, interrupted (exit code 75: repeat it to continue) and started on
+    several machines that share the directory: one process at a time trains a run, and no run is
+    trained twice. The hosts of a TPU slice, of Slurm's srun, or with --coordinator train each run
+    together.
     """
     import jax
 
@@ -130,7 +135,10 @@ def train(
     config: Annotated[
         Path,
         tyro.conf.Positional,
-        tyro.conf.arg(metavar="CONFIG.json", help="a run, such as a store's runs/*/config.json"),
+        tyro.conf.arg(
+            metavar="CONFIG.json",
+            help="a run's configuration, such as a store's runs/*/config.json",
+        ),
     ],
     /,
     *,
@@ -139,14 +147,17 @@ def train(
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     profile: Annotated[
         Path | None,
-        optional("write a trace of ten dispatches there, for TensorBoard and Perfetto", "DIR"),
+        optional(
+            "directory for a trace of ten dispatches, which TensorBoard and Perfetto read", "DIR"
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Train one run in DIR/RUN_ID, or continue it from its last checkpoint.
 
-    On many hosts, start it in each with the same DIR: a TPU slice and Slurm's srun say who they
-    are, others by --coordinator, --num-processes and --process-id.
+    To train on many hosts, start the command on each host with the same DIR. On a TPU slice and
+    under Slurm's srun the processes find each other; elsewhere, give --coordinator,
+    --num-processes and --process-id.
     """
     import jax
 
@@ -180,52 +191,22 @@ def demo(
     *,
     root: Root = "results/demo",
     seed: Annotated[
-        int, tyro.conf.arg(metavar="S", help="of initialization, data order and bootstrap")
+        int, tyro.conf.arg(metavar="S", help="seed of initialization, data order and bootstrap")
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Do the whole job on the text that ships with the package, in a few minutes on a CPU.
+    """Go from a plan to a tested prediction in a few minutes on a CPU, on the embedded text.
 
     Trains a small study, fits its laws, predicts the loss of a larger model, trains that model
-    and compares.
+    and compares the two losses.
     """
-    from scaling_jax.demo import run_demo
+    from scaling_jax.demo import outcome_text, run_demo
     from scaling_jax.system.compilation import use_compilation_cache
 
     use_compilation_cache()
     with resumable():
         outcome = run_demo(absolute(root), seed, progress=True)
-    if json:
-        print_json({key: _text_of_paths(value) for key, value in outcome.items()})
-        return
-    low, high = outcome["interval"]
-    where = "inside" if outcome["inside_interval"] else "outside"
-    print(f"law             {outcome['fit']['law']}, which predicted the larger budgets best")
-    print(f"tested on       {outcome['params']:,} parameters, {outcome['tokens']:,} tokens")
-    print(f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})")
-    print(f"measured loss   {outcome['measured']:.4f}, {where} the interval")
-    print(f"error           {outcome['error_percent']:+.2f} %")
-    print(f"report          {outcome['report']}")
-
-
-def read_config(path: Path) -> "RunConfig":
-    """The run that a JSON file describes.
-
-    Raises:
-        InputError: no readable file, or not a run's configuration.
-    """
-    from scaling_jax.config import RunConfig
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"cannot read {path}: {reason}; give a run's config.json") from error
-    try:
-        return RunConfig.from_json(text)
-    except InputError as error:
-        hint = "; an experiment is for scaling-jax run" if path.suffix == ".py" else ""
-        raise InputError(f"{path}: {error}{hint}") from error
+    print_json(outcome) if json else print(outcome_text(outcome))
 
 
 def _print_states(store: "Store", json: bool) -> None:
@@ -281,7 +262,3 @@ def _print_goal(ended: "AdaptiveResult", goal: "Goal", json: bool) -> None:
             f"the interval of {goal.quantity} at {goal.flops:.3g} FLOPs is not {goal.width:g} wide "
             f"yet ({known}): plan more runs, other sizes, or larger budgets"
         )
-
-
-def _text_of_paths(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
