@@ -20,6 +20,15 @@ MADE_WITH = (
     "commit",
     "code_changed",
 )
+_LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
+_SHAPE_COLUMNS = (
+    *("n_layers", "d_model", "n_heads", "d_ff"),
+    *("n_experts", "experts_per_token", "vocab_size", "seq_len"),
+)
+_OPTIMIZER_COLUMNS = (
+    *("schedule", "peak_lr", "warmup_steps", "final_lr_fraction"),
+    *("cycle", "weight_decay", "beta2"),
+)
 CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
 
 
@@ -74,28 +83,12 @@ def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
         "unique_tokens": result.unique_tokens if result else None,
         "flops": by_convention[f"flops_{run.planned.convention}"],
         **by_convention,
-        "loss": result.loss if result else None,
-        "loss_stderr": result.loss_stderr if result else None,
-        "bits_per_byte": result.bits_per_byte if result else None,
-        "train_loss": result.train_loss if result else None,
-        "n_layers": shape.n_layers,
-        "d_model": shape.d_model,
-        "n_heads": shape.n_heads,
-        "d_ff": shape.d_ff,
-        "n_experts": shape.n_experts,
-        "experts_per_token": shape.experts_per_token,
-        "vocab_size": shape.vocab_size,
-        "seq_len": shape.seq_len,
+        **{name: getattr(result, name, None) for name in _LOSS_COLUMNS},
+        **{name: getattr(shape, name) for name in _SHAPE_COLUMNS},
         "batch_size": config.batch_size,
         "steps": config.steps,
         "optimizer": config.optimizer.name,
-        "schedule": config.optimizer.schedule,
-        "peak_lr": config.optimizer.peak_lr,
-        "warmup_steps": config.optimizer.warmup_steps,
-        "final_lr_fraction": config.optimizer.final_lr_fraction,
-        "cycle": config.optimizer.cycle,
-        "weight_decay": config.optimizer.weight_decay,
-        "beta2": config.optimizer.beta2,
+        **{name: getattr(config.optimizer, name) for name in _OPTIMIZER_COLUMNS},
         "parameterization": config.parameterization.rule,
         "seed": config.seed,
         "corpus": config.data.corpus,
