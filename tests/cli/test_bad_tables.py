@@ -56,10 +56,10 @@ def test_negative_weight(refused: Callable, table: Path) -> None:
 def test_weight_of_zero_leaves_a_row_out(cli: Callable, table: Path) -> None:
     fewer = pd.read_csv(table).drop(index=6)
     rewrite(table, weight=[1.0] * 6 + [0.0] + [1.0] * 8)
-    told = cli("fit", table, "--bootstrap", 0, "--json").json
-    assert told["n_points"] == 14
+    printed = cli("fit", table, "--bootstrap", 0, "--json").json
+    assert printed["n_points"] == 14
     fewer.to_csv(table, index=False)
-    assert cli("fit", table, "--bootstrap", 0, "--json").json["params"] == told["params"]
+    assert cli("fit", table, "--bootstrap", 0, "--json").json["params"] == printed["params"]
 
 
 @pytest.mark.parametrize("excess", [0.0, 0.1])

@@ -33,14 +33,14 @@ def config(tmp_path: Path) -> Path:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Requests to the compiler, which answers that a run needs 20 bytes a parameter."""
-    asked: list[tuple] = []
+    requested: list[tuple] = []
 
     def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> Report:
-        asked.append((config, execution, topology))
+        requested.append((config, execution, topology))
         return report_of(config, topology)
 
     monkeypatch.setattr(aot, "compile_run", compile_run)
-    return asked
+    return requested
 
 
 def report_of(config: RunConfig, topology: Topology) -> Report:
@@ -112,18 +112,18 @@ def test_what_does_not_fit_ends_in_2_with_what_would(cli: Callable, compiled: li
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "printed"),
     [
         (("--topology", "v5e:3x3"), "v5e has v5e:1x1"),
         (("--topology", "v5e:4x4", "--run", "0123"), "--run chooses among a study's runs"),
     ],
 )
 def test_bad_options_are_refused(
-    cli: Callable, config: Path, compiled: list, options: tuple, told: str
+    cli: Callable, config: Path, compiled: list, options: tuple, printed: str
 ) -> None:
     code, out, err = cli("compile", config, *options)
     assert (code, out, compiled) == (2, "", [])
-    assert told in err
+    assert printed in err
 
 
 def test_a_run_that_is_not_in_the_study_is_refused(cli: Callable, compiled: list) -> None:

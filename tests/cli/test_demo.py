@@ -21,8 +21,8 @@ OUTCOME = {
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What the demo was asked to do; it answers at once."""
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """The calls of the demo, which returns at once."""
     calls: list[tuple] = []
 
     def run_demo(root: Any, seed: int = 0, *, progress: bool = True) -> dict[str, Any]:
@@ -34,10 +34,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     return calls
 
 
-def test_demo_in_words(cli: Callable, asked: list[tuple]) -> None:
+def test_demo_in_words(cli: Callable, requested: list[tuple]) -> None:
     code, out, err = cli("demo")
     assert (code, err) == (0, "")
-    assert asked == [(Path("results/demo").absolute(), 0)]
+    assert requested == [(Path("results/demo").absolute(), 0)]
     for part in (
         "kaplan-floor",
         "115,008",
@@ -49,6 +49,6 @@ def test_demo_in_words(cli: Callable, asked: list[tuple]) -> None:
         assert part in out
 
 
-def test_demo_as_json(cli: Callable, asked: list[tuple], tmp_path: Path) -> None:
+def test_demo_as_json(cli: Callable, requested: list[tuple], tmp_path: Path) -> None:
     assert cli("demo", "--root", tmp_path, "--seed", 3, "--json").json == OUTCOME
-    assert asked == [(tmp_path, 3)]
+    assert requested == [(tmp_path, 3)]

@@ -11,17 +11,17 @@ def differing(outcome: dict) -> dict:
 
 
 def test_fields_that_differ_are_named_with_both_values(cli: Callable) -> None:
-    told = cli("diff", ISOFLOP, "demo", "--scale", "smoke", "--json").json
-    assert differing(told) == {"name": ("chinchilla-isoflop-smoke", "demo-smoke")}
-    assert told["runs"] == {"both": 12, "only_a": 0, "only_b": 0}
-    told = cli("diff", ISOFLOP, "cosine-overshoot", "--scale", "cpu", "--json").json
-    fields = differing(told)
+    printed = cli("diff", ISOFLOP, "demo", "--scale", "smoke", "--json").json
+    assert differing(printed) == {"name": ("chinchilla-isoflop-smoke", "demo-smoke")}
+    assert printed["runs"] == {"both": 12, "only_a": 0, "only_b": 0}
+    printed = cli("diff", ISOFLOP, "cosine-overshoot", "--scale", "cpu", "--json").json
+    fields = differing(printed)
     # Where the classes differ there are no fields to compare.
     assert [side["is"] for side in fields["design"]] == ["IsoFlop", "Sweep"]
     assert fields["recipe.peak_lr.value"] == (0.006, 0.03)
     rule = {f"recipe.peak_lr.{field}" for field in ("value", "reference_params", "exponent")}
     assert set(fields) == {"name", "design", *rule}
-    assert told["runs"] == {"both": 0, "only_a": 20, "only_b": 18}
+    assert printed["runs"] == {"both": 0, "only_a": 20, "only_b": 18}
 
 
 def test_a_default_is_no_difference_from_the_same_value(cli: Callable) -> None:
@@ -54,8 +54,8 @@ def test_what_the_runs_of_two_directories_were_made_with(
     finish(run, "finished")
     path = run.directory / "result.json"
     path.write_text(path.read_text().replace('"0.10.2"', '"0.12.0"'))
-    told = differing(cli("diff", store.directory, other.directory, "--json").json)
-    assert told == {"made_with.jax": ("0.10.2", "0.12.0")}
+    printed = differing(cli("diff", store.directory, other.directory, "--json").json)
+    assert printed == {"made_with.jax": ("0.10.2", "0.12.0")}
 
 
 def test_what_is_no_study_is_refused(cli: Callable, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_train_ends_in_a_result_that_is_not_trained_again(config: Path, tmp_path
     assert (tmp_path / "relative" / run_id / "result.json").exists()
 
 
-TOLD = """
+PROGRAM = """
 import os, sys
 from scaling_jax.cli import app
 app.COMMANDS["train"] = lambda: print(os.getpid(), os.environ.get("GLIBC_TUNABLES"))
@@ -112,9 +112,9 @@ sys.exit(app.main())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
 def test_training_runs_with_the_allocators_settings_in_the_same_process() -> None:
     environment = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=2"}
-    command = [sys.executable, "-X", "utf8", "-c", TOLD, "train"]
-    told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    *starts, (pid, tunables) = (line.split() for line in told.stdout.splitlines())
+    command = [sys.executable, "-X", "utf8", "-c", PROGRAM, "train"]
+    printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    *starts, (pid, tunables) = (line.split() for line in printed.stdout.splitlines())
     assert starts == [[pid, "1"]] * 2
     # What the user set stays.
     assert tunables.startswith("glibc.malloc.hugetlb=2:")

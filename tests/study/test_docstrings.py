@@ -1,4 +1,4 @@
-"""The examples in the docstrings of everything that a study is described with."""
+"""The examples in the docstrings of what describes a study and of what reports on one."""
 
 import doctest
 import importlib
@@ -7,9 +7,13 @@ import pkgutil
 import pytest
 
 from scaling_jax import study
-from scaling_jax.study import plan
+from scaling_jax.study import plan, status
 
-MODULES = [f"{plan.__name__}.{found.name}" for found in pkgutil.iter_modules(plan.__path__)]
+MODULES = [
+    f"{package.__name__}.{found.name}"
+    for package in (plan, status)
+    for found in pkgutil.iter_modules(package.__path__)
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,4 +1,4 @@
-"""An experiment file is a Python module, and what is wrong with one is said in a line."""
+"""An experiment file is a Python module, and what is wrong with one is reported in one line."""
 
 import re
 

@@ -107,7 +107,7 @@ def fails(shape, tokens):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"peak_lr": 3e-3}, r"peak_lr 0.003 is not a rule: write one, such as ConstantLR"),
         ({"batch_size": 8}, r"batch_size 8 is not a rule: write one, such as ConstantBatch"),
@@ -120,9 +120,9 @@ def fails(shape, tokens):
         ({"seed": 1.5}, "seed 1.5 must be a whole number"),
     ],
 )
-def test_what_is_no_rule_or_gives_no_number_is_refused(changes, told):
+def test_what_is_no_rule_or_gives_no_number_is_refused(changes, message):
     for make in (lambda r: r.for_tokens(SHAPE, 51200), lambda r: r.for_budget(SHAPE, 1e12)):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             make(replace(RECIPE, **changes))
 
 

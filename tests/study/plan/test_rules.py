@@ -109,8 +109,8 @@ def test_what_a_rule_was_not_fitted_over_is_said():
     recipe = replace(RECIPE, peak_lr=PorianLR())
     small, within = recipe.for_tokens(RECIPE.family.nearest(2e4), 1e5), nearest(90e6)
     runs = [small, replace(small, shape=within)]
-    said = extrapolated(PorianLR(), runs)
-    assert "PorianLR was fitted over N from 2.5e+07 to 1.1e+08 (Porian et al. 2024)" in said
-    assert "1 of 2 runs lie outside" in said
+    warning = extrapolated(PorianLR(), runs)
+    assert "PorianLR was fitted over N from 2.5e+07 to 1.1e+08 (Porian et al. 2024)" in warning
+    assert "1 of 2 runs lie outside" in warning
     assert extrapolated(PorianLR(), runs[1:]) == ""
     assert extrapolated(RECIPE.peak_lr, runs) == ""

@@ -40,8 +40,10 @@ def test_a_sweep_varies_the_recipe_and_nothing_else(tmp_path):
     study = Study("sweep", RECIPE, Sweep(FixedModels((5e3, 10e3), (10,)), settings))
     configs = [run.config for run in study.plan()]
     assert len(configs) == 8
-    seen = {(c.shape, c.optimizer.peak_lr, c.optimizer.cycle) for c in configs}
-    assert seen == {(s, rate, cycle) for s in SHAPES for rate in rates for cycle in (1.0, 2.0)}
+    combinations = {(c.shape, c.optimizer.peak_lr, c.optimizer.cycle) for c in configs}
+    assert combinations == {
+        (s, rate, cycle) for s in SHAPES for rate in rates for cycle in (1.0, 2.0)
+    }
     plain = {
         dataclasses.replace(c, optimizer=dataclasses.replace(c.optimizer, peak_lr=1e-2, cycle=1.0))
         for c in configs
