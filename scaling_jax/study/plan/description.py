@@ -33,7 +33,7 @@ def stored_form(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise InputError(
-        f"a study is stored as JSON, and {value!r} cannot be: make it a frozen dataclass or a "
+        f"a study is stored as JSON, and {value!r} cannot be: make it a frozen dataclass, or a "
         "function"
     )
 
