@@ -7,24 +7,29 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from etils import epath
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.data.registry import load_corpus
+from scaling_jax.data.round_trip import NOTHING, RoundTrip, round_trip
 from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.system.environment import default_cache_dir
+from scaling_jax.system.files import write_text_atomically
 
 HELD_OUT_FRACTION = 0.05
 
 _FORMAT = 1
 _META = "meta.json"
+_ROUND_TRIP = "round_trip.json"
+_REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class TokenCache:
         vocab_size: the tokenizer's number of token ids.
         held_out_bytes: UTF-8 bytes of the held-out text, separators included.
         fingerprint: a hash of the corpus, the tokenizer and the split.
+        round_trip: what the tokenizer changes in the held-out documents.
     """
 
     train: np.ndarray
@@ -44,10 +50,13 @@ class TokenCache:
     vocab_size: int
     held_out_bytes: int
     fingerprint: str
+    round_trip: RoundTrip
 
     @property
-    def bytes_per_token(self) -> float:
-        """UTF-8 bytes per token, measured on the held-out text."""
+    def bytes_per_token(self) -> float | None:
+        """UTF-8 bytes per token of the held-out text; None under a lossy tokenizer."""
+        if not self.round_trip.is_lossless:
+            return None
         return self.held_out_bytes / len(self.held_out)
 
 
@@ -79,7 +88,11 @@ def prepare(
     directory = root / fingerprint
     if not (directory / _META).exists():
         _build(directory, source, coder, held_out_fraction, progress)
-    return _open(directory, fingerprint)
+    if (directory / _ROUND_TRIP).exists():
+        measured = RoundTrip(**json.loads((directory / _ROUND_TRIP).read_text()))
+    else:
+        measured = _measure_round_trip(directory, source, coder, held_out_fraction)
+    return _open(directory, fingerprint, measured)
 
 
 def _build(
@@ -130,31 +143,44 @@ def _write_tokens(
 ) -> dict:
     dtype = np.dtype(np.uint16 if coder.vocab_size <= 2**16 else np.uint32)
     counts = {"train": 0, "held_out": 0}
-    held_out_bytes = 0
+    held_out_bytes = replaced = 0
+    measured = NOTHING
     with (
         open(directory / "train.bin", "wb") as train,
         open(directory / "held_out.bin", "wb") as held_out,
         _progress_line(f"tokenizing {corpus.name}", progress) as advance,
     ):
-        for document in corpus.documents():
+        for document in _documents(corpus):
+            replaced += document.count(_REPLACEMENT)
             text = document.encode()
             side = "held_out" if _unit_hash(text) < held_out_fraction else "train"
-            ids = np.append(np.asarray(coder.encode(document), dtype), dtype.type(coder.separator))
+            encoded = coder.encode(document)
+            if side == "held_out":
+                measured = measured.after(document, encoded, coder)
+            ids = np.append(np.asarray(encoded, dtype), dtype.type(coder.separator))
             (held_out if side == "held_out" else train).write(ids.tobytes())
             counts[side] += len(ids)
             held_out_bytes += (len(text) + 1) * (side == "held_out")
             advance(len(text))
+    if replaced:
+        print(
+            f"corpus {corpus.name!r}: {replaced:,} characters could not be decoded and are now "
+            "U+FFFD, the replacement character; convert the files to UTF-8 to keep them",
+            file=sys.stderr,
+        )
     if not all(counts.values()):
         raise InputError(
             f"corpus {corpus.name!r} is too short: {counts['train']} training and "
             f"{counts['held_out']} held-out tokens; use more documents"
         )
+    _save_round_trip(directory, measured, coder.name)
     return {
         "dtype": dtype.name,
         "vocab_size": coder.vocab_size,
         "held_out_bytes": held_out_bytes,
         "corpus": corpus.name,
         "tokenizer": coder.name,
+        "replaced_characters": replaced,
         **counts,
     }
 
@@ -178,15 +204,46 @@ def _progress_line(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda n_bytes: bar.advance(task, n_bytes)
 
 
+def _documents(corpus: Corpus) -> Iterator[str]:
+    """The documents as valid Unicode.
+
+    JSON can hold half of a surrogate pair, which no encoding takes; the replacement character
+    takes its place, as it does for bytes that are not UTF-8.
+    """
+    for document in corpus.documents():
+        yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _save_round_trip(directory: Path, measured: RoundTrip, tokenizer: str) -> None:
+    if not measured.is_lossless:
+        print(f"warning: {measured.describe(tokenizer)}", file=sys.stderr)
+    # A cache that belongs to somebody else may be read-only; the next call then measures again.
+    with suppress(OSError):
+        write_text_atomically(epath.Path(directory / _ROUND_TRIP), json.dumps(asdict(measured)))
+
+
+def _measure_round_trip(
+    directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float
+) -> RoundTrip:
+    """What the tokenizer changes, for a cache that was written without the measurement."""
+    documents = _documents(corpus)
+    held_out = (text for text in documents if _unit_hash(text.encode()) < held_out_fraction)
+    measured = round_trip(held_out, coder)
+    _save_round_trip(directory, measured, coder.name)
+    return measured
+
+
 def _unit_hash(text: bytes) -> float:
     """A hash of the text as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
 
 
-def _open(directory: Path, fingerprint: str) -> TokenCache:
+def _open(directory: Path, fingerprint: str, measured: RoundTrip) -> TokenCache:
     meta = json.loads((directory / _META).read_text())
     train, held_out = (
         np.memmap(directory / f"{side}.bin", dtype=meta["dtype"], mode="r")
         for side in ("train", "held_out")
     )
-    return TokenCache(train, held_out, meta["vocab_size"], meta["held_out_bytes"], fingerprint)
+    return TokenCache(
+        train, held_out, meta["vocab_size"], meta["held_out_bytes"], fingerprint, measured
+    )

@@ -3,13 +3,17 @@
 import glob
 import gzip
 import hashlib
+import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from scaling_jax.data.corpus import Corpus, split_options
 from scaling_jax.errors import InputError
+
+_JSON_LINES = ("*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json.gz", "*.json.zst")
 
 
 def load_text(pattern: str) -> Corpus:
@@ -25,7 +29,7 @@ def load_text(pattern: str) -> Corpus:
 
 
 def load_jsonl(argument: str) -> Corpus:
-    """Documents of JSON-lines files (also `.gz`): a file, a directory or a glob.
+    """Documents of JSON-lines files (also `.gz` and `.zst`): a file, a directory or a glob.
 
     `?field=NAME` names the field that holds the text (default `text`).
 
@@ -34,7 +38,7 @@ def load_jsonl(argument: str) -> Corpus:
             documents are read: a line without the field.
     """
     pattern, options = split_options(argument, {"field": "text"})
-    paths = _paths(pattern, ("*.jsonl", "*.jsonl.gz"))
+    paths = _paths(pattern, _JSON_LINES)
     key = f"{_fingerprint(paths)}-{options['field']}"
     return Corpus(f"jsonl:{argument}", key, lambda: _json_field(paths, options["field"]))
 
@@ -88,12 +92,24 @@ def _json_field(paths: list[Path], field: str) -> Iterator[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    open_text: Callable = gzip.open if path.suffix == ".gz" else open
     try:
-        with open_text(path, "rt", encoding="utf-8", errors="replace") as file:
+        with io.TextIOWrapper(_opened(path), encoding="utf-8", errors="replace") as file:
             yield from file
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path} is not a whole gzip file ({error}): download it again") from error
+    except (OSError, zlib.error, EOFError) as error:
+        kind = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        if kind is None:
+            raise
+        raise InputError(
+            f"{path} is not a whole {kind} file ({error}): download it again"
+        ) from error
+
+
+def _opened(path: Path) -> Any:
+    if path.suffix == ".zst":
+        import pyarrow
+
+        return pyarrow.input_stream(path, compression="zstd")
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
 
 
 def _field(line: str, field: str, where: str) -> str:

@@ -26,7 +26,7 @@ class Result:
         tokens: training tokens; `unique_tokens` is the number of distinct ones.
         loss: held-out loss after the last step, computed in float32.
         loss_stderr: standard error of `loss` over held-out sequences; None for a single sequence.
-        bits_per_byte: `loss` in bits per byte of the held-out text.
+        bits_per_byte: `loss` in bits per byte of the held-out text; None under a lossy tokenizer.
         train_loss: smoothed training loss at the end.
         tokens_per_second: training speed of the process that finished the run.
         data_fingerprint: hash of the tokenized corpus.

@@ -33,16 +33,17 @@ class HeldOutLoss:
 
     loss: float
     stderr: float | None
-    bits_per_byte: float
+    bits_per_byte: float | None
 
 
-def held_out_loss(loss_N: np.ndarray, bytes_per_token: float) -> HeldOutLoss:
+def held_out_loss(loss_N: np.ndarray, bytes_per_token: float | None) -> HeldOutLoss:
     """The mean of the losses `loss_N` (nats/token) of equally long sequences, in float64."""
     # Tokens of a sequence are not independent, so the standard error is over sequences.
     losses = np.asarray(loss_N, np.float64)
     loss = float(losses.mean())
     stderr = float(losses.std(ddof=1) / math.sqrt(losses.size)) if losses.size > 1 else None
-    return HeldOutLoss(loss, stderr, loss / math.log(2) / bytes_per_token)
+    bits = None if bytes_per_token is None else loss / math.log(2) / bytes_per_token
+    return HeldOutLoss(loss, stderr, bits)
 
 
 def smoothed_loss(losses: list[float], share: float = 0.05, least: int = 10) -> float:

@@ -20,7 +20,7 @@ class Inputs:
 
     batches: data.Batches
     held_out_NxT1: np.ndarray
-    bytes_per_token: float
+    bytes_per_token: float | None
     fingerprint: str
     unique_tokens: int
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_jax.data import Batches, TokenCache, held_out_windows, prepare
+from scaling_jax.data.round_trip import RoundTrip
 from scaling_jax.errors import InputError
 
 SEQ_LEN = 5
@@ -108,7 +109,8 @@ def test_a_text_shorter_than_one_batch_is_refused(n_tokens: int) -> None:
 
 
 def held_out_text(tokens: np.ndarray) -> TokenCache:
-    return TokenCache(np.zeros(1, np.uint16), tokens, 60_000, len(tokens), "fingerprint")
+    lossless = RoundTrip(1, 0, 1, 0, 1)
+    return TokenCache(np.zeros(1, np.uint16), tokens, 60_000, len(tokens), "text", lossless)
 
 
 @given(st.integers(1, 200), st.integers(1, 500))

@@ -4,6 +4,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 from scaling_jax.data import embedded, load_corpus
@@ -139,11 +140,12 @@ def test_a_fingerprint_follows_the_text(tmp_path: Path) -> None:
 
 def write_jsonl(path: Path, *rows: object) -> Path:
     text = "\n\n".join(json.dumps(row) for row in rows)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    compress = {".gz": gzip.compress, ".zst": pyarrow.Codec("zstd").compress}
+    path.write_bytes(bytes(compress.get(path.suffix, bytes)(text.encode())))
     return path
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json.gz", "a.jsonl.zst"])
 def test_json_lines_plain_and_compressed(name: str, tmp_path: Path) -> None:
     path = write_jsonl(
         tmp_path / name, {"text": "one\n\nstill one", "body": "x"}, {"text": "zwölf"}
@@ -172,9 +174,12 @@ def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
         documents(f"jsonl:{tmp_path / 'a.jsonl'}")
 
 
+@pytest.mark.parametrize(("packed", "kind"), [("gz", "gzip"), ("zst", "zstd")])
 @pytest.mark.parametrize("damage", ["cut", "plain", "scrambled"])
-def test_a_damaged_archive_is_named(damage: str, tmp_path: Path) -> None:
-    path = write_jsonl(tmp_path / "a.jsonl.gz", *({"text": f"document {i}"} for i in range(999)))
+def test_a_damaged_archive_is_named(damage: str, packed: str, kind: str, tmp_path: Path) -> None:
+    path = write_jsonl(
+        tmp_path / f"a.jsonl.{packed}", *({"text": f"document {i}"} for i in range(999))
+    )
     whole = path.read_bytes()
     middle = len(whole) // 2
     path.write_bytes(
@@ -184,7 +189,7 @@ def test_a_damaged_archive_is_named(damage: str, tmp_path: Path) -> None:
             "scrambled": whole[:middle] + bytes(100) + whole[middle + 100 :],
         }[damage]
     )
-    with pytest.raises(InputError, match=r"a\.jsonl\.gz is not a whole gzip file"):
+    with pytest.raises(InputError, match=rf"a\.jsonl\.{packed} is not a whole {kind} file"):
         documents(f"jsonl:{path}")
 
 
