@@ -26,7 +26,8 @@ from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import HUBER_DELTA, objective_named
 from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
-from scaling_jax.laws.tables.rows import read_table, usable_rows
+from scaling_jax.laws.tables.read import read_table
+from scaling_jax.laws.tables.select import usable_rows
 
 # Read when NumPy is loaded, so the program starts itself again with them.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

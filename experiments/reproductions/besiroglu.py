@@ -17,7 +17,7 @@ from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import HUBER_DELTA
 from scaling_jax.laws.planning.known import PUBLISHED as LAWS
-from scaling_jax.laws.tables.rows import usable_rows
+from scaling_jax.laws.tables.select import usable_rows
 
 SOURCE = "Besiroglu et al. 2024 (arXiv 2404.10102)"
 DATA = Path(__file__).parents[2] / "tests" / "laws" / "data"

@@ -4,7 +4,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.fit_text import COUNTS, without_draws
 from scaling_jax.cli.output import print_table
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.text_table import Table
@@ -18,6 +17,8 @@ OPTIMA = ("approach", "N_opt", "D_opt", "D/N", "loss")
 
 def print_comparison(compared: "Comparison") -> None:
     """Exponents, the optimum at the largest budget and ten times it, and every approach's notes."""
+    from scaling_jax.laws.fit_text import COUNTS
+
     allocations = list(compared.allocations().values())
     first = allocations[0]
     level = formatting.level(first.level)
@@ -43,11 +44,13 @@ def print_comparison(compared: "Comparison") -> None:
 
 def comparison_as_json(compared: "Comparison") -> dict[str, Any]:
     """Every allocation, every fit less its draws, and why the others were refused."""
+    from scaling_jax.laws.fit_text import summary_of
+
     allocations = compared.allocations()
     return {
         "allocations": {key: dataclasses.asdict(each) for key, each in allocations.items()},
         "refused": dict(compared.refused),
-        "fits": {key: without_draws(fit) for key, fit in compared.fits.items()},
+        "fits": {key: summary_of(fit) for key, fit in compared.fits.items()},
     }
 
 

@@ -1,5 +1,6 @@
 """`fit`: laws from a table of losses."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,12 +13,9 @@ from scaling_jax.cli.arguments import (
     check_output,
     optional,
     pairs,
-    refuse_with,
     replacing,
 )
 from scaling_jax.cli.comparison import comparison_as_json, print_comparison
-from scaling_jax.cli.custom_text import custom_law, fit_and_print
-from scaling_jax.cli.fit_text import describe_fit, without_draws
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
 from scaling_jax.errors import InputError
@@ -25,7 +23,7 @@ from scaling_jax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scaling_jax.laws import Fit, Profiles
+    from scaling_jax.laws import LawFit, Profiles
 
 Curve = Literal["parabola", "window", "akima", "surface"]
 Resampling = Literal["rows", "residuals", "runs"]
@@ -108,7 +106,7 @@ def fit(
     at: Annotated[
         tuple[str, ...],
         optional(
-            "predict here, with a law of other columns: a value for each that it reads",
+            "predict here: a value for each column that the law reads",
             "NAME=VALUE",
         ),
     ] = (),
@@ -117,6 +115,7 @@ def fit(
 ) -> None:
     """Fit a scaling law and print it with intervals, and the optimum at and beyond the data."""
     from scaling_jax import laws
+    from scaling_jax.laws.fit_text import describe_prediction, summary_of
 
     if out is not None:
         check_output(out, (".json",))
@@ -125,21 +124,8 @@ def fit(
     held = pairs("--hold", hold)
     chosen: dict[str, Any] = {} if objective is None else {"objective": objective}
     resampled: dict[str, Any] = dict(bootstrap=bootstrap, level=level, seed=seed)
-    custom = custom_law(law)
-    if custom is not None:
-        unread = {
-            "--out": out is not None,
-            "--approach": approach != 3,
-            "--count": count != "total",
-            "--profile": profile,
-        }
-        refuse_with(f"the law {custom.name!r} is not of the loss in params and tokens", unread)
-        table, _ = _read(records, approach)
-        options = {**resampled, **chosen, "resampling": resampling, "fixed": held}
-        fit_and_print(custom, table, pairs("--at", at), options, json)
-        return
-    if at:
-        raise InputError(f"--at {at[0]}: write the fit with --out and ask `predict` instead")
+    if at and approach != 3:
+        raise InputError(f"--at {at[0]}: approaches 1 and 2 fit no loss, so --at does not apply")
     if profile and approach != 3:
         raise InputError("--profile is of the constants of a law: fit with approach 3")
     table, curves = _read(records, approach)
@@ -162,12 +148,22 @@ def fit(
         with replacing(out) as temporary:
             temporary.write_text(fitted.to_json(), encoding="utf-8")
         remark(f"wrote {out}")
-    profiles = _profiles(table, fitted, held, chosen) if profile else None
+    profiles = None
+    if profile and isinstance(fitted, laws.LawFit):
+        profiles = _profiles(table, fitted, held, chosen)
+    where = pairs("--at", at)
+    prediction = fitted.predict(**where) if at else None
     if json:
-        told = {} if profiles is None else {"profile": profiles_as_json(profiles)}
-        print_json({**without_draws(fitted), **told})
+        data = summary_of(fitted)
+        if profiles is not None:
+            data["profile"] = profiles_as_json(profiles)
+        if prediction is not None:
+            data["prediction"] = {"at": where, **dataclasses.asdict(prediction)}
+        print_json(data)
         return
-    print(describe_fit(fitted))
+    print(fitted)
+    if prediction is not None:
+        print(f"\n{describe_prediction(fitted, where, prediction)}")
     if profiles is not None:
         print_profiles(fitted, profiles)
 
@@ -187,7 +183,7 @@ def _compare(table: "pd.DataFrame | Path", options: Mapping[str, Any], json: boo
 
 def _profiles(
     table: "pd.DataFrame | Path",
-    fitted: "Fit",
+    fitted: "LawFit",
     held: Mapping[str, float],
     chosen: Mapping[str, Any],
 ) -> "Profiles":
@@ -197,8 +193,8 @@ def _profiles(
 
     largest = fitted.flops_range[1]
     return laws.profiles(
-        laws.read_table(table) if isinstance(table, Path) else table,
-        law=fitted.law,
+        table,
+        law=fitted.definition,
         budgets=(largest, BEYOND * largest),
         fixed=held,
         level=fitted.level,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from scaling_jax.cli import predict_text
-from scaling_jax.cli.arguments import Json, optional
-from scaling_jax.cli.fit_text import describe_optimum, describe_prediction
+from scaling_jax.cli.arguments import Json, optional, pairs
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 
@@ -60,6 +59,10 @@ def predict(
         Number, optional("share of the peak in training (default: 0.4)", "U")
     ] = None,
     price: Annotated[Number, optional("of a chip-hour, in any currency", "P")] = None,
+    at: Annotated[
+        tuple[str, ...],
+        optional("a value for each column that the law reads, whatever they are", "NAME=VALUE"),
+    ] = (),
     json: Json = False,
 ) -> None:
     """Predict the optimum at a budget (--flops), or a model's loss (--params and --tokens).
@@ -82,6 +85,9 @@ def predict(
         answers = _at_budget(fitted, flops, demand, unique_tokens)
         if against is not None:
             answers.append(_against(fitted, flops, against))
+    elif at and flops is None and params is None and tokens is None:
+        _refuse_without("--params N and --tokens D", {"--hardware": hardware})
+        answers = [_predicted(fitted, pairs("--at", at))]
     elif flops is None and params is not None and tokens is not None:
         extras = {
             "--unique-tokens": unique_tokens,
@@ -89,13 +95,14 @@ def predict(
             "--against": against,
         }
         _refuse_without("--flops C, the budget they are weighed at,", extras)
-        prediction = fitted.predict(params=params, tokens=tokens)
-        text = describe_prediction(fitted, prediction)
-        answers = [(dataclasses.asdict(prediction), text)]
+        answers = [_predicted(fitted, {"params": params, "tokens": tokens})]
         flops = 6 * params * tokens
     else:
-        raise InputError("give either --flops C, or --params N and --tokens D")
-    if hardware is not None:
+        raise InputError(
+            "give either --flops C, or --params N and --tokens D, or --at NAME=VALUE for a law of "
+            "other columns"
+        )
+    if hardware is not None and flops is not None:
         answers.append(_cost(flops, hardware, chips, utilization, price))
     if json:
         merged = {key: value for answer, _ in answers for key, value in answer.items()}
@@ -107,11 +114,22 @@ def predict(
 Answer = tuple[dict[str, Any], str]
 
 
+def _predicted(fitted: "Fit", at: dict[str, float]) -> Answer:
+    from scaling_jax.laws.fit_text import describe_prediction, is_of_size_and_data
+
+    made = fitted.predict(**at)
+    answer = dataclasses.asdict(made)
+    if is_of_size_and_data(fitted):
+        answer["loss"] = answer.pop("value")
+    return answer, describe_prediction(fitted, at, made)
+
+
 def _at_budget(
     fitted: "Fit", flops: float, demand: "Demand | None", unique_tokens: Number
 ) -> list[Answer]:
     """The optimum and what else was asked about it, each as plain data and in words."""
     from scaling_jax import laws
+    from scaling_jax.laws.fit_text import describe_optimum
 
     optimum = fitted.optimal(flops)
     answers = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum))]

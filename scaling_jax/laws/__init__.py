@@ -13,6 +13,7 @@ from scaling_jax.laws.catalogue import Law as Law
 from scaling_jax.laws.catalogue import PowerSum as PowerSum
 from scaling_jax.laws.catalogue import Term as Term
 from scaling_jax.laws.catalogue import law_named as law_named
+from scaling_jax.laws.catalogue.find import find_law as find_law
 from scaling_jax.laws.catalogue.from_function import law_from_function as law_from_function
 from scaling_jax.laws.catalogue.function import FunctionLaw as FunctionLaw
 from scaling_jax.laws.catalogue.function import Parameter as Parameter
@@ -40,16 +41,15 @@ from scaling_jax.laws.decisions.two_stage import Chain as Chain
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs as missing_runs
 from scaling_jax.laws.diagnostics.mixed_recipes import mixed_knobs as mixed_knobs
 from scaling_jax.laws.fitted import Fit as Fit
-from scaling_jax.laws.fitted_law import CustomFit as CustomFit
-from scaling_jax.laws.fitted_law import Response as Response
-from scaling_jax.laws.fitted_law import fit_custom as fit_custom
+from scaling_jax.laws.fitted import FrontierFit as FrontierFit
+from scaling_jax.laws.fitted import LawFit as LawFit
 from scaling_jax.laws.fitting import fit as fit
 from scaling_jax.laws.frontier_points import EnvelopeSize as EnvelopeSize
 from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
 from scaling_jax.laws.frontier_points import Minimum as Minimum
 from scaling_jax.laws.frontier_points import Span as Span
 from scaling_jax.laws.frontier_points import Stop as Stop
-from scaling_jax.laws.tables.rows import read_table as read_table
+from scaling_jax.laws.tables.read import read_table as read_table
 from scaling_jax.laws.uncertainty.profile import Profile as Profile
 from scaling_jax.laws.uncertainty.profile import profile as profile
 from scaling_jax.laws.uncertainty.profile_table import Profiles as Profiles

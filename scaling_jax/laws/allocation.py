@@ -1,5 +1,6 @@
 """What a fit answers with: the optimum of a budget, the loss of a run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN as FLOPS_PER_PARAM_TOKEN
 
 if TYPE_CHECKING:
@@ -88,19 +89,27 @@ def _row(optimum: Optimum) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The loss of a run, nats per token.
+    """What a fitted law predicts of a run.
 
     Attributes:
-        loss: of the fitted law.
-        law_interval: where the law itself lies.
-        interval: where one run's measured loss lies: the law's interval and a run's scatter.
-        extrapolation: 6 N D over the largest fitted FLOPs.
+        value: of the law's response, in its unit; a loss is in nats per token.
+        law_interval: where the law itself lies; None without a bootstrap.
+        interval: where one run's measurement lies: the law's interval and a run's scatter.
+        extrapolation: the run's FLOPs (6 N D) over the largest fitted; NaN where a law says
+            nothing of compute.
+        outside: variables that lie outside the range of the fitted rows.
     """
 
-    loss: float
+    value: float
     law_interval: Interval | None
     interval: Interval | None
-    extrapolation: float
+    extrapolation: float = math.nan
+    outside: tuple[str, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """The value, of a law whose response is the loss."""
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Frontier:
     loss: np.ndarray | None
 
 
-def form_frontier(form: PowerSum, constants_P: np.ndarray, flops: float) -> Frontier:
+def form_frontier(law: Law, constants_P: np.ndarray, flops: float) -> Frontier:
     """The closed-form optimum of `A / N^alpha + B / D^beta` under C = 6 N D.
 
     Hoffmann et al. 2022, equation 4: N_opt = G (C/6)^a, D_opt = (C/6)^b / G with
@@ -121,29 +130,29 @@ def form_frontier(form: PowerSum, constants_P: np.ndarray, flops: float) -> Fron
     Raises:
         InputError: the form has no such frontier.
     """
-    alpha, beta, a_coef, b_coef = _frontier_constants(form, constants_P)
+    alpha, beta, a_coef, b_coef = _frontier_constants(law, constants_P)
     with np.errstate(all="ignore"):
         log_g = np.log(alpha * a_coef / (beta * b_coef)) / (alpha + beta)
         log_products = np.log(flops / FLOPS_PER_PARAM_TOKEN)
         params = np.exp(log_g + beta / (alpha + beta) * log_products)
         tokens = np.exp(-log_g + alpha / (alpha + beta) * log_products)
-        loss = form.value(constants_P, {"params": params, "tokens": tokens})
+        loss = law.value(constants_P, {"params": params, "tokens": tokens})
     return Frontier(params, tokens, loss)
 
 
-def form_exponents(form: PowerSum, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+def form_exponents(law: Law, constants_P: np.ndarray) -> dict[str, np.ndarray]:
     """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier."""
-    if form.frontier is None:
+    if law.frontier is None:
         return {}
-    alpha, beta, _, _ = _frontier_constants(form, constants_P)
+    alpha, beta, _, _ = _frontier_constants(law, constants_P)
     return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
 
 
-def _frontier_constants(form: PowerSum, constants_P: np.ndarray) -> list[np.ndarray]:
-    if form.frontier is None:
-        raise InputError(f"the law {form.name!r} has no compute-optimal frontier: use chinchilla")
+def _frontier_constants(law: Law, constants_P: np.ndarray) -> list[np.ndarray]:
+    if law.frontier is None:
+        raise InputError(f"the law {law.name!r} has no compute-optimal frontier: use chinchilla")
     constants_P = np.asarray(constants_P, np.float64)
-    return [constants_P[..., form.names.index(name)] for name in form.frontier]
+    return [constants_P[..., law.names.index(name)] for name in law.frontier]
 
 
 POWER_LAW_NAMES = ("N_ref", "D_ref", "a", "b")

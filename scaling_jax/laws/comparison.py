@@ -1,6 +1,5 @@
 """The three approaches of Hoffmann et al. 2022 on one table, side by side."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,13 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS
 from scaling_jax.laws.approaches.parametric import AUTO
-from scaling_jax.laws.catalogue import power_sum_named
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
-from scaling_jax.laws.objectives import objective_named
-from scaling_jax.laws.tables.rows import checked, read_table
+from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.tables.read import Table, load_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ class Comparison:
         return table[["approach", "method", *table.columns[:-2]]]
 
 
-def compare(table: "pd.DataFrame | os.PathLike[str] | str", **options: Any) -> Comparison:
+def compare(table: Table, **options: Any) -> Comparison:
     """Fit all three approaches of Hoffmann et al. 2022 that the runs allow.
 
     >>> import numpy as np, pandas as pd
@@ -90,7 +90,8 @@ def compare(table: "pd.DataFrame | os.PathLike[str] | str", **options: Any) -> C
             with.
     """
     _require_known(**options)
-    frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
+    law = options.get("law", CHINCHILLA)
+    frame = load_table(table, CHINCHILLA if law == AUTO else find_law(law))
     fits: dict[int, Fit] = {}
     refused: dict[int, str] = {}
     for approach in APPROACHES:
@@ -109,11 +110,14 @@ def compare(table: "pd.DataFrame | os.PathLike[str] | str", **options: Any) -> C
 
 
 def _require_known(
-    law: str = AUTO, objective: str = "huber", isoflop_curve: str = READ_OFFS[0], **_: Any
+    law: LawLike = AUTO,
+    objective: str | Objective | None = None,
+    isoflop_curve: str = READ_OFFS[0],
+    **_: Any,
 ) -> None:
     """Reject a misspelled name, instead of leaving out the approach that uses the name."""
     if law != AUTO:
-        power_sum_named(law)
-    objective_named(objective)
+        find_law(law)
+    objective_named(objective or "huber")
     if isoflop_curve not in READ_OFFS:
         raise InputError(f"unknown curve {isoflop_curve!r}{suggestion(isoflop_curve, READ_OFFS)}")

@@ -1,15 +1,15 @@
-"""A fitted law with its uncertainty: what it predicts, what it recommends, how it is stored."""
+"""Fits: what was fitted, with its uncertainty, what it predicts and what it recommends."""
 
 import dataclasses
-import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import (
     Allocation,
@@ -20,40 +20,37 @@ from scaling_jax.laws.allocation import (
     Prediction,
     interval,
 )
-from scaling_jax.laws.catalogue import power_sum_named
+from scaling_jax.laws.catalogue import Law
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
-from scaling_jax.laws.stored import plain, revived
 
-FORMAT = 2
 _SCATTERS_PER_DRAW = 16
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A fitted law or pair of power laws.
+class Fit(ABC):
+    """What every approach gives: constants with intervals, the optimum of a budget, notes.
+
+    `LawFit` is a fitted law (approach 3), `FrontierFit` a pair of power laws (1 and 2).
 
     Attributes:
         approach: 1, 2 or 3 of Hoffmann et al. 2022.
-        law: name of the form; `power-laws` for approaches 1 and 2.
-        params: its constants. For `power-laws`, N_ref and D_ref at `reference_flops`, a and b,
-            and, with minima enough, E, K_ref, gamma of `L_opt = E + K_ref (C / C_ref)^-gamma`.
+        params: constants by name.
         level: of every interval.
         count: which parameters N counts.
         objective: name, delta, reduction and value of what was minimized.
         n_points: rows (approach 3), budgets (2) or frontier points (1) fitted.
         n_dropped: reason -> rows or budgets left out.
         diagnostics: sentences about what the data can and cannot say.
-        flops_range: least and most FLOPs fitted.
-        reference_flops: where power laws have the value N_ref and D_ref.
+        flops_range: least and most FLOPs fitted; NaN where the rows have none.
+        reference_flops: the largest FLOPs fitted, or where power laws have the value N_ref.
         provenance: package version, hash of the records, options.
         draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
-        noise_N: scatter of single runs about the law, as log residuals.
-        minima: what approach 2 read off the data.
-        frontier_points, sizes: what approach 1 read off the curves.
+        noise_N: scatter of single runs about the law; None where none is known.
     """
 
+    _: KW_ONLY
     approach: int
-    law: str
     params: Mapping[str, float]
     level: float
     count: str
@@ -66,14 +63,51 @@ class Fit:
     provenance: Mapping[str, Any]
     draws_BxP: np.ndarray | None = None
     noise_N: np.ndarray | None = None
-    minima: tuple[Minimum, ...] = ()
-    frontier_points: FrontierPoints | None = None
-    sizes: tuple[EnvelopeSize, ...] = ()
+
+    @property
+    @abstractmethod
+    def law(self) -> str:
+        """Name of the law; `power-laws` for approaches 1 and 2."""
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """How the frontier was found, in words."""
+
+    @abstractmethod
+    def predict(self, **variables: float) -> Prediction:
+        """The response of a run, such as `predict(params=70e9, tokens=1.4e12)`.
+
+        Raises:
+            InputError: a variable missing, unknown, or not positive and finite; approach 1 or 2,
+                which fit no loss.
+        """
+
+    @abstractmethod
+    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier: ...
+
+    @abstractmethod
+    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]: ...
+
+    @property
+    def minima(self) -> tuple[Minimum, ...]:
+        """The IsoFLOP minima that approach 2 fitted; empty for the other approaches."""
+        return ()
+
+    @property
+    def frontier_points(self) -> FrontierPoints | None:
+        """The points of the envelope that approach 1 fitted; None for the other approaches."""
+        return None
+
+    @property
+    def sizes(self) -> tuple[EnvelopeSize, ...]:
+        """The sizes along the envelope of approach 1; empty for the other approaches."""
+        return ()
 
     @property
     def exponents(self) -> dict[str, float]:
         """Exponents a of N_opt and b of D_opt in C; empty for a law without a frontier."""
-        return {name: float(value) for name, value in self._exponents(self._constants).items()}
+        return {name: float(value) for name, value in self._exponents(self._constants_P).items()}
 
     @property
     def intervals(self) -> dict[str, Interval] | None:
@@ -90,16 +124,6 @@ class Fit:
             return None
         drawn = self._exponents(self.draws_BxP)
         return {name: interval(draws, self.level) for name, draws in drawn.items()}
-
-    @property
-    def method(self) -> str:
-        """How the frontier was found, in words."""
-        if self.approach == 3:
-            return f"parametric law {self.law}"
-        if self.approach == 2:
-            done = ", corrected" if self.objective["corrected"] else ""
-            return f"IsoFLOP minima by {self.objective['curve']}{done}"
-        return "envelope of training curves"
 
     def allocation(self, budgets: Sequence[float]) -> Allocation:
         """Exponents, and N_opt, D_opt and L_opt at `budgets` (FLOPs), as every approach has them.
@@ -125,7 +149,7 @@ class Fit:
             InputError: a budget that is not positive and finite, or a law without a frontier.
         """
         _require_positive("flops", flops)
-        point = self._frontier(self._constants, flops)
+        point = self._frontier(self._constants_P, flops)
         drawn = None if self.draws_BxP is None else self._frontier(self.draws_BxP, flops)
         return Optimum(
             flops=float(flops),
@@ -138,85 +162,194 @@ class Fit:
             extrapolation=flops / self.flops_range[1],
         )
 
-    def predict(self, *, params: float, tokens: float) -> Prediction:
-        """The loss of a model of `params` parameters trained on `tokens` tokens.
+    def describe(self) -> str:
+        """The fit in words: constants, optima with intervals, and notes; also `str(fit)`."""
+        from scaling_jax.laws.fit_text import describe_fit
 
-        Raises:
-            InputError: a value that is not positive and finite, or approach 1 or 2, which fit no
-                loss.
-        """
-        if self.approach != 3:
-            raise InputError(
-                f"approach {self.approach} fits the optimum, not the loss: "
-                "fit with approach 3 to predict losses"
-            )
-        _require_positive("params", params)
-        _require_positive("tokens", tokens)
-        form, values = power_sum_named(self.law), {"params": params, "tokens": tokens}
-        drawn_B = None if self.draws_BxP is None else form.value(self.draws_BxP, values)
-        return Prediction(
-            loss=float(form.value(self._constants, values)),
-            law_interval=self._interval(drawn_B),
-            interval=self._interval(self._with_noise(drawn_B)),
-            extrapolation=allocation.FLOPS_PER_PARAM_TOKEN * params * tokens / self.flops_range[1],
-        )
+        return describe_fit(self)
+
+    def __str__(self) -> str:
+        return self.describe()
 
     def to_json(self) -> str:
-        """The fit as JSON; what `from_json` reads."""
-        data = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        data |= {"format": FORMAT, "exponents": self.exponents, "intervals": self.intervals}
-        data |= {"exponent_intervals": self.exponent_intervals}
-        return json.dumps(plain(data), indent=1)
+        """The fit as JSON, which `Fit.from_json` reads."""
+        from scaling_jax.laws.stored import to_json
 
-    @classmethod
-    def from_json(cls, text: str) -> "Fit":
+        return to_json(self)
+
+    @staticmethod
+    def from_json(text: str) -> "Fit":
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: not such a file, or one of another format.
+            InputError: the text is no fit, or one of another format; the fit's law is a user's
+                function whose file is gone or has changed.
         """
-        try:
-            data = json.loads(text)
-            if data["format"] != FORMAT:
-                raise InputError(
-                    f"this fit has format {data['format']}, but this package reads {FORMAT}: "
-                    "fit the records again"
-                )
-            names = {field.name for field in dataclasses.fields(cls)}
-            return cls(**revived({name: data[name] for name in names}))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"not a fit written by scaling_jax ({type(error).__name__}: {error}): "
-                "make one with `scaling-jax fit RECORDS --out fit.json`"
-            ) from error
+        from scaling_jax.laws.stored import from_json
+
+        return from_json(text)
 
     @property
-    def _constants(self) -> np.ndarray:
+    def _constants_P(self) -> np.ndarray:
         return np.array(list(self.params.values()))
-
-    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
-        if self.approach == 3:
-            return allocation.form_frontier(power_sum_named(self.law), constants_P, flops)
-        return allocation.power_law_frontier(constants_P, self.reference_flops, flops)
-
-    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
-        if self.approach == 3:
-            return allocation.form_exponents(power_sum_named(self.law), constants_P)
-        names = list(self.params)
-        return {name: constants_P[..., names.index(name)] for name in ("a", "b")}
 
     def _interval(self, draws_B: np.ndarray | None) -> Interval | None:
         return None if draws_B is None else interval(draws_B, self.level)
 
-    def _with_noise(self, drawn_B: np.ndarray | None) -> np.ndarray | None:
-        """Every draw with several runs' scatter, so that the interval is one of measurements."""
-        if drawn_B is None or self.noise_N is None:
-            return None
+
+@dataclass(frozen=True)
+class LawFit(Fit):
+    """A fitted law of any columns.
+
+    >>> import numpy as np
+    >>> from scaling_jax import laws
+    >>> table = {"flops": np.geomspace(1e18, 1e21, 8)}
+    >>> table["loss"] = 20 / table["flops"] ** 0.05
+    >>> fit = laws.fit(table, law="kaplan-flops", bootstrap=0)
+    >>> round(fit.params["alpha"], 4), round(fit.predict(flops=1e22).loss, 4)
+    (0.05, 1.5886)
+
+    Attributes:
+        definition: the law.
+        ranges: variable -> least and most value fitted; empty for fits stored before there were
+            any.
+        is_logged: whether `noise_N` is of log responses rather than in the response's unit.
+    """
+
+    _: KW_ONLY
+    definition: Law
+    approach: int = 3
+    ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    is_logged: bool = True
+
+    @property
+    def law(self) -> str:
+        """Name of the law."""
+        return self.definition.name
+
+    @property
+    def method(self) -> str:
+        """How the frontier was found, in words."""
+        return f"parametric law {self.law}"
+
+    def predict(self, **variables: float) -> Prediction:
+        """The response at the law's variables, such as `predict(params=70e9, tokens=1.4e12)`.
+
+        Raises:
+            InputError: a variable missing, unknown, not finite, or not positive where it must be.
+        """
+        self._require_variables(variables)
+        law = self.definition
+        drawn_B = None if self.draws_BxP is None else law.value(self.draws_BxP, variables)
+        outside = tuple(
+            name
+            for name, (least, most) in self.ranges.items()
+            if name in variables and not least <= variables[name] <= most
+        )
+        return Prediction(
+            value=float(law.value(self._constants_P, variables)),
+            law_interval=self._interval(drawn_B),
+            interval=self._interval(None if drawn_B is None else self._runs(drawn_B)),
+            extrapolation=_flops_of(variables) / self.flops_range[1],
+            outside=outside,
+        )
+
+    def _runs(self, law_B: np.ndarray) -> np.ndarray | None:
+        return None if self.noise_N is None else self.scattered(law_B).ravel()
+
+    def scattered(self, law_B: np.ndarray) -> np.ndarray:
+        """Draws `BxS` of the law with several runs' scatter each, the same at every call.
+
+        Their percentiles are an interval of measurements rather than of the law.
+        """
+        assert self.noise_N is not None
         rng = np.random.default_rng(0)
-        noise_BxS = rng.choice(self.noise_N, size=(len(drawn_B), _SCATTERS_PER_DRAW))
-        return (drawn_B[:, None] * np.exp(noise_BxS)).ravel()
+        noise_BxS = rng.choice(self.noise_N, size=(len(law_B), _SCATTERS_PER_DRAW))
+        if self.is_logged:
+            return law_B[:, None] * np.exp(noise_BxS)
+        return law_B[:, None] + noise_BxS
+
+    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
+        return allocation.form_frontier(self.definition, constants_P, flops)
+
+    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+        return allocation.form_exponents(self.definition, constants_P)
+
+    def _require_variables(self, given: Mapping[str, float]) -> None:
+        law = self.definition
+        for name in given:
+            # A law of size or data alone is still asked about runs, which have both.
+            if name not in law.variables and name not in self.ranges:
+                raise InputError(
+                    f"the law {law.name!r} has no variable {name!r}"
+                    f"{suggestion(name, law.variables)}"
+                )
+        for name in law.variables:
+            if name not in given:
+                raise InputError(f"the law {law.name!r} needs {name!r} to predict")
+        for name, value in given.items():
+            if name not in law.signed:
+                _require_positive(name, value)
+            elif not math.isfinite(value):
+                raise InputError(f"{name} {value} must be finite")
+
+
+@dataclass(frozen=True)
+class FrontierFit(Fit):
+    """A pair of power laws, `N_opt = N_ref (C / C_ref)^a` and D_opt alike (approaches 1 and 2).
+
+    `params` has N_ref and D_ref at `reference_flops`, a and b, and, with minima enough, E, K_ref
+    and gamma of `L_opt = E + K_ref (C / C_ref)^-gamma`.
+
+    Attributes:
+        minima: the IsoFLOP minima that approach 2 fitted.
+        frontier_points, sizes: the points of the envelope that approach 1 fitted, and its sizes.
+    """
+
+    _: KW_ONLY
+    minima: tuple[Minimum, ...] = ()
+    frontier_points: FrontierPoints | None = None
+    sizes: tuple[EnvelopeSize, ...] = ()
+
+    @property
+    def law(self) -> str:
+        """`power-laws`."""
+        return "power-laws"
+
+    @property
+    def method(self) -> str:
+        """How the frontier was found, in words."""
+        if "curve" not in self.objective:
+            return "envelope of training curves"
+        done = ", corrected" if self.objective["corrected"] else ""
+        return f"IsoFLOP minima by {self.objective['curve']}{done}"
+
+    def predict(self, **variables: float) -> Prediction:
+        """Refused: the optimum was fitted, not the loss.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"approach {self.approach} fits the optimum, not the loss: "
+            "fit with approach 3 to predict losses"
+        )
+
+    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
+        return allocation.power_law_frontier(constants_P, self.reference_flops, flops)
+
+    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+        names = list(self.params)
+        return {name: constants_P[..., names.index(name)] for name in ("a", "b")}
+
+
+def _flops_of(variables: Mapping[str, float]) -> float:
+    """FLOPs of a run, as far as its variables tell them."""
+    if "flops" in variables:
+        return variables["flops"]
+    if {"params", "tokens"}.issubset(variables):
+        return FLOPS_PER_PARAM_TOKEN * variables["params"] * variables["tokens"]
+    return math.nan
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -1,28 +1,35 @@
-"""`fit`: from a table of losses to a law, by any of the three approaches."""
+"""`fit`: from a table of runs to a law, by any of the three approaches."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.approaches.backtest import choose_law
 from scaling_jax.laws.approaches.isoflop_minimum import ReadOff
+from scaling_jax.laws.approaches.parametric import AUTO, fit_law
+from scaling_jax.laws.catalogue import CHINCHILLA, law_named
+from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.conventions import Count
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options, Resampling
-from scaling_jax.laws.tables.rows import Count, Rows, checked, read_table, repeated, usable_rows
+from scaling_jax.laws.tables.check import repeated
+from scaling_jax.laws.tables.read import Table, load_table
+from scaling_jax.laws.tables.select import Rows, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def fit(
-    table: "pd.DataFrame | os.PathLike | str",
+    table: Table,
     *,
     approach: int = 3,
-    law: str = "chinchilla",
+    law: LawLike = "chinchilla",
     bootstrap: int = 1000,
     level: float = 0.9,
     count: Count = "total",
@@ -31,7 +38,7 @@ def fit(
     training_curves: "pd.DataFrame | None" = None,
     isoflop_curve: ReadOff = "parabola",
     corrected: bool = False,
-    objective: str = "huber",
+    objective: str | Objective | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> Fit:
     """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
@@ -40,8 +47,9 @@ def fit(
         table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
             known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
-        law: the law of approach 3; `auto` takes the one that best predicts larger runs from
-            smaller ones.
+        law: the law of approach 3: a name in `laws.LAWS`, `FILE.py:NAME`, a `Law`, or a function
+            as `law_from_function` takes it; `auto` takes the one that best predicts larger runs
+            from smaller ones. The table needs the columns that the law reads and predicts.
         bootstrap: resamples behind the intervals; 0 fits the point alone.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
@@ -65,53 +73,41 @@ def fit(
     Raises:
         InputError: a table that cannot be read or cannot answer.
     """
+    chosen = CHINCHILLA if law == AUTO or approach in (1, 2) else find_law(law)
+    if objective is None:
+        objective = chosen.default_objective.name
     options = Options(bootstrap, level, count, seed, resampling, objective, dict(fixed or {}))
-    frame = read_table(table) if isinstance(table, str | os.PathLike) else checked(table)
-    rows = usable_rows(frame, count)
-    fitted = _fitted(
-        rows,
-        frame if training_curves is None else training_curves,
-        approach,
-        law,
-        isoflop_curve,
-        corrected,
-        options,
-    )
-    said = (
-        *_repeats(frame),
+    frame = load_table(table, chosen)
+    rows = usable_rows(frame, count, chosen)
+    found: Fit
+    if approach == 3:
+        notes: tuple[str, ...] = ()
+        if law == AUTO:
+            name, why = choose_law(rows, options)
+            chosen, notes = law_named(name), (why,)
+        found = fit_law(rows, chosen, options, notes)
+    elif approach == 2:
+        from scaling_jax.laws.approaches.isoflop import fit_isoflop
+
+        found = fit_isoflop(rows, options, method=isoflop_curve, corrected=corrected)
+    elif approach == 1:
+        from scaling_jax.laws.approaches.envelope import fit_envelope
+
+        curves = frame if training_curves is None else training_curves
+        found = fit_envelope(rows, curves, options)
+    else:
+        raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")
+    return replace(found, diagnostics=_notes(frame, rows, found))
+
+
+def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit) -> tuple[str, ...]:
+    """What the table says, then what the fit says."""
+    twice = repeated(frame)
+    return (
+        *((f"Are rows there twice? In the table, {twice}, and each counts.",) if twice else ()),
         *missing_runs(frame),
         *mixed_knobs(frame),
         *questions(rows),
-        *fitted.diagnostics,
-        *drifting_grid(rows, fitted),
+        *found.diagnostics,
+        *drifting_grid(rows, found),
     )
-    return replace(fitted, diagnostics=said)
-
-
-def _repeats(frame: "pd.DataFrame") -> tuple[str, ...]:
-    said = repeated(frame)
-    return (f"Are rows there twice? In the table, {said}, and each counts.",) if said else ()
-
-
-def _fitted(
-    rows: Rows,
-    training_curves: "pd.DataFrame",
-    approach: int,
-    law: str,
-    isoflop_curve: "ReadOff",
-    corrected: bool,
-    options: Options,
-) -> Fit:
-    if approach == 3:
-        from scaling_jax.laws.approaches.parametric import fit_law
-
-        return fit_law(rows, law, options)
-    if approach == 2:
-        from scaling_jax.laws.approaches.isoflop import fit_isoflop
-
-        return fit_isoflop(rows, options, method=isoflop_curve, corrected=corrected)
-    if approach == 1:
-        from scaling_jax.laws.approaches.envelope import fit_envelope
-
-        return fit_envelope(rows, training_curves, options)
-    raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")

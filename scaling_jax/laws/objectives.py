@@ -87,8 +87,8 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def objective_named(name: str) -> Objective:
-    """The objective called `name`.
+def objective_named(name: "str | Objective") -> Objective:
+    """The objective called `name`; an `Objective` stands for itself.
 
     `huber` is Hoffmann et al. 2022's (delta 1e-3 on log loss, summed). `gaussian` is the maximum
     likelihood of Gaussian noise on log loss: the constants of `log-squares`, with the noise's
@@ -97,6 +97,8 @@ def objective_named(name: str) -> Objective:
     Raises:
         InputError: an unknown name, with the nearest known one.
     """
+    if isinstance(name, Objective):
+        return name
     if name not in OBJECTIVES:
         raise InputError(f"unknown objective {name!r}{suggestion(name, list(OBJECTIVES))}")
     return OBJECTIVES[name]

@@ -6,7 +6,9 @@ from importlib import metadata
 from typing import Any, Literal, get_args
 
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.laws.tables.rows import Count, Rows
+from scaling_jax.laws.conventions import Count
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.tables.select import Rows
 
 Resampling = Literal["rows", "residuals", "runs"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
@@ -21,7 +23,7 @@ class Options:
     count: Count
     seed: int
     resampling: Resampling
-    objective: str = "huber"
+    objective: str | Objective = "huber"
     fixed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,47 +1,132 @@
-"""Fits as plain data and back."""
+"""Fits as JSON and back."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import LAWS, Law, law_named
+from scaling_jax.laws.catalogue.from_file import law_at
+from scaling_jax.laws.catalogue.law import Origin
+from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 
+FORMAT = 2
 
-def plain(value: Any) -> Any:
+# Every stored fit has these, in this order; laws of this package need nothing else.
+_KEYS = (
+    *("approach", "law", "params", "level", "count", "objective", "n_points", "n_dropped"),
+    *("diagnostics", "flops_range", "reference_flops", "provenance", "draws_BxP", "noise_N"),
+    *("minima", "frontier_points", "sizes"),
+)
+_ABSENT: dict[str, Any] = {"minima": (), "frontier_points": None, "sizes": ()}
+
+
+def to_json(fit: Fit) -> str:
+    """The fit as JSON, which `from_json` reads."""
+    data = {key: getattr(fit, key, _ABSENT.get(key)) for key in _KEYS}
+    data |= {"format": FORMAT, "exponents": fit.exponents, "intervals": fit.intervals}
+    data |= {"exponent_intervals": fit.exponent_intervals}
+    if isinstance(fit, LawFit):
+        data |= {"ranges": fit.ranges, "is_logged": fit.is_logged}
+        if LAWS.get(fit.law) is not fit.definition:
+            data["origin"] = fit.definition.origin
+    return json.dumps(_plain(data), indent=1)
+
+
+def from_json(text: str) -> Fit:
+    """Read what `to_json` wrote, or the release before it.
+
+    Raises:
+        InputError: the text is no fit, or one of another format; the law is a user's function
+            that cannot be found as it was.
+    """
+    try:
+        data = json.loads(text)
+        if data["format"] != FORMAT:
+            raise InputError(
+                f"this fit has format {data['format']}, but this package reads {FORMAT}: "
+                "fit the records again"
+            )
+        common = _common(data)
+        if data["approach"] == 3:
+            ranges = {name: _ends(ends) for name, ends in data.get("ranges", {}).items()}
+            is_logged = bool(data.get("is_logged", True))
+            law = _law(data)
+            return LawFit(**common, definition=law, ranges=ranges, is_logged=is_logged)
+        return FrontierFit(**common, **_findings(data))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"not a fit written by scaling_jax ({type(error).__name__}: {error}): "
+            "make one with `scaling-jax fit RECORDS --out fit.json`"
+        ) from error
+
+
+def _law(data: Mapping[str, Any]) -> Law:
+    if "origin" not in data:
+        return law_named(data["law"])
+    origin = data["origin"]
+    if origin is None:
+        raise InputError(
+            f"the law {data['law']!r} of this fit is not in a file, so that it cannot be read: "
+            "write the function to a file and fit with FILE.py:NAME"
+        )
+    return law_at(Origin(Path(origin["file"]), origin["name"], origin["sha256"]))
+
+
+def _plain(value: Any) -> Any:
     """Arrays and dataclasses as lists and mappings; JSON has no infinity, so those are words."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else str(float(value))
     return value.item() if isinstance(value, np.generic) else value
 
 
-def revived(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a fit from what `plain` made of them."""
+def _common(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that every fit has, from what `_plain` made of them."""
     arrays = {
         name: None if data[name] is None else np.array(data[name], np.float64)
         for name in ("draws_BxP", "noise_N")
     }
+    as_stored = ("approach", "level", "count", "objective", "n_points", "n_dropped", "provenance")
+    return {
+        **{name: data[name] for name in as_stored},
+        **arrays,
+        "params": {name: float(value) for name, value in data["params"].items()},
+        "diagnostics": tuple(data["diagnostics"]),
+        "flops_range": _ends(data["flops_range"]),
+        "reference_flops": float(data["reference_flops"]),
+    }
+
+
+def _findings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What approaches 1 and 2 fitted their power laws to."""
     points = data["frontier_points"]
     if points is not None:
         points = FrontierPoints(**{k: np.array(v, np.float64) for k, v in points.items()})
     return {
-        **data,
-        **arrays,
         "minima": tuple(map(_minimum, data["minima"])),
         "sizes": tuple(map(_size, data["sizes"])),
         "frontier_points": points,
-        "params": {name: float(value) for name, value in data["params"].items()},
-        "diagnostics": tuple(data["diagnostics"]),
-        "flops_range": tuple(data["flops_range"]),
     }
+
+
+def _ends(bounds: Any) -> tuple[float, float]:
+    return float(bounds[0]), float(bounds[1])
 
 
 def _minimum(entry: Mapping[str, Any]) -> Minimum:

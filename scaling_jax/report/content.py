@@ -86,7 +86,7 @@ def grid(records: "pd.DataFrame") -> "pd.DataFrame":
 
 def params_of(records: "pd.DataFrame", fit: "Fit | None") -> "pd.Series":
     """The number of parameters of each row, counted as `fit` counts N."""
-    from scaling_jax.laws.tables.rows import PARAMS_COLUMN
+    from scaling_jax.laws.conventions import PARAMS_COLUMN
 
     column = "params" if fit is None else PARAMS_COLUMN[fit.count]  # type: ignore[index]
     return records[column] if column in records else records["params"]

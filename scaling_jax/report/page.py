@@ -7,6 +7,7 @@ from typing import Any
 from etils import epath
 
 from scaling_jax import formatting
+from scaling_jax.laws.size_text import COLUMNS, size_rows
 from scaling_jax.report import style, svg, tables
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.envelope import envelope_panel
@@ -15,7 +16,6 @@ from scaling_jax.report.isoflop import isoflop_panel
 from scaling_jax.report.panels import Panel
 from scaling_jax.report.papers import published_exponents
 from scaling_jax.report.predicted import fit_panels
-from scaling_jax.report.sizes import COLUMNS, size_rows
 from scaling_jax.report.summary import summarize
 from scaling_jax.study.status.standing_text import BUDGET_COLUMNS, WORK_COLUMNS
 from scaling_jax.system.files import write_text_atomically

@@ -1,6 +1,5 @@
 """Laws of one's own: fits of functions, responses of any sign, chains, and what is refused."""
 
-import doctest
 from pathlib import Path
 
 import jax
@@ -12,7 +11,6 @@ from scipy.optimize import least_squares
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
-from scaling_jax.laws.fitted_law import fit_custom
 from scaling_jax.laws.objectives import Objective
 
 POINTS = Path(__file__).parent / "data" / "chinchilla_240.csv"
@@ -64,21 +62,14 @@ def line(noise=0.1):
 def fitted():
     """The published points fitted as a function and as a form, with the same resamples."""
     return [
-        fit_custom(form, POINTS, bootstrap=40, seed=5)
+        laws.fit(POINTS, law=form, bootstrap=40, seed=5)
         for form in (CHINCHILLA, laws.POWER_SUMS["chinchilla"])
     ]
 
 
 @pytest.fixture(scope="module")
 def fitted_line():
-    return fit_custom(LINE, line(), bootstrap=400)
-
-
-def test_the_example_of_the_documentation_runs():
-    (example,) = (
-        found for found in doctest.DocTestFinder().find(fit_custom, "fit_custom") if found.examples
-    )
-    assert doctest.DocTestRunner().run(example) == doctest.TestResults(0, len(example.examples))
+    return laws.fit(line(), law=LINE, bootstrap=400)
 
 
 def test_a_function_has_the_optimum_of_the_same_form(fitted):
@@ -129,7 +120,7 @@ def test_intervals_of_plain_responses_are_those_of_the_noise(resampling):
     slope, intercept = np.polyfit(x, y, 1)
     leverage = 1 / len(x) + x**2 / (x @ x)
     noise = (y - intercept - slope * x) / np.sqrt(1 - leverage)
-    fitted_line = fit_custom(LINE, table, bootstrap=1000, resampling=resampling)
+    fitted_line = laws.fit(table, law=LINE, bootstrap=1000, resampling=resampling)
     low, high = fitted_line.intervals["b"]
     assert high - low == pytest.approx(3.29 * np.sqrt(x**2 @ noise**2) / (x @ x), rel=0.15)
     made = fitted_line.predict(x=0.0)
@@ -142,7 +133,7 @@ def test_huber_of_plain_residuals_bounds_an_outlier():
     table = line(noise=0.0)
     table["y"][3] += 50
     huber = Objective("plain huber", space="loss", delta=1e-3)
-    fit = fit_custom(LINE, table, objective=huber, bootstrap=0)
+    fit = laws.fit(table, law=LINE, objective=huber, bootstrap=0)
     assert fit.params == pytest.approx({"a": 0.3, "b": -0.7}, abs=2e-3)
     assert fit.objective["space"] == "loss"
 
@@ -156,7 +147,7 @@ def test_squares_of_a_positive_response_are_not_of_its_logs():
     )
     n = np.geomspace(1e6, 1e9, 32)
     loss = 9 / n**0.07 + np.resize([0.05, -0.05, 0.1], 32)
-    fit = fit_custom(power, {"params": n, "loss": loss}, objective="squares", bootstrap=0)
+    fit = laws.fit({"params": n, "loss": loss}, law=power, objective="squares", bootstrap=0)
     found = least_squares(lambda t: t[0] / n ** t[1] - loss, [9, 0.07], xtol=1e-14, ftol=1e-14)
     assert fit.objective["value"] == pytest.approx(found.cost, rel=1e-9)
     assert list(fit.params.values()) == pytest.approx(found.x, rel=1e-5)
@@ -164,13 +155,13 @@ def test_squares_of_a_positive_response_are_not_of_its_logs():
 
 def test_the_optimum_may_lie_outside_the_ranges():
     x = np.linspace(-2, 2, 32)
-    fit = fit_custom(LINE, {"x": x, "y": 80 - 30 * x}, bootstrap=0)
+    fit = laws.fit({"x": x, "y": 80 - 30 * x}, law=LINE, bootstrap=0)
     assert fit.params == pytest.approx({"a": 80, "b": -30}, rel=1e-9)
 
 
 def test_held_constants_stay_and_the_rest_adapts():
     table = line()
-    fit = fit_custom(LINE, table, fixed={"b": 0.0}, bootstrap=400)
+    fit = laws.fit(table, law=LINE, fixed={"b": 0.0}, bootstrap=400)
     assert fit.params["b"] == 0.0
     assert fit.params["a"] == pytest.approx(table["y"].mean(), rel=1e-9)
     assert fit.intervals["b"] == (0.0, 0.0)
@@ -188,13 +179,13 @@ def test_of_many_optima_the_lowest_is_taken():
         signed=("y",),
     )
     x = np.linspace(0.05, 3, 32)
-    fit = fit_custom(wave, {"x": x, "y": np.sin(11.3 * x)}, bootstrap=0)
+    fit = laws.fit({"x": x, "y": np.sin(11.3 * x)}, law=wave, bootstrap=0)
     assert fit.params["k"] == pytest.approx(11.3, rel=1e-9)
 
 
 def test_weights_count_rows():
     table, counts = line(), np.resize([0.5, 1, 3], 32)
-    weighted = fit_custom(LINE, {**table, "weight": counts}, bootstrap=0)
+    weighted = laws.fit({**table, "weight": counts}, law=LINE, bootstrap=0)
     slope, intercept = np.polyfit(table["x"], table["y"], 1, w=np.sqrt(counts))
     assert weighted.params == pytest.approx({"a": intercept, "b": slope}, rel=1e-9)
 
@@ -202,7 +193,7 @@ def test_weights_count_rows():
 def test_a_form_with_another_response_than_the_loss():
     loss = np.linspace(2, 4.5, 32)
     table = pd.DataFrame({"loss": loss, "batch_tokens": 2.1e8 / loss ** (1 / 0.21)})
-    fit = fit_custom("kaplan-critical-batch", table, bootstrap=0)
+    fit = laws.fit(table, law="kaplan-critical-batch", bootstrap=0)
     assert fit.params == pytest.approx({"B_star": 2.1e8, "inverse_alpha_B": 1 / 0.21}, rel=1e-6)
     assert fit.predict(loss=1.0).value == pytest.approx(2.1e8, rel=1e-6)
     assert fit.predict(loss=1.0).interval is None
@@ -222,20 +213,20 @@ def test_a_column_that_follows_from_others_needs_them_whole():
     table = records().astype({"tokens": object})
     table.loc[5, "tokens"] = "many"
     with pytest.raises(InputError, match="row 5, column 'tokens': 'many'"):
-        fit_custom("kaplan-flops", table)
+        laws.fit(table, law="kaplan-flops")
     with pytest.raises(InputError, match="needs the column 'flops'"):
-        fit_custom("kaplan-flops", table.drop(columns="params"))
+        laws.fit(table.drop(columns="params"), law="kaplan-flops")
 
 
 def test_missing_flops_are_made_and_unfinished_runs_left_out(tmp_path):
     table = records()
-    fit = fit_custom("kaplan-flops", table, bootstrap=0)
+    fit = laws.fit(table, law="kaplan-flops", bootstrap=0)
     assert fit.params == pytest.approx({"A": 20, "alpha": 0.05}, rel=1e-9)
-    assert (fit.n_points, fit.n_dropped) == (32, 2)
+    assert (fit.n_points, fit.n_dropped) == (32, {"failed": 1, "verification": 1})
     table.to_csv(tmp_path / "records.csv")
     table.to_parquet(tmp_path / "records.parquet")
     for name in ("records.csv", "records.parquet"):
-        again = fit_custom("kaplan-flops", tmp_path / name, bootstrap=0)
+        again = laws.fit(tmp_path / name, law="kaplan-flops", bootstrap=0)
         assert again.params == pytest.approx(fit.params, rel=1e-12)
 
 
@@ -249,8 +240,8 @@ def chain():
     law = error.value(error.ordered(error.published["gadre-2024-c4"]), table)
     table["error"] = law + 0.003 * rng.normal(size=32)
     return laws.Chain(
-        fit_custom("kaplan-flops", table, bootstrap=200, seed=3, resampling="rows"),
-        fit_custom("error-exponential", table, bootstrap=200, seed=3, resampling="rows"),
+        laws.fit(table, law="kaplan-flops", bootstrap=200, seed=3, resampling="rows"),
+        laws.fit(table, law="error-exponential", bootstrap=200, seed=3, resampling="rows"),
     )
 
 
@@ -300,7 +291,7 @@ def test_a_bad_table_is_refused_by_name(change, words):
         table["status"] = change["status"]
     for form in (CHINCHILLA, "chinchilla"):
         with pytest.raises(InputError) as caught:
-            fit_custom(form, table)
+            laws.fit(table, law=form)
         for word in words:
             assert word in str(caught.value)
 
@@ -313,30 +304,34 @@ def test_a_bad_table_is_refused_by_name(change, words):
         (dict(fixed={"c": 1.0}), "no 'c'"),
         (dict(bootstrap=3), "too few resamples"),
         (dict(level=90), "between 0 and 1"),
-        (dict(resampling="runs"), "no runs to resample"),
+        (dict(resampling="runs"), "needs a column 'run_id'"),
     ],
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(InputError, match=words):
-        fit_custom(LINE, line(), **options)
+        laws.fit(line(), law=LINE, **options)
 
 
 def test_bad_sources_are_refused(tmp_path):
     with pytest.raises(InputError, match="did you mean 'chinchilla'"):
-        fit_custom("chinchila", POINTS)
-    with pytest.raises(InputError, match=r"not a \.csv or .parquet file"):
-        fit_custom("chinchilla", tmp_path / "none.csv")
+        laws.fit(POINTS, law="chinchila")
+    with pytest.raises(InputError, match=r"is not a file: give a \.csv or \.parquet"):
+        laws.fit(tmp_path / "none.csv", law="chinchilla")
     with pytest.raises(InputError, match="do not make a table"):
-        fit_custom(LINE, {"x": [1.0, 2.0], "y": [1.0, 2.0, 3.0]})
+        laws.fit({"x": [1.0, 2.0], "y": [1.0, 2.0, 3.0]}, law=LINE)
     (tmp_path / "broken.parquet").write_text("no table")
-    with pytest.raises(InputError, match="not a table"):
-        fit_custom("chinchilla", tmp_path / "broken.parquet")
+    with pytest.raises(InputError, match="not a Parquet table"):
+        laws.fit(tmp_path / "broken.parquet", law="chinchilla")
 
 
-@pytest.mark.parametrize("law", ["width-depth", "optimal-params"])
-def test_laws_of_other_columns_are_sent_here(law):
-    with pytest.raises(InputError, match=r"use laws\.fit_custom"):
-        laws.fit(POINTS, law=law)
+@pytest.mark.parametrize(("law", "column"), [("width-depth", "d_model"), ("broken-flops", "no")])
+def test_laws_of_other_columns_name_what_they_need(law, column):
+    table = pd.read_csv(POINTS).drop(columns="flops", errors="ignore")
+    if column == "no":  # FLOPs follow from params and tokens.
+        assert laws.fit(table, law=law, bootstrap=0).n_points == len(table)
+        return
+    with pytest.raises(InputError, match=f"needs the column '{column}'"):
+        laws.fit(table, law=law)
 
 
 def test_a_function_without_a_finite_value_is_refused():
@@ -344,12 +339,12 @@ def test_a_function_without_a_finite_value_is_refused():
         "never", lambda p, v: p["a"] * jnp.log(-v["x"]), (laws.Parameter("a", 1, 2),), ("x",)
     )
     with pytest.raises(InputError, match="no finite value"):
-        fit_custom(never, {"x": np.arange(1.0, 33), "loss": np.arange(1.0, 33)})
+        laws.fit({"x": np.arange(1.0, 33), "loss": np.arange(1.0, 33)}, law=never)
 
 
 def test_a_positive_constant_is_held_at_a_positive_value():
     with pytest.raises(InputError, match=r"E -1\.0 must be positive"):
-        fit_custom(CHINCHILLA, POINTS, fixed={"E": -1.0})
+        laws.fit(POINTS, law=CHINCHILLA, fixed={"E": -1.0})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import optimum
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 
 # No candidate is a special case of another: choosing the narrower of two nested laws by a hair
 # would hide the uncertainty of the wider one.
@@ -59,7 +59,7 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
     >>> import numpy as np, pandas as pd
     >>> from scaling_jax import laws
     >>> from scaling_jax.laws.options import Options
-    >>> from scaling_jax.laws.tables.rows import usable_rows
+    >>> from scaling_jax.laws.tables.select import usable_rows
     >>> n, d = np.repeat(np.geomspace(1e6, 1e9, 6), 6), np.tile(np.geomspace(1e8, 1e10, 6), 6)
     >>> loss = 1.7 + 400 / n**0.34 + 410 / d**0.28
     >>> table = pd.DataFrame({"params": n, "tokens": d, "loss": loss})

@@ -11,12 +11,13 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import frontier_loss
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
+from scaling_jax.laws.conventions import PARAMS_COLUMN
 from scaling_jax.laws.diagnostics import fit_quality
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.frontier_points import FrontierPoints
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Rows
+from scaling_jax.laws.tables.select import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ _RESAMPLES_AT_ONCE = 64
 CURVE_COLUMNS = ("run_id", "params", "tokens", "flops", "loss")
 
 
-def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
+def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> FrontierFit:
     """Power laws through the runs of lowest loss at 1,500 log-spaced FLOPs.
 
     Hoffmann et al. 2022, section 3.1: every training curve is smoothed (a Gaussian of 10
@@ -65,9 +66,8 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fit:
     at = (lowest_G, np.arange(len(flops_G)))
     points = FrontierPoints(flops_G, params_R[lowest_G], tokens_RxG[at], loss_RxG[at])
     sizes, size_notes = sizes_along(smooth, params_R, points)
-    return Fit(
+    return FrontierFit(
         approach=1,
-        law="power-laws",
         params=dict(zip(names, constants_BxP[0].tolist(), strict=True)),
         level=options.level,
         count=options.count,

@@ -17,10 +17,10 @@ from scaling_jax.laws.approaches.isoflop_minimum import (
 )
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
 from scaling_jax.laws.diagnostics import fit_quality
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.frontier_points import Minimum
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise
 
 # One more than a parabola has constants: with three sizes it passes through every run.
@@ -49,7 +49,7 @@ class _Curve:
 
 def fit_isoflop(
     rows: Rows, options: Options, *, method: ReadOff = "parabola", corrected: bool = False
-) -> Fit:
+) -> FrontierFit:
     """N_opt and D_opt of every budget and their power laws in C (Hoffmann et al. 2022, 3.2).
 
     N_opt is the minimum of the curve in log N, D_opt the minimum in log D; the losses at four
@@ -97,9 +97,8 @@ def fit_isoflop(
     names, constants_BxP = power_law_constants(
         _power_laws(kept, shifts_G, reference), _losses(kept, reference)
     )
-    return Fit(
+    return FrontierFit(
         approach=2,
-        law="power-laws",
         params=dict(zip(names, constants_BxP[0].tolist(), strict=True)),
         level=options.level,
         count=options.count,

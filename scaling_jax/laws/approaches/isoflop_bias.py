@@ -9,7 +9,7 @@ from scaling_jax.laws.approaches.isoflop_minimum import Method, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.solver.optimum import optimum
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 
 
 def grid_biases(

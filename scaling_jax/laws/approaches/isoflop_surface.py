@@ -11,7 +11,7 @@ from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import optimum, refit
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 
 

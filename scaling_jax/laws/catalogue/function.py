@@ -98,6 +98,11 @@ class FunctionLaw(Law):
         """Names of the constants, in the order of every array of them."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """Constants whose range lies above zero."""
+        return tuple(parameter.name for parameter in self.parameters if parameter.positive)
+
     @in_float64
     def value(self, constants_P: ArrayLike, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """The response at the given variables, broadcasting `constants[..., P]` against them.
@@ -118,20 +123,6 @@ class FunctionLaw(Law):
         positive_P = np.array([parameter.positive for parameter in self.parameters])
         with np.errstate(over="ignore"):
             return np.where(positive_P, np.exp(np.where(positive_P, theta_P, 0)), theta_P)
-
-    def held_theta(self, fixed: Mapping[str, float]) -> np.ndarray:
-        """Values `theta_P` of held constants, NaN for the others.
-
-        Raises:
-            InputError: a constant that the law does not have, or that must be positive.
-        """
-        held_P = np.full(len(self.names), np.nan)
-        for name, value in {**self.held, **fixed}.items():
-            k = self._index(name)
-            if self.parameters[k].positive and not value > 0:
-                raise InputError(f"{name} {value} must be positive to be held")
-            held_P[k] = np.log(value) if self.parameters[k].positive else value
-        return held_P
 
     def starts(self) -> np.ndarray:
         """Points `theta_SxP` that fill the ranges evenly, the same at every call."""

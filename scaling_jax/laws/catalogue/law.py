@@ -78,6 +78,11 @@ class Law(ABC):
         def variables(self) -> tuple[str, ...]:
             """Columns that the law is a function of."""
 
+    @property
+    @abstractmethod
+    def positive(self) -> tuple[str, ...]:
+        """Constants that must be positive; the solver fits their logarithms."""
+
     @abstractmethod
     def value(self, constants_P: ArrayLike, values: Mapping[str, np.ndarray | float]) -> np.ndarray:
         """The response at the given variables, broadcasting `constants[..., P]` against them.
@@ -86,13 +91,19 @@ class Law(ABC):
             InputError: a variable is not among `values`.
         """
 
-    @abstractmethod
     def held_theta(self, fixed: Mapping[str, float]) -> np.ndarray:
-        """Values `theta_P` of the constants in `fixed`, NaN for the constants to be fitted.
+        """Values `theta_P` of the constants that are held, NaN for those to be fitted.
 
         Raises:
             InputError: `fixed` names a constant that the law does not have or cannot hold.
         """
+        held_P = np.full(len(self.names), np.nan)
+        for name, value in {**self.held, **fixed}.items():
+            in_logs = name in self.positive
+            if in_logs and not value > 0:
+                raise InputError(f"{name} {value} must be positive to be held")
+            held_P[self._index(name)] = np.log(value) if in_logs else value
+        return held_P
 
     @property
     def default_objective(self) -> Objective:

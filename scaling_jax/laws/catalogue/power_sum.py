@@ -32,6 +32,10 @@ class Term:
     coefficient: str
     powers: Mapping[str, Mapping[str, float]]
 
+    def __hash__(self) -> int:
+        # Mappings have no hash, and a law must have one to be compiled in.
+        return hash(self.coefficient)
+
 
 @dataclass(frozen=True)
 class PowerSum(Law):
@@ -72,6 +76,11 @@ class PowerSum(Law):
     def names(self) -> tuple[str, ...]:
         """Names of all constants in the order of `theta`."""
         return (*self.coefficients, *self.exponents, *((self.outer,) if self.outer else ()))
+
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """The coefficients and the outer power."""
+        return (*self.coefficients, *((self.outer,) if self.outer else ()))
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -123,25 +132,19 @@ class PowerSum(Law):
         return np.concatenate([logs + shift_KxP[:, n_terms:] @ exponents, exponents])
 
     def held_theta(self, fixed: Mapping[str, float]) -> np.ndarray:
-        """Values `theta_P` of held constants, the law's own included; NaN for the others.
+        """Values `theta_P` of the constants that are held, NaN for those to be fitted.
 
         Raises:
             InputError: a constant that the law does not have or that must be positive, or a
                 coefficient of powers, whose `theta` moves with the centre of the variables.
         """
-        held_P = np.full(len(self.names), np.nan)
-        for name, value in {**self.held, **fixed}.items():
-            k = self._index(name)
-            if k < len(self.terms) and self.terms[k].powers:
+        for term in self.terms:
+            if term.coefficient in fixed and term.powers:
                 raise InputError(
-                    f"{name} multiplies powers of the variables and cannot be held: hold an "
-                    "exponent or the floor"
+                    f"{term.coefficient} multiplies powers of the variables and cannot be held: "
+                    "hold an exponent or the floor"
                 )
-            in_logs = k < len(self.terms) or name == self.outer
-            if in_logs and not value > 0:
-                raise InputError(f"{name} {value} must be positive to be held")
-            held_P[k] = np.log(value) if in_logs else value
-        return held_P
+        return super().held_theta(fixed)
 
     def is_logged(self, objective: Objective) -> bool:
         """Always: a sum of positive terms has a logarithm, in which the solver works."""

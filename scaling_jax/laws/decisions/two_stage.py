@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.allocation import interval
-from scaling_jax.laws.fitted_law import CustomFit, Response
+from scaling_jax.laws.allocation import Prediction, interval
+from scaling_jax.laws.fitted import LawFit
 
 
 @dataclass(frozen=True)
@@ -25,29 +25,29 @@ class Chain:
         InputError: the second law does not read what the first predicts.
     """
 
-    first: CustomFit
-    second: CustomFit
+    first: LawFit
+    second: LawFit
 
     def __post_init__(self) -> None:
-        if self.first.form.response not in self.second.form.variables:
+        first, second = self.first.definition, self.second.definition
+        if first.response not in second.variables:
             raise InputError(
-                f"the law {self.second.form.name!r} reads "
-                f"{', '.join(self.second.form.variables)}, not {self.first.form.response!r}, which "
-                f"{self.first.form.name!r} predicts"
+                f"the law {second.name!r} reads {', '.join(second.variables)}, not "
+                f"{first.response!r}, which {first.name!r} predicts"
             )
 
-    def predict(self, **variables: float) -> Response:
+    def predict(self, **variables: float) -> Prediction:
         """The second law's response at the variables of both laws, without the one between them.
 
         Raises:
             InputError: a variable missing, unknown, or not as its law needs it.
         """
-        between = self.first.form.response
-        own = {n: v for n, v in variables.items() if n in self.second.form.variables}
+        between = self.first.definition.response
+        own = {n: v for n, v in variables.items() if n in self.second.definition.variables}
         first = self.first.predict(**{n: v for n, v in variables.items() if n not in own})
         second = self.second.predict(**{**own, between: first.value})
         law_B, run = self._drawn(variables, own)
-        return Response(
+        return Prediction(
             value=second.value,
             law_interval=None if law_B is None else interval(law_B, self.second.level),
             interval=None if run is None else interval(run, self.second.level),
@@ -61,8 +61,8 @@ class Chain:
         if self.first.draws_BxP is None or self.second.draws_BxP is None:
             return None, None
         n = min(len(self.first.draws_BxP), len(self.second.draws_BxP))
-        between, law = self.first.form.response, self.second.form.value
-        between_B = self.first.form.value(self.first.draws_BxP[:n], variables)
+        between, law = self.first.definition.response, self.second.definition.value
+        between_B = self.first.definition.value(self.first.draws_BxP[:n], variables)
         constants_BxP = self.second.draws_BxP[:n]
         law_B = law(constants_BxP, {**own, between: between_B})
         between_BxS = self.first.scattered(between_B)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue import Law, PowerSum
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.diagnostics.residual_trends import trends
 from scaling_jax.laws.diagnostics.units import is_far
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.noise_scale import gaussian, noise_of
 
 # Collinear columns inflate the variance of a slope by 1 / (1 - r^2): fivefold at this correlation.
@@ -32,7 +32,7 @@ _SMALL_BIAS = 1.0
 
 
 def law_notes(
-    form: PowerSum,
+    law: Law,
     rows: Rows,
     point: PointFit,
     draws_BxP: np.ndarray | None,
@@ -41,22 +41,24 @@ def law_notes(
     """Sentences about a fit of approach 3: its data, its optimum, its noise and its constants.
 
     Args:
-        form: the fitted law.
+        law: the fitted law.
         rows: what the law was fitted to.
         point: the optimum.
         draws_BxP: constants of the resamples; None without a bootstrap.
         objective: what was minimized.
     """
+    is_logged = law.is_logged(objective)
+    of_size_and_data = rows.has_size_and_data
     sentences = [
-        span_note(rows.flops),
-        _collinearity(rows),
+        span_note(rows.flops) if np.isfinite(rows.flops).all() else "",
+        _collinearity(rows) if of_size_and_data else "",
         _optimum(point),
-        _noise(rows, point, objective),
-        _floor(form, rows, point),
-        _flops_relation(rows),
-        _outliers(rows, point, objective),
-        *trends(rows, point.residuals_N),
-        _unbounded(form, draws_BxP),
+        _noise(law, rows, point, objective) if is_logged else _plain_noise(law, point),
+        _floor(law, rows, point) if isinstance(law, PowerSum) else "",
+        _flops_relation(rows) if of_size_and_data else "",
+        _outliers(rows, point, objective) if is_logged else "",
+        *(trends(rows, point.residuals_N) if of_size_and_data and is_logged else ()),
+        _unbounded(law, draws_BxP),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -130,9 +132,9 @@ def _optimum(point: PointFit) -> str:
     )
 
 
-def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
+def _noise(law: Law, rows: Rows, point: PointFit, objective: Objective) -> str:
     scatter = 100 * noise_of(point)
-    text = f"Single rows scatter about the law by {scatter:.2g} % of their loss"
+    text = f"Single rows scatter about the law by {scatter:.2g} % of their {law.response}"
     if not objective.likelihood:
         return f"{text} (robust standard deviation)."
     fitted = gaussian(point.residuals_N, rows.weight)
@@ -143,20 +145,29 @@ def _noise(rows: Rows, point: PointFit, objective: Objective) -> str:
     )
 
 
-def _floor(form: PowerSum, rows: Rows, point: PointFit) -> str:
+def _plain_noise(law: Law, point: PointFit) -> str:
+    """The noise of a response that is fitted as it is, in its own unit."""
+    return (
+        f"Single rows scatter about the law by {noise_of(point):.2g} in {law.response} (robust "
+        "standard deviation)."
+    )
+
+
+def _floor(law: PowerSum, rows: Rows, point: PointFit) -> str:
     """A sentence on a term that vanished, as the floor E does where log loss is straight."""
-    theta = dict(zip(form.names, point.constants_P.tolist(), strict=True))
+    theta = dict(zip(law.names, point.constants_P.tolist(), strict=True))
     values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
-    for k, name in enumerate(form.coefficients):
+    for k, name in enumerate(law.coefficients):
         alone = np.array(
-            [0.0 if n in form.coefficients and n != name else theta[n] for n in form.names]
+            [0.0 if n in law.coefficients and n != name else theta[n] for n in law.names]
         )
-        share = float(form.value(alone, values)) / float(rows.loss.mean())
+        share = float(law.value(alone, values)) / float(rows.loss.mean())
         if share < _FLOOR_SHARE:
-            what = "irreducible loss" if not form.terms[k].powers else f"term in {name}"
+            what = "irreducible loss" if not law.terms[k].powers else f"term in {name}"
             return (
-                f"The {what} is {share:.1e} of the mean loss, at the edge of what is possible: "
-                "the data do not determine it, and extrapolations far beyond them are unsafe."
+                f"The {what} is {share:.1e} of the mean {law.response}, at the edge of what is "
+                "possible: the data do not determine it, and extrapolations far beyond them are "
+                "unsafe."
             )
     return ""
 
@@ -188,15 +199,21 @@ def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
     return (
         f"{count} {rows_are} more than {_OUTLIER_SPREADS:g} spreads off the law, the farthest "
         f"{100 * np.expm1(point.residuals_N[worst]):+.1f} % at {rows.label[worst]} "
-        f"({rows.params[worst]:.3g} params, {rows.tokens[worst]:.3g} tokens); {effect}."
+        f"({_where(rows, worst)}); {effect}."
     )
 
 
-def _unbounded(form: PowerSum, draws_BxP: np.ndarray | None) -> str:
+def _where(rows: Rows, row: int) -> str:
+    return ", ".join(f"{values[row]:.3g} {name}" for name, values in rows.variables.items())
+
+
+def _unbounded(law: Law, draws_BxP: np.ndarray | None) -> str:
     if draws_BxP is None:
         return ""
-    share = ~np.isfinite(draws_BxP) | (draws_BxP > _UNBOUNDED * np.median(draws_BxP, axis=0))
-    wide = [n for n, s in zip(form.names, share.mean(axis=0), strict=True) if s > 0.05]
+    share = ~np.isfinite(draws_BxP) | (
+        np.abs(draws_BxP) > _UNBOUNDED * np.abs(np.median(draws_BxP, axis=0))
+    )
+    wide = [n for n, s in zip(law.names, share.mean(axis=0), strict=True) if s > 0.05]
     if not wide:
         return ""
     return (

@@ -3,7 +3,7 @@
 import numpy as np
 
 from scaling_jax.laws.fitted import Fit
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 
 _LEAST_BUDGETS, _LEAST_SIZES = 3, 3
 # Czech et al. 2026: a drift by a factor of 3 makes parabolas extrapolate up to 34.6 % off.

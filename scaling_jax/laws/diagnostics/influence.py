@@ -3,11 +3,11 @@
 import numpy as np
 
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
-from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 
 # The distance from the middle of an interval to its end, as a share of its width.
 _MUCH = 0.5
@@ -19,7 +19,7 @@ _ROUNDING = 1e-6
 
 
 def influential(
-    form: PowerSum,
+    law: Law,
     rows: Rows,
     point: PointFit,
     draws_BxP: np.ndarray | None,
@@ -35,7 +35,7 @@ def influential(
     dropped once and the law refitted, all in the program that fits the resamples.
 
     Args:
-        form: the fitted law.
+        law: the fitted law.
         rows: what the law was fitted to.
         point: the optimum of all rows.
         draws_BxP: constants of the resamples, for the widths of intervals.
@@ -47,13 +47,15 @@ def influential(
         The sentence; empty where no row moves the answer so far, and where nothing can be
         compared: no frontier, no resamples, more than 500 rows, or too few to drop one.
     """
+    if law.frontier is None:
+        return ""
     labels, unit_N = _units(rows, by_run)
-    spare = len(labels) - 1 > len(form.names)
-    if draws_BxP is None or form.frontier is None or not spare or len(labels) > _MOST_UNITS:
+    spare = len(labels) - 1 > len(law.names)
+    if draws_BxP is None or not spare or len(labels) > _MOST_UNITS:
         return ""
     kept_UxN = unit_N != np.arange(len(labels))[:, None]
     left_out_UxP = refit(
-        form,
+        law,
         rows.variables,
         point,
         np.broadcast_to(rows.loss, (len(labels), len(rows))),
@@ -62,7 +64,7 @@ def influential(
     )
     flops = BEYOND * float(rows.flops.max())
     at, drawn, left = (
-        _answers(form, p, flops) for p in (point.constants_P, draws_BxP, left_out_UxP)
+        _answers(law, p, flops) for p in (point.constants_P, draws_BxP, left_out_UxP)
     )
     width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
     if not np.isfinite(width_2).all():
@@ -73,9 +75,9 @@ def influential(
     for u in _most(share_U):
         # A refit that starts at the optimum of all rows may stay in a local one.
         alone = optimum(
-            form, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
+            law, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
         )
-        left[:, u] = _answers(form, alone.constants_P, flops)
+        left[:, u] = _answers(law, alone.constants_P, flops)
     share_U = _moved(left, at, width_2)
     return _sentence(labels, share_U, left, at) if (share_U > _MUCH).any() else ""
 
@@ -113,11 +115,11 @@ def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
     return names, np.arange(len(rows))
 
 
-def _answers(form: PowerSum, constants_P: np.ndarray, flops: float) -> np.ndarray:
+def _answers(law: Law, constants_P: np.ndarray, flops: float) -> np.ndarray:
     """The exponent a and log N_opt, on a first axis of 2 before those of the constants."""
-    frontier = form_frontier(form, constants_P, flops)
+    frontier = form_frontier(law, constants_P, flops)
     with np.errstate(all="ignore"):
-        return np.stack([form_exponents(form, constants_P)["a"], np.log(frontier.params)])
+        return np.stack([form_exponents(law, constants_P)["a"], np.log(frontier.params)])
 
 
 def _sentence(

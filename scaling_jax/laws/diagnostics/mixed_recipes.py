@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.laws.tables.rows import fitted_rows
+from scaling_jax.laws.tables.select import fitted_rows
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
 # Three standard errors of a Gaussian, and as rare where few rows make them uncertain.

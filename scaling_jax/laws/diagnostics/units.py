@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PF_DAY
-from scaling_jax.laws.tables.rows import Rows
+from scaling_jax.laws.tables.select import Rows
 
 # No transformer has so few parameters, and no study's usual one has so few.
 _FEWEST_PARAMS, _FEW_PARAMS = 100, 1_000
@@ -27,6 +27,8 @@ def questions(rows: Rows) -> tuple[str, ...]:
     Every rule lies well outside what is published and what this package trains: 768 to 1e12
     parameters, 1e5 to 1e14 tokens, 0.01 to 10,000 tokens per parameter.
     """
+    if not rows.has_size_and_data:
+        return ()
     found = [_params(rows), _tokens(rows)]
     if not any(found):
         found.append(_ratio(rows))

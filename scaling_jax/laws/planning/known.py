@@ -8,8 +8,8 @@ import numpy as np
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum, power_sum_named
+from scaling_jax.laws.conventions import Count
 from scaling_jax.laws.fitted import Fit
-from scaling_jax.laws.tables.rows import Count
 
 _VARIABLES = {"params", "tokens"}
 

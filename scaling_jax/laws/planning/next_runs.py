@@ -16,8 +16,8 @@ from scipy.stats import norm
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import PowerSum, power_sum_named
+from scaling_jax.laws.conventions import PARAMS_COLUMN, Count
 from scaling_jax.laws.fitted import Fit
-from scaling_jax.laws.tables.rows import PARAMS_COLUMN, Count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,13 +14,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN, PARAMS_COLUMN
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.noise import Noise, measured_losses, scatter
 from scaling_jax.laws.planning.simulated_fits import fit_laws, fit_table
-from scaling_jax.laws.tables.rows import PARAMS_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd

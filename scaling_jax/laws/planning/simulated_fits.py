@@ -13,9 +13,9 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.planning.known import KnownLaw
-from scaling_jax.laws.solver.optimum import PointFit, model_of, refit
+from scaling_jax.laws.solver.optimum import PointFit, refit
 from scaling_jax.laws.solver.search import leverages
-from scaling_jax.laws.tables.rows import usable_rows
+from scaling_jax.laws.tables.select import usable_rows
 from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
 
 def _slopes(form: PowerSum, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:
     import jax
+
+    from scaling_jax.laws.solver.power_sum import model_of
 
     return np.asarray(jax.jacfwd(model_of(form).log_loss)(theta_P, form.design(logs)))
 

@@ -1,11 +1,14 @@
 """The optimum of a robust fit of a law, from many starts in one program.
 
-The objective is a weighted sum of penalties of the residuals. Each lane takes damped
+The objective is a weighted sum of penalties of the residuals. Each descent takes damped
 second-order steps: of the exact Hessian where that is positive definite, of the iteratively
 reweighted Gauss-Newton matrix otherwise, whichever lowers the objective more. A small Huber
 delta makes the objective nearly a sum of absolute values, on which line-search quasi-Newton
-methods stall far from the optimum (Besiroglu et al. 2024, arXiv 2404.10102, on the fit of
-Hoffmann et al. 2022).
+methods such as L-BFGS stall far from the optimum (Besiroglu et al. 2024, arXiv 2404.10102, on the
+fit of Hoffmann et al. 2022): its gradient jumps where a residual changes sign, which no running
+estimate of curvature follows. Second derivatives of P constants are cheap here, so they are exact.
+The reweighted Gauss-Newton matrix is a quadratic bound of Huber's penalty (Huber and Ronchetti
+2009, "Robust Statistics", section 7.8), so that its steps fall wherever the Hessian is indefinite.
 """
 
 from functools import partial
@@ -16,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.linear import solve_positive
 from scaling_jax.laws.solver.model import Derivatives, Model, RowWeights
 
 MAX_STEPS = 200
 _POLISHING_STEPS = 3
-# Lanes of a program: many have the higher throughput, of few the last ones wait for fewer others.
+# Descents of a program: many have the higher throughput; in a small group the slowest keeps fewer
+# others waiting.
 _MANY, _FEW = 128, 16
-# Steps after which lanes are grouped anew.
+# Steps after which descents are grouped again.
 _STAGES = (7, 9, 11, 14, 20, 32, 64)
 _FIRST_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-12
@@ -48,7 +51,7 @@ class Data(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """Where lanes ended and their objectives there."""
+    """Where descents ended and their objectives there."""
 
     theta_SxP: np.ndarray
     value_S: np.ndarray
@@ -61,13 +64,32 @@ class Problem(NamedTuple):
     objective: Objective
 
 
-class _Lane(NamedTuple):
+class _Descent(NamedTuple):
     theta_P: Array
     value: Array
     damping: Array
     decrement: Array
     stalled: Array
     steps: Array
+
+
+def solve_positive(matrix_PxP: jax.Array, vector_P: jax.Array) -> jax.Array:
+    """Solution of a symmetric system, NaN where the matrix is not positive definite.
+
+    Elimination without pivoting, which is stable for such matrices. Library routines are called
+    once for every matrix of a batch, which takes several times as long for a handful of unknowns.
+    """
+    n = len(vector_P)
+    rows = jnp.concatenate([matrix_PxP, vector_P[:, None]], axis=1)
+    positive = jnp.bool_(True)
+    for k in range(n):
+        pivot = rows[k, k]
+        positive &= pivot > 0
+        row = rows[k] / pivot
+        others = (jnp.arange(n) != k).astype(rows.dtype)
+        # Row k becomes `row`; every other row loses its share of it.
+        rows = rows * others[:, None] - (rows[:, k] * others - (1 - others))[:, None] * row
+    return jnp.where(positive, rows[:, -1], jnp.nan)
 
 
 def residuals(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
@@ -92,80 +114,82 @@ def derivatives(problem: Problem, theta_P: jax.Array, data: Data) -> Derivatives
         first_N, second_N = jnp.ones_like(r_N), jnp.zeros_like(r_N)
     else:
         first_N = second_N = jnp.exp(model.log_loss(theta_P, data.inputs))
-    push_N = data.w_N * objective.slope(r_N)
+    slope_N = data.w_N * objective.slope(r_N)
     weights = RowWeights(
-        pull_N=push_N * first_N,
-        stiff_N=data.w_N * objective.curvature(r_N) * first_N**2 + push_N * second_N,
-        bound_N=data.w_N * objective.reweighting(r_N) * first_N**2,
+        gradient_N=slope_N * first_N,
+        outer_N=data.w_N * objective.curvature(r_N) * first_N**2 + slope_N * second_N,
+        gauss_newton_N=data.w_N * objective.reweighting(r_N) * first_N**2,
     )
     sums = model.derivatives(theta_P, data.inputs, weights)
     held_PxP = jnp.diag(1 - data.free_P)
     both_PxP = data.free_P[:, None] * data.free_P
     return Derivatives(
         sums.gradient_P * data.free_P,
-        sums.exact_PxP * both_PxP + held_PxP,
-        sums.gauss_PxP * both_PxP + held_PxP,
+        sums.hessian_PxP * both_PxP + held_PxP,
+        sums.gauss_newton_PxP * both_PxP + held_PxP,
     )
 
 
-def _step(problem: Problem, lane: _Lane, data: Data) -> _Lane:
-    g_P, exact_PxP, gauss_PxP = derivatives(problem, lane.theta_P, data)
-    scale_P = jnp.diag(gauss_PxP) + 1e-12 * jnp.trace(gauss_PxP) + 1e-300
-    ridge_PxP = lane.damping * jnp.diag(scale_P)
-    matrices_2xPxP = jnp.stack([exact_PxP, gauss_PxP]) + ridge_PxP
+def _step(problem: Problem, descent: _Descent, data: Data) -> _Descent:
+    g_P, hessian_PxP, gauss_newton_PxP = derivatives(problem, descent.theta_P, data)
+    scale_P = jnp.diag(gauss_newton_PxP) + 1e-12 * jnp.trace(gauss_newton_PxP) + 1e-300
+    ridge_PxP = descent.damping * jnp.diag(scale_P)
+    matrices_2xPxP = jnp.stack([hessian_PxP, gauss_newton_PxP]) + ridge_PxP
     moves = -jax.vmap(solve_positive, (0, None))(matrices_2xPxP, g_P)
-    candidates_2xP = lane.theta_P + moves
+    candidates_2xP = descent.theta_P + moves
     values_2 = jax.vmap(lambda theta: value_of(problem, theta, data))(candidates_2xP)
     values_2 = jnp.where(jnp.isfinite(values_2), values_2, jnp.inf)
     best = jnp.argmin(values_2)
-    better = values_2[best] < lane.value
+    better = values_2[best] < descent.value
     decrement = jnp.where(jnp.isfinite(moves[0]).all(), -g_P @ moves[0], -g_P @ moves[1])
-    little = lane.value - values_2[best] <= _RELATIVE_DECREASE * lane.value
-    damping = jnp.where(better, lane.damping * 0.1, lane.damping * 8)
-    return _Lane(
-        theta_P=jnp.where(better, candidates_2xP[best], lane.theta_P),
-        value=jnp.where(better, values_2[best], lane.value),
+    little = descent.value - values_2[best] <= _RELATIVE_DECREASE * descent.value
+    damping = jnp.where(better, descent.damping * 0.1, descent.damping * 8)
+    return _Descent(
+        theta_P=jnp.where(better, candidates_2xP[best], descent.theta_P),
+        value=jnp.where(better, values_2[best], descent.value),
         damping=jnp.clip(damping, _LEAST_DAMPING, None),
         decrement=decrement,
         # An improvement in the last digit only, twice in a row, is the end of double precision.
-        stalled=jnp.where(better & little, lane.stalled + 1, jnp.where(better, 0, lane.stalled)),
-        steps=lane.steps + 1,
+        stalled=jnp.where(
+            better & little, descent.stalled + 1, jnp.where(better, 0, descent.stalled)
+        ),
+        steps=descent.steps + 1,
     )
 
 
-def _unfinished(lane: _Lane) -> jax.Array:
-    moving = (lane.stalled < 2) & (lane.damping < _MOST_DAMPING)
-    far = lane.decrement > 1e-16 * lane.value
-    return moving & far & (lane.steps < MAX_STEPS) & jnp.isfinite(lane.value)
+def _unfinished(descent: _Descent) -> jax.Array:
+    moving = (descent.stalled < 2) & (descent.damping < _MOST_DAMPING)
+    far = descent.decrement > 1e-16 * descent.value
+    return moving & far & (descent.steps < MAX_STEPS) & jnp.isfinite(descent.value)
 
 
-def _advance(problem: Problem, lane: _Lane, data: Data, max_steps: jax.Array) -> _Lane:
-    """Steps until the lane is finished or has taken `max_steps` from its start."""
+def _advance(problem: Problem, descent: _Descent, data: Data, max_steps: jax.Array) -> _Descent:
+    """Steps until the descent is finished or has taken `max_steps` from its start."""
     return jax.lax.while_loop(
-        lambda lane: _unfinished(lane) & (lane.steps < max_steps),
-        lambda lane: _step(problem, lane, data),
-        lane,
+        lambda descent: _unfinished(descent) & (descent.steps < max_steps),
+        lambda descent: _step(problem, descent, data),
+        descent,
     )
 
 
 @partial(jax.jit, static_argnames=("problem",))
-def _advance_lanes(
+def _advance_all(
     problem: Problem,
-    lanes_S: _Lane,
+    descents_S: _Descent,
     data: Data,
     y_SxN: jax.Array,
     w_SxN: jax.Array,
     max_steps: jax.Array,
-) -> tuple[_Lane, jax.Array]:
-    """Advance lanes with rows of their own; also which of them are still unfinished."""
+) -> tuple[_Descent, jax.Array]:
+    """Advance descents with rows of their own; also which of them are still unfinished."""
 
-    def one(lane: _Lane, y_N: jax.Array, w_N: jax.Array) -> tuple[_Lane, jax.Array]:
+    def one(descent: _Descent, y_N: jax.Array, w_N: jax.Array) -> tuple[_Descent, jax.Array]:
         own = data._replace(y_N=y_N, w_N=w_N)
-        fresh = lane._replace(value=value_of(problem, lane.theta_P, own))
+        fresh = descent._replace(value=value_of(problem, descent.theta_P, own))
         end = _advance(problem, fresh, own, max_steps)
         return end, _unfinished(end)
 
-    return jax.vmap(one)(lanes_S, y_SxN, w_SxN)
+    return jax.vmap(one)(descents_S, y_SxN, w_SxN)
 
 
 def descend(
@@ -176,14 +200,14 @@ def descend(
     w_SxN: np.ndarray | None = None,
     max_steps: int = MAX_STEPS,
 ) -> Ends:
-    """Where lanes descend to in at most `max_steps` steps.
+    """Where descents end after at most `max_steps` steps.
 
-    Every lane has a start and, if given, log losses and weights of its own instead of `data`'s.
-    All lanes of a program run until its slowest is done, and most need far fewer steps than the
-    slowest. So lanes take a few steps at a time, and those that are not done are gathered into
+    Every descent has a start and, if given, log losses and weights of its own instead of `data`'s.
+    All descents of a program run until its slowest is done, and most need far fewer steps than the
+    slowest. So descents take a few steps at a time, and those that are not done are gathered into
     new groups for more.
     """
-    lanes_S = _fresh(theta_SxP)
+    descents_S = _fresh(theta_SxP)
     y_SxN = np.broadcast_to(data.y_N if y_SxN is None else y_SxN, (len(theta_SxP), len(data.y_N)))
     w_SxN = np.broadcast_to(data.w_N if w_SxN is None else w_SxN, y_SxN.shape)
     waiting = np.arange(len(theta_SxP))
@@ -192,25 +216,25 @@ def descend(
         size = _MANY if len(waiting) > _MANY // 2 else _FEW
         for at in range(0, len(waiting), size):
             group = waiting[at : at + size]
-            # The last group is filled up with its own first lanes: one size, one program.
+            # The last group is filled up with its own first descents: one size, one program.
             chosen = np.resize(group, size)
-            lanes = jax.tree.map(lambda x, chosen=chosen: x[chosen], lanes_S)
-            ends, unfinished = _advance_lanes(
-                problem, lanes, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
+            descents = jax.tree.map(lambda x, chosen=chosen: x[chosen], descents_S)
+            ends, unfinished = _advance_all(
+                problem, descents, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
             )
-            for all_lanes, reached in zip(lanes_S, ends, strict=True):
-                all_lanes[group] = np.asarray(reached)[: len(group)]
+            for all_descents, reached in zip(descents_S, ends, strict=True):
+                all_descents[group] = np.asarray(reached)[: len(group)]
             left.append(group[np.asarray(unfinished)[: len(group)]])
         waiting = np.concatenate(left)
         if not len(waiting):
             break
-    return Ends(lanes_S.theta_P, lanes_S.value)
+    return Ends(descents_S.theta_P, descents_S.value)
 
 
-def _fresh(theta_SxP: np.ndarray) -> _Lane:
-    """Lanes that have not moved yet."""
+def _fresh(theta_SxP: np.ndarray) -> _Descent:
+    """Descents that have not moved yet."""
     n = len(theta_SxP)
-    return _Lane(
+    return _Descent(
         theta_P=np.array(theta_SxP, np.float64),
         value=np.full(n, np.inf),
         damping=np.full(n, _FIRST_DAMPING),
@@ -227,13 +251,13 @@ def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
 
 
 class Examined(NamedTuple):
-    """A point, the objective's gradient and exact Hessian there, the rows' values and slopes."""
+    """A point, the objective's gradient and exact Hessian there, the rows' values and gradients."""
 
     theta_P: Array
     gradient_P: Array
-    exact_PxP: Array
+    hessian_PxP: Array
     log_loss_N: Array
-    slope_NxP: Array
+    gradient_NxP: Array
 
 
 def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
@@ -243,7 +267,7 @@ def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
     """
     here = _examined_at(problem, theta_P, data)
     for _ in range(_POLISHING_STEPS):
-        move_P = _newton_move(np.asarray(here.gradient_P), np.asarray(here.exact_PxP))
+        move_P = _newton_move(np.asarray(here.gradient_P), np.asarray(here.hessian_PxP))
         if move_P is None:
             break
         moved = _examined_at(problem, np.asarray(here.theta_P) + move_P, data)
@@ -253,18 +277,18 @@ def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
     return here
 
 
-def _newton_move(gradient_P: np.ndarray, exact_PxP: np.ndarray) -> np.ndarray | None:
+def _newton_move(gradient_P: np.ndarray, hessian_PxP: np.ndarray) -> np.ndarray | None:
     """The step to where the gradient would vanish, or None where that is no minimum."""
     try:
-        np.linalg.cholesky(exact_PxP)
-        return -np.linalg.solve(exact_PxP, gradient_P)
+        np.linalg.cholesky(hessian_PxP)
+        return -np.linalg.solve(hessian_PxP, gradient_P)
     except np.linalg.LinAlgError:
         return None
 
 
 @partial(jax.jit, static_argnames=("problem",))
 def _examined_at(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
-    gradient_P, exact_PxP, _gauss = derivatives(problem, theta_P, data)
+    gradient_P, hessian_PxP, _ = derivatives(problem, theta_P, data)
     log_loss_N = problem.model.log_loss(theta_P, data.inputs)
-    slope_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
-    return Examined(theta_P, gradient_P, exact_PxP, log_loss_N, slope_NxP)
+    gradient_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
+    return Examined(theta_P, gradient_P, hessian_PxP, log_loss_N, gradient_NxP)

@@ -1,49 +1,38 @@
-"""The best fit of a form to rows: many starts, the global optimum, how well it is pinned down."""
+"""The best fit of any law to rows, and its refits to resamples of them."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue.function import FunctionLaw
+from scaling_jax.laws.catalogue.law import Law
+from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.float64 import in_float64
-from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.solver import newton
-    from scaling_jax.laws.solver.model import Model
-
-# Exponents that starts are laid out over. It is only a start: the descent may leave the range.
-_LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
-# A finer grid has the lowest starts all in one place, and the search is the worse for it.
-_STARTS, _LEAST_EACH = 400, 8
-_OUTER_POWERS = (0.02, 2.0)
-# Shares of the least loss, for the floor of a law whose floor stands outside a power.
-_FLOORS = (0.01, 0.3, 0.6, 0.9)
-
-# With more exponents than this a grid is too coarse in each: a low-discrepancy sequence, of a
-# power of two points, tells them apart better.
-_MOST_AXES = 3
-_SCATTERED = 2048
+    from scaling_jax.laws.solver.model import Parametrization
 
 
 @dataclass(frozen=True)
 class PointFit:
-    """A fitted form.
+    """The optimum of a law on some rows.
 
     Attributes:
-        theta_P: optimum in centred logs, as `PowerSum.design` orders it.
-        centre: mean log of every variable, which was taken out before fitting.
+        theta_P: optimum as the solver has it: for a sum of powers in centred logs, ordered as
+            `PowerSum.design`; for a function as is, positive constants in logs.
+        centre: mean log of every variable, which was taken out before fitting; empty for a
+            function.
         constants_P: the law's constants.
         free_P: 1 for constants that were fitted, 0 for those held.
         value: objective, summed over rows.
         gradient_norm: Euclidean norm of the objective's gradient in `theta`.
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.
-        residuals_N: log measured minus log predicted.
+        residuals_N: measured minus predicted, of logs where the law is fitted in logs.
         leverage_N: share of each row's value that least squares would fit to the row itself.
     """
 
@@ -84,118 +73,89 @@ class PointFit:
 
 @in_float64
 def optimum(
-    form: PowerSum,
+    law: Law,
     values: Mapping[str, np.ndarray],
-    loss_N: np.ndarray,
+    response_N: np.ndarray,
     weights_N: np.ndarray | None = None,
     *,
     objective: Objective | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> PointFit:
-    """The global optimum of the objective (by default, summed Huber on log loss).
+    """The global optimum of the objective on the rows.
 
-    `values` holds every variable of the form; `weights_N` defaults to ones; `fixed` holds
-    constants at given values.
+    Args:
+        law: any law.
+        values: every variable of the law.
+        response_N: what was measured.
+        weights_N: how often each row counts; ones by default.
+        objective: what is minimized; by default the law's, Huber's on logs for a loss.
+        fixed: constants to hold at given values.
 
     Raises:
-        InputError: `fixed` names what the form does not have, or a coefficient of variables.
+        InputError: `fixed` names a constant that the law cannot hold; a signed response and an
+            objective in logs; the law is finite at no start.
     """
-    import jax.numpy as jnp
-
     from scaling_jax.laws.solver import newton
-    from scaling_jax.laws.solver.power_sum import closed_form_starts
 
-    problem = _problem(form, objective)
-    held = form.held_theta(fixed or {})
-    logs = {name: np.log(np.asarray(values[name], np.float64)) for name in form.variables}
-    centre = {name: float(log.mean()) for name, log in logs.items()}
-    u_NxKxP = form.design({name: log - centre[name] for name, log in logs.items()})
-    y_N = np.log(np.asarray(loss_N, np.float64))
+    solver = parametrization(law, objective)
+    held_P = law.held_theta(fixed or {})
+    free_P = np.isnan(held_P).astype(np.float64)
+    columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
+    centre = solver.centre(columns)
+    measured_N = np.asarray(response_N, np.float64)
+    y_N = solver.measured(measured_N)
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
-    free_P = np.isnan(held).astype(np.float64)
-    data = newton.Data(*map(jnp.asarray, (*padded(u_NxKxP, y_N, w_N), free_P)))
-    grid_SxQ, floor_S = _with_floors(form, _start_grid(form, held), np.exp(y_N.min()))
-    starts = closed_form_starts(
-        grid_SxQ,
-        data,
-        n_terms=len(form.terms),
-        outer=form.outer is not None,
-        outside=form.outside,
-        floor_S=floor_S,
-    )
-    starts_SxP = np.asarray(starts)
-    starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held))
-    found = global_optimum(problem, starts_SxP, data)
-    return PointFit.of(found, form.constants(found.theta_P, centre), free_P, y_N, centre)
+    rows = padded(solver.inputs(columns, centre), y_N, w_N)
+    data = newton.Data(*_on_device((*rows, free_P)))
+    starts_SxP = solver.starts(held_P, data, float(measured_N.min()))
+    starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held_P))
+    found = global_optimum(solver.problem, starts_SxP, data)
+    return PointFit.of(found, solver.constants(found.theta_P, centre), free_P, y_N, centre)
 
 
 @in_float64
 def refit(
-    form: PowerSum,
+    law: Law,
     values: Mapping[str, np.ndarray],
     fitted: PointFit,
-    loss_BxN: np.ndarray,
+    response_BxN: np.ndarray,
     weights_BxN: np.ndarray,
     *,
     objective: Objective | None = None,
 ) -> np.ndarray:
-    """Constants `BxP` of the form refitted to B resamples, each from the optimum of the whole."""
-    import jax.numpy as jnp
+    """Constants `BxP` of the law refitted to B resamples, each from the optimum of the whole.
 
+    One descent to each, not a search from many starts: a resample moves the optimum little, and
+    a bootstrap should follow the optimum that was fitted rather than jump to another.
+    """
     from scaling_jax.laws.solver import newton
 
-    problem = _problem(form, objective)
-    logs = {name: np.log(values[name]) - fitted.centre[name] for name in form.variables}
-    u_NxKxP, y_NxB, w_NxB = padded(form.design(logs), np.log(loss_BxN).T, weights_BxN.T)
-    y_BxN, w_BxN = y_NxB.T, w_NxB.T
-    data = newton.Data(*map(jnp.asarray, (u_NxKxP, y_BxN[0], w_BxN[0], fitted.free_P)))
-    theta_BxP = np.tile(fitted.theta_P, (len(y_BxN), 1))
-    ends = newton.descend(problem, theta_BxP, data, y_BxN, w_BxN)
-    return form.constants(ends.theta_SxP, fitted.centre)
+    solver = parametrization(law, objective)
+    columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
+    y_BxN = solver.measured(np.asarray(response_BxN, np.float64))
+    inputs = solver.inputs(columns, fitted.centre)
+    inputs, y_NxB, w_NxB = padded(inputs, y_BxN.T, weights_BxN.T)
+    data = newton.Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
+    theta_BxP = np.tile(fitted.theta_P, (y_NxB.shape[1], 1))
+    ends = newton.descend(solver.problem, theta_BxP, data, y_NxB.T, w_NxB.T)
+    return solver.constants(ends.theta_SxP, fitted.centre)
 
 
-def model_of(form: PowerSum) -> "Model":
-    """The solver's model of a form: a sum of terms, or a power of one."""
-    from scaling_jax.laws.solver.power_sum import PowerOfSum, TermSum
+def parametrization(law: Law, objective: Objective | None = None) -> "Parametrization":
+    """How the solver works on a law: by closed forms for sums of powers, otherwise by autodiff."""
+    objective = objective or law.default_objective
+    if isinstance(law, PowerSum):
+        from scaling_jax.laws.solver.power_sum import PowerSumSolver
 
-    return PowerOfSum(form.outside) if form.outer else TermSum()
+        return PowerSumSolver(law, objective)
+    if isinstance(law, FunctionLaw):
+        from scaling_jax.laws.solver.autodiff import FunctionSolver
 
-
-def _problem(form: PowerSum, objective: Objective | None) -> "newton.Problem":
-    from scaling_jax.laws.solver import newton
-
-    return newton.Problem(model_of(form), objective or objective_named("huber"))
-
-
-def _with_floors(
-    form: PowerSum, grid_SxQ: np.ndarray, least_loss: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The grid once for each floor to start from, where a form has terms outside a power."""
-    if not form.outside:
-        return grid_SxQ, np.zeros(len(grid_SxQ))
-    repeated = np.repeat(grid_SxQ, len(_FLOORS), axis=0)
-    return repeated, np.tile(np.array(_FLOORS) * least_loss, len(grid_SxQ))
+        return FunctionSolver(law, objective)
+    raise TypeError(f"a law is a PowerSum or a FunctionLaw, not {type(law).__name__}")
 
 
-def _start_grid(form: PowerSum, held_P: np.ndarray) -> np.ndarray:
-    """Combinations of exponents to start from; those held stand at their values."""
-    held_Q = held_P[len(form.terms) :]
-    n_free = max(1, int(np.isnan(held_Q).sum()))
-    if n_free > _MOST_AXES and not form.outer:
-        return _scattered_grid(held_Q)
-    n_each = max(_LEAST_EACH, round(_STARTS ** (1 / n_free)))
-    axis = np.geomspace(_LEAST_EXPONENT, _MOST_EXPONENT, n_each)
-    axes = [axis if np.isnan(q) else np.array([q]) for q in held_Q]
-    if form.outer and np.isnan(held_Q[-1]):
-        axes[-1] = np.log(np.geomspace(*_OUTER_POWERS, n_each))
-    return np.array(list(itertools.product(*axes)))
+def _on_device(tree: Any) -> Any:
+    import jax
 
-
-def _scattered_grid(held_Q: np.ndarray) -> np.ndarray:
-    from scipy.stats import qmc
-
-    free_Q = np.isnan(held_Q)
-    unit_SxF = qmc.Sobol(int(free_Q.sum()), rng=0).random(_SCATTERED)
-    grid_SxQ = np.tile(held_Q, (_SCATTERED, 1))
-    grid_SxQ[:, free_Q] = _LEAST_EXPONENT * (_MOST_EXPONENT / _LEAST_EXPONENT) ** unit_SxF
-    return grid_SxQ
+    return jax.tree.map(jax.numpy.asarray, tree)

@@ -16,7 +16,7 @@ _TRIED = 32
 _MOST_RESTARTS = 12
 _IMPROVED = 1e-9
 
-# Slopes that are a combination of others, as those of a term that has vanished.
+# Gradients that are a combination of others, as those of a term that has vanished.
 _NO_DIRECTION = 1e-9
 
 # Objectives below this are residuals in the last digits only, as of rows without noise.
@@ -81,10 +81,10 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         theta_P=np.asarray(end.theta_P),
         value=best.value,
         gradient_norm=float(np.linalg.norm(end.gradient_P)),
-        condition=_condition(np.asarray(end.exact_PxP)),
+        condition=_condition(np.asarray(end.hessian_PxP)),
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
-        leverage_N=leverages(np.asarray(end.slope_NxP), np.asarray(data.w_N)),
+        leverage_N=leverages(np.asarray(end.gradient_NxP), np.asarray(data.w_N)),
     )
 
 
@@ -125,9 +125,9 @@ def padded(inputs: T, y_Nx: np.ndarray, w_Nx: np.ndarray) -> tuple[T, np.ndarray
     return jax.tree.map(longer, inputs), longer(y_Nx), np.concatenate([w_Nx, unweighted])
 
 
-def leverages(slope_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
-    """Diagonal of the projection on the rows' slopes: what a row's own value does to its fit."""
-    x_NxP = slope_NxP * np.sqrt(w_N)[:, None]
+def leverages(gradient_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
+    """Diagonal of the projection on the rows' gradients: what a row's own value does to its fit."""
+    x_NxP = gradient_NxP * np.sqrt(w_N)[:, None]
     x_NxP = x_NxP / np.maximum(np.linalg.norm(x_NxP, axis=0), 1e-300)
     left_NxP, size_P, _ = np.linalg.svd(x_NxP, full_matrices=False)
     return np.sum(left_NxP[:, size_P > _NO_DIRECTION * size_P[0]] ** 2, axis=1)

@@ -5,13 +5,64 @@ import math
 import numpy as np
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Resampling
-from scaling_jax.laws.solver.optimum import PointFit
+from scaling_jax.laws.solver.optimum import PointFit, refit
+from scaling_jax.laws.tables.select import Rows, clusters
 from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
 # A row of leverage 1 is fitted exactly and says nothing of its noise.
 _MOST_LEVERAGE = 0.99
+
+
+def draws(
+    law: Law,
+    rows: Rows,
+    point: PointFit,
+    noise_N: np.ndarray,
+    objective: Objective,
+    kind: Resampling,
+    n_resamples: int,
+    seed: int,
+) -> np.ndarray | None:
+    """Constants `BxP` of the law refitted to resamples; None where there are no resamples.
+
+    Args:
+        law: the fitted law.
+        rows: what the law was fitted to.
+        point: its optimum.
+        noise_N: scatter of the rows, as `noise_of_rows` has it.
+        objective: what was minimized.
+        kind: what is resampled, as `resamples` takes it.
+        n_resamples: how many refits.
+        seed: of the resamples.
+
+    Raises:
+        InputError: resampling of runs, of a table that does not name them.
+    """
+    if n_resamples == 0:
+        return None
+    run_id_N = clusters(rows) if kind == "runs" else None
+    if kind == "residuals" and not law.is_logged(objective):
+        fitted_N = rows.response - point.residuals_N
+        response_BxN = fitted_N + signed(noise_N, n_resamples, seed, objective.quantile)
+        weights_BxN = np.ones(response_BxN.shape)
+    else:
+        response_BxN, weights_BxN = resamples(
+            kind,
+            rows.response,
+            # Residuals of a law without logs are no logs, but then only rows or runs are drawn.
+            rows.response * np.exp(-point.residuals_N) if kind == "residuals" else rows.response,
+            noise_N,
+            n_resamples,
+            seed,
+            run_id_N,
+            objective.quantile,
+        )
+    return refit(
+        law, rows.variables, point, response_BxN, weights_BxN * rows.weight, objective=objective
+    )
 
 
 def resamples(

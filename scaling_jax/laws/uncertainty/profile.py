@@ -3,27 +3,27 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN, Interval
-from scaling_jax.laws.catalogue import PowerSum, power_sum_named
+from scaling_jax.laws.allocation import Interval
+from scaling_jax.laws.catalogue import Law, PowerSum
+from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, Count
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
-from scaling_jax.laws.solver.optimum import PointFit, model_of, optimum
-from scaling_jax.laws.tables.rows import Count, Rows, checked, usable_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
+from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization
+from scaling_jax.laws.tables.read import Table, load_table
+from scaling_jax.laws.tables.select import Rows, usable_rows
 
 AT_A_BUDGET = ("params", "tokens", "frontier_loss")
 EXPONENTS = ("a", "b")
 
-# Targets step outward from the optimum by factors of two in this many lanes to each side, as
+# Targets step outward from the optimum by factors of two this many to each side, as
 # far as 13 in an exponent or a logarithm: beyond, the data are taken not to bound it.
-_LANES = 18
+_TARGETS = 18
 _FIRST_STEP = 1e-4
 _REFINEMENTS = 2
 _WEIGHT = 1e4
@@ -53,16 +53,16 @@ class Profile:
 
 
 def profile(
-    table: "pd.DataFrame",
+    table: Table,
     quantity: str,
     *,
-    law: str = "chinchilla",
+    law: LawLike = "chinchilla",
     flops: float | None = None,
     params: float | None = None,
     tokens: float | None = None,
     level: float = 0.9,
     count: Count = "total",
-    objective: str = "huber",
+    objective: str | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> Profile:
     """The profile likelihood of a constant, an exponent, an optimum or a predicted loss.
@@ -78,27 +78,32 @@ def profile(
         InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
             are missing.
     """
-    form, chosen = power_sum_named(law), objective_named(objective)
-    rows = usable_rows(checked(table), count)
-    asked = _asked(form, quantity, flops, params, tokens)
-    fit = optimum(form, rows.variables, rows.loss, rows.weight, objective=chosen, fixed=fixed)
+    form = find_law(law)
+    chosen = form.default_objective if objective is None else objective_named(objective)
+    rows = usable_rows(load_table(table, form), count, form)
+    at = _where(form, quantity, flops, params, tokens)
+    fit = optimum(form, rows.variables, rows.response, rows.weight, objective=chosen, fixed=fixed)
     if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
         raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
-    found = _Follower(form, quantity, rows, fit, chosen, asked).profile(level)
-    return _readable(quantity, found, level, quantity not in (*form.exponents, *EXPONENTS))
+    found = _Follower(form, quantity, rows, fit, chosen, at).profile(level)
+    in_logs = quantity not in EXPONENTS and (
+        quantity not in form.names or quantity in form.positive
+    )
+    return _readable(quantity, found, level, in_logs)
 
 
-def _asked(
-    form: PowerSum, name: str, flops: float | None, params: float | None, tokens: float | None
+def _where(
+    law: Law, name: str, flops: float | None, params: float | None, tokens: float | None
 ) -> tuple[float, ...]:
-    frontier = (*EXPONENTS, *AT_A_BUDGET, "loss") if form.frontier else ()
-    if name not in (*form.names, *frontier):
+    """The budget, or the size and tokens, that the quantity is taken at."""
+    frontier = (*EXPONENTS, *AT_A_BUDGET, "loss") if law.frontier else ()
+    if name not in (*law.names, *frontier):
         raise InputError(
-            f"the law {form.name!r} has no quantity {name!r}"
-            f"{suggestion(name, (*form.names, *frontier))}"
+            f"the law {law.name!r} has no quantity {name!r}"
+            f"{suggestion(name, (*law.names, *frontier))}"
         )
     given = {"flops": flops} if name in AT_A_BUDGET else {"params": params, "tokens": tokens}
-    if name not in AT_A_BUDGET and name != "loss":
+    if name in law.names or name in EXPONENTS:
         return ()
     for what, value in given.items():
         if value is None or not 0 < value < math.inf:
@@ -122,19 +127,21 @@ class _Follower:
 
     def __init__(
         self,
-        form: PowerSum,
+        law: Law,
         name: str,
         rows: Rows,
         fit: PointFit,
         objective: Objective,
-        asked: tuple[float, ...],
+        at: tuple[float, ...],
     ) -> None:
         from scaling_jax.laws.uncertainty.profile_constraint import Quantity
 
-        self._form, self._name, self._rows = form, name, rows
-        self._quantity = Quantity("linear" if name in form.names else name, form.name)
+        self._law, self._name, self._rows = law, name, rows
+        of_frontier = isinstance(law, PowerSum) and name not in law.names
+        self._quantity = Quantity(name, law) if of_frontier else Quantity("linear")  # type: ignore[arg-type]
         self._fit, self._objective = fit, objective
-        self._asked, self._shift = self._in_centred_logs(asked)
+        self._solver = parametrization(law, objective)
+        self._point, self._shift = self._in_centred_logs(at)
 
     @in_float64
     def profile(self, level: float) -> _Curve:
@@ -144,9 +151,9 @@ class _Follower:
         estimate = self._quantity_at(self._fit.theta_P)
         ends, points = [], [(estimate, 0.0)]
         for side in (-1.0, 1.0):
-            end, seen = self._end(estimate, side, threshold)
+            end, reached = self._end(estimate, side, threshold)
             ends.append(end)
-            points += seen
+            points += reached
         values, deviance = np.array(sorted(points)).T
         shift = self._shift
         return _Curve(estimate + shift, values + shift, deviance, ends[0] + shift, ends[1] + shift)
@@ -154,10 +161,10 @@ class _Follower:
     def _end(
         self, estimate: float, side: float, threshold: float
     ) -> tuple[float, list[tuple[float, float]]]:
-        """Where the profile crosses the threshold on one side, and the points seen."""
-        offsets = _FIRST_STEP * 2.0 ** np.arange(_LANES)
-        seen = self._at(estimate + side * offsets)
-        points = list(seen)
+        """Where the profile crosses the threshold on one side, and the points on the way."""
+        offsets = _FIRST_STEP * 2.0 ** np.arange(_TARGETS)
+        reached = self._at(estimate + side * offsets)
+        points = list(reached)
         for _ in range(_REFINEMENTS):
             above = [q for q, d in points if d > threshold]
             if not above:
@@ -165,7 +172,7 @@ class _Follower:
             outer = min(above, key=lambda q: abs(q - estimate))
             nearer = [q for q, _ in points if abs(q - estimate) < abs(outer - estimate)]
             inner = max(nearer, key=lambda q: abs(q - estimate), default=estimate)
-            points += self._at(np.linspace(inner, outer, _LANES + 2)[1:-1])
+            points += self._at(np.linspace(inner, outer, _TARGETS + 2)[1:-1])
         below = [(q, d) for q, d in points if abs(q - estimate) <= abs(outer - estimate)]
         ordered = sorted(below, key=lambda point: abs(point[0] - estimate))
         q, d = np.array(ordered).T
@@ -174,10 +181,10 @@ class _Follower:
     def _at(self, targets_S: np.ndarray) -> list[tuple[float, float]]:
         """The quantity actually reached and its deviance, for each target."""
         from scaling_jax.laws.solver import newton
-        from scaling_jax.laws.uncertainty.profile_constraint import Tethered
+        from scaling_jax.laws.uncertainty.profile_constraint import ConstrainedModel
 
-        problem = newton.Problem(Tethered(model_of(self._form), self._quantity), self._objective)
-        plain = newton.Problem(model_of(self._form), self._objective)
+        plain = self._solver.problem
+        problem = plain._replace(model=ConstrainedModel(plain.model, self._quantity))
         data = self._data()
         start_SxP = np.tile(self._fit.theta_P, (len(targets_S), 1))
         y_SxN = np.tile(data.y_N, (len(targets_S), 1))
@@ -192,41 +199,38 @@ class _Follower:
         return [(q, max(d, 0.0)) for q, d in pairs if math.isfinite(q) and math.isfinite(d)]
 
     def _data(self) -> Any:
+        import jax
         import jax.numpy as jnp
 
         from scaling_jax.laws.solver.newton import Data
         from scaling_jax.laws.uncertainty.profile_constraint import Inputs
 
-        logs = {n: np.log(v) - self._fit.centre[n] for n, v in self._columns().items()}
-        inputs = Inputs(jnp.asarray(self._form.design(logs)), jnp.asarray(self._asked))
-        y_N = jnp.asarray(np.append(np.log(self._rows.loss), 0.0))
+        rows = self._solver.inputs(self._rows.variables, self._fit.centre)
+        inputs = Inputs(jax.tree.map(jnp.asarray, rows), jnp.asarray(self._point))
+        y_N = jnp.asarray(np.append(self._solver.measured(self._rows.response), 0.0))
         w_N = jnp.asarray(np.append(self._rows.weight, 0.0))
         return Data(inputs, y_N, w_N, jnp.asarray(self._fit.free_P))
-
-    def _columns(self) -> dict[str, np.ndarray]:
-        return {name: self._rows.variables[name] for name in self._form.variables}
 
     def _quantity_at(self, theta_P: np.ndarray) -> float:
         import jax.numpy as jnp
 
-        return float(self._quantity(jnp.asarray(theta_P), jnp.asarray(self._asked)))
+        return float(self._quantity(jnp.asarray(theta_P), jnp.asarray(self._point)))
 
-    def _in_centred_logs(self, asked: tuple[float, ...]) -> tuple[np.ndarray, float]:
-        """What the quantity is asked at, and what brings it back to the table's own units."""
-        form, centre = self._form, self._fit.centre
-        if self._name in form.names:
-            k = form.names.index(self._name)
-            if self._name not in form.coefficients:
-                return np.eye(len(form.names))[k], 0.0
-            shift_P = form.design({n: np.array([v]) for n, v in centre.items()})[0][k]
-            gradient_P = -shift_P
-            gradient_P[k] = 1.0
-            return gradient_P, 0.0
+    def _in_centred_logs(self, at: tuple[float, ...]) -> tuple[np.ndarray, float]:
+        """The point of the quantity, and what brings it back to the table's own units."""
+        law, centre = self._law, self._fit.centre
+        if self._name in law.names:
+            k = law.names.index(self._name)
+            direction_P = np.eye(len(law.names))[k]
+            if isinstance(law, PowerSum) and self._name in law.coefficients:
+                direction_P -= law.design({n: np.array([v]) for n, v in centre.items()})[0][k]
+                direction_P[k] = 1.0
+            return direction_P, 0.0
         if self._name == "loss":
-            n, d = np.log(asked)
+            n, d = np.log(at)
             return np.array([n - centre["params"], d - centre["tokens"]]), 0.0
         if self._name in AT_A_BUDGET:
-            left = math.log(asked[0] / FLOPS_PER_PARAM_TOKEN) - centre["params"] - centre["tokens"]
+            left = math.log(at[0] / FLOPS_PER_PARAM_TOKEN) - centre["params"] - centre["tokens"]
             return np.array([left]), centre.get(self._name, 0.0)
         return np.zeros(1), 0.0
 
@@ -235,8 +239,8 @@ class _Follower:
         import jax.numpy as jnp
 
         r_N = -self._fit.residuals_N
-        if self._objective.space == "loss":
-            r_N = self._rows.loss * np.expm1(r_N)
+        if self._solver.problem.objective.space == "loss":
+            r_N = self._rows.response * np.expm1(r_N)
         slope_N = np.asarray(self._objective.slope(jnp.asarray(r_N)))
         if math.isinf(self._objective.delta):
             return float(np.mean(slope_N**2))

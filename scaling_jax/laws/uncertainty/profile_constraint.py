@@ -1,4 +1,4 @@
-"""Fits with a derived quantity pulled to a value: what profiles are made of."""
+"""Fits with one quantity constrained to a value, which profiles are made of."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from scaling_jax.laws.catalogue import PowerSum, power_sum_named
-from scaling_jax.laws.solver.model import Derivatives, Model, RowWeights, from_slopes
+from scaling_jax.laws.catalogue.power_sum import PowerSum
+from scaling_jax.laws.solver.model import Derivatives, Model, RowWeights, from_row_gradients
 
 
 class Inputs(NamedTuple):
-    """The model's inputs, and what the quantity is asked at, in centred logs."""
+    """The model's inputs per row, and the point where the quantity is taken, in centred logs."""
 
     rows: Any
-    asked: jax.Array
+    point: jax.Array
 
 
 @dataclass(frozen=True)
@@ -24,56 +24,56 @@ class Quantity:
     Attributes:
         kind: `linear` for a constant, an exponent of the frontier (`a`, `b`), `params`, `tokens`
             or `frontier_loss` at a budget, or `loss` at a size and tokens.
-        law: the form's name.
+        law: a law with a frontier; None for a constant, so that the constants of all laws share
+            one compiled program.
     """
 
     kind: str
-    law: str
+    law: PowerSum | None = None
 
-    @property
-    def form(self) -> PowerSum:
-        """The law."""
-        return power_sum_named(self.law)
-
-    def __call__(self, theta_P: jax.Array, asked: jax.Array) -> jax.Array:
-        """The quantity, in logs where it is positive; `asked` holds what `asking` made."""
-        names = self.form.names
-        if self.kind == "linear":
-            # All constants are one program so: a coefficient's logarithm about the centre, moved
-            # back to the variables' own units, is a sum of it and exponents.
-            return theta_P @ asked
+    def __call__(self, theta_P: jax.Array, point: jax.Array) -> jax.Array:
+        """The quantity, in logs where it is positive."""
+        if self.law is None:
+            # A coefficient's logarithm about the centre, moved back to the variables' own units,
+            # is a sum of `theta` and exponents, so every constant is linear in `theta`.
+            return theta_P @ point
         if self.kind == "loss":
-            return self._log_loss(theta_P, asked[0], asked[1])
-        alpha, beta, log_a, log_b = (theta_P[names.index(n)] for n in self._frontier)
+            return self._log_loss(theta_P, point[0], point[1])
+        alpha, beta, log_a, log_b = (theta_P[self.law.names.index(n)] for n in self._frontier)
         if self.kind in ("a", "b"):
             return (beta if self.kind == "a" else alpha) / (alpha + beta)
-        # In centred logs x + y is what is left of log(C / 6).
+        # Hoffmann et al. 2022, equation 4: in centred logs x + y is what is left of log(C / 6).
         log_g = (jnp.log(alpha / beta) + log_a - log_b) / (alpha + beta)
-        x = log_g + beta / (alpha + beta) * asked[0]
-        y = -log_g + alpha / (alpha + beta) * asked[0]
+        x = log_g + beta / (alpha + beta) * point[0]
+        y = -log_g + alpha / (alpha + beta) * point[0]
         if self.kind == "frontier_loss":
             return self._log_loss(theta_P, x, y)
         return x if self.kind == "params" else y
 
     @property
     def _frontier(self) -> tuple[str, str, str, str]:
-        assert self.form.frontier is not None
-        return self.form.frontier
+        assert self.law is not None
+        assert self.law.frontier is not None
+        return self.law.frontier
 
     def _log_loss(self, theta_P: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-        names, alpha_beta = self.form.names, self._frontier[:2]
+        assert self.law is not None
+        names, alpha_beta = self.law.names, self._frontier[:2]
         logs = []
-        for k, term in enumerate(self.form.terms):
+        for k, term in enumerate(self.law.terms):
             at = {"params": (alpha_beta[0], x), "tokens": (alpha_beta[1], y)}
-            slopes = [theta_P[names.index(at[v][0])] * at[v][1] for v in term.powers]
-            logs.append(theta_P[k] - sum(slopes, jnp.zeros(())))
-        outer = jnp.exp(theta_P[-1]) if self.form.outer else 1.0
+            powers = [theta_P[names.index(at[v][0])] * at[v][1] for v in term.powers]
+            logs.append(theta_P[k] - sum(powers, jnp.zeros(())))
+        outer = jnp.exp(theta_P[-1]) if self.law.outer else 1.0
         return outer * jax.nn.logsumexp(jnp.stack(logs))
 
 
 @dataclass(frozen=True)
-class Tethered:
-    """A model with one more row: the quantity itself, to be pulled to a target by its weight."""
+class ConstrainedModel:
+    """A model with one more row: the quantity itself, which a large weight holds at a target.
+
+    The same solver then minimizes under the constraint, as a penalty of its residual.
+    """
 
     model: Model
     quantity: Quantity
@@ -81,16 +81,16 @@ class Tethered:
     def log_loss(self, theta_P: jax.Array, inputs: Inputs) -> jax.Array:
         """Log loss of every row, then the quantity."""
         rows_N = self.model.log_loss(theta_P, inputs.rows)
-        return jnp.append(rows_N, self.quantity(theta_P, inputs.asked))
+        return jnp.append(rows_N, self.quantity(theta_P, inputs.point))
 
     def derivatives(self, theta_P: jax.Array, inputs: Inputs, weights: RowWeights) -> Derivatives:
         """Weighted sums of derivatives over the rows, and the quantity's own."""
         rows = RowWeights(*(weight_N[:-1] for weight_N in weights))
         last = RowWeights(*(weight_N[-1:] for weight_N in weights))
-        slope_P = jax.grad(self.quantity)(theta_P, inputs.asked)
-        bend_PxP = jax.hessian(self.quantity)(theta_P, inputs.asked)
+        gradient_P = jax.grad(self.quantity)(theta_P, inputs.point)
+        hessian_PxP = jax.hessian(self.quantity)(theta_P, inputs.point)
         return jax.tree.map(
             jnp.add,
             self.model.derivatives(theta_P, inputs.rows, rows),
-            from_slopes(slope_P[None], last.pull_N[0] * bend_PxP, last),
+            from_row_gradients(gradient_P[None], last.gradient_N[0] * hessian_PxP, last),
         )

@@ -3,14 +3,12 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.catalogue import power_sum_named
+from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.tables.read import Table
 from scaling_jax.laws.uncertainty.profile import Profile, profile
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Profiles:
 
 
 def profiles(
-    table: "pd.DataFrame",
+    table: Table,
     *,
-    law: str = "chinchilla",
+    law: LawLike = "chinchilla",
     budgets: Sequence[float] = (),
     fixed: Mapping[str, float] | None = None,
     **options: Any,
@@ -47,11 +45,11 @@ def profiles(
     Raises:
         InputError: as `profile`.
     """
-    form = power_sum_named(law)
+    form = find_law(law)
     free = [name for name in form.names if name not in {*form.held, *(fixed or {})}]
 
     def of(quantity: str, flops: float | None = None) -> Profile:
-        return profile(table, quantity, law=law, flops=flops, fixed=fixed, **options)
+        return profile(table, quantity, law=form, flops=flops, fixed=fixed, **options)
 
     constants = {name: of(name) for name in free}
     if form.frontier is None:

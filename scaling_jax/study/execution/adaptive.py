@@ -11,8 +11,8 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, fit
+from scaling_jax.laws.conventions import Count
 from scaling_jax.laws.planning.next_runs import FIRST_CELLS, Advice, Goal, in_one_round, next_cells
-from scaling_jax.laws.tables.rows import Count
 from scaling_jax.study.execution.execute import create_store, train_runs
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.plan.design import PlannedRun

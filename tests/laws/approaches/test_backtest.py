@@ -9,7 +9,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.backtest import CANDIDATES, backtest
 from scaling_jax.laws.catalogue import CHINCHILLA, KAPLAN
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.tables.rows import checked, usable_rows
+from scaling_jax.laws.tables.check import checked
+from scaling_jax.laws.tables.select import usable_rows
 
 TRUTHS = {
     "chinchilla": (CHINCHILLA, np.array([1.8, 480.0, 2100.0, 0.5, 0.37])),

@@ -10,7 +10,8 @@ from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA, functions
 from scaling_jax.laws.catalogue.functions import FUNCTIONS
 from scaling_jax.laws.float64 import in_float64
-from scaling_jax.laws.solver.autodiff import FunctionModel, fit_function
+from scaling_jax.laws.solver.autodiff import FunctionModel
+from scaling_jax.laws.solver.optimum import optimum
 
 MADE_UP = {
     "accuracy-sigmoid": dict(chance=0.25, ceiling=0.93, slope=2.3, middle=2.7),
@@ -56,14 +57,14 @@ def test_noise_free_rows_give_back_their_law(name):
     form, values = FUNCTIONS[name], rows()
     constants = truth(form)
     response = form.value(constants, values)
-    fit = fit_function(form, values, response)
+    fit = optimum(form, values, response)
     np.testing.assert_allclose(form.value(fit.constants_P, values), response, rtol=1e-5)
     np.testing.assert_allclose(fit.constants_P, constants, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("is_logged", [True, False], ids=["log", "plain"])
-def test_slopes_are_differences(name, is_logged):
+def test_gradients_are_differences(name, is_logged):
     form, values = FUNCTIONS[name], rows()
     constants = truth(form)
     positive = np.array([parameter.positive for parameter in form.parameters])
@@ -75,26 +76,28 @@ def test_slopes_are_differences(name, is_logged):
 
     model = FunctionModel(form, is_logged)
     inputs = {name: values[name] for name in form.variables}
-    slope_NxP = np.asarray(in_float64(jax.jit(model.slopes))(theta, inputs))
+    gradient_NxP = np.asarray(in_float64(jax.jit(model.row_gradients))(theta, inputs))
     for p in range(len(theta)):
         step = np.zeros(len(theta))
         step[p] = 1e-6 * max(1, abs(theta[p]))
         expected_N = (response(theta + step) - response(theta - step)) / (2 * step[p])
-        np.testing.assert_allclose(slope_NxP[:, p], expected_N, rtol=2e-5, atol=1e-7)
+        np.testing.assert_allclose(gradient_NxP[:, p], expected_N, rtol=2e-5, atol=1e-7)
 
 
-def test_bend_is_the_difference_of_slopes():
+def test_the_hessian_is_the_difference_of_gradients():
     form, values = functions.ROUTED, rows()
     positive = np.array([parameter.positive for parameter in form.parameters])
     theta = np.where(positive, np.log(np.abs(truth(form))), truth(form))
     inputs = {name: values[name] for name in form.variables}
     model, weight_N = FunctionModel(form, True), np.linspace(-1, 2, 32)
-    slopes = in_float64(jax.jit(model.slopes))
-    bend_PxP = np.asarray(in_float64(jax.jit(model.bend))(theta, inputs, weight_N))
+    gradients = in_float64(jax.jit(model.row_gradients))
+    hessian_PxP = np.asarray(in_float64(jax.jit(model.hessian))(theta, inputs, weight_N))
     for p in range(len(theta)):
         step = 1e-5 * np.eye(len(theta))[p]
-        high, low = (weight_N @ np.asarray(slopes(t, inputs)) for t in (theta + step, theta - step))
-        np.testing.assert_allclose(bend_PxP[p], (high - low) / 2e-5, rtol=1e-5, atol=1e-6)
+        high, low = (
+            weight_N @ np.asarray(gradients(t, inputs)) for t in (theta + step, theta - step)
+        )
+        np.testing.assert_allclose(hessian_PxP[p], (high - low) / 2e-5, rtol=1e-5, atol=1e-6)
 
 
 def test_one_epoch_of_a_supported_model_is_chinchilla():
@@ -255,7 +258,7 @@ def test_decay_alone_is_found_with_the_base_law_held():
     form, values = functions.DATA_CONSTRAINED, rows()
     loss = form.value(truth(form), values)
     base = {name: MUENNIGHOFF[name] for name in form.names if not name.startswith("R_")}
-    fit = laws.fit_custom("data-constrained", {**values, "loss": loss}, fixed=base, bootstrap=0)
+    fit = laws.fit({**values, "loss": loss}, law="data-constrained", fixed=base, bootstrap=0)
     assert {name: fit.params[name] for name in base} == pytest.approx(base, rel=1e-12)
     assert fit.params["R_D"] == pytest.approx(15.387756, rel=1e-6)
     assert fit.params["R_N"] == pytest.approx(5.309743, rel=1e-6)

@@ -10,7 +10,8 @@ from scaling_jax import laws
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.diagnostics.residual_trends import trends
-from scaling_jax.laws.tables.rows import checked, usable_rows
+from scaling_jax.laws.tables.check import checked
+from scaling_jax.laws.tables.select import usable_rows
 
 TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
 

@@ -6,7 +6,8 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.laws.diagnostics.units import questions
-from scaling_jax.laws.tables.rows import checked, usable_rows
+from scaling_jax.laws.tables.check import checked
+from scaling_jax.laws.tables.select import usable_rows
 
 
 def study(params, ratio, loss=2.5):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from scaling_jax.laws.float64 import in_float64
-from scaling_jax.laws.solver.linear import solve_positive
 from scaling_jax.laws.solver.model import RowWeights
+from scaling_jax.laws.solver.newton import solve_positive
 from scaling_jax.laws.solver.power_sum import PowerOfSum, TermSum
 
 
@@ -23,16 +23,16 @@ def test_derivatives_of_the_model_are_those_of_its_value(outside):
         u[..., -1] = 0
         u[:, :outside, n_terms:] = 0
     theta = jnp.asarray(rng.normal(size=n_terms + 3))
-    pull, stiff, bound = jnp.asarray(rng.normal(size=(3, 7)))
+    gradient_N, outer_N, gauss_newton_N = jnp.asarray(rng.normal(size=(3, 7)))
     model = TermSum() if outside is None else PowerOfSum(outside)
-    weights = RowWeights(pull, stiff, bound)
+    weights = RowWeights(gradient_N, outer_N, gauss_newton_N)
     sums = jax.jit(model.derivatives)(theta, jnp.asarray(u), weights)
-    slopes = jax.jit(jax.jacfwd(model.log_loss))(theta, u)
-    bend = jax.jit(jax.hessian(lambda t: pull @ model.log_loss(t, u)))(theta)
+    gradients = jax.jit(jax.jacfwd(model.log_loss))(theta, u)
+    hessian = jax.jit(jax.hessian(lambda t: gradient_N @ model.log_loss(t, u)))(theta)
     close = partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
-    close(sums.gradient_P, pull @ slopes)
-    close(sums.exact_PxP, bend + slopes.T @ jnp.diag(stiff) @ slopes)
-    close(sums.gauss_PxP, slopes.T @ jnp.diag(bound) @ slopes)
+    close(sums.gradient_P, gradient_N @ gradients)
+    close(sums.hessian_PxP, hessian + gradients.T @ jnp.diag(outer_N) @ gradients)
+    close(sums.gauss_newton_PxP, gradients.T @ jnp.diag(gauss_newton_N) @ gradients)
 
 
 def test_positive_systems_are_solved_together_and_the_others_refused():

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from small_studies import RECIPE, losses, write_fake_result
 
-from scaling_jax.laws.tables.rows import checked, usable_rows
+from scaling_jax.laws.tables.check import checked
+from scaling_jax.laws.tables.select import usable_rows
 from scaling_jax.study import Branched, FixedModels, Store, Study, Warmup, collect, run_study
 from scaling_jax.study.execution import attempt as attempts
 from scaling_jax.study.execution.attempt import attempt_run

@@ -1,16 +1,20 @@
 """A fit and its predictions in words."""
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.formatting import plain_spaces
-from scaling_jax.report import sizes
+from scaling_jax.laws.conventions import BEYOND
+from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.size_text import COLUMNS, size_rows
+from scaling_jax.laws.tables.check import reads_size_and_data
 from scaling_jax.text_table import aligned
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Fit
+    from scaling_jax.laws.allocation import Prediction
 
 COUNTS = {
     "total": "N counts every parameter",
@@ -19,12 +23,10 @@ COUNTS = {
 }
 
 
-def describe_fit(fit: "Fit") -> str:
-    """The law, its exponents, the optimum at the largest budget and ten times it, and doubts."""
-    law = f"the {fit.law} law" if fit.approach == 3 else "power laws"
+def describe_fit(fit: Fit) -> str:
+    """The law, its exponents, the optimum at the largest budget and ten times it, and notes."""
     lines = [
-        f"Approach {fit.approach}: {law}, fitted to {fit.n_points} points; "
-        f"{COUNTS.get(fit.count, fit.count)}.",
+        *_head(fit),
         *_dropped(fit),
         "",
         *_constants(fit),
@@ -36,7 +38,7 @@ def describe_fit(fit: "Fit") -> str:
     return plain_spaces("\n".join(lines))
 
 
-def describe_optimum(fit: "Fit", optimum: Any) -> str:
+def describe_optimum(fit: Fit, optimum: Any) -> str:
     """What to train with a budget, and how far beyond the data that is."""
     lines = [
         f"With {formatting.flops(optimum.flops)} FLOPs "
@@ -46,34 +48,62 @@ def describe_optimum(fit: "Fit", optimum: Any) -> str:
     return plain_spaces("\n".join(lines))
 
 
-def describe_prediction(fit: "Fit", prediction: Any) -> str:
-    """A loss, with where a measured one and where the law itself should lie."""
-    lines = [
-        f"loss  {prediction.loss:.4f} nats per token  ({_how_far(prediction.extrapolation)}; "
-        f"{COUNTS.get(fit.count, fit.count)})"
-    ]
+def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Prediction") -> str:
+    """What a law predicts at the variables `at`: the value and the intervals of run and law."""
     level = formatting.level(fit.level)
+    form: Callable[[Any], str] = _four_digits
+    if is_of_size_and_data(fit):
+        form = formatting.loss
+        lines = [
+            f"loss  {prediction.loss:.4f} nats per token  ({_how_far(prediction.extrapolation)}; "
+            f"{COUNTS.get(fit.count, fit.count)})"
+        ]
+    else:
+        where = ", ".join(f"{name} {value:g}" for name, value in at.items())
+        response = fit.definition.response if isinstance(fit, LawFit) else "loss"
+        lines = [f"At {where}: {response} {_four_digits(prediction.value)}"]
     for bounds, meaning in (
         (prediction.interval, "of a measured run"),
         (prediction.law_interval, "of the law alone"),
     ):
-        text = formatting.interval(bounds, formatting.loss)
+        text = formatting.interval(bounds, form)
         if text:
             lines.append(f"      {level} interval {meaning}: {text}")
+    if isinstance(fit, LawFit) and not is_of_size_and_data(fit):
+        for name in prediction.outside:
+            low, high = fit.ranges[name]
+            lines.append(f"note: {name} lies outside the fitted {low:.3g} to {high:.3g}.")
     return plain_spaces("\n".join(lines))
 
 
-def _dropped(fit: "Fit") -> list[str]:
+def is_of_size_and_data(fit: Fit) -> bool:
+    """Whether the fit is of the loss in params and tokens, which most of the text is about."""
+    return not isinstance(fit, LawFit) or reads_size_and_data(fit.definition)
+
+
+def _head(fit: Fit) -> list[str]:
+    if isinstance(fit, LawFit) and not is_of_size_and_data(fit):
+        law = fit.definition
+        texts = [f"  {text}" for text in (law.formula, law.source) if text]
+        return [f"Law {law.name}, fitted to {fit.n_points} rows.", *texts]
+    law_text = f"the {fit.law} law" if isinstance(fit, LawFit) else "power laws"
+    return [
+        f"Approach {fit.approach}: {law_text}, fitted to {fit.n_points} points; "
+        f"{COUNTS.get(fit.count, fit.count)}."
+    ]
+
+
+def _dropped(fit: Fit) -> list[str]:
     reasons = [f"{n} {reason}" for reason, n in fit.n_dropped.items() if n]
     return [f"Left out: {', '.join(reasons)}."] if reasons else []
 
 
-def _constants(fit: "Fit") -> list[str]:
+def _constants(fit: Fit) -> list[str]:
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     values = {**fit.params, **fit.exponents}
     at = f"at {formatting.flops(fit.reference_flops)} FLOPs"
     meaning = {"a": "N_opt grows as C^a", "b": "D_opt grows as C^b"}
-    if fit.approach != 3:
+    if not isinstance(fit, LawFit):
         meaning |= {
             "N_ref": f"N_opt {at}",
             "D_ref": f"D_opt {at}",
@@ -90,9 +120,8 @@ def _constants(fit: "Fit") -> list[str]:
     return lines
 
 
-def _optima(fit: "Fit") -> list[str]:
+def _optima(fit: Fit) -> list[str]:
     """The optimum at the largest fitted budget and beyond; nothing for a law that has none."""
-    from scaling_jax.laws.conventions import BEYOND
 
     largest = fit.flops_range[1]
     if not fit.exponents:
@@ -106,11 +135,11 @@ def _optima(fit: "Fit") -> list[str]:
     ]
 
 
-def _sizes(fit: "Fit") -> list[str]:
+def _sizes(fit: Fit) -> list[str]:
     """The sizes along the envelope, and where Kaplan's rule would stop each."""
     if not fit.sizes:
         return []
-    lines = aligned(sizes.COLUMNS, sizes.size_rows(fit))
+    lines = aligned(COLUMNS, size_rows(fit))
     return [
         "",
         "Sizes along the envelope, and where the rule of Kaplan et al. (appendix B) stops each:",
@@ -118,7 +147,7 @@ def _sizes(fit: "Fit") -> list[str]:
     ]
 
 
-def _optimum_lines(fit: "Fit", optimum: Any) -> list[str]:
+def _optimum_lines(fit: Fit, optimum: Any) -> list[str]:
     rows: list[tuple[str, object, object, Callable[[Any], str]]] = [
         ("params N", optimum.params, optimum.params_interval, formatting.count),
         ("tokens D", optimum.tokens, optimum.tokens_interval, formatting.count),
@@ -132,7 +161,7 @@ def _optimum_lines(fit: "Fit", optimum: Any) -> list[str]:
     ]
 
 
-def _between(fit: "Fit", bounds: object, form: Callable[[Any], str]) -> str:
+def _between(fit: Fit, bounds: object, form: Callable[[Any], str]) -> str:
     text = formatting.interval(bounds, form)
     return f"{formatting.level(fit.level)} interval {text}" if text else ""
 
@@ -144,10 +173,16 @@ def _how_far(extrapolation: float) -> str:
 
 
 def _four_digits(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
-def without_draws(fit: "Fit") -> dict[str, Any]:
-    """The fit as plain data, less the bootstrap's thousands of numbers."""
+def summary_of(fit: Fit) -> dict[str, Any]:
+    """The fit as plain data, without the bootstrap's thousands of numbers."""
+    left_out = ["draws_BxP", "noise_N"]
+    if is_of_size_and_data(fit):
+        left_out += ["ranges", "is_logged"]
     data = json.loads(fit.to_json())
-    return {key: value for key, value in data.items() if key not in ("draws_BxP", "noise_N")}
+    found = {key: value for key, value in data.items() if key not in left_out}
+    if isinstance(fit, LawFit) and not is_of_size_and_data(fit):
+        found |= {"formula": fit.definition.formula, "response": fit.definition.response}
+    return found

@@ -7,9 +7,9 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import power_sum_named
-from scaling_jax.laws.tables.budgets import infer_budgets
-from scaling_jax.laws.tables.columns import columns_of
-from scaling_jax.laws.tables.rows import checked, clusters, read_table, repeated, usable_rows
+from scaling_jax.laws.tables.check import checked, repeated
+from scaling_jax.laws.tables.read import load_table, read_table
+from scaling_jax.laws.tables.select import clusters, infer_budgets, usable_rows
 
 GOOD = "params,tokens,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"
 
@@ -217,6 +217,7 @@ def test_no_budgets_are_invented_where_flops_are_spread():
 def test_tables_of_any_law_are_checked_alike(tmp_path):
     named = write(tmp_path, "flops,loss,weight\n1e18,3.1,1\n\n1e19,2.8,-1\n")
     with pytest.raises(InputError, match=r"line 4, column 'weight'.*at least 0"):
-        columns_of(power_sum_named("saturating-flops"), named)
+        load_table(named, power_sum_named("saturating-flops"))
     counts = {"flops": [1e18, 1e19], "loss": [3.1, 2.8], "weight": [1, 0]}
-    assert columns_of(power_sum_named("saturating-flops"), counts).weights_N.tolist() == [1, 0]
+    law = power_sum_named("saturating-flops")
+    assert usable_rows(load_table(counts, law), law=law).dropped == {"of weight 0": 1}
