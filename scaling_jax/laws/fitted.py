@@ -207,7 +207,7 @@ class LawFit(Fit):
     >>> table["loss"] = 20 / table["flops"] ** 0.05
     >>> fit = laws.fit(table, law="kaplan-flops", bootstrap=0)
     >>> round(fit.params["alpha"], 4), round(fit.predict(flops=1e22).loss, 4)
-    (0.05, 1.5886)
+    (0.05, 1.5887)
 
     Attributes:
         definition: the law.
