@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from scaling_jax import formatting
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import EnvelopeSize, Fit
+    from scaling_jax.laws.fitted import Fit
+    from scaling_jax.laws.frontier_points import EnvelopeSize
 
 COLUMNS = (
     "parameters N",
