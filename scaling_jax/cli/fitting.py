@@ -121,7 +121,7 @@ def fit(
         check_output(out, (".json",))
         if approach == "all":
             raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
-    held = pairs("--hold", hold)
+    held, where = pairs("--hold", hold), pairs("--at", at)
     chosen: dict[str, Any] = {} if objective is None else {"objective": objective}
     resampled: dict[str, Any] = dict(bootstrap=bootstrap, level=level, seed=seed)
     if at and approach != 3:
@@ -151,7 +151,6 @@ def fit(
     profiles = None
     if profile and isinstance(fitted, laws.LawFit):
         profiles = _profiles(table, fitted, held, chosen)
-    where = pairs("--at", at)
     prediction = fitted.predict(**where) if at else None
     if json:
         data = summary_of(fitted)

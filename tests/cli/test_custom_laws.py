@@ -185,7 +185,7 @@ def test_a_file_that_does_not_run_is_refused(
     [
         (("--law", "nowhere.py:law"), "nowhere.py is not a file"),
         (("--law", "nowhere.py"), "name the law in it"),
-        (("--law", "saturating-flops", "--resampling", "runs"), "needs a column 'run_id'"),
+        (("--law", "overtraining", "--resampling", "runs"), "needs a column 'run_id'"),
         (("--law", "saturating-flops", "--at", "flops"), "write NAME=NUMBER"),
         (("--approach", 2, "--at", "params=1e6"), "--at does not apply"),
     ],
