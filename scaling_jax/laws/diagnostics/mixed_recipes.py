@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,24 +13,20 @@ if TYPE_CHECKING:
 
 # One recipe has one value of each.
 _CONSTANT_KNOBS = (
-    "corpus",
-    "tokenizer",
-    "data_fingerprint",
-    "vocab_size",
-    "seq_len",
-    "optimizer",
-    "schedule",
-    "final_lr_fraction",
-    "cycle",
-    "weight_decay",
-    "beta2",
-    "parameterization",
-    "precision",
-    "n_experts",
-    "experts_per_token",
+    *("corpus", "tokenizer", "data_fingerprint", "repeat", "vocab_size", "seq_len"),
+    *("positions", "activation", "tied_embedding", "qk_norm"),
+    *("n_experts", "experts_per_token", "capacity"),
+    *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),
+    *("beta1", "beta2", "eps", "weight_decay", "clip_norm", "balance_weight"),
+    *("parameterization", "base_d_model", "base_head_dim", "base_n_layers"),
+    *("precision", "eval_tokens", "convention"),
 )
-# One recipe has one value of each for a size and a length; rules make them follow those.
-_RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps")
+# One recipe has one value of each for a size and a length; rules make them follow those, or the
+# family of shapes does.
+_SHAPE = ("n_layers", "d_model", "d_ff", "n_heads", "head_dim", "n_kv_heads")
+_RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps", *_SHAPE)
+
+_SEED = re.compile(r"(^|, )seed=\d+")
 
 # Runs of one length end on whole steps of their batches, so up to this factor apart.
 _SAME_LENGTH = 1.02
@@ -67,6 +64,11 @@ def mixed_knobs(table: "pd.DataFrame") -> list[str]:
                 f"Runs of the same size and length differ in {name} ({_listed(values)}), which "
                 "the fit ignores: fit each on its own."
             )
+    if not notes and len(variations := _variations(runs)) > 1:
+        notes.append(
+            f"Runs of {len(variations)} variations of a sweep ({_listed(variations)}) are fitted "
+            "as if they made no difference: fit each on its own."
+        )
     return notes
 
 
@@ -93,13 +95,26 @@ def missing_runs(table: "pd.DataFrame") -> list[str]:
 
 
 def _values(runs: "pd.DataFrame", name: str) -> list[Any]:
-    return sorted(runs[name].dropna().unique())
+    values = list(runs[name].dropna().unique())
+    try:
+        return sorted(values)
+    except TypeError:  # Numbers and texts.
+        return sorted(values, key=str)
+
+
+def _variations(runs: "pd.DataFrame") -> list[str]:
+    """The variations of a sweep, which differ in more than the seed."""
+    if "variation" not in runs:
+        return []
+    return sorted({_SEED.sub("", str(name)) for name in runs["variation"].dropna()})
 
 
 def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list[Any]:
     """The values of a hyperparameter at the first size and length where runs have several."""
-    shape = [column for column in ("params", "n_layers", "d_model") if column in runs]
-    for _, alike in runs.sort_values("tokens").groupby(shape):
+    # A column of the shape is compared among runs of equal size alone.
+    shape = ["params"] if name in _SHAPE else ["params", "n_layers", "d_model"]
+    known = runs.dropna(subset=name).sort_values("tokens")
+    for _, alike in known.groupby([column for column in shape if column in runs]):
         rows = list(zip(alike["tokens"], alike[name], strict=True))
         for (shorter, one), (longer, other) in itertools.pairwise(rows):
             if one != other and longer <= shorter * _SAME_LENGTH:

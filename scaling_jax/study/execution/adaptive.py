@@ -181,8 +181,11 @@ def _beyond_edges(study: Study, table: "pd.DataFrame", n_planned: int) -> list[P
         # A family, a corpus or a recipe can have no model of that size.
         with suppress(InputError):
             shape = study.recipe.family.nearest(lowest * lowest / neighbour)
-            config = study.recipe.for_budget(shape, planned)
-            if config.run_id not in table.index:
+            peers = [run.config.shape for run in study.plan() if run.budget == planned]
+            *others, config = study.recipe.at_budget([*peers, shape], planned)
+            # A size that the batch of the budget's other runs does not suit would be confounded.
+            unchanged = others == study.recipe.at_budget(peers, planned)
+            if unchanged and config.run_id not in table.index:
                 wider.append(PlannedRun(config, planned, "grid", study.recipe.convention))
     return wider
 

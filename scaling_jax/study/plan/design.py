@@ -38,6 +38,9 @@ class PlannedRun:
             fitted.
         convention: how the budget's FLOPs are counted.
         branch: where the run leaves its trunk; None if the run starts at its own first step.
+        wanted_tokens: training tokens that the design requested, before they were rounded to
+            whole steps; None where they follow from the budget.
+        variation: name of the variation of a sweep that the run belongs to; None outside sweeps.
     """
 
     config: RunConfig
@@ -45,6 +48,15 @@ class PlannedRun:
     role: Role
     convention: flops.Convention
     branch: Branch | None = None
+    wanted_tokens: float | None = None
+    variation: str | None = None
+
+    @property
+    def requested_tokens(self) -> float:
+        """Training tokens that the design requested, before they were rounded to whole steps."""
+        if self.wanted_tokens is not None:
+            return self.wanted_tokens
+        return self.budget * self.config.tokens / self.flops
 
     @property
     def flops(self) -> int:
@@ -102,10 +114,13 @@ class IsoFlop:
         _require_positive("size", list(itertools.chain(*self.sizes)))
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per budget and size; sizes with the same nearest shape become one run."""
+        """One run per budget and size; sizes with the same nearest shape become one run.
+
+        The sizes of a budget share a batch size, unless the recipe's rule varies it with the size.
+        """
         for budget, sizes in zip(self.budgets, self.sizes, strict=True):
-            for shape in dict.fromkeys(recipe.family.nearest(size) for size in sizes):
-                config = recipe.for_budget(shape, budget)
+            shapes = list(dict.fromkeys(recipe.family.nearest(size) for size in sizes))
+            for config in recipe.at_budget(shapes, budget):
                 yield PlannedRun(config, budget, "grid", recipe.convention)
 
 
@@ -198,7 +213,7 @@ class ShapeGrid:
 def _for_tokens(recipe: Recipe, shape: Shape, tokens: float) -> PlannedRun:
     config = recipe.for_tokens(shape, tokens)
     own = flops.training_flops(shape, config.tokens, recipe.convention)
-    return PlannedRun(config, float(own), "grid", recipe.convention)
+    return PlannedRun(config, float(own), "grid", recipe.convention, wanted_tokens=float(tokens))
 
 
 def _floats(values: Iterable[float]) -> tuple[float, ...]:

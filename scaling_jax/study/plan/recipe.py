@@ -1,6 +1,6 @@
 """Recipe: the rules that turn a shape and a budget into a complete run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -83,19 +83,49 @@ class Recipe:
         Raises:
             InputError: the budget is too small for the shape.
         """
-        per_token = flops.training_flops(shape, shape.seq_len, self.convention) / shape.seq_len
-        batch_size = self._sequences(shape, budget / per_token)
-        while batch_size:
-            per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
-            steps = round(budget / per_step)
-            if steps > 1 and abs(steps * per_step / budget - 1) <= BUDGET_TOLERANCE:
-                return self._config(shape, batch_size, steps)
+        return self.at_budget([shape], budget)[0]
+
+    def at_budget(self, shapes: Sequence[Shape], budget: float) -> list[RunConfig]:
+        """The runs of `shapes` whose training FLOPs come within 0.5 % of `budget`.
+
+        Where whole steps of one shape miss the budget by more, the batch is halved for every shape
+        to which the rule gives the same batch, so that the batch confounds no comparison of sizes.
+
+        Raises:
+            InputError: the budget is too small for one of the shapes.
+        """
+        wanted = [self.wanted_batch(shape, budget) for shape in shapes]
+        alike = {n: [s for s, m in zip(shapes, wanted, strict=True) if m == n] for n in wanted}
+        batches = {n: self._batch(of_one, n, budget) for n, of_one in alike.items()}
+        return [
+            self._config(shape, batches[n], self.whole_steps(shape, batches[n], budget))
+            for shape, n in zip(shapes, wanted, strict=True)
+        ]
+
+    def wanted_batch(self, shape: Shape, budget: float) -> int:
+        """Sequences per step that the rule gives `shape` at `budget`, before any halving."""
+        sequence = flops.training_flops(shape, shape.seq_len, self.convention)
+        return self._sequences(shape, budget / (sequence / shape.seq_len))
+
+    def whole_steps(self, shape: Shape, batch_size: int, budget: float) -> int:
+        """Number of steps whose FLOPs come within 0.5 % of `budget`; 0 if there is none."""
+        per_step = flops.training_flops(shape, batch_size * shape.seq_len, self.convention)
+        steps = round(budget / per_step)
+        close = steps > 1 and abs(steps * per_step / budget - 1) <= BUDGET_TOLERANCE
+        return steps if close else 0
+
+    def _batch(self, shapes: Sequence[Shape], batch_size: int, budget: float) -> int:
+        """`batch_size`, halved until whole steps of every shape meet the budget."""
+        while missed := [s for s in shapes if not self.whole_steps(s, batch_size, budget)]:
+            if batch_size == 1:
+                raise InputError(
+                    f"budget {budget:.3g} FLOPs is too small for a shape of "
+                    f"{flops.count_params(missed[0]).total} parameters: whole steps of one "
+                    f"sequence miss it by more than {BUDGET_TOLERANCE:.1%}; raise the budget or "
+                    "use smaller shapes"
+                )
             batch_size //= 2
-        raise InputError(
-            f"budget {budget:.3g} FLOPs is too small for a shape of "
-            f"{flops.count_params(shape).total} parameters: whole steps of one sequence miss it by "
-            f"more than {BUDGET_TOLERANCE:.1%}; raise the budget or use smaller shapes"
-        )
+        return batch_size
 
     def for_tokens(self, shape: Shape, tokens: float) -> RunConfig:
         """The run of `shape` on the whole number of batches nearest to `tokens`.

@@ -14,7 +14,9 @@ from functools import partial
 from typing import Any
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import Design, PlannedRun
+from scaling_jax.study.plan.difference import in_words
 from scaling_jax.study.plan.fields import as_rule, replaced
 from scaling_jax.study.plan.recipe import Recipe
 
@@ -59,7 +61,10 @@ class Sweep:
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The design's runs under every variation of `recipe`, in the order of the variations."""
         for variation in self.variations:
-            yield from self.design.runs(varied(recipe, variation))
+            name = variation_name(variation)
+            for run in self.design.runs(varied(recipe, variation)):
+                names = name if run.variation is None else f"{name}, {run.variation}"
+                yield dataclasses.replace(run, variation=names)
 
 
 def vary(knob: str, *values: Any) -> Variations:
@@ -111,6 +116,16 @@ def chain(*sweeps: Variations) -> Variations:
     """
     every = list(itertools.chain(*sweeps))
     return tuple(each for i, each in enumerate(every) if each not in every[:i])
+
+
+def variation_name(variation: Variation) -> str:
+    """A variation as the text that names it in a table of records.
+
+    >>> variation_name({"seed": 1, "peak_lr": 1e-3})
+    'seed=1, peak_lr=0.001'
+    """
+    values = {field: in_words(stored_form(value)) for field, value in variation.items()}
+    return ", ".join(f"{field}={value}" for field, value in values.items())
 
 
 def varied(recipe: Recipe, variation: Mapping[str, Any]) -> Recipe:

@@ -2,15 +2,18 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from scaling_jax.accounting import flops
-from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.plan.design import Design, PlannedRun
 from scaling_jax.study.plan.published_rules import extrapolated
+from scaling_jax.study.plan.recipe import Recipe
 from scaling_jax.study.plan.study import Study
+from scaling_jax.study.plan.sweep import Sweep, varied
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3
+_MOST_NAMED = 3
 
 
 def design_warnings(study: Study) -> list[str]:
@@ -30,9 +33,42 @@ def design_warnings(study: Study) -> list[str]:
     found = (
         _collinear(fitted),
         _few_budgets(fitted),
+        _halved(study),
         *(extrapolated(rule, configs) for rule in rules),
     )
     return [sentence for sentence in found if sentence]
+
+
+def _halved(study: Study) -> str:
+    """A warning of runs whose batch was halved to meet a budget, since the loss depends on it."""
+    changes = set[tuple[float, int, int]]()
+    n_runs = 0
+    for recipe, design in _with_recipes(study.design, study.recipe):
+        # Every size that shares the batch of a halved one is halved with it.
+        for run in design.runs(recipe):
+            batch, wanted = run.config.batch_size, recipe.wanted_batch(run.config.shape, run.budget)
+            if batch <= wanted // 2:
+                changes.add((run.budget, wanted, batch))
+                n_runs += 1
+    if not changes:
+        return ""
+    named = [f"{wanted} to {batch} at {budget:.3g} FLOPs" for budget, wanted, batch in changes]
+    shown = ", ".join(sorted(named)[:_MOST_NAMED])
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    return (
+        f"whole steps of the batch rule's batches miss a budget, so the batch of {n_runs} runs is "
+        f"smaller ({shown}{more}), and the loss depends on it: lower the rule's batch or raise the "
+        "budget"
+    )
+
+
+def _with_recipes(design: Design, recipe: Recipe) -> Iterator[tuple[Recipe, Design]]:
+    """A design with its recipe, or that of each variation of a sweep."""
+    if not isinstance(design, Sweep):
+        yield recipe, design
+        return
+    for variation in design.variations:
+        yield from _with_recipes(design.design, varied(recipe, variation))
 
 
 def _collinear(runs: Sequence[PlannedRun]) -> str:

@@ -1,8 +1,13 @@
 """The runs of a store as a table, and their loss curves."""
 
+import dataclasses
+import operator
+import typing
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.accounting import flops
+from scaling_jax.config import RunConfig
 from scaling_jax.study.store.store import Store, StoredRun
 
 if TYPE_CHECKING:
@@ -21,24 +26,40 @@ MADE_WITH = (
     "code_changed",
 )
 _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
-_SHAPE_COLUMNS = (
-    *("n_layers", "d_model", "n_heads", "d_ff"),
-    *("n_experts", "experts_per_token", "vocab_size", "seq_len"),
-)
-_OPTIMIZER_COLUMNS = (
-    *("schedule", "peak_lr", "warmup_steps", "final_lr_fraction"),
-    *("cycle", "weight_decay", "beta2"),
-)
+# A configuration of another version is refused, so this field has one value.
+_WITHOUT_COLUMN = ("version",)
+# Fields that are named for the part of the configuration that holds them.
+_NAMED_FOR_PART = ("optimizer.name", "parameterization.rule")
 CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
+
+
+def _columns(kind: type, within: str = "") -> dict[str, Callable[[RunConfig], Any]]:
+    """For each field of a configuration, in whatever part of it: a column, and its value."""
+    columns = dict[str, Callable[[RunConfig], Any]]()
+    hints = typing.get_type_hints(kind)
+    for name in (field.name for field in dataclasses.fields(kind)):
+        path = f"{within}{name}"
+        if dataclasses.is_dataclass(hints[name]):
+            columns |= _columns(hints[name], f"{path}.")
+        elif path in _NAMED_FOR_PART:
+            columns[within.removesuffix(".")] = operator.attrgetter(path)
+        elif path not in _WITHOUT_COLUMN:
+            columns[name] = operator.attrgetter(path)
+    return columns
+
+
+CONFIGURATION = _columns(RunConfig)
 
 
 def collect(store: Store) -> "pd.DataFrame":
     """The records of a store as a table, one row per run whatever its state.
 
     Losses are in nats per token. `params` is the total count. `flops` follows the study's
-    convention and counts from the run's first step, as laws do; `flops_<convention>` columns hold
+    `convention` and counts from the run's first step, as laws do; `flops_<convention>` columns hold
     the others. `flops_spent` counts only the steps that the run took itself, fewer for a branch,
-    whose `trunk` took the first `begun_at` steps. `lineage` is trunk, branch or single.
+    whose `trunk` took the first `begun_at` steps. `lineage` is trunk, branch or single. Every field
+    of a run's configuration has a column. `requested_tokens` are the design's, before they were
+    rounded to whole steps; `variation` names the variation of a sweep.
     """
     import pandas as pd
 
@@ -76,24 +97,18 @@ def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
         "role": run.planned.role,
         "status": run.state_given(result),
         "budget": run.planned.budget,
+        "convention": run.planned.convention,
+        "variation": run.planned.variation,
         "params": counts.total,
         "params_non_embedding": counts.non_embedding,
         "params_active": counts.active,
         "tokens": tokens,
+        "requested_tokens": run.planned.requested_tokens,
         "unique_tokens": result.unique_tokens if result else None,
         "flops": by_convention[f"flops_{run.planned.convention}"],
         **by_convention,
         **{name: getattr(result, name, None) for name in _LOSS_COLUMNS},
-        **{name: getattr(shape, name) for name in _SHAPE_COLUMNS},
-        "batch_size": config.batch_size,
-        "steps": config.steps,
-        "optimizer": config.optimizer.name,
-        **{name: getattr(config.optimizer, name) for name in _OPTIMIZER_COLUMNS},
-        "parameterization": config.parameterization.rule,
-        "seed": config.seed,
-        "corpus": config.data.corpus,
-        "tokenizer": config.data.tokenizer,
-        "precision": config.precision,
+        **{name: value(config) for name, value in CONFIGURATION.items()},
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
         **_made_with(result),

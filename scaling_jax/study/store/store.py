@@ -209,6 +209,7 @@ def read_run(directory: epath.Path) -> StoredRun:
         config = RunConfig.from_json(texts["config.json"])
         plan = json.loads(texts["plan.json"])
         given = {name: plan[name] for name in _PLANNED}
+        given |= {name: plan.get(name) for name in _PLANNED_LATER}
         branch = Branch(**plan["branch"]) if plan["branch"] else None
         planned = PlannedRun(config, **given, branch=branch)
     except (InputError, ValueError, KeyError, TypeError) as error:
@@ -222,6 +223,8 @@ def read_run(directory: epath.Path) -> StoredRun:
 
 
 _PLANNED = ("budget", "role", "convention")
+# Plans that were stored before these existed lack them.
+_PLANNED_LATER = ("wanted_tokens", "variation")
 _REMEDY = (
     "restore config.json and plan.json, or delete both and run the experiment again, which writes "
     "them again"
@@ -248,6 +251,6 @@ def _plan_text(planned: PlannedRun) -> str:
         "tokens": planned.config.tokens,
         "flops": planned.flops,
     }
-    plan = {name: getattr(planned, name) for name in _PLANNED}
+    plan = {name: getattr(planned, name) for name in (*_PLANNED, *_PLANNED_LATER)}
     branch = dataclasses.asdict(planned.branch) if planned.branch else None
     return json.dumps(plan | {"branch": branch, "cell": cell})

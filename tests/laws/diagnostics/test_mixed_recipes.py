@@ -57,6 +57,28 @@ def test_two_learning_rates_at_one_size_and_length():
     assert "same size and length differ in peak_lr (0.001, 0.002)" in sentence
 
 
+def test_shapes_of_one_size_that_differ_otherwise_are_reported():
+    wide, narrow = table(n_heads=8, d_model=64), table(n_heads=4, d_model=64)
+    (sentence,) = laws.mixed_knobs(pd.concat([wide, narrow]))
+    assert "same size and length differ in n_heads (4, 8)" in sentence
+    follows = table(n_heads=lambda t: t["params"] // 1e7, d_model=lambda t: t["params"] // 1e6)
+    assert laws.mixed_knobs(follows) == []
+
+
+def test_variations_that_no_column_tells_apart_are_reported_unless_they_are_seeds():
+    seeds = [table(variation=f"seed={seed}") for seed in (0, 1)]
+    assert laws.mixed_knobs(pd.concat(seeds)) == []
+    deep = table(variation="family.aspect=32, seed=0").assign(params=lambda t: 1.1 * t["params"])
+    wide = table(variation="family.aspect=64, seed=0")
+    (sentence,) = laws.mixed_knobs(pd.concat([deep, wide]))
+    assert "2 variations of a sweep (family.aspect=32, family.aspect=64)" in sentence
+
+
+def test_a_column_of_numbers_and_texts_is_listed():
+    (sentence,) = laws.mixed_knobs(pd.concat([table(repeat=1), table(repeat="no")]))
+    assert "different repeat (1, no)" in sentence
+
+
 def test_runs_that_are_not_fitted_cannot_mix():
     both = pd.concat([table(precision="float32"), table(precision="bfloat16").iloc[:1]])
     assert laws.mixed_knobs(both.assign(role=["grid"] * 12 + ["verification"])) == []

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from small_studies import RECIPE
 
 from scaling_jax.accounting import flops
 from scaling_jax.errors import InputError
-from scaling_jax.study import FixedModels, IsoFlop, Study, around
+from scaling_jax.study import FixedModels, IsoFlop, PowerLawBatch, Study, around
 
 BUDGETS = (1e11, 4e11)
 
@@ -23,8 +24,6 @@ def test_budgets_and_sizes_may_be_arrays():
 
 @pytest.mark.parametrize("convention", flops.CONVENTIONS)
 def test_isoflop_runs_come_within_half_a_percent_of_their_budget(convention):
-    from dataclasses import replace
-
     recipe = replace(RECIPE, convention=convention)
     sizes = around(BUDGETS, params=2e4, at=1e11, exponent=0.5, width=3, n=7)
     runs = list(IsoFlop(BUDGETS, sizes).runs(recipe))
@@ -34,6 +33,41 @@ def test_isoflop_runs_come_within_half_a_percent_of_their_budget(convention):
         assert spent == run.flops
         assert spent == pytest.approx(run.budget, rel=0.005)
         assert run.role == "grid"
+
+
+def test_the_sizes_of_a_budget_share_the_largest_batch_that_suits_them_all():
+    shapes = [RECIPE.family.nearest(size) for size in (1e4, 2e4, 4e4)]
+    # A budget that whole steps of 8 sequences meet for the first shape but not for all.
+    budget = 8 * 24 * flops.training_flops(shapes[0], shapes[0].seq_len, "6nd")
+    alone = [RECIPE.for_budget(shape, budget) for shape in shapes]
+    assert alone[0].batch_size == 8
+    assert min(run.batch_size for run in alone) < 8
+    design = IsoFlop((budget, 50 * budget), ((1e4, 2e4, 4e4),) * 2)
+    runs = list(design.runs(RECIPE))
+    small, large = ([r for r in runs if r.budget == b] for b in design.budgets)
+    assert {r.config.batch_size for r in small} == {min(run.batch_size for run in alone)}
+    assert {r.config.batch_size for r in large} == {8}
+    for run in runs:
+        assert run.flops == pytest.approx(run.budget, rel=0.005)
+        # The learning-rate rule is called with the tokens of the batch that the run has.
+        assert run.config.tokens == run.config.batch_size * 32 * run.config.steps
+
+
+def test_a_batch_rule_that_depends_on_the_size_keeps_its_batches():
+    recipe = replace(RECIPE, batch_size=PowerLawBatch(8, reference_params=1e4))
+    runs = list(IsoFlop((4e11,), ((1e4, 2e4, 4e4),)).runs(recipe))
+    rule = recipe.batch_size
+    assert [r.config.batch_size for r in runs] == [rule(r.config.shape, 0) for r in runs]
+    assert len({r.config.batch_size for r in runs}) == 3
+
+
+def test_a_run_knows_the_tokens_that_its_design_requested():
+    (run,) = IsoFlop((1e11,), ((2e4,),)).runs(RECIPE)
+    assert run.requested_tokens == pytest.approx(run.budget / (run.flops / run.config.tokens))
+    assert run.requested_tokens != run.config.tokens
+    (run,) = FixedModels((2e4,), (7.3,)).runs(RECIPE)
+    assert run.requested_tokens == pytest.approx(7.3 * flops.count_params(run.config.shape).total)
+    assert run.requested_tokens != run.config.tokens
 
 
 def test_sizes_that_share_a_nearest_shape_become_one_run():

@@ -1,10 +1,13 @@
 """What a plan costs and what its design cannot identify, as a Python user reads them."""
 
-import pytest
-from small_studies import small_study
+from dataclasses import replace
 
+import pytest
+from small_studies import RECIPE, small_study
+
+from scaling_jax.accounting import flops
 from scaling_jax.errors import InputError
-from scaling_jax.study import FixedModels, Study
+from scaling_jax.study import FixedModels, IsoFlop, Study, Sweep, vary
 from scaling_jax.study.status import (
     Machine,
     cost,
@@ -26,6 +29,21 @@ def test_a_plan_is_priced_run_by_run():
     assert header.endswith("price")
     assert len(rows) == len(plan.runs)
     assert f"{study.name}: {len(plan.runs)} runs" in plan_summary(plan)
+
+
+def test_a_batch_halved_to_meet_a_budget_is_warned_of():
+    shape = RECIPE.family.nearest(1e4)
+    coarse = 103 * flops.training_flops(shape, shape.seq_len, "6nd")
+    budgets = (coarse, 1e11, 4e11)
+    study = Study("halved", RECIPE, IsoFlop(budgets, ((1e4,), (1e4, 2e4), (1e4, 2e4))))
+    (warning,) = design_warnings(study)
+    assert f"batch of 1 runs is smaller (8 to 1 at {coarse:.3g} FLOPs)" in warning
+    # Under each variation of a sweep the batch is compared with that variation's own rule.
+    sweep = Sweep(study.design, vary("batch_size", 1, 8))
+    (warning,) = design_warnings(replace(study, design=sweep))
+    assert f"batch of 1 runs is smaller (8 to 1 at {coarse:.3g} FLOPs)" in warning
+    whole = Study("whole", RECIPE, IsoFlop((5e10, 1e11, 4e11), ((1e4, 2e4),) * 3))
+    assert design_warnings(whole) == []
 
 
 def test_a_plan_carries_the_warnings_of_its_design():

@@ -1,15 +1,29 @@
 """Records hold one row per run and curves each step once."""
 
+import dataclasses
+import json
 import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from small_studies import small_study, write_fake_result
+from small_studies import RECIPE, small_study, write_fake_result
 
+from scaling_jax import laws
 from scaling_jax.accounting import flops
+from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.runs.code import code_state
-from scaling_jax.study import Store, collect, curves
+from scaling_jax.shapes import Family
+from scaling_jax.study import (
+    FixedModels,
+    IsoFlop,
+    Store,
+    Study,
+    Sweep,
+    collect,
+    curves,
+    vary,
+)
 from scaling_jax.study.store import history
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
@@ -92,6 +106,86 @@ def test_only_finished_runs_of_the_grid_have_curves(tmp_path):
     for run in (grid, diverged, verification, unfinished):
         (run.directory / "metrics.jsonl").write_text('{"step": 1, "tokens": 256, "loss": 5.0}\n')
     assert list(curves(store).run_id) == [grid.run_id]
+
+
+def fields_of(part, path=""):
+    """Path and value of every field of a configuration that is not a dataclass itself."""
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from fields_of(value, f"{path}{field.name}.")
+        else:
+            yield path + field.name, value
+
+
+RENAMED = {"optimizer.name": "optimizer", "parameterization.rule": "parameterization"}
+# A configuration of another version cannot be read.
+CONSTANT = {"version"}
+
+
+def columns_of_fields(config):
+    columns = {
+        RENAMED.get(path, path.rpartition(".")[2]): value
+        for path, value in fields_of(config)
+        if path not in CONSTANT
+    }
+    # No two fields have one column.
+    assert len(columns) == len(list(fields_of(config))) - len(CONSTANT)
+    return columns
+
+
+def test_every_field_of_a_configuration_is_a_column(tmp_path):
+    knobs = dict(name="muon", schedule="wsd", beta1=0.8, eps=1e-6, clip_norm=0.5)
+    store = Store.create(
+        tmp_path,
+        small_study(
+            family=Family(256, 32, activation="swiglu", positions="learned", qk_norm=True),
+            optimizer_knobs=knobs,
+            parameterization=Parameterization("completep", 16, 8, 2),
+        ),
+    )
+    table = collect(store).set_index("run_id")
+    for run in store.runs():
+        for name, value in columns_of_fields(run.planned.config).items():
+            assert table[name][run.run_id] == value, name
+
+
+def test_runs_that_differ_in_one_field_are_told_apart(finished):
+    table = collect(finished).iloc[[0, 0]].reset_index(drop=True)
+    # Runs of one recipe may differ in their seed and length.
+    for name in columns_of_fields(finished.runs()[0].planned.config).keys() - {"seed", "steps"}:
+        mixed = table.assign(**{name: ["one", "other"]})
+        assert name in " ".join(laws.mixed_knobs(mixed)), name
+
+
+def test_sizes_and_budgets_of_one_recipe_are_not_mixed(tmp_path):
+    sizes = (5e3, 1e4, 4e4, 1.6e5, 1e6)
+    study = Study("one", RECIPE, IsoFlop((1e12, 4e12), (sizes, sizes)))
+    table = collect(Store.create(tmp_path, study)).assign(status="finished", loss=2.0)
+    assert table["head_dim"].nunique() > 1
+    assert table["d_ff"].nunique() > 1
+    assert laws.mixed_knobs(table) == []
+
+
+def test_records_hold_what_the_design_requested(tmp_path):
+    design = Sweep(FixedModels((1e4,), (7.3, 20)), vary("optimizer_knobs.beta1", 0.8, 0.9))
+    table = collect(Store.create(tmp_path, Study("sweep", RECIPE, design)))
+    assert set(table["variation"]) == {"optimizer_knobs.beta1=0.8", "optimizer_knobs.beta1=0.9"}
+    assert set(table["beta1"]) == {0.8, 0.9}
+    assert set(table["convention"]) == {"6nd"}
+    assert sorted(table["requested_tokens"] / table["params"]) == pytest.approx([7.3, 7.3, 20, 20])
+    assert (table["requested_tokens"] != table["tokens"]).any()
+
+
+def test_a_plan_stored_without_variation_and_requested_tokens_is_read(tmp_path):
+    store = Store.create(tmp_path, small_study())
+    for run in store.runs():
+        plan = json.loads((run.directory / "plan.json").read_text())
+        del plan["wanted_tokens"], plan["variation"]
+        (run.directory / "plan.json").write_text(json.dumps(plan))
+    table = collect(store)
+    assert table["variation"].isna().all()
+    assert table["requested_tokens"].to_numpy() == pytest.approx(table["tokens"], rel=0.005)
 
 
 def test_a_record_leads_to_its_run_source_and_machine(finished):
