@@ -40,10 +40,11 @@ def test_what_is_not_a_number(column: str, cell: str, refused: Callable, table: 
     assert repr(cell) in message
 
 
-def test_row_pasted_twice(refused: Callable, table: Path) -> None:
+def test_row_pasted_twice_is_warned_of_and_fitted(cli: Callable, table: Path) -> None:
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, lines[3]]) + "\n")
-    assert f"line 4 and line {len(lines) + 1}" in refused()
+    printed = cli("fit", table, "--bootstrap", 0).out
+    assert f"note: Are rows there twice? In the table, line 4 and line {len(lines) + 1}" in printed
 
 
 def test_negative_weight(refused: Callable, table: Path) -> None:
@@ -101,7 +102,8 @@ def test_ragged_clusters(
         (b"params,tokens,loss\n", "no rows"),
         ("params,tokens,loss\n1e6,2e7,3 \u00b1 1\n".encode("latin-1"), "UTF-8"),
         ("params,tokens,loss\n1e6,2e7,3\n".encode("utf-16"), "UTF-8"),
-        (b"params;tokens;loss\n1e6;2e7;3\n", "'params'"),
+        (b"params|tokens|loss\n1e6|2e7|3\n", "'params'"),
+        (b"params;tokens;loss\n1e6;2e7;3,5\n", "line 2, column 'loss': '3,5'"),
         (b"\x80\x04\x95pickle", "UTF-8"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.laws.tables.select import fitted_rows
+from scaling_jax.laws.tables.words import VERIFICATION, roles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ def missing_runs(table: "pd.DataFrame") -> list[str]:
     """
     if "status" not in table or "budget" not in table:
         return []
-    grid = table[table["role"] != "verification"] if "role" in table else table
+    grid = table[roles(table) != VERIFICATION]
     lacking = []
     for budget, runs in grid.groupby("budget"):
         n = len(runs) - len(fitted_rows(runs))

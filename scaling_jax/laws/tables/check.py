@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from scaling_jax.errors import InputError, nearest
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.conventions import PARAMS_COLUMN
+from scaling_jax.laws.tables.csv_text import UNNAMED
+from scaling_jax.laws.tables.words import FINISHED, VERIFICATION, roles, states, texts, where
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LINE = "line"
-UNNAMED = "Unnamed"
 
 # Columns that follow from two others, where a table does not have them.
 DERIVED: dict[str, tuple[str, str]] = {
@@ -23,15 +24,23 @@ DERIVED: dict[str, tuple[str, str]] = {
     "batch_tokens": ("batch_size", "seq_len"),
 }
 
-# Columns that are numbers wherever they stand, whatever the law reads.
-_OPTIONAL = (*PARAMS_COLUMN.values(), "flops", "budget", "weight")
+# Columns that a fit uses wherever they stand, whatever the law reads.
+_OPTIONAL = ("params", "flops", "budget", "weight")
+# Columns that a fit uses only where N counts so.
+_OTHER_COUNTS = tuple(column for column in PARAMS_COLUMN.values() if column != "params")
 _SIZE_AND_DATA = {"params", "tokens"}
+# Products and powers of larger or smaller numbers leave the range of float64.
+_LEAST, _MOST = 1e-60, 1e60
+_MOST_SHOWN = 60
+_KINDS = {"b": "true and false", "M": "dates", "m": "durations", "c": "complex numbers"}
 
 
 def checked(
     frame: "pd.DataFrame", law: Law = CHINCHILLA, name: str = "the table"
 ) -> "pd.DataFrame":
     """The table with the columns of the law, and other known ones, as numbers.
+
+    Only rows that a fit uses are judged: what another row holds in place of a number is NaN.
 
     Raises:
         InputError: no rows, a column missing or twice, or a wrong cell.
@@ -42,18 +51,25 @@ def checked(
     required = [*dict.fromkeys(_required(frame, (*law.variables, law.response), law, name))]
     companions = [c for c in _SIZE_AND_DATA if reads_size_and_data(law) and c in frame]
     known = [*_OPTIONAL, *companions]
-    finished_N = is_finished(frame)
+    unused_N = reasons(frame, law.response) != ""
     numbers_of = {}
     for column in dict.fromkeys([*required, *(c for c in known if c in frame)]):
         numbers_of[column] = numbers(
             frame,
             column,
-            # The loss of a run that did not finish may be blank, an optional column anywhere.
-            may_be_blank_N=~finished_N if column in required else np.ones(len(frame), bool),
+            may_be_blank_N=unused_N if column in required else np.ones(len(frame), bool),
+            unused_N=unused_N,
             may_be_zero=column == "weight",
             may_be_signed=column in law.signed,
             name=name,
         )
+    for column in _OTHER_COUNTS:
+        if column in frame and column not in numbers_of:
+            with suppress(InputError):
+                blank_N = np.ones(len(frame), bool)
+                numbers_of[column] = numbers(
+                    frame, column, may_be_blank_N=blank_N, unused_N=unused_N
+                )
     return frame.assign(**numbers_of)
 
 
@@ -62,16 +78,32 @@ def reads_size_and_data(law: Law) -> bool:
     return law.response == "loss" and _SIZE_AND_DATA.issuperset(law.variables)
 
 
-def is_finished(frame: "pd.DataFrame") -> np.ndarray:
-    """Rows that must have a response: all, unless a status says that a run did not finish."""
-    if "status" not in frame:
-        return np.ones(len(frame), bool)
-    return frame["status"].to_numpy(str) == "finished"
+def reasons(frame: "pd.DataFrame", response: str = "loss") -> np.ndarray:
+    """Why a fit leaves each row out; empty for rows that it uses.
+
+    A blank `status` says nothing about a run: the row is used where it has a response.
+
+    Raises:
+        InputError: an unknown word in `status` or `role`.
+    """
+    import pandas as pd
+
+    found_N = np.full(len(frame), "", object)
+    if "weight" in frame:
+        found_N[(pd.to_numeric(frame["weight"], errors="coerce") == 0).to_numpy()] = "of weight 0"
+    found_N[roles(frame) == VERIFICATION] = VERIFICATION
+    state_N = states(frame)
+    open_N = (state_N != "") & (state_N != FINISHED)
+    found_N[open_N] = state_N[open_N]
+    if "status" in frame and response in frame:
+        found_N[(state_N == "") & is_blank(frame[response])] = f"without a {response}"
+    return found_N
 
 
 def repeated(frame: "pd.DataFrame") -> str:
     """Which finished rows of a checked table repeat an earlier one in every column, in words."""
-    return _repeated_rows(frame[is_finished(frame)])
+    finished_N = np.isin(states(frame), ["", FINISHED])
+    return _repeated_rows(frame[finished_N])
 
 
 def _required(frame: "pd.DataFrame", columns: Iterable[str], law: Law, name: str) -> Iterable[str]:
@@ -90,15 +122,10 @@ def _required(frame: "pd.DataFrame", columns: Iterable[str], law: Law, name: str
             )
 
 
-def where(frame: "pd.DataFrame", row: int) -> str:
-    """What the row is called: the line of a file, or the label it has in a frame."""
-    kind = LINE if frame.index.name == LINE else "row"
-    return f"{kind} {frame.index[row]}"
-
-
 def is_blank(cells: "pd.Series") -> np.ndarray:
     """Which cells are missing or hold nothing."""
-    return cells.isna().to_numpy() | (cells.astype(str).str.strip() == "").to_numpy()
+    missing_N = cells.isna().to_numpy(bool)
+    return missing_N if getattr(cells.dtype, "kind", "O") in "iuf" else texts(cells) == ""
 
 
 def numbers(
@@ -106,35 +133,78 @@ def numbers(
     column: str,
     *,
     may_be_blank_N: np.ndarray,
+    unused_N: np.ndarray | None = None,
     may_be_zero: bool = False,
     may_be_signed: bool = False,
     name: str = "",
 ) -> np.ndarray:
-    """A column as float64, NaN where a cell may be blank and is.
+    """A column as float64, NaN where a cell may be blank and is, or is wrong and not used.
 
     Raises:
-        InputError: a cell that is not a finite number, or not positive (or at least zero) where
-            it must be, named by row and column.
+        InputError: a column of another kind; a cell that is not a finite number, or not positive
+            (or at least zero) where it must be, named by row and column.
     """
-    import pandas as pd
-
     cells = frame[column]
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64)
-    good = np.isfinite(values)
+    kind = getattr(cells.dtype, "kind", "O")
+    if kind in _KINDS:
+        place = f"{name}, column" if name else "column"
+        raise InputError(
+            f"{place} {column!r} holds {_KINDS[kind]} ({cells.iloc[0]}), not numbers: convert "
+            "it to numbers or rename it"
+        )
+    values = _as_floats(cells)
+    good = np.isfinite(values) & (np.abs(values) <= _MOST)
     if not may_be_signed:
-        good &= (values >= 0) if may_be_zero else (values > 0)
+        good &= (values >= _LEAST) | (may_be_zero & (values == 0))
     wrong = ~good & ~(is_blank(cells) & may_be_blank_N)
+    if unused_N is not None:
+        wrong &= ~unused_N
     if not wrong.any():
-        return values
+        return np.where(good, values, np.nan)
     row = int(wrong.argmax())
     rule = "finite number" if may_be_signed else "positive finite number"
     if may_be_zero:
         rule = "finite number of at least 0 (a row of weight 0 does not count)"
+    if np.isfinite(values[row]) and (may_be_signed or values[row] > 0):
+        rule = f"number from {_LEAST:g} to {_MOST:g}"
     place = f"{name}, {where(frame, row)}" if name else where(frame, row)
     raise InputError(
-        f"{place}, column {column!r}: {cells.iloc[row]!r} is not a {rule}; correct the cell or "
-        "remove the row"
+        f"{place}, column {column!r}: {shortened(cells.iloc[row])} is not a {rule}; correct the "
+        "cell or remove the row"
     )
+
+
+def shortened(value: object) -> str:
+    """The value as a message shows it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python refuses to write out a whole number of more than 4,300 digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _as_floats(cells: "pd.Series") -> np.ndarray:
+    """Every cell as a number, NaN where it is none."""
+    import pandas as pd
+
+    if cells.dtype != object:
+        return pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return np.array([_as_float(cell) for cell in cells], np.float64)
+
+
+def _as_float(cell: object) -> float:
+    # Python would take True for 1, and NumPy a moment for the nanoseconds since 1970.
+    if isinstance(cell, bool | np.bool_ | np.datetime64 | np.timedelta64) or cell is None:
+        return np.nan
+    if isinstance(cell, str) and "_" in cell:
+        return np.nan
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return np.nan
+    except OverflowError:
+        return np.inf
 
 
 def _require_distinct_columns(frame: "pd.DataFrame", name: str) -> None:

@@ -14,7 +14,8 @@ from scaling_jax.laws.conventions import (
     PARAMS_COLUMN,
     Count,
 )
-from scaling_jax.laws.tables.check import is_blank, reads_size_and_data, where
+from scaling_jax.laws.tables.check import is_blank, numbers, reads_size_and_data, reasons
+from scaling_jax.laws.tables.words import texts, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,18 +95,19 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
     """
     reads_params = "params" in _needed(frame, law)
     column = _params_column(frame, count) if reads_params else ""
-    reasons, kept = _reasons(frame), fitted_rows(frame)
+    left_out, kept = reasons(frame, law.response), fitted_rows(frame, law.response)
     if kept.empty:
         raise InputError(
-            f"none of the table's {len(frame)} rows can be fitted: {_tally(reasons)}; finish some "
+            f"none of the table's {len(frame)} rows can be fitted: {_tally(left_out)}; finish some "
             "runs first"
         )
     if reads_params:
         _require_filled(kept, column, f", but count {count!r} needs it")
-        kept = kept.assign(params=kept[column])
+        none_N = np.zeros(len(kept), bool)
+        kept = kept.assign(params=numbers(kept, column, may_be_blank_N=none_N))
     columns = {name: _column(kept, name) for name in _needed(frame, law)}
     response, flops = _column(kept, law.response), _flops(kept, columns)
-    numbers = [*columns.values(), response, flops]
+    stacked = np.stack([*columns.values(), response, flops])
     has_budget = _has(kept, "budget") and not np.isnan(flops).any()
     return Rows(
         variables=columns,
@@ -114,17 +116,17 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
         flops=flops,
         # A row without a budget among others that have one belongs to a group of its own.
         budget=_filled(kept, "budget", flops) if has_budget else infer_budgets(flops),
-        run_id=_names(kept, "run_id"),
+        run_id=texts(kept["run_id"]) if "run_id" in kept else None,
         weight=_filled(kept, "weight", np.ones(len(kept))),
         label=np.array([where(kept, row) for row in range(len(kept))]),
-        dropped=_tally(reasons),
-        fingerprint=hashlib.sha256(np.stack(numbers).tobytes()).hexdigest(),
+        dropped=_tally(left_out),
+        fingerprint=hashlib.sha256(stacked.tobytes()).hexdigest(),
     )
 
 
-def fitted_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+def fitted_rows(frame: "pd.DataFrame", response: str = "loss") -> "pd.DataFrame":
     """The rows that a fit uses: finished runs, without verification runs and rows of weight 0."""
-    return frame[_reasons(frame) == ""]
+    return frame[reasons(frame, response) == ""]
 
 
 def clusters(rows: Rows) -> np.ndarray:
@@ -212,26 +214,13 @@ def _flops(frame: "pd.DataFrame", columns: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _require_filled(frame: "pd.DataFrame", column: str, reason: str = "") -> None:
-    if frame[column].isna().any():
-        row = int(frame[column].isna().to_numpy().argmax())
+    blank_N = is_blank(frame[column])
+    if blank_N.any():
+        row = int(blank_N.argmax())
         raise InputError(
             f"{where(frame, row)}, column {column!r} is blank{reason}: fill it in, or remove the "
             "row"
         )
-
-
-def _reasons(frame: "pd.DataFrame") -> np.ndarray:
-    """Why each row is left out; empty for those that are kept."""
-    reasons = np.full(len(frame), "", dtype=object)
-    if "role" in frame:
-        reasons[frame["role"].to_numpy(str) == "verification"] = "verification"
-    if "status" in frame:
-        status = frame["status"].to_numpy(str)
-        open_ = status != "finished"
-        reasons[open_] = status[open_]
-    if "weight" in frame:
-        reasons[(frame["weight"] == 0).to_numpy() & (reasons == "")] = "of weight 0"
-    return reasons
 
 
 def _has(frame: "pd.DataFrame", column: str) -> bool:
@@ -246,12 +235,6 @@ def _filled(frame: "pd.DataFrame", column: str, default_N: np.ndarray) -> np.nda
     return np.where(np.isnan(values_N), default_N, values_N)
 
 
-def _names(frame: "pd.DataFrame", column: str) -> np.ndarray | None:
-    if column not in frame:
-        return None
-    return np.where(is_blank(frame[column]), "", frame[column].to_numpy(str))
-
-
-def _tally(reasons: np.ndarray) -> dict[str, int]:
-    names, counts = np.unique(reasons[reasons != ""].astype(str), return_counts=True)
+def _tally(left_out: np.ndarray) -> dict[str, int]:
+    names, counts = np.unique(left_out[left_out != ""].astype(str), return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -42,9 +42,6 @@ def write(tmp_path, text, name="losses.csv"):
             ["line 3", "weight", "at least 0"],
         ),
         ("params,tokens,loss,weight\n1e6,2e7,3,nan\n", ["line 2", "weight"]),
-        ("params,tokens,loss\n1e6,2e7,3\n2e6,2e7,3\n1e6,2e7,3\n", ["line 2 and line 4", "seed"]),
-        ("params,tokens,loss\n1e6,2e7,3\n\n1e6,2e7,3.00\n", ["line 2 and line 4"]),
-        (",params,tokens,loss\n0,1e6,2e7,3\n1,1e6,2e7,3\n", ["line 2 and line 3"]),
         (b"params,tokens,loss\n1e6,2e7,3\xff\n", ["UTF-8"]),
     ],
 )
@@ -104,21 +101,44 @@ def test_seeds_of_one_run_are_no_repeats(tmp_path):
     assert repeated(checked(planned)) == ""
 
 
-def test_rows_that_repeat_others_are_questioned_in_frames_and_refused_in_files(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("params,tokens,loss\n1e6,2e7,3\n2e6,2e7,3\n1e6,2e7,3\n", "line 2 and line 4"),
+        ("params,tokens,loss\n1e6,2e7,3\n\n1e6,2e7,3.00\n", "line 2 and line 4"),
+        (",params,tokens,loss\n0,1e6,2e7,3\n1,1e6,2e7,3\n", "line 2 and line 3"),
+    ],
+)
+def test_rows_that_repeat_others_in_numbers_repeat_them(tmp_path, text, words):
+    assert words in repeated(read_table(write(tmp_path, text)))
+
+
+def test_rows_that_repeat_others_are_questioned_and_fitted_by_every_way_in(tmp_path):
     rng = np.random.default_rng(0)
     params, tokens = np.exp(rng.uniform(np.log([1e7, 1e9]), np.log([1e9, 1e11]), (42, 2))).T
     loss = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
     once = pd.DataFrame({"params": params, "tokens": tokens, "loss": loss})
     twice = pd.concat([once, once.head(3)], ignore_index=True)
-    fit = laws.fit(twice, bootstrap=0)
-    assert (
-        "row 0 and row 42 are the same in every column (and 2 more repeat others)"
-        in fit.diagnostics[0]
-    )
     assert "row 0" not in laws.fit(once, bootstrap=0).diagnostics[0]
+    twice.to_csv(tmp_path / "twice.csv", index=False)
     twice.to_parquet(tmp_path / "twice.parquet")
-    with pytest.raises(InputError, match="row 0 and row 42"):
-        read_table(tmp_path / "twice.parquet")
+    own = tmp_path / "own.py"
+    own.write_text(
+        "def law(params, tokens, *, E=(0.5, 3), A=(10, 1e4), B=(10, 1e4), a=(0.1, 1), b=(0.1, 1)):"
+        "\n    return E + A / params**a + B / tokens**b\n"
+    )
+    for table, pair in (
+        (twice, "row 0 and row 42"),
+        (tmp_path / "twice.parquet", "row 0 and row 42"),
+        (tmp_path / "twice.csv", "line 2 and line 44"),
+    ):
+        for law in ("chinchilla", f"{own}:law"):
+            fit = laws.fit(table, law=law, bootstrap=0)
+            assert fit.n_points == 45
+            assert (
+                f"{pair} are the same in every column (and 2 more repeat others)"
+                in fit.diagnostics[0]
+            )
 
 
 def test_rows_of_weight_zero_do_not_count(tmp_path):
