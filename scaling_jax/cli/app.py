@@ -1,10 +1,13 @@
 """The entry point: chooses the command and turns its outcome into an exit code."""
 
+import functools
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from typing import Any
 
 import tyro
 
@@ -85,13 +88,50 @@ def _dispatch(args: list[str]) -> None:
     if args == ["--version"]:
         print(scaling_jax.__version__)
         return
-    tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
+    _parsed(args)()
+
+
+def _parsed(args: list[str]) -> Callable[[], None]:
+    """The command with its options, checked.
+
+    Raises:
+        InputError: a dataclass of options refused its values. tyro would draw the message in a
+            box; every other refusal of the command line is one line.
+        SystemExit: the arguments cannot be parsed, or ask for help.
+    """
+    try:
+        with redirect_stderr(io.StringIO()):
+            return _parse(args)
+    except SystemExit as end:
+        refusal: BaseException | None = end
+        while refusal is not None and not isinstance(refusal, InputError):
+            refusal = refusal.__context__
+        if refusal is not None:
+            raise refusal from None
+        if end.code:
+            # Parsed again for tyro's own message, in the width and colours of the terminal.
+            _parse(args)
+        raise
+
+
+def _parse(args: list[str]) -> Callable[[], None]:
+    return tyro.extras.subcommand_cli_from_dict(
+        {name: _bound(command) for name, command in COMMANDS.items()},
         prog="scaling-jax",
         description=DESCRIPTION,
         args=args,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+
+
+def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """The command without the call: tyro calls what it parses, while messages are held back."""
+
+    @functools.wraps(command)
+    def bind(*args: Any, **options: Any) -> Callable[[], None]:
+        return functools.partial(command, *args, **options)
+
+    return bind
 
 
 def _end(message: str, code: int) -> int:

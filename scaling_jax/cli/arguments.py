@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from scaling_jax.study import Study
 
 Scale = Literal["full", "cpu", "smoke"]
-Count = Literal["total", "non_embedding", "active"]
 
 
 def optional(help: str, metavar: str | None = None) -> Any:
@@ -63,6 +62,34 @@ Root = Annotated[
 ]
 
 ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
+
+
+def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
+    """A mapping from name to number, from texts of the form NAME=NUMBER.
+
+    Raises:
+        InputError: a text of another form.
+    """
+    given = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            given[name] = float(value)
+        except ValueError as error:
+            raise InputError(f"{option} {text}: write NAME=NUMBER, such as E=1.69") from error
+    return given
+
+
+NamedNumbers = Annotated[
+    Mapping[str, float],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=VALUE",
+        instance_from_str=lambda texts: pairs("--hold", tuple(texts)),
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=lambda value: [f"{name}={number}" for name, number in value.items()],
+    ),
+]
 
 
 def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Study":
@@ -114,22 +141,6 @@ def refuse_beyond(study: "Study", max_flops: float | None) -> None:
             f"study {study.name!r} takes {planned:.3g} FLOPs, more than --max-flops "
             f"{max_flops:.3g}: plan fewer or smaller runs, or raise it"
         )
-
-
-def pairs(option: str, texts: tuple[str, ...]) -> dict[str, float]:
-    """A mapping from name to number, from texts of the form NAME=NUMBER.
-
-    Raises:
-        InputError: a text of another form.
-    """
-    given = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            given[name] = float(value)
-        except ValueError as error:
-            raise InputError(f"{option} {text}: write NAME=NUMBER, such as E=1.69") from error
-    return given
 
 
 def values(option: str, texts: tuple[str, ...]) -> dict[str, Any]:

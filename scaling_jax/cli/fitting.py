@@ -2,14 +2,15 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from scaling_jax.cli.arguments import (
-    Count,
     Json,
+    NamedNumbers,
     check_output,
     optional,
     pairs,
@@ -19,17 +20,35 @@ from scaling_jax.cli.comparison import comparison_as_json, print_comparison
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
 from scaling_jax.errors import InputError
+from scaling_jax.laws.conventions import READ_OFFS, ReadOff
+from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import LawFit, Profiles
 
-Curve = Literal["parabola", "window", "akima", "surface"]
-Resampling = Literal["rows", "residuals", "runs"]
-Level = Annotated[
-    float, tyro.conf.arg(metavar="P", help="share of the bootstrap that an interval holds")
-]
+
+def _one_of(names: tuple[str, ...]) -> str:
+    return "{" + ",".join(names) + "}"
+
+
+@dataclass(frozen=True)
+class FitOptions(Options):
+    """How the fit is made."""
+
+    objective: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
+    fixed: Annotated[
+        NamedNumbers,
+        tyro.conf.arg(name="hold", metavar="NAME=VALUE", help_behavior_hint=""),
+    ] = dataclasses.field(default_factory=dict)
+    isoflop_curve: Annotated[
+        ReadOff | None,
+        tyro.conf.arg(name="curve", metavar=_one_of(READ_OFFS), help_behavior_hint=""),
+    ] = None
+    resampling: Annotated[
+        Resampling | None, tyro.conf.arg(metavar=_one_of(RESAMPLINGS), help_behavior_hint="")
+    ] = None
 
 
 def fit(
@@ -52,53 +71,16 @@ def fit(
         ),
     ] = 3,
     law: Annotated[
-        str,
-        tyro.conf.arg(
-            metavar="NAME",
-            help="the formula that approach 3 fits, such as chinchilla, chinchilla-tied or kaplan; "
-            "auto takes the one that best predicts larger runs from smaller ones; a law of other "
-            "columns, such as data-constrained; or FILE.py:NAME, a function of columns with "
-            "constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
-        ),
-    ] = "chinchilla",
-    objective: Annotated[
         str | None,
         optional(
-            "what approach 3 minimizes: huber (delta 1e-3 on log loss, summed; the default), "
-            "log-squares, squares (the default where the response may be negative), "
-            "gaussian (maximum likelihood), or lower-envelope",
+            "the formula that approach 3 fits, such as chinchilla (the default), chinchilla-tied "
+            "or kaplan; auto takes the one that best predicts larger runs from smaller ones; a law "
+            "of other columns, such as data-constrained; or FILE.py:NAME, a function of columns "
+            "with constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
             "NAME",
         ),
     ] = None,
-    hold: Annotated[
-        tuple[str, ...],
-        optional("constants of the law to hold rather than fit, such as E=1.69", "NAME=VALUE"),
-    ] = (),
-    curve: Annotated[
-        Curve,
-        tyro.conf.arg(
-            help="what approach 2 puts through the runs of each budget, or of all: a surface"
-        ),
-    ] = "parabola",
-    corrected: Annotated[
-        bool,
-        optional("take out of approach 2 the bias its curves have on the fitted law"),
-    ] = False,
-    resampling: Annotated[
-        Resampling,
-        tyro.conf.arg(
-            help="what the bootstrap of approach 3 draws: residuals of the fit, rows (wider on "
-            "small designs), or whole runs (for tables with several rows of one run)"
-        ),
-    ] = "residuals",
-    bootstrap: Annotated[
-        int, tyro.conf.arg(metavar="K", help="refits for the intervals; 0 fits the point alone")
-    ] = 1000,
-    level: Level = 0.9,
-    count: Annotated[
-        Count, tyro.conf.arg(help="which parameters are N; small models' exponents depend on it")
-    ] = "total",
-    seed: Annotated[int, tyro.conf.arg(metavar="S", help="of the bootstrap")] = 0,
+    fitting: Annotated[FitOptions, tyro.conf.OmitArgPrefixes] = FitOptions(),
     profile: Annotated[
         bool,
         optional("add intervals by profile likelihood, of constants, exponents and optima"),
@@ -121,36 +103,24 @@ def fit(
         check_output(out, (".json",))
         if approach == "all":
             raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
-    held, where = pairs("--hold", hold), pairs("--at", at)
-    chosen: dict[str, Any] = {} if objective is None else {"objective": objective}
-    resampled: dict[str, Any] = dict(bootstrap=bootstrap, level=level, seed=seed)
+    where = pairs("--at", at)
     if at and approach != 3:
         raise InputError(f"--at {at[0]}: approaches 1 and 2 fit no loss, so --at does not apply")
     if profile and approach != 3:
         raise InputError("--profile is of the constants of a law: fit with approach 3")
     table, curves = _read(records, approach)
-    options = dict(
-        law=law,
-        count=count,
-        training_curves=curves,
-        fixed=held,
-        isoflop_curve=curve,
-        corrected=corrected,
-        resampling=resampling,
-        **resampled,
-        **chosen,
-    )
+    arguments = {"law": law, "training_curves": curves, **fitting.given()}
     if approach == "all":
-        _compare(table, options, json)
+        _compare(table, arguments, json)
         return
-    fitted = laws.fit(table, approach=approach, **options)
+    fitted = laws.fit(table, approach=approach, **arguments)
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(fitted.to_json(), encoding="utf-8")
         remark(f"wrote {out}")
     profiles = None
     if profile and isinstance(fitted, laws.LawFit):
-        profiles = _profiles(table, fitted, held, chosen)
+        profiles = _profiles(table, fitted, fitting)
     prediction = fitted.predict(**where) if at else None
     if json:
         data = summary_of(fitted)
@@ -167,10 +137,10 @@ def fit(
         print_profiles(fitted, profiles)
 
 
-def _compare(table: "pd.DataFrame | Path", options: Mapping[str, Any], json: bool) -> None:
+def _compare(table: "pd.DataFrame | Path", arguments: Mapping[str, Any], json: bool) -> None:
     from scaling_jax import laws
 
-    compared = laws.compare(table, **options)
+    compared = laws.compare(table, **arguments)
     if not compared.fits:
         reasons = "; ".join(f"approach {k}: {why}" for k, why in compared.refused.items())
         raise InputError(f"no approach can be fitted to these runs: {reasons}")
@@ -183,8 +153,7 @@ def _compare(table: "pd.DataFrame | Path", options: Mapping[str, Any], json: boo
 def _profiles(
     table: "pd.DataFrame | Path",
     fitted: "LawFit",
-    held: Mapping[str, float],
-    chosen: Mapping[str, Any],
+    options: Options,
 ) -> "Profiles":
     """Profiles of the fitted law, and of its optimum at the largest budget and beyond."""
     from scaling_jax import laws
@@ -195,10 +164,10 @@ def _profiles(
         table,
         law=fitted.definition,
         budgets=(largest, BEYOND * largest),
-        fixed=held,
-        level=fitted.level,
-        count=fitted.count,
-        **chosen,
+        fixed=options.fixed,
+        level=options.level,
+        count=options.count,
+        objective=options.objective,
     )
 
 

@@ -14,9 +14,9 @@ from scaling_jax.cli.arguments import (
     load_study,
     optional,
 )
-from scaling_jax.cli.fitting import Level
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.cli.predicting import load_fit
+from scaling_jax.laws.conventions import LEVEL
 
 if TYPE_CHECKING:
     from scaling_jax.laws.planning.known import KnownLaw
@@ -51,7 +51,9 @@ def simulate(
     bootstrap: Annotated[
         int, tyro.conf.arg(metavar="K", help="bootstrap refits of each study, for its intervals")
     ] = 200,
-    level: Level = 0.9,
+    level: Annotated[
+        float, tyro.conf.arg(metavar="P", help="share of the bootstrap that an interval holds")
+    ] = LEVEL,
     flops: Annotated[
         float | None,
         optional("the budget to report the optimum of (default: 10 times the largest)", "C"),

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.errors import InputError, suggestion
+from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Allocation
-from scaling_jax.laws.approaches.isoflop_minimum import READ_OFFS
 from scaling_jax.laws.approaches.parametric import AUTO
 from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.catalogue.find import find_law
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
-from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.options import Options, applicable
 from scaling_jax.laws.tables.read import Table, load_table
 
 if TYPE_CHECKING:
@@ -83,20 +82,22 @@ def compare(table: Table, **options: Any) -> Comparison:
 
     Args:
         table: as `fit` takes it.
-        **options: options of `fit`, except `approach`; `training_curves` are what approach 1 reads.
+        **options: options of `fit`, except `approach`. Each approach takes the options that
+            change it; `training_curves` are what approach 1 reads.
 
     Raises:
         InputError: a table that cannot be read, or an option that no approach could be fitted
             with.
     """
-    _require_known(**options)
-    law = options.get("law", CHINCHILLA)
-    frame = load_table(table, CHINCHILLA if law == AUTO else find_law(law))
+    law, curves = options.pop("law", None), options.pop("training_curves", None)
+    given = Options(**options).given()
+    frame = load_table(table, CHINCHILLA if law is None or law == AUTO else find_law(law))
     fits: dict[int, Fit] = {}
     refused: dict[int, str] = {}
     for approach in APPROACHES:
         try:
-            found = fit(frame, approach=approach, **options)
+            used = applicable(approach, {**given, "law": law})
+            found = fit(frame, approach=approach, training_curves=curves, **used)
         except InputError as error:
             refused[approach] = str(error)
             continue
@@ -107,17 +108,3 @@ def compare(table: Table, **options: Any) -> Comparison:
     if not fits and len(set(refused.values())) == 1:
         raise InputError(refused[APPROACHES[0]])
     return Comparison(fits, refused)
-
-
-def _require_known(
-    law: LawLike = AUTO,
-    objective: str | Objective | None = None,
-    isoflop_curve: str = READ_OFFS[0],
-    **_: Any,
-) -> None:
-    """Reject a misspelled name, instead of leaving out the approach that uses the name."""
-    if law != AUTO:
-        find_law(law)
-    objective_named(objective or "huber")
-    if isoflop_curve not in READ_OFFS:
-        raise InputError(f"unknown curve {isoflop_curve!r}{suggestion(isoflop_curve, READ_OFFS)}")

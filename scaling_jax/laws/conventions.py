@@ -13,6 +13,16 @@ PF_DAY = 1e15 * 24 * 3600
 # whether the data carry an extrapolation, near enough for a next study.
 BEYOND = 10.0
 
+# Refits behind an interval, and the share of them that the interval holds.
+DRAWS = 1000
+LEVEL = 0.9
+
+# A budget's minimum is the minimum of a curve through its own runs, or of a surface through all.
+Method = Literal["parabola", "window", "akima"]
+METHODS: tuple[Method, ...] = get_args(Method)
+ReadOff = Method | Literal["surface"]
+READ_OFFS: tuple[ReadOff, ...] = (*METHODS, "surface")
+
 # Which parameters N counts, and the column of a table that holds each count.
 Count = Literal["total", "non_embedding", "active"]
 COUNTS: tuple[Count, ...] = get_args(Count)

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.backtest import choose_law
-from scaling_jax.laws.approaches.isoflop_minimum import ReadOff
 from scaling_jax.laws.approaches.parametric import AUTO, fit_law
 from scaling_jax.laws.catalogue import CHINCHILLA, law_named
 from scaling_jax.laws.catalogue.find import LawLike, find_law
-from scaling_jax.laws.conventions import Count
+from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.options import Options, Resampling
+from scaling_jax.laws.options import Options, Resampling, require_applicable
 from scaling_jax.laws.tables.check import repeated
 from scaling_jax.laws.tables.read import Table, load_table
 from scaling_jax.laws.tables.select import Rows, usable_rows
@@ -29,27 +28,36 @@ def fit(
     table: Table,
     *,
     approach: int = 3,
-    law: LawLike = "chinchilla",
-    bootstrap: int = 1000,
-    level: float = 0.9,
+    law: LawLike | None = None,
+    bootstrap: int = DRAWS,
+    level: float = LEVEL,
     count: Count = "total",
     seed: int = 0,
-    resampling: Resampling = "residuals",
+    resampling: Resampling | None = None,
     training_curves: "pd.DataFrame | None" = None,
-    isoflop_curve: ReadOff = "parabola",
+    isoflop_curve: ReadOff | None = None,
     corrected: bool = False,
     objective: str | Objective | None = None,
     fixed: Mapping[str, float] | None = None,
 ) -> Fit:
-    """Fit the compute-optimal frontier by one of the approaches of Hoffmann et al. 2022.
+    """Fit a scaling law, or the compute-optimal frontier, by an approach of Hoffmann et al. 2022.
+
+    >>> import numpy as np
+    >>> from scaling_jax import laws
+    >>> n, d = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e9, 6), [1e9, 4e9, 2e10]))
+    >>> table = {"params": n, "tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28}
+    >>> fit = laws.fit(table, bootstrap=0)
+    >>> round(fit.params["alpha"], 3), round(fit.optimal(1e23).params / 1e9)
+    (0.34, 32)
 
     Args:
         table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
             known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
-        law: the law of approach 3: a name in `laws.LAWS`, `FILE.py:NAME`, a `Law`, or a function
-            as `law_from_function` takes it; `auto` takes the one that best predicts larger runs
-            from smaller ones. The table needs the columns that the law reads and predicts.
+        law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
+            `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto` takes
+            the one that best predicts larger runs from smaller ones. The table needs the columns
+            that the law reads and predicts.
         bootstrap: resamples behind the intervals; 0 fits the point alone.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
@@ -57,8 +65,8 @@ def fit(
         resampling: `residuals` of the fit, each with its own row and a random sign, whose
             intervals hold the truth as often as `level` says (docs/coverage.md); `rows` with
             replacement, wider on small designs; or whole `runs`, for tables with several rows
-            of one run. Approach 1 resamples runs and approach 2 residuals, whatever is
-            asked for here.
+            of one run. Only approach 3 has the choice: approach 1 resamples runs, approach 2
+            residuals.
         training_curves: losses along training, several rows per run, for approach 1; without
             them approach 1 reads the table itself as curves.
         isoflop_curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
@@ -73,30 +81,40 @@ def fit(
     Raises:
         InputError: a table that cannot be read or cannot answer.
     """
-    chosen = CHINCHILLA if law == AUTO or approach in (1, 2) else find_law(law)
-    if objective is None:
-        objective = chosen.default_objective.name
-    options = Options(bootstrap, level, count, seed, resampling, objective, dict(fixed or {}))
+    if approach not in (1, 2, 3):
+        raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")
+    options = Options(
+        objective=objective,
+        fixed=dict(fixed or {}),
+        isoflop_curve=isoflop_curve,
+        corrected=corrected,
+        resampling=resampling,
+        bootstrap=bootstrap,
+        level=level,
+        count=count,
+        seed=seed,
+    )
+    require_applicable(approach, {**({} if law is None else {"law": law}), **options.given()})
+    chosen = CHINCHILLA if law is None or law == AUTO else find_law(law)
     frame = load_table(table, chosen)
     rows = usable_rows(frame, count, chosen)
+    options = replace(options, objective=objective or chosen.default_objective.name)
     found: Fit
-    if approach == 3:
+    if approach == 1:
+        from scaling_jax.laws.approaches.envelope import fit_envelope
+
+        found = fit_envelope(rows, frame if training_curves is None else training_curves, options)
+    elif approach == 2:
+        from scaling_jax.laws.approaches.isoflop import fit_isoflop
+
+        curve = isoflop_curve or READ_OFFS[0]
+        found = fit_isoflop(rows, options, method=curve, corrected=corrected)
+    else:
         notes: tuple[str, ...] = ()
         if law == AUTO:
             name, why = choose_law(rows, options)
             chosen, notes = law_named(name), (why,)
         found = fit_law(rows, chosen, options, notes)
-    elif approach == 2:
-        from scaling_jax.laws.approaches.isoflop import fit_isoflop
-
-        found = fit_isoflop(rows, options, method=isoflop_curve, corrected=corrected)
-    elif approach == 1:
-        from scaling_jax.laws.approaches.envelope import fit_envelope
-
-        curves = frame if training_curves is None else training_curves
-        found = fit_envelope(rows, curves, options)
-    else:
-        raise InputError(f"unknown approach {approach}: use 1 (envelope), 2 (IsoFLOP) or 3 (law)")
     return replace(found, diagnostics=_notes(frame, rows, found))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
@@ -23,7 +24,7 @@ def build_report(
     *,
     target_flops: float | None = None,
     law: str = "chinchilla",
-    bootstrap: int = 1000,
+    bootstrap: int = DRAWS,
     seed: int = 0,
     commands: Sequence[str] | None = None,
     compared: "Comparison | None" = None,
@@ -72,7 +73,7 @@ def build_report(
 
 
 def compare_finished(
-    store: Store, *, law: str = "chinchilla", bootstrap: int = 1000, seed: int = 0
+    store: Store, *, law: str = "chinchilla", bootstrap: int = DRAWS, seed: int = 0
 ) -> "Comparison":
     """Fits of the three approaches to the finished runs, and the reason for each missing fit."""
     from scaling_jax import laws

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.build import build_report, compare_finished, not_fitted
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.page import write_report
@@ -32,7 +33,7 @@ class LiveReport:
         every: float,
         target_flops: float | None = None,
         law: str = "chinchilla",
-        bootstrap: int = 1000,
+        bootstrap: int = DRAWS,
     ) -> None:
         self._store, self._path, self._every = store, path, every
         self._target_flops, self._law, self._bootstrap = target_flops, law, bootstrap

@@ -166,6 +166,36 @@ def test_impossible_option_of_a_fit(
     assert str(value) in refused("fit", table, flag, value)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--approach", 1, "--law", "kaplan"), ["law kaplan", "fits no law", "approach 3"]),
+        (("--approach", 2, "--hold", "E=1.2"), ["held constant E=1.2", "approach 3"]),
+        (("--curve", "akima"), ["curve akima", "approach 2"]),
+        (("--hold", "E"), ["--hold E", "NAME=NUMBER"]),
+    ],
+)
+def test_option_of_a_fit_without_effect(
+    options: tuple[object, ...], words: list[str], refused: Callable, table: Path
+) -> None:
+    message = refused("fit", table, *options)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--accumulate", 0, "accumulate 0 must be at least 1"),
+        ("--attempts", 0, "attempts 0 must be at least 1"),
+        ("--process-id", 5, "go together"),
+    ],
+)
+def test_impossible_option_of_training(
+    flag: str, value: int, words: str, refused: Callable, tmp_path: Path
+) -> None:
+    assert words in refused("run", DEMO, "--root", tmp_path / "root", flag, value)
+
+
 @pytest.mark.parametrize("text", ["{}", "not json", "[1, 2]"])
 def test_fit_that_is_none(text: str, refused: Callable, tmp_path: Path) -> None:
     (tmp_path / "fit.json").write_text(text)

@@ -97,8 +97,7 @@ def test_the_same_seed_gives_the_same_intervals():
     assert first.params == other.params
 
 
-@pytest.mark.parametrize("resampling", ["rows", "residuals"])
-@pytest.mark.parametrize("approach", [2, 3])
+@pytest.mark.parametrize(("approach", "resampling"), [(2, None), (3, "rows"), (3, "residuals")])
 def test_a_made_up_study_gives_back_its_exponent(approach, resampling):
     truth = TRUTH[4] / (TRUTH[3] + TRUTH[4])
     fit = laws.fit(isoflop_table(), approach=approach, bootstrap=200, resampling=resampling)

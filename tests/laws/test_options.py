@@ -1,5 +1,8 @@
 """Objectives, held constants, weights and clusters of rows."""
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import OBJECTIVES
+from scaling_jax.laws.options import Options
 
 TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
 
@@ -21,6 +25,42 @@ def study(noise=0.003, seed=0, repeats=1):
     table = pd.DataFrame({"params": n, "tokens": d, "loss": loss})
     table = pd.concat([table] * repeats, ignore_index=True)
     return table.assign(loss=table["loss"] * np.exp(noise * rng.normal(size=len(table))))
+
+
+def test_options_have_the_same_defaults_everywhere():
+    arguments = inspect.signature(laws.fit).parameters
+    for option in dataclasses.fields(Options):
+        default = getattr(Options(), option.name) or None
+        assert (arguments[option.name].default or None) == default, option.name
+
+
+@pytest.mark.parametrize(
+    ("approach", "option", "words"),
+    [
+        (1, {"law": "chinchilla"}, "law chinchilla.*fits no law.*approach 3"),
+        (2, {"fixed": {"E": 1.2, "alpha": 0.3}}, "held constants E=1.2, alpha=0.3"),
+        (2, {"objective": "gaussian"}, "objective gaussian"),
+        (1, {"resampling": "rows"}, "always resamples runs"),
+        (2, {"resampling": "residuals"}, "always resamples residuals"),
+        (3, {"isoflop_curve": "akima"}, "curve akima.*approach 2"),
+        (1, {"corrected": True}, "correction has no effect.*approach 2"),
+    ],
+)
+def test_an_option_without_effect_is_refused(approach, option, words):
+    with pytest.raises(InputError, match=words):
+        laws.fit(study(), approach=approach, **option)
+
+
+def test_few_values_of_a_variable_are_enough_where_its_exponent_alone_is_fitted():
+    n, d = (grid.ravel() for grid in np.meshgrid([1e7, 1e9], np.geomspace(1e9, 1e11, 5)))
+    table = {"params": n, "tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28}
+    with pytest.raises(InputError, match=r"2 distinct values of params.*at least 3"):
+        laws.fit(table, bootstrap=0)
+    held = laws.fit(table, bootstrap=0, fixed={"alpha": 0.34})
+    assert held.params["A"] == pytest.approx(400, rel=1e-3)
+    table["peak_lr"] = 3 * n**-0.3 * d**0.1
+    rates = laws.fit(table, law="learning-rate", bootstrap=0)
+    assert sorted(rates.params.values()) == pytest.approx([-0.3, 0.1, 3], rel=1e-3)
 
 
 def penalty(r, objective):

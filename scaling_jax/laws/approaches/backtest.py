@@ -115,7 +115,7 @@ def _cutoffs(rows: Rows, need: int) -> tuple[float, ...]:
 
 def _test(form: PowerSum, rows: Rows, cutoffs: tuple[float, ...], options: Options) -> Backtest:
     size = rows.flops if rows.budget is None else rows.budget
-    objective, errors = objective_named(options.objective), []
+    objective, errors = objective_named(options.objective or form.default_objective), []
     for cutoff in cutoffs:
         above = size > cutoff
         # Rows above the cutoff get weight 0 instead of being dropped: arrays keep their shape, and

@@ -4,18 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling_jax.errors import InputError, suggestion
+from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import interval, power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.approaches.isoflop_bias import grid_biases
-from scaling_jax.laws.approaches.isoflop_minimum import (
-    READ_OFFS,
-    CurveMinima,
-    Method,
-    ReadOff,
-    curve_minima,
-)
+from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
+from scaling_jax.laws.conventions import Method, ReadOff
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.frontier_points import Minimum
@@ -66,10 +61,8 @@ def fit_isoflop(
 
     Raises:
         InputError: no budgets, fewer than 4 sizes in every one, fewer than 2 interior minima,
-            an unknown method, or a correction of one without bias.
+            or a correction of a method without bias.
     """
-    if method not in READ_OFFS:
-        raise InputError(f"unknown curve {method!r}{suggestion(method, READ_OFFS)}")
     if method == "surface" and corrected:
         raise InputError(
             "a minimum read off the fitted surface has no bias to take out: leave out the "

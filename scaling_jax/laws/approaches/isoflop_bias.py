@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.approaches.isoflop_minimum import Method, curve_minima
+from scaling_jax.laws.approaches.isoflop_minimum import curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, Method
 from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
 

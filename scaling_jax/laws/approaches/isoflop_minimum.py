@@ -6,16 +6,10 @@ the minimum of each; NaN where a draw has no minimum.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
-Method = Literal["parabola", "window", "akima"]
-METHODS: tuple[Method, ...] = get_args(Method)
-
-# A budget's minimum is the minimum of a curve through its own runs, or of a surface through all.
-ReadOff = Method | Literal["surface"]
-READ_OFFS: tuple[ReadOff, ...] = (*METHODS, "surface")
+from scaling_jax.laws.conventions import Method
 
 # Far from its minimum an IsoFLOP curve is no parabola (Czech et al. 2026, arXiv 2603.22339). A
 # windowed parabola keeps the sizes within this factor of the best, and at least four, one more

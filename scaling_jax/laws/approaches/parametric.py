@@ -12,7 +12,6 @@ from scaling_jax.laws.fitted import LawFit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import PointFit, optimum
-from scaling_jax.laws.tables.check import reads_size_and_data
 from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import draws, noise_of_rows
 from scaling_jax.laws.uncertainty.noise_scale import summary
@@ -33,7 +32,7 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
         InputError: an unknown objective, a constant that cannot be held, rows that cannot
             determine the law, or a function that does not give one finite number per row.
     """
-    objective = objective_named(options.objective)
+    objective = objective_named(options.objective or law.default_objective)
     _require_identifiable(rows, law, options)
     _require_above_floor(rows, law, options)
     if isinstance(law, FunctionLaw):
@@ -43,7 +42,7 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
     )
     noise_N = noise_of_rows(point, objective)
     draws_BxP = draws(
-        law, rows, point, noise_N, objective, options.resampling, options.bootstrap, options.seed
+        law, rows, point, noise_N, objective, options.resampled, options.bootstrap, options.seed
     )
     return LawFit(
         definition=law,
@@ -72,13 +71,13 @@ def _influence_notes(
     rows: Rows, law: Law, point: PointFit, draws_BxP: np.ndarray | None, options: Options
 ) -> tuple[str, ...]:
     """Notes on runs or rows that move the answer, and on too few runs to resample."""
-    by_run = options.resampling == "runs"
+    by_run = options.resampled == "runs"
     note = influential(
         law,
         rows,
         point,
         draws_BxP,
-        objective_named(options.objective),
+        objective_named(options.objective or law.default_objective),
         level=options.level,
         by_run=by_run,
     )
@@ -106,16 +105,16 @@ def _require_identifiable(rows: Rows, law: Law, options: Options) -> None:
             f"{n_free} constants of {law.name!r}: add runs, at least {n_free + 1} distinct ones, "
             "or hold some constants"
         )
-    if not reads_size_and_data(law):
-        return
     for name in law.variables:
-        values = np.unique(rows.variables[name])
-        if len(values) < 3:
+        n_values = len(np.unique(rows.variables[name]))
+        least = law.least_values(name, options.fixed)
+        if n_values < least:
             raise InputError(
-                f"the rows have {len(values)} distinct values of {name}, too few to fit how "
-                f"{law.response} depends on it: add runs with other {name}, at least 3 values"
+                f"the rows have {n_values} distinct values of {name}, too few to fit how "
+                f"{law.response} depends on it: add runs with other {name}, at least {least} values"
             )
-    if {*law.variables} != {"params", "tokens"}:
+    if not (isinstance(law, PowerSum) and {"params", "tokens"}.issubset(law.variables)):
+        # A function may read no more than a product or a ratio of its columns.
         return
     ratio = rows.tokens / rows.params
     if ratio.max() / ratio.min() < 1.01:

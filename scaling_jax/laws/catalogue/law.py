@@ -140,6 +140,14 @@ class Law(ABC):
         """Names of the constants that a fit with `fixed` still has to find."""
         return tuple(name for name in self.names if name not in {*self.held, *fixed})
 
+    def least_values(self, variable: str, fixed: Mapping[str, float]) -> int:
+        """How many distinct values of a variable a fit with `fixed` needs at least.
+
+        One, where nothing is known about how the law depends on the variable: tokens repeated
+        from a single stock determine a law of repeated data.
+        """
+        return 1
+
     def _index(self, name: str) -> int:
         if name not in self.names:
             raise InputError(f"the law {self.name!r} has no {name!r}{suggestion(name, self.names)}")

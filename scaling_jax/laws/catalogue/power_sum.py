@@ -146,6 +146,20 @@ class PowerSum(Law):
                 )
         return super().held_theta(fixed)
 
+    def least_values(self, variable: str, fixed: Mapping[str, float]) -> int:
+        """How many distinct values of a variable a fit with `fixed` needs at least.
+
+        One, and one more for each kind of free constant that only changes of this variable
+        determine: its exponents, and its coefficients if some terms lack the variable. So the
+        sizes of `E + A / N^alpha + B / D^beta` need three values, and of `c N^a D^b` two.
+        """
+        free = self.free_names(fixed)
+        terms = [term for term in self.terms if variable in term.powers]
+        has_exponent = any(name in free for term in terms for name in term.powers[variable])
+        has_others = len(terms) < len(self.terms)
+        has_coefficient = has_others and any(term.coefficient in free for term in terms)
+        return 1 + has_exponent + has_coefficient
+
     def is_logged(self, objective: Objective) -> bool:
         """Always: a sum of positive terms has a logarithm, in which the solver works."""
         return True

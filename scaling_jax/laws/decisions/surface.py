@@ -8,12 +8,16 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import Estimate, interval
-from scaling_jax.laws.catalogue import PowerSum, power_sum_named
+from scaling_jax.laws.catalogue import Law, PowerSum, law_named
+from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.decisions.checks import require_positive
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitted import Fit, LawFit
 
 # A bracket of logarithms is at most some 1e3 wide; 64 halvings reach the spacing of float64.
 _HALVINGS = 64
+
+# Params and tokens at which a power of either is small beside the floor.
+_FAR = 1e12
 
 
 @dataclass(frozen=True)
@@ -36,34 +40,35 @@ class Surface:
         InputError: a law of another shape.
     """
 
-    form: PowerSum
+    form: Law
     constants_RxP: np.ndarray
     level: float
 
     def __post_init__(self) -> None:
-        if not _is_two_powers_and_floor(self.form):
+        if not _is_two_powers_and_floor(self.form, self.constants_RxP):
             raise InputError(
                 f"the law {self.form.name!r} is not E + A / N^alpha + B / D^beta, which this "
                 "decision is computed from: fit with --law chinchilla"
             )
 
     @classmethod
-    def of(cls, law: str, constants: Mapping[str, float]) -> "Surface":
+    def of(cls, law: str | Law, constants: Mapping[str, float]) -> "Surface":
         """The surface of known constants, such as published ones, without intervals.
 
         Raises:
             InputError: an unknown law, or constants missing or left over.
         """
-        form = power_sum_named(law)
-        return cls(form, form.ordered(constants)[None], level=0.9)
+        form = law if isinstance(law, Law) else law_named(law)
+        return cls(form, form.ordered(constants)[None], level=LEVEL)
 
     @property
     def floor_R(self) -> np.ndarray:
         """The loss E that no model goes below, nats per token."""
-        return sum(
-            (self.constants_RxP[:, k] for k, term in enumerate(self.form.terms) if not term.powers),
-            np.zeros(len(self.constants_RxP)),
-        )
+        if isinstance(self.form, PowerSum):
+            constants = zip(self.form.terms, self.constants_RxP.T, strict=False)
+            floors = [constant_R for term, constant_R in constants if not term.powers]
+            return sum(floors, np.zeros(len(self.constants_RxP)))
+        return _above_powers(self.form, self.constants_RxP, _FAR, _FAR)
 
     @property
     def alpha_R(self) -> np.ndarray:
@@ -152,14 +157,14 @@ def surface_of(law: SurfaceLike) -> Surface:
     """
     if isinstance(law, Surface):
         return law
-    if law.approach != 3:
+    if not isinstance(law, LawFit):
         raise InputError(
             f"approach {law.approach} fits the optimum, not the loss: "
             "fit with approach 3 for this decision"
         )
     point_1xP = np.array([list(law.params.values())])
     draws = () if law.draws_BxP is None else (law.draws_BxP,)
-    return Surface(power_sum_named(law.law), np.concatenate([point_1xP, *draws]), law.level)
+    return Surface(law.definition, np.concatenate([point_1xP, *draws]), law.level)
 
 
 def increasing_root(
@@ -187,13 +192,29 @@ def softplus(x_R: np.ndarray) -> np.ndarray:
     return softened_R
 
 
-def _is_two_powers_and_floor(form: PowerSum) -> bool:
-    if form.frontier is None:
+def _is_two_powers_and_floor(law: Law, constants_RxP: np.ndarray) -> bool:
+    if law.frontier is None or {*law.variables} != {"params", "tokens"}:
         return False
-    alpha, beta, a, b = form.frontier
-    expected = {a: {"params": {alpha: -1}}, b: {"tokens": {beta: -1}}}
-    powers = {term.coefficient: term.powers for term in form.terms if term.powers}
-    return powers == expected
+    if isinstance(law, PowerSum):
+        alpha, beta, a, b = law.frontier
+        expected = {a: {"params": {alpha: -1}}, b: {"tokens": {beta: -1}}}
+        return expected == {term.coefficient: term.powers for term in law.terms if term.powers}
+    # A function cannot be read, so it is tried: beside its two powers there may only be a constant.
+    sizes = np.geomspace(1e6, 1e12, 5)
+    floor_NxD = _above_powers(law, constants_RxP[0], sizes[:, None], sizes)
+    return bool(np.ptp(floor_NxD) <= 1e-9 * np.abs(law.value(constants_RxP[0], _at(1e6, 1e6))))
+
+
+def _above_powers(
+    law: Law, constants_P: np.ndarray, params: np.ndarray | float, tokens: np.ndarray | float
+) -> np.ndarray:
+    """The law's value less the two powers that trade off."""
+    alpha, beta, a, b = (constants_P[..., law.names.index(n)] for n in law.frontier or ())
+    return law.value(constants_P, _at(params, tokens)) - a / params**alpha - b / tokens**beta
+
+
+def _at(params: np.ndarray | float, tokens: np.ndarray | float) -> dict[str, np.ndarray | float]:
+    return {"params": params, "tokens": tokens}
 
 
 def _log(x_R: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
-from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum, power_sum_named
+from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum
 from scaling_jax.laws.conventions import Count
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.fitted import Fit, LawFit
 
 _VARIABLES = {"params", "tokens"}
 
@@ -99,10 +99,16 @@ def law_of(fit: Fit) -> KnownLaw:
     """The law and constants of a fit of approach 3.
 
     Raises:
-        InputError: a fit by approach 1 or 2, which has no loss.
+        InputError: a fit by approach 1 or 2, which has no loss, or of a law that cannot be
+            simulated.
     """
-    if fit.approach != 3:
+    if not isinstance(fit, LawFit):
         raise InputError(
             f"approach {fit.approach} fits the optimum, not the loss: fit with approach 3"
         )
-    return KnownLaw(power_sum_named(fit.law), fit.params, "a fit", fit.count)  # type: ignore[arg-type]
+    if not isinstance(fit.definition, PowerSum):
+        raise InputError(
+            f"the law {fit.law!r} is a function, but only sums of powers can be simulated: fit "
+            "with --law chinchilla"
+        )
+    return KnownLaw(fit.definition, fit.params, "a fit", fit.count)  # type: ignore[arg-type]

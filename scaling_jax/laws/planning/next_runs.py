@@ -15,9 +15,9 @@ from scipy.stats import norm
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.catalogue import PowerSum, power_sum_named
-from scaling_jax.laws.conventions import PARAMS_COLUMN, Count
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Count
+from scaling_jax.laws.fitted import Fit, LawFit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Goal:
     quantity: Quantity
     flops: float
     width: float
-    level: float = 0.9
+    level: float = LEVEL
 
     def __post_init__(self) -> None:
         if self.quantity not in get_args(Quantity):
@@ -151,9 +151,9 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     Raises:
         InputError: a law without a frontier, or one that is not a plain sum of terms.
     """
-    form = power_sum_named(fit.law)
-    if form.outer is not None:
-        raise InputError(f"the law {form.name!r} cannot direct a study: use chinchilla")
+    form = fit.definition if isinstance(fit, LawFit) else None
+    if not isinstance(form, PowerSum) or form.outer is not None:
+        raise InputError(f"the law {fit.law!r} cannot direct a study: use chinchilla")
     constants_P = form.ordered(fit.params)
     flops_C = candidates["flops"].to_numpy(np.float64)
     if not np.isfinite(constants_P).all():

@@ -14,7 +14,12 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN, PARAMS_COLUMN
+from scaling_jax.laws.conventions import (
+    BEYOND,
+    FLOPS_PER_PARAM_TOKEN,
+    LEVEL,
+    PARAMS_COLUMN,
+)
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
 from scaling_jax.laws.planning.known import KnownLaw
@@ -103,7 +108,7 @@ def simulate_study(
     n_studies: int = 200,
     approach: int = 3,
     bootstrap: int = 200,
-    level: float = 0.9,
+    level: float = LEVEL,
     flops: float | None = None,
     resampling: Resampling = "residuals",
     seed: int = 0,
@@ -131,7 +136,9 @@ def simulate_study(
     rng = np.random.default_rng(seed)
     fitted = cells[cells["role"] != "verification"] if "role" in cells else cells
     losses_MxSxN = _losses(fitted, law, noise, n_studies, rng)
-    options = Options(bootstrap, level, law.count, seed, resampling)
+    options = Options(
+        bootstrap=bootstrap, level=level, count=law.count, seed=seed, resampling=resampling
+    )
     tables = (_table(fitted, loss_SxN) for loss_SxN in losses_MxSxN)
     refused: dict[str, int] = {}
     if approach == 3:

@@ -11,7 +11,7 @@ from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import objective_named
-from scaling_jax.laws.options import Options
+from scaling_jax.laws.options import Options, applicable
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.solver.optimum import PointFit, refit
 from scaling_jax.laws.solver.search import leverages
@@ -41,7 +41,7 @@ def fit_laws(
         InputError: rows that cannot determine the law.
     """
     unresampled = dataclasses.replace(options, bootstrap=0)
-    template = fit_table(first, 3, unresampled, law.form.name)
+    template = fit_table(first, 3, unresampled, law.form)
     values, names = usable_rows(first, law.count).variables, law.form.names
     truth = _at_truth(law, values)
     loss_MxN = losses_MxSxN.reshape(len(losses_MxSxN), -1)
@@ -62,19 +62,10 @@ def fit_laws(
 
 
 def fit_table(
-    table: "pd.DataFrame", approach: int, options: Options, law: str = "chinchilla"
+    table: "pd.DataFrame", approach: int, options: Options, law: PowerSum | None = None
 ) -> Fit:
-    """Fit one study's table, by the options."""
-    return fit(
-        table,
-        approach=approach,
-        law=law,
-        bootstrap=options.bootstrap,
-        level=options.level,
-        count=options.count,
-        seed=options.seed,
-        resampling=options.resampling,
-    )
+    """Fit one study's table, by the options that change the approach."""
+    return fit(table, approach=approach, law=law, **applicable(approach, options.given()))
 
 
 def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
@@ -120,7 +111,7 @@ def _draws(
         studies = range(first, min(first + at_once, len(loss_MxN)))
         drawn = [
             resamples(
-                options.resampling,
+                options.resampled,
                 loss_MxN[m],
                 loss_MxN[m] * np.exp(-residual_MxN[m]),
                 unseen_noise(residual_MxN[m], truth.leverage_N, len(truth.free_P), _OBJECTIVE),

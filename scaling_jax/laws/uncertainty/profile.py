@@ -11,7 +11,7 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.catalogue import Law, PowerSum
 from scaling_jax.laws.catalogue.find import LawLike, find_law
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, Count
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, LEVEL, Count
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization
@@ -60,7 +60,7 @@ def profile(
     flops: float | None = None,
     params: float | None = None,
     tokens: float | None = None,
-    level: float = 0.9,
+    level: float = LEVEL,
     count: Count = "total",
     objective: str | None = None,
     fixed: Mapping[str, float] | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, fit
-from scaling_jax.laws.conventions import Count
+from scaling_jax.laws.conventions import DRAWS, Count
 from scaling_jax.laws.planning.next_runs import FIRST_CELLS, Advice, Goal, in_one_round, next_cells
 from scaling_jax.study.execution.execute import create_store, train_runs
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
@@ -63,7 +63,7 @@ def run_until(
     at_once: int = 4,
     max_flops: float | None = None,
     count: Count = "total",
-    bootstrap: int = 1000,
+    bootstrap: int = DRAWS,
     report: Callable[[str], None] = lambda line: None,
     job: Job = DEFAULT_JOB,
     **options: Unpack[JobOptions],

@@ -7,8 +7,9 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
-from scaling_jax.laws.approaches.isoflop_minimum import METHODS, READ_OFFS, curve_minima, window_of
+from scaling_jax.laws.approaches.isoflop_minimum import curve_minima, window_of
 from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.conventions import METHODS, READ_OFFS
 
 ASYMMETRIC = np.array([1.7, 2000.0, 30.0, 0.465, 0.155])
 
