@@ -15,8 +15,8 @@ and l = n_layers / base_n_layers, and everything that the table does not list as
 | learning rate of hidden matrices, Adam and Adafactor | 1 | 1 / m | 1 / m |
 | learning rate of hidden matrices, Muon | 1 | 1 / √m | 1 / √m |
 | learning rate of routers, every optimizer | 1 | 1 / m | 1 / m |
-| Adam's epsilon, hidden matrices and routers | 1 | 1 / m | 1 / (m l) |
-| Adam's epsilon, tables and gains | 1 | 1 / m | 1 / m |
+| Adam's epsilon, everything inside blocks | 1 | 1 / m | 1 / (m l) |
+| Adam's epsilon, tables and the last gain | 1 | 1 / m | 1 / m |
 
 Hidden matrices and routers have variance 1 / fan-in under all three. An expert's matrices are
 hidden matrices like those of a feed-forward layer. A router's output has one number per expert at
@@ -67,9 +67,9 @@ class Scales:
         """Factor of the learning rate of routers."""
         return self.logits
 
-    def epsilon(self, *, hidden: bool) -> float:
-        """Factor of Adam's epsilon, of hidden matrices and routers or of tables and gains."""
-        return self.logits * self.branch if hidden else self.logits
+    def epsilon(self, *, in_block: bool) -> float:
+        """Factor of Adam's epsilon, of a block's parameters or of the tables and the last gain."""
+        return self.logits * self.branch if in_block else self.logits
 
 
 def scales_of(parameterization: Parameterization, shape: Shape) -> Scales:

@@ -101,6 +101,7 @@ def _counts(config: RunConfig, jaxpr: Any, compiled: Any, n_devices: int) -> Ste
     products = product_flops(jaxpr)
     return StepFlops(
         exact=flops.training_flops(config.shape, config.tokens_per_step),
+        causal=flops.training_flops(config.shape, config.tokens_per_step, causal=True),
         program=products.total,
         kernels=products.kernels,
         once=product_flops(jaxpr, loops_once=True).plain,

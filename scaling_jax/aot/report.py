@@ -40,6 +40,7 @@ class StepFlops:
 
     Attributes:
         exact: matrix products of the model, forward and backward, as counted by `flops.py`.
+        causal: `exact` without the attention scores that the causal mask hides.
         program: matrix products of the traced step, with recomputation, every iteration of loops
             and every block of attention kernels.
         kernels: the part of `program` in attention kernels.
@@ -49,6 +50,7 @@ class StepFlops:
     """
 
     exact: int
+    causal: int
     program: int
     kernels: int
     once: int
@@ -63,6 +65,11 @@ class StepFlops:
     def least(self) -> float:
         """Lower bound of the FLOPs: causal kernels may skip half of their blocks."""
         return self.program - self.kernels / 2
+
+    @property
+    def useful(self) -> int:
+        """FLOPs of the model that the program computes, which leaves out what kernels may skip."""
+        return self.causal if self.kernels else self.exact
 
 
 @dataclass(frozen=True)
@@ -118,12 +125,15 @@ class Report:
 
     @property
     def largest_mfu(self) -> float | None:
-        """Upper bound of the model FLOP utilization, from the bound on the step's time."""
+        """Upper bound of the utilization by `StepFlops.useful`, from the bound on the step's time.
+
+        Scores that causal kernels may skip count neither as work nor as time, so it is at most 1.
+        """
         if self.bounds is None:
             return None
         chip = Topology.parse(self.topology).chip
         seconds = self.bounds.step
-        return mfu(self.flops.exact, seconds, chip, precision=self.precision, n_chips=self.n_chips)
+        return mfu(self.flops.useful, seconds, chip, precision=self.precision, n_chips=self.n_chips)
 
 
 def lower_bounds(

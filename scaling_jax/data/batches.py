@@ -6,6 +6,9 @@ from scaling_jax.data.cache import TokenCache
 from scaling_jax.data.permutation import permute
 from scaling_jax.errors import InputError
 
+# Windows whose places are computed at a time.
+_CHUNK = 2**20
+
 
 class Batches:
     """Training batches of windows of a token stream, drawn without replacement in each epoch.
@@ -32,6 +35,30 @@ class Batches:
         """Number of whole batches in one epoch."""
         return self._n_windows // self._batch_size
 
+    def unique_tokens(self, steps: int) -> int:
+        """Number of distinct target tokens in the first `steps` steps.
+
+        An epoch leaves out the windows that fill no whole batch, others in every epoch.
+        """
+        epochs, within = divmod(steps, self.steps_per_epoch)
+        if epochs == 0:
+            return steps * self._batch_size * self._seq_len
+        n_read = self.steps_per_epoch * self._batch_size
+        unread = self._windows(np.arange(n_read, self._n_windows), 0)
+        for epoch in range(1, epochs):
+            if not len(unread):
+                break
+            left_out = self._windows(np.arange(n_read, self._n_windows), epoch)
+            unread = np.intersect1d(unread, left_out, assume_unique=True)
+        for first in range(0, within * self._batch_size if len(unread) else 0, _CHUNK):
+            places = np.arange(first, min(first + _CHUNK, within * self._batch_size))
+            unread = np.setdiff1d(unread, self._windows(places, epochs), assume_unique=True)
+        return (self._n_windows - len(unread)) * self._seq_len
+
+    def _windows(self, places: np.ndarray, epoch: int) -> np.ndarray:
+        """The windows at these places of an epoch's order."""
+        return permute(places, self._n_windows, (self._seed, epoch))
+
     def check_enough(self, steps: int) -> None:
         """Check that the text is long enough for `steps` steps, or that repetition is allowed.
 
@@ -56,11 +83,7 @@ class Batches:
         row_B = np.arange(self._batch_size)[rows]
         windows_KxB = np.concatenate(
             [
-                permute(
-                    row_B + withins[epochs == epoch, None] * self._batch_size,
-                    self._n_windows,
-                    (self._seed, int(epoch)),
-                )
+                self._windows(row_B + withins[epochs == epoch, None] * self._batch_size, int(epoch))
                 for epoch in np.unique(epochs)
             ]
         )

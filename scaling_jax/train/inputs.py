@@ -22,7 +22,6 @@ class Inputs:
     held_out_NxT1: np.ndarray
     bytes_per_token: float | None
     fingerprint: str
-    unique_tokens: int
 
 
 def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool) -> Inputs:
@@ -47,7 +46,6 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
         held_out_NxT1=data.held_out_windows(cache, shape.seq_len, config.eval_tokens),
         bytes_per_token=cache.bytes_per_token,
         fingerprint=cache.fingerprint,
-        unique_tokens=min(config.tokens, batches.steps_per_epoch * config.tokens_per_step),
     )
 
 

@@ -52,9 +52,9 @@ def make_optimizer(
     steps = [optax.clip_by_global_norm(config.clip_norm), _DIRECTIONS[config.name](config)]
     if parameterization != STANDARD:
         # Adam with epsilon / c has the same updates as Adam on c times the gradient.
-        hidden, others = (1 / scales.epsilon(hidden=hidden) for hidden in (True, False))
-        steps.insert(1, _scale(hidden, hidden, others))
-        steps.append(_scale(scales.hidden_lr(config.name), scales.router_lr, 1.0))
+        inside, outside = (1 / scales.epsilon(in_block=in_block) for in_block in (True, False))
+        steps.insert(1, _scale_each(lambda path, _: inside if _in_block(path) else outside))
+        steps.append(_scale_matrices(scales.hidden_lr(config.name), scales.router_lr))
     return optax.chain(*steps, optax.add_decayed_weights(config.weight_decay, mask=_decayed))
 
 
@@ -118,12 +118,12 @@ def _rms_of_adam(path: Any, update: jax.Array) -> float:
     return MUON_RMS * math.sqrt(max(fans))
 
 
-def _scale(hidden: float, router: float, others: float) -> optax.GradientTransformation:
-    """Multiply the updates of hidden matrices, of routers and of other parameters by a factor."""
+def _scale_matrices(hidden: float, router: float) -> optax.GradientTransformation:
+    """Multiply the updates of hidden matrices and of routers by a factor."""
 
     def factor(path: Any, _: jax.Array) -> float:
-        if path[0].key != "blocks" or _is_gain(_name(path)):
-            return others
+        if not _in_block(path) or _is_gain(_name(path)):
+            return 1.0
         return router if _name(path) == _ROUTER else hidden
 
     return _scale_each(factor)
@@ -143,6 +143,10 @@ def _by_name(choose: Callable[[str], Any]) -> Callable[[Any], Any]:
 
 def _name(path: Any) -> str:
     return str(path[-1].key)
+
+
+def _in_block(path: Any) -> bool:
+    return bool(path[0].key == "blocks")
 
 
 def _is_gain(name: str) -> bool:

@@ -35,7 +35,7 @@ def measured(
         status="finished" if finished else "diverged",
         steps=track.step,
         tokens=track.step * config.tokens_per_step,
-        unique_tokens=min(inputs.unique_tokens, track.step * config.tokens_per_step),
+        unique_tokens=inputs.batches.unique_tokens(track.step),
         loss=held_out.loss if held_out and finished else None,
         loss_stderr=held_out.stderr if held_out and finished else None,
         bits_per_byte=held_out.bits_per_byte if held_out and finished else None,

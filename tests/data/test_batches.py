@@ -51,6 +51,22 @@ def test_the_processes_rows_together_are_the_batch(step: int, n_processes: int) 
     np.testing.assert_array_equal(np.concatenate(pieces), batches.batch(step))
 
 
+@given(st.integers(0, 60), st.integers(5, 60), st.integers(1, 5), st.integers(0, 9))
+@settings(deadline=None)
+def test_unique_tokens_are_those_that_the_steps_hold(
+    steps: int, n_windows: int, batch_size: int, seed: int
+) -> None:
+    batches = Batches(counting(n_windows), SEQ_LEN, batch_size, seed, repeat=True)
+    targets = {int(token) for step in range(steps) for token in batches.batch(step)[:, 1:].ravel()}
+    assert batches.unique_tokens(steps) == len(targets)
+
+
+def test_a_second_epoch_reads_what_the_first_left_out() -> None:
+    # Batches of 9 leave 4 of 13 windows out of each epoch, others each time.
+    batches = Batches(counting(13), SEQ_LEN, 9, seed=0, repeat=True)
+    assert [batches.unique_tokens(steps) / SEQ_LEN for steps in (1, 8)] == [9, 13]
+
+
 @given(st.integers(0, 30), st.integers(1, 20))
 @settings(deadline=None)
 def test_several_steps_at_once_are_those_steps(first: int, count: int) -> None:

@@ -138,8 +138,13 @@ def test_adams_epsilon_follows_width_and_depth():
     g = grads["blocks"]["down"]
     expected = 0.5 * g / (np.abs(g) + eps / (2 * 4))
     np.testing.assert_allclose(updates["blocks"]["down"], expected, rtol=1e-3)
-    g = grads["embedding"]
-    np.testing.assert_allclose(updates["embedding"], g / (np.abs(g) + eps / 2), rtol=1e-3)
+    # Gains inside blocks too (AdamW epsilon of residual blocks, table 1 of 2505.01618).
+    g = grads["blocks"]["norm"]["gain"]
+    expected = g / (np.abs(g) + eps / (2 * 4))
+    np.testing.assert_allclose(updates["blocks"]["norm"]["gain"], expected, rtol=1e-3)
+    for outside in (("embedding",), ("final_norm", "gain")):
+        g, update = (functools.reduce(dict.__getitem__, outside, tree) for tree in (grads, updates))
+        np.testing.assert_allclose(update, g / (np.abs(g) + eps / 2), rtol=1e-3)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon"])

@@ -156,8 +156,8 @@ class FixedModels:
 
     Attributes:
         params: wanted numbers of parameters, as the recipe's family counts them.
-        tokens_per_param: training tokens over total parameters; each horizon is a run with its
-            own schedule.
+        tokens_per_param: training tokens over active parameters, which one token uses (all of a
+            dense model); each horizon is a run with its own schedule.
 
     Raises:
         InputError: no models or horizons, or values that are not positive.
@@ -175,9 +175,9 @@ class FixedModels:
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """One run per model and horizon; a run's budget is its own FLOPs."""
         for shape in dict.fromkeys(recipe.family.nearest(size) for size in self.params):
-            total = flops.count_params(shape).total
+            params = flops.count_params(shape).active
             for ratio in self.tokens_per_param:
-                yield _for_tokens(recipe, shape, ratio * total)
+                yield _for_tokens(recipe, shape, ratio * params)
 
 
 @dataclass(frozen=True)

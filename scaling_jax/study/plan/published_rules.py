@@ -3,6 +3,8 @@
 `scaling-jax plan` warns of runs outside that range. The rates are for AdamW; updates of `adafactor`
 and `muon` are scaled so that the same rates suit them. Under muP and CompleteP the learning rate
 is that of the base size, so a rule that falls with the model's size would count the size twice.
+The rules were fitted to dense models. For a mixture of experts N and C count the experts that one
+token uses, so that a mixture gets the values of the dense model that does the same work on a token.
 
 Constants that the catalogue of laws publishes are read from there on first use, since importing
 `scaling_jax.laws` is slow and most recipes do not need it.
@@ -59,7 +61,7 @@ class KaplanLR:
 
     def size(self, shape: Shape, tokens: float) -> float:
         """Number of parameters N, as the rule counts it."""
-        return count_params(shape).non_embedding
+        return count_params(shape).active_non_embedding
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate.
@@ -93,7 +95,7 @@ class HoffmannLR:
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        params = count_params(shape).total
+        params = count_params(shape).active
         share = math.log(params / 70e6) / math.log(16.183e9 / 70e6)
         return 2e-4 + (1.25e-4 - 2e-4) * min(1.0, max(0.0, share))
 
@@ -105,7 +107,7 @@ class _Porian:
 
     def size(self, shape: Shape, tokens: float) -> float:
         """Number of parameters N, as the rule counts it."""
-        return count_params(shape).non_embedding + shape.vocab_size * shape.d_model
+        return count_params(shape).active_non_embedding + shape.vocab_size * shape.d_model
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class _StepLaw:
 
     def size(self, shape: Shape, tokens: float) -> float:
         """Number of parameters N, as the rule counts it."""
-        return count_params(shape).non_embedding
+        return count_params(shape).active_non_embedding
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ class _DeepSeek:
         """Compute C as the rule counts it: `72 n_layers d² + 12 n_layers d seq_len` a token."""
         counts = count_params(shape)
         scores = 12 * shape.n_layers * shape.d_attn * shape.seq_len
-        return (6 * (counts.attention + counts.feed_forward) + scores) * tokens
+        products = counts.attention + counts.feed_forward + counts.experts
+        return (6 * products + scores) * tokens
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Rules of a recipe: learning rate, batch size and warm-up as functions of a run's size.
 
 A rule is any function of a shape and a number of training tokens. The rules of the literature are
-in `scaling_jax.study.plan.published_rules`.
+in `scaling_jax.study.plan.published_rules`. N counts the active parameters, which one token uses:
+all parameters of a dense model.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class ConstantLR:
 
 @dataclass(frozen=True)
 class PowerLawLR:
-    """Peak learning rate `value * (N / reference_params) ** exponent`, N total parameters.
+    """Peak learning rate `value * (N / reference_params) ** exponent`, N active parameters.
 
     >>> rule = PowerLawLR(value=6e-3, reference_params=60e3)
     >>> rule.exponent
@@ -57,13 +58,13 @@ class PowerLawLR:
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        params = count_params(shape).total
+        params = count_params(shape).active
         return float(self.value * (params / self.reference_params) ** self.exponent)
 
 
 @dataclass(frozen=True)
 class ComputeLR:
-    """Peak learning rate `value * (C / reference_flops) ** exponent`, C = 6 N D, N total.
+    """Peak learning rate `value * (C / reference_flops) ** exponent`, C = 6 N D, N active.
 
     The form is that of `DeepSeekLR`, whose constants assume batches that grow with compute. At a
     fixed batch the best rate falls faster.
@@ -77,7 +78,7 @@ class ComputeLR:
 
     def __call__(self, shape: Shape, tokens: float) -> float:
         """Peak learning rate."""
-        flops = 6 * count_params(shape).total * tokens
+        flops = 6 * count_params(shape).active * tokens
         return float(self.value * (flops / self.reference_flops) ** self.exponent)
 
 
@@ -98,7 +99,7 @@ class ConstantBatch:
 
 @dataclass(frozen=True)
 class PowerLawBatch:
-    """Sequences per step: `sequences * (N / reference_params) ** exponent`, rounded, N total.
+    """Sequences per step: `sequences * (N / reference_params) ** exponent`, rounded, N active.
 
     >>> rule = PowerLawBatch(sequences=16, reference_params=60e3)
     """
@@ -109,7 +110,7 @@ class PowerLawBatch:
 
     def __call__(self, shape: Shape, tokens: float) -> int:
         """Sequences per step."""
-        params = count_params(shape).total
+        params = count_params(shape).active
         sequences: float = self.sequences * (params / self.reference_params) ** self.exponent
         return max(1, round(sequences))
 

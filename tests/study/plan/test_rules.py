@@ -14,6 +14,7 @@ from scaling_jax.study import (
     ComputeLR,
     DeepSeekBatch,
     DeepSeekLR,
+    FixedModels,
     HoffmannLR,
     KaplanLR,
     PorianBatch,
@@ -89,6 +90,48 @@ def test_power_laws_pass_through_their_reference():
     assert of_compute(SMALL, 4 * 10**6) == pytest.approx(0.005)
     assert PowerLawBatch(160, params)(SMALL, 0) == 160
     assert PowerLawBatch(160, double, exponent=1)(SMALL, 0) == 80
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        KaplanLR(),
+        HoffmannLR(),
+        PorianLR(),
+        StepLawLR(),
+        DeepSeekLR(),
+        PowerLawLR(0.01, 1e8),
+        ComputeLR(0.01, 1e18),
+        PorianBatch(),
+        StepLawBatch(),
+        DeepSeekBatch(),
+        PowerLawBatch(160, 1e8),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_mixture_gets_the_values_of_the_dense_model_that_does_the_same_work(rule):
+    mixture = dataclasses.replace(SMALL, n_experts=8)
+    # Apart from the routers, 0.05 % of the active parameters.
+    assert rule(mixture, 1e9) == pytest.approx(rule(SMALL, 1e9), rel=2e-3)
+    # With two experts for a token, the feed-forward layers count twice.
+    double = dataclasses.replace(SMALL, d_ff=2 * SMALL.d_ff)
+    both = dataclasses.replace(mixture, experts_per_token=2)
+    assert rule(both, 1e9) == pytest.approx(rule(double, 1e9), rel=2e-3)
+
+
+def test_deepseeks_compute_counts_the_experts_that_a_token_uses():
+    mixture = dataclasses.replace(SMALL, n_experts=8)
+    # 72 n_layers d^2 + 12 n_layers d seq_len a token, 12 layers of width 768, T = 1,024.
+    expected = (72 * 12 * 768**2 + 12 * 12 * 768 * 1024) * 1e9
+    assert DeepSeekLR().size(SMALL, 1e9) == DeepSeekLR().size(mixture, 1e9) == expected
+
+
+def test_tokens_per_parameter_of_a_mixture_count_active_parameters():
+    family = dataclasses.replace(RECIPE.family, n_experts=4)
+    (run,) = FixedModels((2e4,), (20,)).runs(replace(RECIPE, family=family))
+    counts = count_params(run.config.shape)
+    assert counts.total > 1.5 * counts.active
+    assert run.requested_tokens == 20 * counts.active
 
 
 def test_a_batch_is_never_empty():
