@@ -52,7 +52,7 @@ def predict(
         ),
     ] = None,
     hardware: Annotated[
-        str | None, optional("chip whose hours are told: h100, v5p, cpu, ...", "NAME")
+        str | None, optional("chip whose hours are shown: h100, v5p, cpu, ...", "NAME")
     ] = None,
     chips: Annotated[int | None, optional("how many train together (default: 1)", "K")] = None,
     utilization: Annotated[
@@ -135,18 +135,18 @@ def _at_budget(
     answers = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum))]
     ranges = _size_ranges(fitted)
     if ranges:
-        told = {"sizes": [dataclasses.asdict(entry) for entry in ranges]}
-        answers.append((told, predict_text.describe_sizes(optimum, ranges)))
+        sizes = [dataclasses.asdict(entry) for entry in ranges]
+        answers.append(({"sizes": sizes}, predict_text.describe_sizes(optimum, ranges)))
     if demand is not None:
         same_loss = laws.cheapest_served(fitted, demand, training_flops=flops)
         budget = flops * demand.training.per_flop
         same_budget = laws.best_served(fitted, demand, budget=budget)
-        told_served = {
+        as_data: dict[str, Any] = {
             "same_loss": dataclasses.asdict(same_loss),
             "same_budget": dataclasses.asdict(same_budget),
         }
         text = predict_text.describe_served(fitted.level, demand, same_loss, same_budget)
-        answers.append(({"served": told_served}, text))
+        answers.append(({"served": as_data}, text))
     if unique_tokens is not None:
         best = laws.repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
         text = predict_text.describe_repeated(fitted.level, best)
@@ -184,7 +184,7 @@ def _demand(
     *,
     utilizations: tuple[Number, Number, Number],
 ) -> "Demand | None":
-    """What is served, if anything was said of it; costs are FLOPs unless utilizations differ."""
+    """What is served, None if nothing is; costs are FLOPs unless utilizations differ."""
     from scaling_jax.accounting import hardware
     from scaling_jax.laws import Demand, Rate
 
@@ -222,8 +222,8 @@ def _cost(flops: float, name: str, chips: int | None, utilization: Number, price
         chips=1 if chips is None else chips,
         price_per_chip_hour=price,
     )
-    told = {"hardware": chip.name, **dataclasses.asdict(cost)}
-    return {"cost": told}, predict_text.describe_cost(chip.name, cost)
+    as_data = {"hardware": chip.name, **dataclasses.asdict(cost)}
+    return {"cost": as_data}, predict_text.describe_cost(chip.name, cost)
 
 
 def _refuse_without(needed: str, options: dict[str, Any]) -> None:

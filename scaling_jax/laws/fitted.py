@@ -35,7 +35,7 @@ class Fit(ABC):
 
     Attributes:
         approach: 1, 2 or 3 of Hoffmann et al. 2022.
-        params: constants by name.
+        params: name -> value of every constant.
         level: of every interval.
         count: which parameters N counts.
         objective: name, delta, reduction and value of what was minimized.
@@ -264,10 +264,11 @@ class LawFit(Fit):
         """
         assert self.noise_N is not None
         rng = np.random.default_rng(0)
-        noise_BxS = rng.choice(self.noise_N, size=(len(law_B), _SCATTERS_PER_DRAW))
+        noise_BxS: np.ndarray = rng.choice(self.noise_N, size=(len(law_B), _SCATTERS_PER_DRAW))
+        runs_BxS: np.ndarray = law_B[:, None] + noise_BxS
         if self.is_logged:
-            return law_B[:, None] * np.exp(noise_BxS)
-        return law_B[:, None] + noise_BxS
+            runs_BxS = law_B[:, None] * np.exp(noise_BxS)
+        return runs_BxS
 
     def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
         return allocation.form_frontier(self.definition, constants_P, flops)

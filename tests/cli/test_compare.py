@@ -20,10 +20,10 @@ def without_groups(table: Path) -> Path:
 
 
 def test_all_approaches_of_a_store_are_laid_side_by_side(cli: Callable, store: Store) -> None:
-    told = cli("fit", store.directory, "--approach", "all", "--bootstrap", 20, "--json").json
-    assert sorted(told["allocations"]) == ["1", "2", "3"]
-    assert told["refused"] == {}
-    for allocation in told["allocations"].values():
+    reported = cli("fit", store.directory, "--approach", "all", "--bootstrap", 20, "--json").json
+    assert sorted(reported["allocations"]) == ["1", "2", "3"]
+    assert reported["refused"] == {}
+    for allocation in reported["allocations"].values():
         assert set(allocation["exponents"]) == {"a", "b"}
         largest, beyond = allocation["optima"]
         assert beyond["flops"] == pytest.approx(10 * largest["flops"])
@@ -43,9 +43,9 @@ def test_words_have_a_row_per_approach_and_say_which_is_missing(cli: Callable, t
 
 
 def test_one_approach_alone_is_still_compared(cli: Callable, without_groups: Path) -> None:
-    told = cli("fit", without_groups, "--approach", "all", "--bootstrap", 0, "--json").json
-    assert list(told["allocations"]) == ["3"]
-    assert "budget" in told["refused"]["2"]
+    reported = cli("fit", without_groups, "--approach", "all", "--bootstrap", 0, "--json").json
+    assert list(reported["allocations"]) == ["3"]
+    assert "budget" in reported["refused"]["2"]
 
 
 def test_what_cannot_be_compared_is_refused(cli: Callable, table: Path, tmp_path: Path) -> None:

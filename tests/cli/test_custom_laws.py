@@ -77,12 +77,12 @@ def test_a_function_in_a_file_has_the_optimum_of_the_named_law(
     cli: Callable, table: Path, own: Path
 ) -> None:
     options = ("--bootstrap", 20, "--at", "params=1e6", "tokens=5e7", "--json")
-    told = cli("fit", table, "--law", f"{own}:chinchilla", *options).json
+    reported = cli("fit", table, "--law", f"{own}:chinchilla", *options).json
     expected = laws.fit(table, bootstrap=0)
-    assert told["params"] == pytest.approx(expected.params, rel=1e-5)
-    assert told["objective"]["value"] == pytest.approx(expected.objective["value"], rel=1e-9)
-    assert told["law"] == "own.py:chinchilla"
-    made = told["prediction"]
+    assert reported["params"] == pytest.approx(expected.params, rel=1e-5)
+    assert reported["objective"]["value"] == pytest.approx(expected.objective["value"], rel=1e-9)
+    assert reported["law"] == "own.py:chinchilla"
+    made = reported["prediction"]
     assert made["value"] == pytest.approx(expected.predict(params=1e6, tokens=5e7).loss, rel=1e-6)
     assert made["law_interval"][0] < made["value"] < made["law_interval"][1]
     assert made["outside"] == ["params"]
@@ -105,18 +105,18 @@ def test_words_give_constants_and_what_is_asked(cli: Callable, table: Path, own:
 
 def test_constants_are_held(cli: Callable, table: Path, own: Path) -> None:
     options = ("--hold", "slope=-0.05", "--bootstrap", 0, "--json")
-    told = cli("fit", table, "--law", f"{own}:sloped", *options).json
-    assert told["params"]["slope"] == -0.05
-    assert told["intervals"] is None
+    reported = cli("fit", table, "--law", f"{own}:sloped", *options).json
+    assert reported["params"]["slope"] == -0.05
+    assert reported["intervals"] is None
 
 
 def test_a_form_in_a_file_and_one_of_the_literature(cli: Callable, table: Path, own: Path) -> None:
-    told = cli("fit", table, "--law", f"{own}:power", "--bootstrap", 0, "--json").json
-    assert set(told["params"]) == {"A", "alpha"}
-    told = cli("fit", table, "--law", "overtraining", "--bootstrap", 0, "--json").json
+    reported = cli("fit", table, "--law", f"{own}:power", "--bootstrap", 0, "--json").json
+    assert set(reported["params"]) == {"A", "alpha"}
+    reported = cli("fit", table, "--law", "overtraining", "--bootstrap", 0, "--json").json
     expected = laws.fit(table, law="overtraining", bootstrap=0)
-    assert told["params"] == pytest.approx(expected.params)
-    assert "M = D / N" in told["formula"]
+    assert reported["params"] == pytest.approx(expected.params)
+    assert "M = D / N" in reported["formula"]
 
 
 def test_a_law_whose_columns_are_missing_names_them(cli: Callable, table: Path) -> None:
@@ -131,11 +131,11 @@ def test_a_law_without_logs_takes_squares_by_itself(cli: Callable, tmp_path: Pat
     loss = pd.Series([2.0 + 0.1 * i for i in range(20)])
     frame = pd.DataFrame({"loss": loss, "error": error.value(error.ordered(truth), {"loss": loss})})
     frame.to_csv(tmp_path / "errors.csv", index=False)
-    told = cli(
+    reported = cli(
         "fit", tmp_path / "errors.csv", "--law", "error-exponential", "--bootstrap", 0, "--json"
     ).json
-    assert told["objective"]["name"] == "squares"
-    assert told["params"] == pytest.approx(truth, rel=1e-4)
+    assert reported["objective"]["name"] == "squares"
+    assert reported["params"] == pytest.approx(truth, rel=1e-4)
 
 
 @pytest.mark.parametrize(

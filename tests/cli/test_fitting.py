@@ -18,12 +18,12 @@ def fit(cli: Callable, table: Path, tmp_path: Path) -> Path:
 def test_json_is_the_fit_with_its_constants(cli: Callable, table: Path) -> None:
     code, out, err = cli("fit", table, "--bootstrap", 0, "--json")
     assert (code, err) == (0, "")
-    told = json.loads(out)
+    reported = json.loads(out)
     expected = laws.fit(table, bootstrap=0)
-    assert told["params"] == expected.params
-    assert told["exponents"] == expected.exponents
-    assert told["n_points"] == 15
-    assert told["intervals"] is None
+    assert reported["params"] == expected.params
+    assert reported["exponents"] == expected.exponents
+    assert reported["n_points"] == 15
+    assert reported["intervals"] is None
 
 
 def test_words_say_law_count_optimum_and_diagnostics(cli: Callable, table: Path) -> None:
@@ -43,16 +43,16 @@ def test_words_say_law_count_optimum_and_diagnostics(cli: Callable, table: Path)
 
 
 def test_store_is_fitted_without_what_did_not_finish(cli: Callable, store: Store) -> None:
-    told = cli("fit", store.directory, "--bootstrap", 0, "--json").json
-    assert told["n_points"] == len(store.runs()) - 3
-    assert sum(told["n_dropped"].values()) == 3
+    reported = cli("fit", store.directory, "--bootstrap", 0, "--json").json
+    assert reported["n_points"] == len(store.runs()) - 3
+    assert sum(reported["n_dropped"].values()) == 3
 
 
 @pytest.mark.parametrize("approach", [1, 2])
 def test_other_approaches_on_a_store(cli: Callable, store: Store, approach: int) -> None:
-    told = cli("fit", store.directory, "--approach", approach, "--bootstrap", 20, "--json").json
-    assert told["approach"] == approach
-    (low, high), a = told["exponent_intervals"]["a"], told["exponents"]["a"]
+    reported = cli("fit", store.directory, "--approach", approach, "--bootstrap", 20, "--json").json
+    assert reported["approach"] == approach
+    (low, high), a = reported["exponent_intervals"]["a"], reported["exponents"]["a"]
     # Curves without noise give the same exponent in every resample, but for rounding.
     assert low - 1e-9 <= a <= high + 1e-9
 
@@ -64,19 +64,19 @@ def test_count_is_taken_and_told(cli: Callable, store: Store) -> None:
 
 
 def test_optimum_of_a_stored_fit(cli: Callable, fit: Path) -> None:
-    told = cli("predict", fit, "--flops", 1.6e14, "--json").json
+    reported = cli("predict", fit, "--flops", 1.6e14, "--json").json
     expected = laws.Fit.from_json(fit.read_text()).optimal(1.6e14)
-    assert told["params"] == expected.params
-    assert told["extrapolation"] == pytest.approx(10)
-    assert told["loss_interval"][0] <= told["loss"] <= told["loss_interval"][1]
+    assert reported["params"] == expected.params
+    assert reported["extrapolation"] == pytest.approx(10)
+    assert reported["loss_interval"][0] <= reported["loss"] <= reported["loss_interval"][1]
     assert "10 times the largest fitted budget" in cli("predict", fit, "--flops", 1.6e14).out
 
 
 def test_loss_of_a_stored_fit(cli: Callable, fit: Path) -> None:
-    told = cli("predict", fit, "--params", 1e6, "--tokens", 2e7, "--json").json
+    reported = cli("predict", fit, "--params", 1e6, "--tokens", 2e7, "--json").json
     expected = laws.Fit.from_json(fit.read_text()).predict(params=1e6, tokens=2e7)
-    assert told["loss"] == expected.loss
-    assert told["interval"][0] < told["loss"] < told["interval"][1]
+    assert reported["loss"] == expected.loss
+    assert reported["interval"][0] < reported["loss"] < reported["interval"][1]
     words = cli("predict", fit, "--params", 1e6, "--tokens", 2e7).out
     assert "of a measured run" in words
     assert "of the law alone" in words

@@ -42,16 +42,16 @@ def predict(cli: Callable, fit: Path) -> Callable:
 
 
 def test_sizes_that_cost_little_more(predict: Callable, fitted: laws.Fit) -> None:
-    told, words = predict()
-    assert [entry["extra"] for entry in told["sizes"]] == [0.05, 0.1, 0.2]
-    for entry in told["sizes"]:
+    reported, words = predict()
+    assert [entry["extra"] for entry in reported["sizes"]] == [0.05, 0.1, 0.2]
+    for entry in reported["sizes"]:
         expected = laws.size_range(fitted, entry["extra"])
         assert entry["smallest"]["value"] == expected.smallest.value
         assert entry["largest"]["interval"] == list(expected.largest.interval)
-    assert told["params"] == fitted.optimal(BUDGET).params
+    assert reported["params"] == fitted.optimal(BUDGET).params
     for share in ("5 %", "10 %", "20 %"):
         assert f"{share} more compute: N" in words
-    assert not {"served", "repeated", "cost"} & set(told)
+    assert not {"served", "repeated", "cost"} & set(reported)
 
 
 def test_another_recipe_needs_more_by_its_coefficients(
@@ -62,12 +62,12 @@ def test_another_recipe_needs_more_by_its_coefficients(
     other = dataclasses.replace(fitted, params=worse, draws_BxP=fitted.draws_BxP * scale_P)
     path = tmp_path / "worse.json"
     path.write_text(other.to_json())
-    told, words = predict("--against", path)
+    reported, words = predict("--against", path)
     # Reducible losses fall as C^-gamma, so a tenth more of them costs 1.1^(1 / gamma).
     alpha, beta = fitted.params["alpha"], fitted.params["beta"]
     ratio = 1.1 ** -((alpha + beta) / (alpha * beta))
-    assert told["against"]["multiplier"]["value"] == pytest.approx(ratio, rel=1e-6)
-    needed = told["against"]["flops_needed"]["value"]
+    assert reported["against"]["multiplier"]["value"] == pytest.approx(ratio, rel=1e-6)
+    needed = reported["against"]["flops_needed"]["value"]
     assert needed == pytest.approx(BUDGET / ratio, rel=1e-6)
     assert "the recipe of worse.json needs" in words
     assert "--hold E=VALUE" not in words
@@ -77,9 +77,9 @@ def test_another_recipe_needs_more_by_its_coefficients(
 
 
 def test_a_fit_without_losses_has_its_optimum_alone(cli: Callable, minima: Path) -> None:
-    told = cli("predict", minima, "--flops", BUDGET, "--json").json
-    assert told["params"] > 0
-    assert "sizes" not in told
+    reported = cli("predict", minima, "--flops", BUDGET, "--json").json
+    assert reported["params"] > 0
+    assert "sizes" not in reported
     for options in (("--inference-tokens", 1e9), ("--unique-tokens", 1e6)):
         code, out, err = cli("predict", minima, "--flops", BUDGET, *options)
         assert (code, out) == (2, "")
@@ -87,13 +87,13 @@ def test_a_fit_without_losses_has_its_optimum_alone(cli: Callable, minima: Path)
 
 
 def test_serving(predict: Callable, fitted: laws.Fit) -> None:
-    told, words = predict("--inference-tokens", 1e9)
+    reported, words = predict("--inference-tokens", 1e9)
     expected = laws.cheapest_served(fitted, laws.Demand(1e9), training_flops=BUDGET)
-    assert told["served"]["same_loss"]["params"]["value"] == expected.params.value
-    assert told["served"]["same_loss"]["loss"]["value"] == pytest.approx(told["loss"])
-    budget = told["served"]["same_budget"]
+    assert reported["served"]["same_loss"]["params"]["value"] == expected.params.value
+    assert reported["served"]["same_loss"]["loss"]["value"] == pytest.approx(reported["loss"])
+    budget = reported["served"]["same_budget"]
     assert budget["cost"]["value"] == pytest.approx(BUDGET)
-    assert budget["loss"]["value"] > told["loss"]
+    assert budget["loss"]["value"] > reported["loss"]
     assert "To serve 1 B tokens, at the same loss:" in words
     assert f"saves {100 * expected.saving.value:.3g} %" in words
 
@@ -107,36 +107,38 @@ def test_serving_in_phases(predict: Callable, fitted: laws.Fit) -> None:
         together["served"]["same_loss"]["params"]["value"], rel=1e-9
     )
     shares = ("--utilization", 0.5, "--prefill-utilization", 0.4, "--decode-utilization", 0.01)
-    told, words = predict(*tokens, *shares)
+    reported, words = predict(*tokens, *shares)
     rates = [laws.Rate(share) for share in (0.5, 0.4, 0.01)]
     expected = laws.cheapest_served(fitted, laws.Demand(2e8, 8e8, *rates), training_flops=BUDGET)
-    assert told["served"]["same_loss"]["params"]["value"] == expected.params.value
-    assert told["served"]["same_budget"]["cost"]["value"] == pytest.approx(BUDGET / 0.5)
+    assert reported["served"]["same_loss"]["params"]["value"] == expected.params.value
+    assert reported["served"]["same_budget"]["cost"]["value"] == pytest.approx(BUDGET / 0.5)
     assert "training 50 %, prompts 40 %, generating 1 %" in words
-    # A phase of which nothing is said runs as training does.
-    told, words = predict(*tokens, "--decode-utilization", 0.01)
+    # A phase without a utilization of its own runs as training does.
+    reported, words = predict(*tokens, "--decode-utilization", 0.01)
     assert "training 40 %, prompts 40 %, generating 1 %" in words
 
 
 def test_unique_tokens(predict: Callable, fitted: laws.Fit) -> None:
     optimum = fitted.optimal(BUDGET)
-    told, words = predict("--unique-tokens", optimum.tokens / 20)
+    reported, words = predict("--unique-tokens", optimum.tokens / 20)
     expected = laws.repeated_optimum(fitted, flops=BUDGET, unique_tokens=optimum.tokens / 20)
-    assert told["repeated"]["epochs"]["value"] == expected.epochs.value > 1
+    assert reported["repeated"]["epochs"]["value"] == expected.epochs.value > 1
     assert "epochs" in words
     assert "from below, not from above" in words
-    told, words = predict("--unique-tokens", optimum.tokens * 2)
-    assert told["repeated"]["epochs"]["value"] == pytest.approx(0.5)
+    reported, words = predict("--unique-tokens", optimum.tokens * 2)
+    assert reported["repeated"]["epochs"]["value"] == pytest.approx(0.5)
     assert "none has to be repeated: the optimum reads 50 % of them" in words
 
 
 def test_time_and_money(predict: Callable, cli: Callable, fit: Path) -> None:
-    told, words = predict("--hardware", "h100", "--chips", 8, "--utilization", 0.5, "--price", 2.5)
+    reported, words = predict(
+        "--hardware", "h100", "--chips", 8, "--utilization", 0.5, "--price", 2.5
+    )
     chip_hours = BUDGET / (989e12 * 0.5) / 3600
-    assert told["cost"]["hardware"] == "h100"
-    assert told["cost"]["chip_hours"] == pytest.approx(chip_hours)
-    assert told["cost"]["hours"] == pytest.approx(chip_hours / 8)
-    assert told["cost"]["price"] == pytest.approx(2.5 * chip_hours)
+    assert reported["cost"]["hardware"] == "h100"
+    assert reported["cost"]["chip_hours"] == pytest.approx(chip_hours)
+    assert reported["cost"]["hours"] == pytest.approx(chip_hours / 8)
+    assert reported["cost"]["price"] == pytest.approx(2.5 * chip_hours)
     for part in ("8 chips of h100", "9.89e+14 FLOP/s", "50 % of it assumed", "2.5 per chip-hour"):
         assert part in words
     plain, words = predict("--hardware", "h100")

@@ -21,15 +21,15 @@ def _compile_quickly():
 
 
 def test_intervals_of_all_that_a_fit_is_read_for(cli: Callable, table: Path) -> None:
-    told = cli("fit", table, "--hold", "E=1.5", "--bootstrap", 0, "--profile", "--json").json
-    found = told["profile"]
+    reported = cli("fit", table, "--hold", "E=1.5", "--bootstrap", 0, "--profile", "--json").json
+    found = reported["profile"]
     assert set(found["constants"]) == {"A", "B", "alpha", "beta"}
     for name, profile in found["constants"].items():
-        assert profile["estimate"] == pytest.approx(told["params"][name], rel=1e-6)
+        assert profile["estimate"] == pytest.approx(reported["params"][name], rel=1e-6)
         low, high = profile["interval"]
         assert low < profile["estimate"] < high
     a, b = (found["exponents"][name] for name in "ab")
-    assert b["estimate"] == pytest.approx(told["exponents"]["b"], rel=1e-6)
+    assert b["estimate"] == pytest.approx(reported["exponents"]["b"], rel=1e-6)
     assert b["interval"] == pytest.approx([1 - end for end in reversed(a["interval"])])
     largest, beyond = found["optima"]
     assert beyond["flops"] == pytest.approx(10 * largest["flops"])
@@ -62,10 +62,10 @@ def test_an_unbounded_side_is_said_to_be_one(capsys: pytest.CaptureFixture[str])
     assert lines[-3].split(maxsplit=2)[2] == "1.5 to 2.5  below 3, unbounded"
     assert lines[-2].endswith("-  above 1, unbounded")
     assert lines[-1].endswith("unbounded")
-    told = profiles_as_json(found)["constants"]
-    assert told["A"]["unbounded"] == ["below"]
-    assert told["B"]["unbounded"] == ["above"]
-    assert told["alpha"]["unbounded"] == ["below", "above"]
+    reported = profiles_as_json(found)["constants"]
+    assert reported["A"]["unbounded"] == ["below"]
+    assert reported["B"]["unbounded"] == ["above"]
+    assert reported["alpha"]["unbounded"] == ["below", "above"]
 
 
 def test_only_a_law_has_profiles(cli: Callable, table: Path) -> None:

@@ -216,8 +216,8 @@ def test_diagnostics_speak_of_collinear_runs_and_outliers():
     table = isoflop_table(noise=0.001)
     rng = np.random.default_rng(0)
     collinear = table.assign(tokens=20 * table["params"] * rng.uniform(0.9, 1.1, len(table)))
-    said = " ".join(laws.fit(collinear, bootstrap=0).diagnostics)
-    assert "tokens per parameter" in said
+    notes = " ".join(laws.fit(collinear, bootstrap=0).diagnostics)
+    assert "tokens per parameter" in notes
     outlier = table.assign(loss=table["loss"].where(table.index != 7, table["loss"] * 1.3))
     fit = laws.fit(outlier, bootstrap=0)
     assert "+30" in " ".join(fit.diagnostics)

@@ -1,4 +1,4 @@
-"""Objectives by name; the Gaussian likelihood and the noise that every fit reports."""
+"""Named objectives; the Gaussian likelihood and the noise that every fit reports."""
 
 import json
 
@@ -40,15 +40,15 @@ def test_scale_and_likelihood_are_those_of_the_rows(table):
     fitted = CHINCHILLA.value(np.array(list(fit.params.values())), values)
     residuals = np.log(table["loss"].to_numpy() / fitted)
     weight = table["weight"].to_numpy()
-    sigma, told = fit.objective["sigma"], fit.objective["log_likelihood"]
+    sigma, likelihood = fit.objective["sigma"], fit.objective["log_likelihood"]
     assert sigma == pytest.approx(np.sqrt(np.average(residuals**2, weights=weight)), rel=1e-6)
-    assert told == pytest.approx(weight @ norm.logpdf(residuals, scale=sigma), rel=1e-9)
+    assert likelihood == pytest.approx(weight @ norm.logpdf(residuals, scale=sigma), rel=1e-9)
     # It is the most likely scale.
     for other in (0.99 * sigma, 1.01 * sigma):
-        assert weight @ norm.logpdf(residuals, scale=other) < told
-    said = " ".join(fit.diagnostics)
-    assert f"{100 * sigma:.3g} % by maximum likelihood" in said
-    assert f"{told:.2f}" in said
+        assert weight @ norm.logpdf(residuals, scale=other) < likelihood
+    notes = " ".join(fit.diagnostics)
+    assert f"{100 * sigma:.3g} % by maximum likelihood" in notes
+    assert f"{likelihood:.2f}" in notes
 
 
 @pytest.mark.parametrize("name", ["huber", "gaussian"])

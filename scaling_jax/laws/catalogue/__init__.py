@@ -1,4 +1,4 @@
-"""Laws before they are fitted: the interface `Law`, and every law of the literature by name.
+"""Laws before they are fitted: the interface `Law`, and the laws of the literature.
 
 Published constants stand here and nowhere else. Nothing here fits a law, and importing this
 package loads no JAX.

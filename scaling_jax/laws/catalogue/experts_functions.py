@@ -78,7 +78,8 @@ def effective_params(
     experts = 1 / (1 / (np.asarray(n_experts) - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
     dense = a + c * np.log10(start)
     power = (a + c * np.log10(experts)) / dense
-    return np.asarray(params_active) ** power * (experts / start) ** (b / dense)
+    effective: np.ndarray = np.asarray(params_active) ** power * (experts / start) ** (b / dense)
+    return effective
 
 
 def _joint(p: Values, v: Values) -> "jax.Array":

@@ -73,9 +73,9 @@ def require_works(form: FunctionLaw, values: Mapping[str, np.ndarray]) -> None:
     import jax
     import jax.numpy as jnp
 
-    constants = {name: jax.ShapeDtypeStruct((), jnp.float64) for name in form.names}
+    constants = {name: np.zeros(()) for name in form.names}
     shape = next(iter(values.values())).shape
-    variables = {name: jax.ShapeDtypeStruct(shape, jnp.float64) for name in form.variables}
+    variables = {name: np.zeros(shape) for name in form.variables}
     try:
         given = jax.eval_shape(form.function, constants, variables)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:

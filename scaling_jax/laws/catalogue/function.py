@@ -66,7 +66,7 @@ class FunctionLaw(Law):
     7.0
 
     Attributes:
-        function: from constants and variables, both by name, to the response. It must work
+        function: from named constants and named variables to the response. It must work
             elementwise on arrays and be differentiable by JAX.
         parameters: the constants.
         variables: the columns that the function reads.
@@ -131,5 +131,5 @@ class FunctionLaw(Law):
         ends_Px2 = np.array([(p.low, p.high) for p in self.parameters], np.float64)
         positive_P = np.array([parameter.positive for parameter in self.parameters])
         ends_Px2[positive_P] = np.log(ends_Px2[positive_P])
-        unit_SxP = qmc.Sobol(len(self.names), rng=0).random(_STARTS)
+        unit_SxP: np.ndarray = qmc.Sobol(len(self.names), rng=0).random(_STARTS)
         return ends_Px2[:, 0] + unit_SxP * (ends_Px2[:, 1] - ends_Px2[:, 0])

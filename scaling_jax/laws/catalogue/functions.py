@@ -1,4 +1,4 @@
-"""The laws of the literature that are no sums of powers, by name."""
+"""The laws of the literature that are no sums of powers."""
 
 from scaling_jax.laws.catalogue.accuracy import ACCURACY_SIGMOID as ACCURACY_SIGMOID
 from scaling_jax.laws.catalogue.accuracy import ERROR_EXPONENTIAL as ERROR_EXPONENTIAL

@@ -30,7 +30,7 @@ LEARNING_RATE = PowerSum(
     published={
         # N without embeddings.
         "li-2025": dict(eta=1.797, n=-0.7129, d=0.3075),
-        # Of a constant schedule.
+        # With a constant schedule.
         "porian-2024": dict(eta=PORIAN_LEARNING_RATE * PORIAN_PARAMS ** (1 / 3), n=-1 / 3, d=0.0),
     },
 )

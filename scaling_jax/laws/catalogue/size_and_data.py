@@ -43,7 +43,7 @@ CHINCHILLA = PowerSum(
         ),
         # arXiv 2402.07871, dense models.
         "krajewski-2024-dense": dict(E=0.47, A=16.3, B=26.7, alpha=0.126, beta=0.127),
-        # "Harm's law", as its public calculator has it (huggingface.co/spaces/lvwerra/harms-law).
+        # "Harm's law", as in its public calculator (huggingface.co/spaces/lvwerra/harms-law).
         "de-vries-2023": dict(E=1.62, A=406.4, B=410.7, alpha=0.336, beta=0.283),
         # arXiv 2401.00448, runs of 10 to 10,000 tokens per parameter; second-hand.
         "sardana-2023": dict(E=1.45, A=33.66, B=138.9, alpha=0.18, beta=0.24),
@@ -80,7 +80,7 @@ OVERTRAINING = PowerSum(
     formula="L = E + (a M^eta + b / M^eta) / C^eta, M = D / N",
     source="Gadre et al. 2024 (arXiv 2403.08540): alpha = beta = 2 eta, C = 6 N D",
     units={"tokens_per_param": "tokens per parameter", "flops": "FLOPs", "loss": "nats per token"},
-    # Of the loss on C4's evaluation split, by training corpus.
+    # For the loss on C4's evaluation split, by training corpus.
     published={
         "gadre-2024-c4": dict(E=1.5083, a=141.3, b=189.5, eta=0.1212),
         "gadre-2024-redpajama": dict(E=1.8366, a=212.2, b=366.7, eta=0.1364),
@@ -98,7 +98,7 @@ WIDTH_DEPTH = PowerSum(
     ),
     exponents=("alpha", "gamma", "beta"),
     formula="L = E + A / width^alpha + C / depth^gamma + B / D^beta",
-    source="width and depth in the place of N in Hoffmann et al. 2022 (arXiv 2203.15556)",
+    source="width and depth instead of N in Hoffmann et al. 2022 (arXiv 2203.15556)",
     units={"d_model": "channels", "n_layers": "layers", **UNITS},
 )
 

@@ -38,13 +38,17 @@ class FunctionModel:
 
     def row_gradients(self, theta_P: jax.Array, inputs: Mapping[str, jax.Array]) -> jax.Array:
         """Gradients of the rows, `NxP`, by forward differentiation: P is small, N is not."""
-        return jax.jacfwd(self.log_loss)(theta_P, inputs)
+        gradient_NxP: jax.Array = jax.jacfwd(self.log_loss)(theta_P, inputs)
+        return gradient_NxP
 
     def hessian(
         self, theta_P: jax.Array, inputs: Mapping[str, jax.Array], weight_N: jax.Array
     ) -> jax.Array:
         """Weighted sum of the rows' Hessians."""
-        return jax.hessian(lambda theta: weight_N @ self.log_loss(theta, inputs))(theta_P)
+        hessian_PxP: jax.Array = jax.hessian(lambda theta: weight_N @ self.log_loss(theta, inputs))(
+            theta_P
+        )
+        return hessian_PxP
 
     def derivatives(
         self, theta_P: jax.Array, inputs: Mapping[str, jax.Array], weights: RowWeights
@@ -74,7 +78,7 @@ class FunctionSolver:
         return {}
 
     def inputs(self, values: Mapping[str, np.ndarray], centre: Mapping[str, float]) -> Any:
-        """The variables by name."""
+        """The columns that the law reads."""
         return {name: np.asarray(values[name], np.float64) for name in self.law.variables}
 
     def measured(self, response: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ _MOST_DAMPING = 1e12
 _RELATIVE_DECREASE = 1e-14
 
 
-# Of JAX within a program, of NumPy between programs.
+# An array of JAX within a program, of NumPy between programs.
 Array = Any
 
 
@@ -93,7 +93,7 @@ def solve_positive(matrix_PxP: jax.Array, vector_P: jax.Array) -> jax.Array:
 
 
 def residuals(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
-    """Predicted less measured, of log losses or of losses as the objective has it."""
+    """Predicted less measured, of log losses or of losses, as the objective compares them."""
     log_loss_N = problem.model.log_loss(theta_P, data.inputs)
     if problem.objective.space == "log":
         return log_loss_N - data.y_N
@@ -160,7 +160,8 @@ def _step(problem: Problem, descent: _Descent, data: Data) -> _Descent:
 def _unfinished(descent: _Descent) -> jax.Array:
     moving = (descent.stalled < 2) & (descent.damping < _MOST_DAMPING)
     far = descent.decrement > 1e-16 * descent.value
-    return moving & far & (descent.steps < MAX_STEPS) & jnp.isfinite(descent.value)
+    going: jax.Array = moving & far & (descent.steps < MAX_STEPS) & jnp.isfinite(descent.value)
+    return going
 
 
 def _advance(problem: Problem, descent: _Descent, data: Data, max_steps: jax.Array) -> _Descent:
@@ -265,7 +266,7 @@ def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
 
     Descents end where the objective no longer falls in double precision; its gradient can still.
     """
-    here = _examined_at(problem, theta_P, data)
+    here: Examined = _examined_at(problem, theta_P, data)
     for _ in range(_POLISHING_STEPS):
         move_P = _newton_move(np.asarray(here.gradient_P), np.asarray(here.hessian_PxP))
         if move_P is None:

@@ -22,8 +22,8 @@ class PointFit:
     """The optimum of a law on some rows.
 
     Attributes:
-        theta_P: optimum as the solver has it: for a sum of powers in centred logs, ordered as
-            `PowerSum.design`; for a function as is, positive constants in logs.
+        theta_P: optimum in the coordinates of the solver: for a sum of powers in centred logs,
+            ordered as `PowerSum.design`; for a function as is, positive constants in logs.
         centre: mean log of every variable, which was taken out before fitting; empty for a
             function.
         constants_P: the law's constants.

@@ -165,7 +165,8 @@ class PowerSumSolver:
 
     def measured(self, response: np.ndarray) -> np.ndarray:
         """Logs, in which a sum of terms has its closed form whatever the objective."""
-        return np.log(response)
+        logs: np.ndarray = np.log(response)
+        return logs
 
     def starts(self, held_P: np.ndarray, data: Data, least: float) -> np.ndarray:
         """A grid of exponents, with coefficients that solve least squares at each."""

@@ -130,7 +130,9 @@ def leverages(gradient_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
     x_NxP = gradient_NxP * np.sqrt(w_N)[:, None]
     x_NxP = x_NxP / np.maximum(np.linalg.norm(x_NxP, axis=0), 1e-300)
     left_NxP, size_P, _ = np.linalg.svd(x_NxP, full_matrices=False)
-    return np.sum(left_NxP[:, size_P > _NO_DIRECTION * size_P[0]] ** 2, axis=1)
+    kept_NxP = left_NxP[:, size_P > _NO_DIRECTION * size_P[0]]
+    leverage_N: np.ndarray = np.sum(kept_NxP**2, axis=1)
+    return leverage_N
 
 
 def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:

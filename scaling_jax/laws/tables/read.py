@@ -16,10 +16,10 @@ from scaling_jax.laws.tables.formats import frame_of
 if TYPE_CHECKING:
     import pandas as pd
 
-Table = Union["pd.DataFrame", Mapping[str, ArrayLike], os.PathLike, str]
+Table = Union["pd.DataFrame", Mapping[str, ArrayLike], "os.PathLike[str]", str]
 
 
-def read_table(path: os.PathLike | str, law: Law = CHINCHILLA) -> "pd.DataFrame":
+def read_table(path: "os.PathLike[str] | str", law: Law = CHINCHILLA) -> "pd.DataFrame":
     """The table in a file, its numbers checked.
 
     The file ends in `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, or in one of these and `.gz`
@@ -35,7 +35,7 @@ def read_table(path: os.PathLike | str, law: Law = CHINCHILLA) -> "pd.DataFrame"
 
 
 def load_table(table: Table, law: Law = CHINCHILLA) -> "pd.DataFrame":
-    """A checked frame from a file, a frame, or columns by name.
+    """A checked frame from a file, a frame, or a mapping of columns.
 
     Raises:
         InputError: as `read_table`; what is no table, or columns of unequal length.
@@ -48,7 +48,7 @@ def load_table(table: Table, law: Law = CHINCHILLA) -> "pd.DataFrame":
         return checked(_frame_of_columns(table), law)
     if not isinstance(table, str | os.PathLike):
         raise InputError(
-            f"{type(table).__name__} is no table: give a frame, columns by name such as "
+            f"{type(table).__name__} is no table: give a frame, columns such as "
             "{'params': [...], 'tokens': [...], 'loss': [...]}, or the path of a file"
         )
     return read_table(table, law)

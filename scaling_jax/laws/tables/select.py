@@ -126,7 +126,8 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
 
 def fitted_rows(frame: "pd.DataFrame", response: str = "loss") -> "pd.DataFrame":
     """The rows that a fit uses: finished runs, without verification runs and rows of weight 0."""
-    return frame[reasons(frame, response) == ""]
+    kept: pd.DataFrame = frame[reasons(frame, response) == ""]
+    return kept
 
 
 def clusters(rows: Rows) -> np.ndarray:
@@ -198,11 +199,14 @@ def _column(frame: "pd.DataFrame", name: str) -> np.ndarray:
             return _flops(frame, {n: frame[n].to_numpy(np.float64) for n in ("params", "tokens")})
         _require_filled(frame, name)
         return frame[name].to_numpy(np.float64)
+    derived: np.ndarray
     if name == "flops":
-        return FLOPS_PER_PARAM_TOKEN * _column(frame, "params") * _column(frame, "tokens")
-    if name == "tokens_per_param":
-        return _column(frame, "tokens") / _column(frame, "params")
-    return _column(frame, "batch_size") * _column(frame, "seq_len")
+        derived = FLOPS_PER_PARAM_TOKEN * _column(frame, "params") * _column(frame, "tokens")
+    elif name == "tokens_per_param":
+        derived = _column(frame, "tokens") / _column(frame, "params")
+    else:
+        derived = _column(frame, "batch_size") * _column(frame, "seq_len")
+    return derived
 
 
 def _flops(frame: "pd.DataFrame", columns: dict[str, np.ndarray]) -> np.ndarray:

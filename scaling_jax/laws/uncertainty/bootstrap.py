@@ -32,7 +32,7 @@ def draws(
         law: the fitted law.
         rows: what the law was fitted to.
         point: its optimum.
-        noise_N: scatter of the rows, as `noise_of_rows` has it.
+        noise_N: scatter of the rows, as `noise_of_rows` estimates it.
         objective: what was minimized.
         kind: what is resampled, as `resamples` takes it.
         n_resamples: how many refits.
@@ -99,7 +99,9 @@ def resamples(
 def signed(noise_N: np.ndarray, n_resamples: int, seed: int, quantile: float) -> np.ndarray:
     """Every row's noise with random signs, `BxN`; a share `quantile` of them lies below zero."""
     below_BxN = np.random.default_rng(seed).random((n_resamples, len(noise_N))) < quantile
-    return np.where(below_BxN, -2 * quantile, 2 * (1 - quantile)) * np.abs(noise_N)
+    sign_BxN = np.where(below_BxN, -2 * quantile, 2 * (1 - quantile))
+    drawn_BxN: np.ndarray = sign_BxN * np.abs(noise_N)
+    return drawn_BxN
 
 
 def _run_weights(
@@ -124,7 +126,8 @@ def unseen_noise(
     that of a Gaussian of the residuals' robust scale.
     """
     if np.median(np.abs(residuals_N)) <= objective.delta:
-        return residuals_N / np.sqrt(1 - np.minimum(leverage_N, _MOST_LEVERAGE))
+        unseen_N: np.ndarray = residuals_N / np.sqrt(1 - np.minimum(leverage_N, _MOST_LEVERAGE))
+        return unseen_N
     moved_N = leverage_N * math.sqrt(math.pi / 2) * robust_scale(residuals_N, n_constants)
     return residuals_N + np.where(residuals_N < 0, -moved_N, moved_N)
 

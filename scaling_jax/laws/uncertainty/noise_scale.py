@@ -14,11 +14,11 @@ def summary(objective: Objective, point: PointFit, weights_N: np.ndarray) -> dic
 
     `noise` is the robust scale of the residuals: of log losses, so 0.01 is 1 % of the loss; of
     plain responses where the law's response may be negative. A Gaussian likelihood adds `sigma`,
-    its fitted noise scale (the root mean square of the residuals, as maximum likelihood has it,
-    without a correction for the constants fitted), and `log_likelihood`, its maximum, of the log
-    losses.
+    its fitted noise scale (the root mean square of the residuals, as maximum likelihood estimates
+    it, without a correction for the constants fitted), and `log_likelihood`, its maximum, of the
+    log losses.
     """
-    told = {
+    found = {
         "name": objective.name,
         "space": objective.space,
         "delta": objective.delta,
@@ -30,7 +30,7 @@ def summary(objective: Objective, point: PointFit, weights_N: np.ndarray) -> dic
         "n_optima": point.n_optima,
         "noise": noise_of(point),
     }
-    return told | gaussian(point.residuals_N, weights_N) if objective.likelihood else told
+    return found | gaussian(point.residuals_N, weights_N) if objective.likelihood else found
 
 
 def robust_scale(residuals_N: np.ndarray, n_constants: int = 0) -> float:

@@ -263,7 +263,8 @@ def _spread(r_N: np.ndarray) -> float:
 def _normal_cdf(x_N: np.ndarray) -> np.ndarray:
     from scipy.special import ndtr
 
-    return ndtr(x_N)
+    below_N: np.ndarray = ndtr(x_N)
+    return below_N
 
 
 def _readable(name: str, curve: _Curve, level: float, in_logs: bool) -> Profile:

@@ -89,8 +89,9 @@ class ConstrainedModel:
         last = RowWeights(*(weight_N[-1:] for weight_N in weights))
         gradient_P = jax.grad(self.quantity)(theta_P, inputs.point)
         hessian_PxP = jax.hessian(self.quantity)(theta_P, inputs.point)
-        return jax.tree.map(
+        added: Derivatives = jax.tree.map(
             jnp.add,
             self.model.derivatives(theta_P, inputs.rows, rows),
             from_row_gradients(gradient_P[None], last.gradient_N[0] * hessian_PxP, last),
         )
+        return added

@@ -16,7 +16,7 @@ class Profiles:
     """The profiles of one law on one table.
 
     Attributes:
-        constants: by name; those that are held have none.
+        constants: name -> profile, of every constant that is not held.
         exponents: `a` and `b`; empty for a law without a frontier.
         optima: budget in FLOPs -> `params`, `tokens` and `loss` of its optimum.
     """

@@ -16,7 +16,7 @@ from scaling_jax.laws.solver.optimum import optimum
 
 DATA = Path(__file__).parents[1] / "data"
 PUBLISHED = [(form.name, key) for form in POWER_SUMS.values() for key in form.published]
-# Of laws whose papers' constants are not known to us.
+# For laws whose papers' constants are not known to us.
 MADE_UP = dict(E=1.2, A=20.0, C=1.5, B=300.0, alpha=0.35, gamma=0.9, beta=0.33)
 
 

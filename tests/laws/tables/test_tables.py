@@ -1,4 +1,4 @@
-"""Bad tables are refused by name; good ones are read as they are."""
+"""Bad tables are refused, with the wrong cell named; good ones are read as they are."""
 
 import numpy as np
 import pandas as pd
