@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import Law
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN as FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.conventions import SIX_N_D, Compute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,31 +121,38 @@ class Frontier:
     loss: np.ndarray | None
 
 
-def form_frontier(law: Law, constants_P: np.ndarray, flops: float) -> Frontier:
-    """The closed-form optimum of `A / N^alpha + B / D^beta` under C = 6 N D.
+def form_frontier(
+    law: Law, constants_P: np.ndarray, flops: float, compute: Compute = SIX_N_D
+) -> Frontier:
+    """The closed-form optimum of `A / N^alpha + B / D^beta` under C = k N^p D.
 
-    Hoffmann et al. 2022, equation 4: N_opt = G (C/6)^a, D_opt = (C/6)^b / G with
-    G = (alpha A / (beta B))^(1/(alpha+beta)), a = beta / (alpha+beta), b = alpha / (alpha+beta).
+    Hoffmann et al. 2022, equation 4, with k = 6 and p = 1; in general N_opt = G (C/k)^a and
+    D_opt = (C/k)^b / G^p with G = (alpha A / (p beta B))^(1/(alpha + p beta)),
+    a = beta / (alpha + p beta) and b = alpha / (alpha + p beta).
 
     Raises:
         InputError: the form has no such frontier.
     """
     alpha, beta, a_coef, b_coef = _frontier_constants(law, constants_P)
     with np.errstate(all="ignore"):
-        log_g = np.log(alpha * a_coef / (beta * b_coef)) / (alpha + beta)
-        log_products = np.log(flops / FLOPS_PER_PARAM_TOKEN)
-        params = np.exp(log_g + beta / (alpha + beta) * log_products)
-        tokens = np.exp(-log_g + alpha / (alpha + beta) * log_products)
+        p_beta = compute.power * beta
+        log_g = np.log(alpha * a_coef / (p_beta * b_coef)) / (alpha + p_beta)
+        log_products = np.log(flops / compute.factor)
+        params = np.exp(log_g + beta / (alpha + p_beta) * log_products)
+        tokens = np.exp(-compute.power * log_g + alpha / (alpha + p_beta) * log_products)
         loss = law.value(constants_P, {"params": params, "tokens": tokens})
     return Frontier(params, tokens, loss)
 
 
-def form_exponents(law: Law, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+def form_exponents(
+    law: Law, constants_P: np.ndarray, compute: Compute = SIX_N_D
+) -> dict[str, np.ndarray]:
     """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier."""
     if law.frontier is None:
         return {}
     alpha, beta, _, _ = _frontier_constants(law, constants_P)
-    return {"a": beta / (alpha + beta), "b": alpha / (alpha + beta)}
+    total = alpha + compute.power * beta
+    return {"a": beta / total, "b": alpha / total}
 
 
 def _frontier_constants(law: Law, constants_P: np.ndarray) -> list[np.ndarray]:

@@ -1,6 +1,7 @@
 """Conventions that every step from a table to a decision shares: units, and how far to look."""
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
 
 # Compute, size and tokens on every frontier: C = 6 N D (Kaplan et al. 2020, section 2.1, forward
 # and backward pass of every weight; Hoffmann et al. 2022, section 3.3).
@@ -31,3 +32,30 @@ PARAMS_COLUMN: dict[Count, str] = {
     "non_embedding": "params_non_embedding",
     "active": "params_active",
 }
+
+Values = TypeVar("Values")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a table's C is, the same for every approach: `C = factor N^power D`.
+
+    Counts of FLOPs that include attention, or leave out the embedding, are not 6 N D, and grow
+    with N by another power.
+
+    Attributes:
+        source: the column that holds C, `flops` or `budget`, or `6 N D` where none does.
+        factor, power: the relation of C to N and D. Exact for 6 N D, fitted to the rows' C
+            otherwise.
+    """
+
+    source: str = "6 N D"
+    factor: float = FLOPS_PER_PARAM_TOKEN
+    power: float = 1.0
+
+    def of(self, params: Values, tokens: Values) -> Values:
+        """C of runs of N and D, elementwise."""
+        return self.factor * params**self.power * tokens  # type: ignore[no-any-return, operator]
+
+
+SIX_N_D = Compute()

@@ -21,7 +21,7 @@ from scaling_jax.laws.allocation import (
     interval,
 )
 from scaling_jax.laws.catalogue import Law
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.conventions import SIX_N_D, Compute
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 
 _SCATTERS_PER_DRAW = 16
@@ -38,6 +38,7 @@ class Fit(ABC):
         params: name -> value of every constant.
         level: of every interval.
         count: which parameters N counts.
+        compute: what C is; every budget and optimum is in it.
         objective: name, delta, reduction and value of what was minimized.
         n_points: rows (approach 3), budgets (2) or frontier points (1) fitted.
         n_dropped: reason -> rows or budgets left out.
@@ -63,6 +64,7 @@ class Fit(ABC):
     provenance: Mapping[str, Any]
     draws_BxP: np.ndarray | None = None
     noise_N: np.ndarray | None = None
+    compute: Compute = SIX_N_D
 
     @property
     @abstractmethod
@@ -250,7 +252,7 @@ class LawFit(Fit):
             value=float(law.value(self._constants_P, variables)),
             law_interval=self._interval(drawn_B),
             interval=self._interval(None if drawn_B is None else self._runs(drawn_B)),
-            extrapolation=_flops_of(variables) / self.flops_range[1],
+            extrapolation=_flops_of(variables, self.compute) / self.flops_range[1],
             outside=outside,
         )
 
@@ -271,10 +273,10 @@ class LawFit(Fit):
         return runs_BxS
 
     def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
-        return allocation.form_frontier(self.definition, constants_P, flops)
+        return allocation.form_frontier(self.definition, constants_P, flops, self.compute)
 
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
-        return allocation.form_exponents(self.definition, constants_P)
+        return allocation.form_exponents(self.definition, constants_P, self.compute)
 
     def _require_variables(self, given: Mapping[str, float]) -> None:
         law = self.definition
@@ -344,12 +346,12 @@ class FrontierFit(Fit):
         return {name: constants_P[..., names.index(name)] for name in ("a", "b")}
 
 
-def _flops_of(variables: Mapping[str, float]) -> float:
+def _flops_of(variables: Mapping[str, float], compute: Compute) -> float:
     """FLOPs of a run, as far as its variables tell them."""
     if "flops" in variables:
         return variables["flops"]
     if {"params", "tokens"}.issubset(variables):
-        return FLOPS_PER_PARAM_TOKEN * variables["params"] * variables["tokens"]
+        return compute.of(variables["params"], variables["tokens"])
     return math.nan
 
 
