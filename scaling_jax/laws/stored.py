@@ -13,6 +13,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import LAWS, Law, law_named
 from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
+from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 
@@ -22,7 +23,7 @@ FORMAT = 2
 _KEYS = (
     *("approach", "law", "params", "level", "count", "objective", "n_points", "n_dropped"),
     *("diagnostics", "flops_range", "reference_flops", "provenance", "draws_BxP", "noise_N"),
-    *("minima", "frontier_points", "sizes"),
+    *("minima", "frontier_points", "sizes", "compute"),
 )
 _ABSENT: dict[str, Any] = {"minima": (), "frontier_points": None, "sizes": ()}
 
@@ -110,6 +111,8 @@ def _common(data: Mapping[str, Any]) -> dict[str, Any]:
         "diagnostics": tuple(data["diagnostics"]),
         "flops_range": _ends(data["flops_range"]),
         "reference_flops": float(data["reference_flops"]),
+        # Fits of the release before took C = 6 N D.
+        "compute": Compute(**data.get("compute", {})),
     }
 
 

@@ -114,6 +114,7 @@ def fit_isoflop(
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=reference,
         provenance=options.provenance(rows),
+        compute=rows.compute,
         draws_BxP=constants_BxP[1:] if options.bootstrap else None,
         minima=tuple(_minimum(c, s, options) for c, s in zip(kept, shifts_G, strict=True)),
     )

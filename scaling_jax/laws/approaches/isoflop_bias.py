@@ -7,7 +7,7 @@ import numpy as np
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, Method
+from scaling_jax.laws.conventions import Compute, Method
 from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
 
@@ -31,14 +31,17 @@ def grid_biases(
     if distinct <= len(CHINCHILLA.names):
         return [0.0] * len(curves)
     constants_P = optimum(CHINCHILLA, rows.variables, rows.loss).constants_P
-    return [_bias(constants_P, budget, x_N, method) for budget, x_N in curves]
+    return [_bias(constants_P, budget, x_N, method, rows.compute) for budget, x_N in curves]
 
 
-def _bias(constants_P: np.ndarray, budget: float, x_N: np.ndarray, method: Method) -> float:
+def _bias(
+    constants_P: np.ndarray, budget: float, x_N: np.ndarray, method: Method, compute: Compute
+) -> float:
     params_N = np.exp(x_N)
-    values = {"params": params_N, "tokens": budget / FLOPS_PER_PARAM_TOKEN / params_N}
+    tokens_N = budget / compute.of(params_N, 1.0)
+    values = {"params": params_N, "tokens": tokens_N}
     found = float(curve_minima(method, x_N, CHINCHILLA.value(constants_P, values)[None]).x_B[0])
-    true = float(np.log(form_frontier(CHINCHILLA, constants_P, budget).params))
+    true = float(np.log(form_frontier(CHINCHILLA, constants_P, budget, compute).params))
     # Where the law's own optimum lies outside the grid, the method extrapolates, and the error is
     # not the bias of an interior minimum.
     known = x_N.min() < true < x_N.max() and np.isfinite(found)

@@ -7,7 +7,6 @@ import numpy as np
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import optimum, refit
@@ -54,8 +53,8 @@ def _minima(
     constants_RxP: np.ndarray, rows: Rows, index: np.ndarray
 ) -> tuple[CurveMinima, CurveMinima]:
     x_N, y_N = np.log(rows.params[index]), np.log(rows.tokens[index])
-    flops = FLOPS_PER_PARAM_TOKEN * float(np.exp((x_N + y_N).mean()))
-    best = form_frontier(CHINCHILLA, constants_RxP, flops)
+    flops = rows.compute.factor * float(np.exp((rows.compute.power * x_N + y_N).mean()))
+    best = form_frontier(CHINCHILLA, constants_RxP, flops, rows.compute)
     assert best.loss is not None
     at = {"params": rows.params[index], "tokens": rows.tokens[index]}
     fitted_1xN = CHINCHILLA.value(constants_RxP[:1, None], at)

@@ -60,6 +60,7 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
         reference_flops=float(rows.flops.max()),
         provenance=options.provenance(rows),
+        compute=rows.compute,
         draws_BxP=draws_BxP,
         noise_N=noise_N,
         ranges={n: (float(v.min()), float(v.max())) for n, v in rows.variables.items()},

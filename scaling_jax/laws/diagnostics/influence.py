@@ -4,7 +4,7 @@ import numpy as np
 
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.catalogue import Law
-from scaling_jax.laws.conventions import BEYOND
+from scaling_jax.laws.conventions import BEYOND, Compute
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
 from scaling_jax.laws.tables.select import Rows
@@ -64,7 +64,7 @@ def influential(
     )
     flops = BEYOND * float(rows.flops.max())
     at, drawn, left = (
-        _answers(law, p, flops) for p in (point.constants_P, draws_BxP, left_out_UxP)
+        _answers(law, p, flops, rows.compute) for p in (point.constants_P, draws_BxP, left_out_UxP)
     )
     width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
     if not np.isfinite(width_2).all():
@@ -77,7 +77,7 @@ def influential(
         alone = optimum(
             law, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
         )
-        left[:, u] = _answers(law, alone.constants_P, flops)
+        left[:, u] = _answers(law, alone.constants_P, flops, rows.compute)
     share_U = _moved(left, at, width_2)
     return _sentence(labels, share_U, left, at) if (share_U > _MUCH).any() else ""
 
@@ -115,11 +115,11 @@ def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
     return names, np.arange(len(rows))
 
 
-def _answers(law: Law, constants_P: np.ndarray, flops: float) -> np.ndarray:
+def _answers(law: Law, constants_P: np.ndarray, flops: float, compute: Compute) -> np.ndarray:
     """The exponent a and log N_opt, on a first axis of 2 before those of the constants."""
-    frontier = form_frontier(law, constants_P, flops)
+    frontier = form_frontier(law, constants_P, flops, compute)
     with np.errstate(all="ignore"):
-        return np.stack([form_exponents(law, constants_P)["a"], np.log(frontier.params)])
+        return np.stack([form_exponents(law, constants_P, compute)["a"], np.log(frontier.params)])
 
 
 def _sentence(

@@ -12,6 +12,8 @@ from scaling_jax.laws.conventions import (
     COUNTS,
     FLOPS_PER_PARAM_TOKEN,
     PARAMS_COLUMN,
+    SIX_N_D,
+    Compute,
     Count,
 )
 from scaling_jax.laws.tables.check import is_blank, numbers, reads_size_and_data, reasons
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Rows of one budget lie this close together in FLOPs, and budgets farther apart than that.
-_BUDGET_GAP = 1.15
+BUDGET_GAP = 1.15
 _BUDGET_SPREAD = 1.35
 
 
@@ -42,6 +44,7 @@ class Rows:
         label: where each row stands in the table, such as `line 4`.
         dropped: reason -> number of rows.
         fingerprint: hash of the numbers.
+        compute: what C is, here and in every approach.
     """
 
     variables: dict[str, np.ndarray]
@@ -54,6 +57,7 @@ class Rows:
     label: np.ndarray
     dropped: dict[str, int]
     fingerprint: str
+    compute: Compute = SIX_N_D
 
     def __len__(self) -> int:
         return len(self.response)
@@ -162,7 +166,7 @@ def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
         return None
     order = np.argsort(flops)
     logs = np.log(flops[order])
-    group = np.concatenate([[0], np.cumsum(np.diff(logs) > np.log(_BUDGET_GAP))])
+    group = np.concatenate([[0], np.cumsum(np.diff(logs) > np.log(BUDGET_GAP))])
     budgets = np.empty_like(flops)
     for g in range(group[-1] + 1):
         members = logs[group == g]

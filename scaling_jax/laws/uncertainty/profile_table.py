@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scaling_jax.laws.allocation import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.tables.read import Table
 from scaling_jax.laws.uncertainty.profile import Profile, profile
 

@@ -30,7 +30,10 @@ _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
 _WITHOUT_COLUMN = ("version",)
 # Fields that are named for the part of the configuration that holds them.
 _NAMED_FOR_PART = ("optimizer.name", "parameterization.rule")
-CURVE_COLUMNS = ["run_id", "params", "tokens", "flops", "step", "loss"]
+CURVE_COLUMNS = [
+    *("run_id", "params", "params_non_embedding", "params_active"),
+    *("tokens", "flops", "step", "loss"),
+]
 
 
 def _columns(kind: type, within: str = "") -> dict[str, Callable[[RunConfig], Any]]:
@@ -160,11 +163,13 @@ def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
 
     config = run.planned.config
     per_step = run.planned.flops / config.steps
-    params = flops.count_params(config.shape).total
+    counts = flops.count_params(config.shape)
     return [
         {
             "run_id": run.run_id,
-            "params": params,
+            "params": counts.total,
+            "params_non_embedding": counts.non_embedding,
+            "params_active": counts.active,
             "tokens": row["tokens"],
             "flops": row["step"] * per_step,
             "step": row["step"],
