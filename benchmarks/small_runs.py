@@ -106,7 +106,7 @@ def timed(folder: Path, runs: list[PlannedRun], way: str) -> float:
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     for run in stored:
-        result = read_result(run.directory)
+        result = read_result(run.directory, run.planned.config)
         assert result is not None
         assert result.status == "finished", run.run_id
     return seconds

@@ -66,6 +66,7 @@ def fill(root: Path, experiment: Path) -> Store:
                     device="cpu",
                     seconds={"train": 1.0},
                 ),
+                config,
             )
         elif i % EVERY_FAILED == 0:
             history.record(run.directory, "failed", reason="MemoryError: none left", attempts=3)

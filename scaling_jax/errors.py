@@ -1,4 +1,4 @@
-"""The error that bad input raises, and suggestions for its message."""
+"""The error that bad input raises, with suggestions, and the warning of runs that are left out."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,13 @@ class InputError(ValueError):
     """Bad input. The message names the value, the rule that it breaks and the remedy.
 
     The command line prints the message without a traceback to standard error and exits with code 2.
+    """
+
+
+class LeftOutWarning(UserWarning):
+    """Runs are left out of a table. The message names them, the reason and the remedy.
+
+    The command line prints the message to standard error.
     """
 
 

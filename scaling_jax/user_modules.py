@@ -1,13 +1,19 @@
 """A user's Python file as a module: an experiment, or a law written as a function."""
 
+import functools
 import hashlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from scaling_jax.errors import InputError, suggestion
+
+T = TypeVar("T")
 
 
 def load_module(path: Path, role: str) -> ModuleType:
@@ -33,12 +39,43 @@ def load_module(path: Path, role: str) -> ModuleType:
     # A dataclass looks up its module here while the file runs.
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         line, reason = _failure(error, module.__file__)
         raise InputError(f"{role} {path}{line}: {reason}") from error
     return module
+
+
+@contextmanager
+def running(what: str) -> Iterator[None]:
+    """Run a user's functions in the block: what they print goes to standard error.
+
+    Standard output is for results alone, which another program may read.
+
+    Args:
+        what: the functions, for the message.
+
+    Raises:
+        InputError: a function ends the program, as `exit()` and `sys.exit("why")` do.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as end:
+        raise InputError(f"{what} ends the program: {_exit_reason(end)}") from end
+
+
+def shielded(function: Callable[..., T]) -> Callable[..., T]:
+    """A user's `function` as `running` runs it, with the same signature."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **named: Any) -> T:
+        with running(f"the function {getattr(function, '__name__', function)!r}"):
+            return function(*args, **named)
+
+    return run
 
 
 def member(module: ModuleType, name: str) -> object:
@@ -70,10 +107,22 @@ def _defined(module: ModuleType) -> list[str]:
 
 def _failure(error: BaseException, file: str | None) -> tuple[str, str]:
     """The line of `file` that failed, as far as it is known, and the error in one line."""
+    if isinstance(error, SystemExit):
+        return _line(error, file), f"the file ends the program: {_exit_reason(error)}"
     if isinstance(error, SyntaxError) and error.filename == file:
         return f", line {error.lineno}", f"SyntaxError: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == file]
     first = next(iter(str(error).splitlines()), "")
     reason = first if isinstance(error, InputError) else f"{type(error).__name__}: {first}"
-    return (f", line {lines[-1]}" if lines else ""), reason
+    return _line(error, file), reason
+
+
+def _line(error: BaseException, file: str | None) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _exit_reason(end: SystemExit) -> str:
+    if isinstance(end.code, str):
+        return end.code
+    return f"exit({'' if end.code is None else end.code}) must not be called; remove it"

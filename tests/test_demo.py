@@ -42,7 +42,7 @@ def finish_grid(study: Study, root: Path) -> None:
         values = {"params": flops.count_params(config.shape).total, "tokens": config.tokens}
         loss = float(KAPLAN.value(LAW, values)) * np.exp(0.002 * rng.normal())
         result = made_up_result(config, loss, data_fingerprint="made up", device="none")
-        write_result(run.directory, result)
+        write_result(run.directory, result, config)
 
 
 def times(root: Path) -> dict[Path, int]:

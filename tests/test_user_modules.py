@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.user_modules import digest, load_module, member
+from scaling_jax.user_modules import digest, load_module, member, shielded
 
 TEXT = """
 import math
@@ -48,7 +48,9 @@ def test_an_unknown_name_lists_what_the_file_made_itself(path: Path) -> None:
     [
         ("def law(:", r"^law .*own.py, line 1: SyntaxError: "),
         ("x = 1\n1 / 0", r", line 2: ZeroDivisionError: division by zero$"),
-        ("raise SystemExit(3)", r", line 1: SystemExit: 3$"),
+        ("raise SystemExit(3)", r", line 1: the file ends the program: exit\(3\) must not be "),
+        ("raise SystemExit", r", line 1: the file ends the program: exit\(\) must not be called"),
+        ("import sys\nsys.exit('why')", r", line 2: the file ends the program: why$"),
         ("raise ValueError('one\\ntwo')", r": ValueError: one$"),
     ],
 )
@@ -70,3 +72,19 @@ def test_a_digest_follows_the_text(path: Path) -> None:
     assert before == digest(path)
     path.write_text(TEXT + "\n")
     assert before != digest(path)
+
+
+def test_what_a_file_and_its_functions_print_is_no_result(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text("print('loaded')\ndef double(x):\n    print('called')\n    return 2 * x\n")
+    double = shielded(member(load_module(path, "law"), "double"))  # type: ignore[arg-type]
+    assert double(4) == 8
+    assert capsys.readouterr() == ("", "loaded\ncalled\n")
+
+
+def test_a_function_that_ends_the_program_is_refused(path: Path) -> None:
+    path.write_text("import sys\ndef stop():\n    sys.exit('why')\n")
+    stop = shielded(member(load_module(path, "law"), "stop"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="the function 'stop' ends the program: why"):
+        stop()

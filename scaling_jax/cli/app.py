@@ -5,8 +5,9 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, suppress
 from typing import Any
 
 import tyro
@@ -20,12 +21,13 @@ from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.listing import experiments
+from scaling_jax.cli.output import remark
 from scaling_jax.cli.planning import plan
 from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.system.environment import restart_tuned
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -65,9 +67,14 @@ def main(args: Sequence[str] | None = None) -> int:
     if args is None and sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS:
         restart_tuned()
     try:
-        _dispatch(list(sys.argv[1:] if args is None else args))
+        with _warnings_as_lines():
+            _dispatch(list(sys.argv[1:] if args is None else args))
         sys.stdout.flush()
     except SystemExit as end:
+        if isinstance(end.code, str):
+            return _end(end.code, exits.FAILED)
+        if end.code is None:
+            return _end("exit() in a Python file that the command ran: remove it", exits.FAILED)
         return end.code if isinstance(end.code, int) else 0
     except InputError as error:
         return _end(str(error), exits.BAD_INPUT)
@@ -132,6 +139,25 @@ def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
         return functools.partial(command, *args, **options)
 
     return bind
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print each warning of runs that are left out once, as a line without its place in code."""
+    shown = set[str]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LeftOutWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, LeftOutWarning):
+                usual(message, category, *where, **more)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                remark(f"warning: {message}")
+
+        warnings.showwarning = show
+        yield
 
 
 def _end(message: str, code: int) -> int:

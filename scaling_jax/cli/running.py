@@ -216,6 +216,8 @@ def _print_states(store: "Store", json: bool) -> None:
         CommandFailed: some runs failed.
     """
     runs = store.runs()
+    for sentence in store.problems_of((run, run.check_result()) for run in runs):
+        remark(f"warning: {sentence}")
     counts = Counter(run.state for run in runs)
     if json:
         print_json({"store": str(store.directory), "runs": len(runs), "states": dict(counts)})

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from etils import epath
 
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
+from scaling_jax.system.files import replacing
 
 TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
 
@@ -86,9 +88,8 @@ def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
         ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(model.getvalue())
-        temporary.replace(path)
+        with replacing(epath.Path(path)) as temporary:
+            temporary.write_bytes(model.getvalue())
     except OSError as error:
         raise InputError(
             f"cannot write the tokenizer {path} ({error.strerror}): choose another path"

@@ -1,19 +1,24 @@
-"""The result of a run, and its file `result.json`."""
+"""The result of a run, and its file `result.json`, which is checked against the run."""
 
 import dataclasses
+import hashlib
 import json
-import os
+import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from etils import epath
 
-from scaling_jax.config import from_dict
+from scaling_jax.config import RunConfig, from_dict
+from scaling_jax.errors import InputError
 from scaling_jax.system.files import read_text, write_text_atomically
 
 Status = Literal["finished", "diverged"]
 
 RESULT_FILE = "result.json"
+
+# In the file beside the fields of `Result`; results of earlier versions have neither.
+_RUN_ID, _CHECKSUM = "run_id", "checksum"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Result:
         devices: number of devices.
         side_by_side: number of runs trained in one program, including this one.
         code: commit of this package's source, and whether files have changed since.
+        curve: digest of the loss curve; None in results of earlier versions.
     """
 
     status: Status
@@ -59,25 +65,84 @@ class Result:
     devices: int = 1
     side_by_side: int = 1
     code: dict = field(default_factory=dict)
+    curve: str | None = None
 
 
-def write_result(directory: epath.Path, result: Result) -> None:
-    """Write `result.json`, which marks the run as finished or diverged."""
-    text = json.dumps(dataclasses.asdict(result), indent=1, allow_nan=False)
+class FaultyResultError(InputError):
+    """A `result.json` that cannot be the result of the run in its directory."""
+
+
+class DamagedResultError(InputError):
+    """A `result.json` that is not JSON, as after a crash of a file system."""
+
+
+def write_result(directory: epath.Path, result: Result, config: RunConfig) -> None:
+    """Write `result.json`, which marks the run of `config` as finished or diverged."""
+    written = dataclasses.asdict(result) | {_RUN_ID: config.run_id}
+    written[_CHECKSUM] = _checksum(written)
+    text = json.dumps(written, indent=1, allow_nan=False)
     write_text_atomically(directory / RESULT_FILE, text)
 
 
-def read_result(directory: epath.Path) -> Result | None:
-    """The result of the run in `directory`; None if there is no result, or a damaged one.
+def read_result(directory: epath.Path, config: RunConfig) -> Result | None:
+    """The result of the run of `config` in `directory`; None if there is none.
 
-    A run with a damaged result is evaluated again from its last checkpoint.
+    Results of earlier versions, without a run id and a checksum, are checked as far as possible.
 
     Raises:
-        InputError: a result with other fields than those of this version of the package.
+        DamagedResultError: the file is not JSON.
+        FaultyResultError: the file was changed, belongs to another run, has other fields than
+            those of this version, or contradicts the run's configuration.
     """
     path = directory / RESULT_FILE
     try:
         written = json.loads(read_text(path))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return from_dict(Result, written, os.fspath(path))
+    except (ValueError, RecursionError) as error:
+        raise DamagedResultError(f"{RESULT_FILE} is damaged ({error})") from error
+    try:
+        result = _checked(written, path, config)
+    except (InputError, OverflowError) as error:
+        raise FaultyResultError(str(error)) from error
+    if problem := _contradiction(result, config):
+        raise FaultyResultError(f"{RESULT_FILE} {problem}")
+    return result
+
+
+def _checked(written: Any, path: epath.Path, config: RunConfig) -> Result:
+    if not isinstance(written, dict):
+        raise InputError(f"{RESULT_FILE} must be an object, not {str(written)[:80]!r}")
+    run_id, checksum = written.pop(_RUN_ID, None), written.pop(_CHECKSUM, None)
+    # A run that an earlier version stored has the id that it had then, its directory's name.
+    if run_id not in (None, config.run_id, path.parent.name):
+        raise InputError(f"{RESULT_FILE} is the result of another run, {run_id}")
+    if checksum is not None and checksum != _checksum(written | {_RUN_ID: run_id}):
+        raise InputError(f"{RESULT_FILE} was changed after it was written: its checksum differs")
+    return from_dict(Result, written, RESULT_FILE)
+
+
+def _checksum(written: dict[str, Any]) -> str:
+    text = json.dumps(written, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _contradiction(result: Result, config: RunConfig) -> str | None:
+    """What in the result cannot be true of a run of `config`; None if nothing."""
+    least = config.steps if result.status == "finished" else 0
+    if not least <= result.steps <= config.steps:
+        return f"has {result.steps:,} steps, but the run's configuration {config.steps:,}"
+    tokens = result.steps * config.tokens_per_step
+    if result.tokens != tokens:
+        return f"has {result.tokens:,} tokens, but {result.steps:,} steps take {tokens:,}"
+    if not 0 <= result.begun_at <= result.steps:
+        return f"begins at step {result.begun_at:,} of {result.steps:,}"
+    if result.status == "diverged":
+        return None if result.loss is None else f"has diverged with a loss of {result.loss}"
+    if result.loss is None or not 0 < result.loss < math.inf:
+        return f"has the loss {result.loss}, which must be positive and finite"
+    for name in ("loss_stderr", "bits_per_byte", "train_loss"):
+        value = getattr(result, name)
+        if value is not None and not 0 <= value < math.inf:
+            return f"has {name} {value}, which must be finite and not negative"
+    return None

@@ -4,6 +4,8 @@ This module imports JAX only when it connects, so that the command line can offe
 without loading JAX.
 """
 
+import errno
+import hmac
 import importlib.util
 import json
 import os
@@ -19,6 +21,11 @@ from scaling_jax.errors import InputError
 _RETRY_SECONDS = 0.2
 # Process 0 waits this long for the first message on a new connection.
 _MESSAGE_SECONDS = 5.0
+# No message is longer, in bytes; whoever sends more is no process of the run.
+_LONGEST_MESSAGE = 4096
+
+# A secret that all processes of a run are started with, where others can reach the coordinator.
+TOKEN_VARIABLE = "SCALING_JAX_TOKEN"
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,8 @@ class Processes:
     """Processes that train together; by default those of the Slurm step or the TPU slice.
 
     Attributes:
-        coordinator: HOST:PORT at which the other processes reach process 0.
+        coordinator: HOST:PORT at which the other processes reach process 0. Where others can reach
+            it too, set SCALING_JAX_TOKEN to the same secret for all processes.
         num_processes: number of processes.
         process_id: number of this process, counted from 0.
         wait: seconds within which all processes must have connected.
@@ -117,20 +125,20 @@ def meet(us: Processes) -> None:
     host, port = us.coordinator.rsplit(":", 1)
     deadline = time.monotonic() + us.wait
     if us.process_id == 0:
-        problem = _host(us, int(port), deadline)
+        problem = _host(us, (host, int(port)), deadline)
     else:
         problem = _visit(us, (host, int(port)), deadline)
     if problem:
         raise InputError(problem)
 
 
-def _host(us: Processes, port: int, deadline: float) -> str:
+def _host(us: Processes, address: tuple[str, int], deadline: float) -> str:
     """Wait for the other processes, and send each the problem, or an empty message."""
     assert us.num_processes is not None
     connected: dict[int, socket.socket] = {}
     problem = ""
     try:
-        server = socket.create_server(("", port))
+        server = _listening(address)
     except OSError as error:
         return f"coordinator {us.coordinator}: cannot listen ({error.strerror}); choose a free port"
     with closing(server):
@@ -151,26 +159,77 @@ def _host(us: Processes, port: int, deadline: float) -> str:
             if introduction is None:
                 peer.close()
                 continue  # Not a process of this run, or one that will retry.
-            their_id, their_count = introduction
+            their_id, their_count, their_proof = introduction
+            if not hmac.compare_digest(their_proof, _proof(us, their_id, their_count)):
+                _answer(
+                    peer,
+                    f"process {their_id} has another {TOKEN_VARIABLE} than process 0: start all "
+                    "processes with the same",
+                )
+                continue
             problem = _disagreement(us.num_processes, their_id, their_count, connected)
             connected[len(connected) + us.num_processes if problem else their_id] = peer
     for peer in connected.values():
-        # A process that has ended needs no answer; `jax.distributed` will report it as missing.
-        with closing(peer), suppress(OSError):
-            peer.sendall(json.dumps(problem).encode() + b"\n")
+        _answer(peer, problem)
     return problem
 
 
-def _introduction(peer: socket.socket) -> tuple[int, int] | None:
-    """The peer's `process_id` and `num_processes`; None if the peer does not send them."""
-    peer.settimeout(_MESSAGE_SECONDS)
+def _listening(address: tuple[str, int]) -> socket.socket:
+    """A server at the coordinator's own address, so that other networks do not reach it.
+
+    Where the address belongs to no interface of this machine, as behind a gateway that forwards
+    it, the server listens on all.
+    """
+    family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
     try:
-        match json.loads(peer.makefile().readline()):
-            case [int(their_id), int(their_count)] if 0 <= their_id < their_count:
-                return their_id, their_count
-    except (OSError, ValueError):
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        return socket.create_server(("", address[1]))
+
+
+def _answer(peer: socket.socket, problem: str) -> None:
+    # A process that has ended needs no answer; `jax.distributed` will report it as missing.
+    with closing(peer), suppress(OSError):
+        peer.sendall(json.dumps(problem).encode() + b"\n")
+
+
+def _introduction(peer: socket.socket) -> tuple[int, int, str] | None:
+    """The peer's `process_id`, `num_processes` and proof; None if the peer does not send them."""
+    try:
+        match json.loads(_line(peer, _MESSAGE_SECONDS)):
+            case [int(their_id), int(their_count), str(proof)] if 0 <= their_id < their_count:
+                return their_id, their_count, proof
+    except (OSError, ValueError, RecursionError):
         pass
     return None
+
+
+def _proof(us: Processes, process_id: int, num_processes: int) -> str:
+    """Shows that a process knows the token, without sending it; the same for all without one."""
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    message = f"{us.coordinator} {process_id} {num_processes}"
+    return hmac.new(token.encode(), message.encode(), "sha256").hexdigest()
+
+
+def _line(peer: socket.socket, seconds: float) -> bytes:
+    """The line that the peer sends within `seconds`, however slowly.
+
+    Raises:
+        OSError: it does not come in time.
+        ValueError: it is too long.
+    """
+    line, until = b"", time.monotonic() + seconds
+    while not line.endswith(b"\n"):
+        peer.settimeout(max(until - time.monotonic(), 1e-3))
+        more = peer.recv(_LONGEST_MESSAGE)
+        line += more
+        if not more:
+            break
+        if len(line) > _LONGEST_MESSAGE or time.monotonic() > until:
+            raise ValueError("no line of a process of this run")
+    return line
 
 
 def _disagreement(n: int, their_id: int, their_count: int, connected: dict[int, Any]) -> str:
@@ -189,10 +248,13 @@ def _visit(us: Processes, address: tuple[str, int], deadline: float) -> str:
     while (left := deadline - time.monotonic()) > 0:
         try:
             with socket.create_connection(address, timeout=left) as host:
-                host.sendall(json.dumps([us.process_id, us.num_processes]).encode() + b"\n")
+                assert us.process_id is not None
+                assert us.num_processes is not None
+                proof = _proof(us, us.process_id, us.num_processes)
+                introduction = [us.process_id, us.num_processes, proof]
+                host.sendall(json.dumps(introduction).encode() + b"\n")
                 # Process 0 may have started later, so its own deadline may be later too.
-                host.settimeout(us.wait + left)
-                return json.loads(host.makefile().readline())
+                return str(json.loads(_line(host, us.wait + left)))
         except (OSError, ValueError):
             time.sleep(_RETRY_SECONDS)
     return (

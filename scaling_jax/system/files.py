@@ -4,7 +4,8 @@ import errno
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from etils import epath
@@ -87,11 +88,29 @@ def write_text_atomically(path: epath.Path, text: str) -> None:
     retried(lambda: _replace(path, text))
 
 
-def _replace(path: epath.Path, text: str) -> None:
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+@contextmanager
+def replacing(path: epath.Path) -> Iterator[epath.Path]:
+    """A new, empty file beside `path` to write, which replaces `path` only if the block succeeds.
+
+    Its name is random and it is created exclusively, so that a file or a link that somebody has
+    put there is never followed.
+
+    Raises:
+        OSError: the file cannot be made, or cannot replace `path`.
+    """
+    # A file system refuses names of more than 255 bytes.
+    temporary = path.parent / f".{path.name[:40]}.{uuid.uuid4().hex}.tmp"
+    if not in_bucket(path):
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
-        temporary.write_text(text)
+        yield temporary
         temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _replace(path: epath.Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text)

@@ -44,9 +44,3 @@ def held_out_loss(loss_N: np.ndarray, bytes_per_token: float | None) -> HeldOutL
     stderr = float(losses.std(ddof=1) / math.sqrt(losses.size)) if losses.size > 1 else None
     bits = None if bytes_per_token is None else loss / math.log(2) / bytes_per_token
     return HeldOutLoss(loss, stderr, bits)
-
-
-def smoothed_loss(losses: list[float], share: float = 0.05, least: int = 10) -> float:
-    """Mean of the last fraction `share` of the training losses, but at least of `least` steps."""
-    window = max(least, round(share * len(losses)))
-    return float(np.mean(losses[-window:]))

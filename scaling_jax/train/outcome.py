@@ -8,10 +8,11 @@ import numpy as np
 from etils import epath
 
 from scaling_jax.runs.code import code_state
+from scaling_jax.runs.curve import curve_digest, smoothed_loss
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import Result
 from scaling_jax.runs.timing import Stopwatch
-from scaling_jax.train.evaluate import held_out_loss, smoothed_loss
+from scaling_jax.train.evaluate import held_out_loss
 from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
 
@@ -28,7 +29,7 @@ def measured(
 ) -> Result:
     """The result of a run that has ended; its held-out losses `loss_N` are None if it diverged."""
     config, inputs = track.config, track.inputs
-    curve = [row["loss"] for row in read_metrics(directory)]
+    curve = read_metrics(directory)
     held_out = None if loss_N is None else held_out_loss(loss_N, inputs.bytes_per_token)
     finished = held_out is not None and np.isfinite(held_out.loss)
     return Result(
@@ -39,7 +40,7 @@ def measured(
         loss=held_out.loss if held_out and finished else None,
         loss_stderr=held_out.stderr if held_out and finished else None,
         bits_per_byte=held_out.bits_per_byte if held_out and finished else None,
-        train_loss=smoothed_loss(curve) if finished else None,
+        train_loss=smoothed_loss([row["loss"] for row in curve]) if finished else None,
         tokens_per_second=(
             track.tokens_trained / track.seconds_trained if track.seconds_trained else None
         ),
@@ -51,6 +52,7 @@ def measured(
         devices=n_devices,
         side_by_side=n_runs,
         code=dict(code_state()),
+        curve=curve_digest(curve),
     )
 
 

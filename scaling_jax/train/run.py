@@ -19,7 +19,13 @@ from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.metrics import open_metrics, steps_without_gap
 from scaling_jax.runs.progress_bar import Report, progress_bar
-from scaling_jax.runs.result import Result, read_result, write_result
+from scaling_jax.runs.result import (
+    DamagedResultError,
+    FaultyResultError,
+    Result,
+    read_result,
+    write_result,
+)
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
 from scaling_jax.system.files import absolute, write_text_atomically
@@ -121,7 +127,7 @@ def train_replicas(
     # Process 0 reads the results for all, because a shared file system may show them later to
     # others.
     with together():
-        read = [read_result(path) for path in paths] if is_first() else []
+        read = [_result(path, config) for path, config in zip(paths, configs, strict=True)]
     stored = from_first(lambda: [None if one is None else dataclasses.asdict(one) for one in read])
     done = [None if one is None else Result(**one) for one in stored]
     waiting = [i for i, result in enumerate(done) if result is None]
@@ -178,6 +184,21 @@ def _begin_directories(
                 check_same_text(path, fingerprint)
 
 
+def _result(path: epath.Path, config: RunConfig) -> Result | None:
+    """The result of a run, in the first process; None without one, or with a damaged one.
+
+    A run with a damaged result is evaluated again from its last checkpoint.
+    """
+    try:
+        return read_result(path, config) if is_first() else None
+    except DamagedResultError:
+        return None
+    except FaultyResultError as error:
+        raise InputError(
+            f"{path}: {error}: restore the file, or delete {path} to train the run again"
+        ) from error
+
+
 def _make(path: epath.Path, config: RunConfig) -> None:
     """Make the directory of a run, and store its configuration there."""
     try:
@@ -226,8 +247,8 @@ def _train(
             measured(track, path, loss_N, watch, len(tracks), mesh.size)
             for track, path, loss_N in zip(tracks, paths, losses, strict=True)
         ]
-        for path, result in zip(paths, results, strict=True):
-            write_result(path, result)
+        for track, path, result in zip(tracks, paths, results, strict=True):
+            write_result(path, result, track.config)
         return [dataclasses.asdict(result) for result in results]
 
     return [Result(**result) for result in from_first(written)]

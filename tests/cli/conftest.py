@@ -9,6 +9,7 @@ import pytest
 
 from scaling_jax.cli import main
 from scaling_jax.config import DataConfig
+from scaling_jax.runs.curve import smoothed_loss
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
@@ -17,7 +18,6 @@ from tests.made_up import made_up_result
 
 BUDGETS = (1e12, 4e12, 1.6e13)
 SIZES = (30e3, 60e3, 120e3, 240e3, 480e3)
-CURVE_STEPS = 20
 
 
 class Outcome(NamedTuple):
@@ -65,7 +65,7 @@ def study() -> Study:
         data=DataConfig("embedded", "bytes"),
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=ConstantLR(3e-3),
-        batch_size=ConstantBatch(16),
+        batch_size=ConstantBatch(256),
     )
     return Study("trial", recipe, IsoFlop(BUDGETS, (SIZES,) * len(BUDGETS)))
 
@@ -91,15 +91,12 @@ def _finish(run: StoredRun, status: Any) -> None:
     config = run.planned.config
     params = run.planned.flops / 6 / config.tokens
     loss = law(params, config.tokens) if status == "finished" else None
-    result = made_up_result(config, loss, status=status, packages={"jax": "0.10.2"})
-    write_result(run.directory, result)
-    steps = [config.steps * (i + 1) // CURVE_STEPS for i in range(CURVE_STEPS)]
     lines = [
-        {
-            "step": step,
-            "tokens": step * config.tokens_per_step,
-            "loss": law(params, step * config.tokens_per_step),
-        }
-        for step in steps
+        {"step": step, "tokens": tokens, "loss": law(params, tokens)}
+        for step in range(1, config.steps + 1)
+        for tokens in [step * config.tokens_per_step]
     ]
+    end = None if loss is None else smoothed_loss([line["loss"] for line in lines])
+    result = made_up_result(config, loss, status=status, packages={"jax": "0.10.2"}, train_loss=end)
+    write_result(run.directory, result, config)
     (run.directory / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))

@@ -11,6 +11,7 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import DataConfig
 from scaling_jax.report.build import build_report, not_fitted
 from scaling_jax.report.live import LiveReport
+from scaling_jax.runs.curve import smoothed_loss
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store, StoredRun, Study
@@ -34,7 +35,9 @@ def law(run: StoredRun, steps: int) -> float:
 
 def finish(run: StoredRun) -> None:
     config = run.planned.config
-    write_result(run.directory, made_up_result(config, law(run, config.steps)))
+    train_loss = smoothed_loss([law(run, step) for step in range(1, config.steps + 1)])
+    result = made_up_result(config, law(run, config.steps), train_loss=train_loss)
+    write_result(run.directory, result, config)
     write_curve(run, config.steps)
 
 

@@ -1,5 +1,6 @@
 """A study of seconds on a generated text, shared by the tests of studies."""
 
+import json
 from dataclasses import replace
 
 from scaling_jax import data
@@ -41,7 +42,17 @@ def write_fake_result(run, **changes):
         data_fingerprint=text.fingerprint,
         device="cpu",
     )
-    write_result(run.directory, Result(**(known | changes)))
+    result = Result(**(known | changes))
+    write_result(run.directory, result, config)
+    if result.train_loss is not None:
+        write_curve(run, result.steps, result.train_loss)
+
+
+def write_curve(run, steps, loss):
+    """The curve of a run with the same loss at each step."""
+    each = run.planned.config.tokens_per_step
+    rows = [{"step": k, "tokens": each * k, "loss": loss} for k in range(1, steps + 1)]
+    (run.directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def losses(store):

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.system.connection import Processes, meet
+from scaling_jax.system import connection
+from scaling_jax.system.connection import Processes, _listening, meet
 
 
 def refusal(*others, address, num_processes, process_id=0, wait=2):
@@ -39,7 +40,9 @@ def address():
     return f"127.0.0.1:{port}"
 
 
-@pytest.mark.parametrize("message", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]"])
+@pytest.mark.parametrize(
+    "message", [b"", b"5\n", b"[99, 2]\n", b"[1, 99]", b"[1, 2]\n", b"[" * 5000, b"9" * 5000]
+)
 def test_strangers_and_the_dead_do_not_count(address, monkeypatch, message):
     monkeypatch.setattr("scaling_jax.system.connection._MESSAGE_SECONDS", 0.2)
     host, port = address.split(":")
@@ -103,3 +106,40 @@ def test_a_port_in_use_is_said_at_once():
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         Processes(*options)
+
+
+def test_the_coordinator_listens_at_its_own_address_alone():
+    with _listening(("127.0.0.1", 0)) as server:
+        assert server.getsockname()[0] == "127.0.0.1"
+    # An address of documentation, which no interface has.
+    with _listening(("192.0.2.1", 0)) as server:
+        assert server.getsockname()[0] == "0.0.0.0"
+
+
+def test_a_process_with_another_token_is_refused_and_the_others_meet(address, monkeypatch):
+    monkeypatch.setenv("SCALING_JAX_TOKEN", "ours")
+    results = {}
+
+    def come(process_id):
+        results[process_id] = meet(Processes(address, 2, process_id, 10))
+
+    first = threading.Thread(target=come, args=(0,))
+    first.start()
+    theirs = Processes(address, 2, 1, 10)
+    usual = connection._proof
+    monkeypatch.setattr(
+        connection, "_proof", lambda us, *who: "0" * 64 if us is theirs else usual(us, *who)
+    )
+    with pytest.raises(InputError, match="process 1 has another SCALING_JAX_TOKEN than process 0"):
+        meet(theirs)
+    come(1)
+    first.join()
+    assert results == {0: None, 1: None}
+
+
+def test_the_token_itself_is_not_sent(monkeypatch):
+    monkeypatch.setenv("SCALING_JAX_TOKEN", "secret")
+    proof = connection._proof(Processes("host:1", 2, 1), 1, 2)
+    assert "secret" not in proof
+    monkeypatch.setenv("SCALING_JAX_TOKEN", "other")
+    assert connection._proof(Processes("host:1", 2, 1), 1, 2) != proof

@@ -14,7 +14,6 @@ from scaling_jax.train.evaluate import (
     evaluation_batch,
     held_out_loss,
     padded_batches,
-    smoothed_loss,
 )
 from scaling_jax.train.mesh import make_mesh
 
@@ -31,11 +30,6 @@ def test_the_standard_error_is_over_sequences():
 
 def test_a_single_sequence_has_no_standard_error():
     assert held_out_loss(np.array([2.0]), bytes_per_token=1.0).stderr is None
-
-
-def test_the_training_loss_is_that_of_the_last_twentieth_or_ten_steps():
-    assert smoothed_loss([9.0] * 5 + [1.0] * 10) == 1.0
-    assert smoothed_loss([9.0] * 380 + [2.0, 4.0] * 10) == 3.0
 
 
 def test_windows_fill_whole_batches_and_the_copies_are_last():

@@ -55,7 +55,7 @@ def check_is_as_alone(directory, config, alone):
     ]
     # Sums are taken in another order: float32 rounding, amplified by the updates.
     np.testing.assert_allclose(*curves, rtol=2e-5)
-    assert read_result(epath.Path(directory)).loss == pytest.approx(result.loss, rel=2e-5)
+    assert read_result(epath.Path(directory), config).loss == pytest.approx(result.loss, rel=2e-5)
 
 
 @pytest.mark.filterwarnings("ignore")

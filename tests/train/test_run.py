@@ -79,7 +79,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_never_stopped(text, cache, tm
     assert process.returncode == 0, output
 
     rng, resumed_from = random.Random(0), []
-    while read_result(epath.Path(killed)) is None:
+    while read_result(epath.Path(killed), config) is None:
         resumed_from.append(saved(killed))
         process = start(config, killed, cache)
         if len(resumed_from) <= 4:
@@ -94,7 +94,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_never_stopped(text, cache, tm
     assert max(resumed_from) > 0
     assert curve(killed) == curve(whole)
     assert [step for step, _ in curve(killed)] == list(range(1, 1201))
-    a, b = read_result(epath.Path(killed)), read_result(epath.Path(whole))
+    a, b = (read_result(epath.Path(path), config) for path in (killed, whole))
     assert (a.loss, a.loss_stderr, a.train_loss) == (b.loss, b.loss_stderr, b.train_loss)
     (step_a, params_a), (step_b, params_b) = final_params(killed), final_params(whole)
     assert step_a == step_b == 1200
@@ -186,5 +186,6 @@ def test_a_run_does_not_continue_on_another_text(cache, tmp_path):
 
 def test_a_directory_may_be_relative(text, cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    train_run(small_run(text, steps=8), "run", cache_dir=cache, progress=False)
-    assert read_result(epath.Path(tmp_path / "run")).status == "finished"
+    config = small_run(text, steps=8)
+    train_run(config, "run", cache_dir=cache, progress=False)
+    assert read_result(epath.Path(tmp_path / "run"), config).status == "finished"

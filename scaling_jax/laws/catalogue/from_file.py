@@ -6,8 +6,9 @@ from pathlib import Path
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue.from_function import law_from_function
+from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.catalogue.law import Law, Origin
-from scaling_jax.user_modules import digest, load_module, member
+from scaling_jax.user_modules import digest, load_module, member, shielded
 
 
 def law_in_file(path: Path, name: str) -> Law:
@@ -19,13 +20,15 @@ def law_in_file(path: Path, name: str) -> Law:
     found = member(load_module(path, "law"), name)
     origin = Origin(path.absolute(), name, digest(path))
     if isinstance(found, Law):
+        if isinstance(found, FunctionLaw):
+            found = dataclasses.replace(found, function=shielded(found.function))
         return dataclasses.replace(found, origin=origin)
     if not callable(found) or inspect.isclass(found):
         raise InputError(
             f"{path}:{name} is of type {type(found).__name__}: name a function of columns and "
             "constants, or a laws.FunctionLaw"
         )
-    law = law_from_function(found)
+    law = law_from_function(shielded(found))
     return dataclasses.replace(law, name=f"{path.name}:{name}", origin=origin)
 
 

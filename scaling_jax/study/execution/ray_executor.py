@@ -1,6 +1,7 @@
 """Ray: a task for each run, on a cluster that runs already or on this machine."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -152,6 +153,21 @@ def _check_room(run: StoredRun, options: Mapping[str, Any]) -> None:
         )
 
 
+def _lock_folder() -> Path:
+    """A folder of this user's alone, with a lock for each core.
+
+    The temporary directory is open to every user of the machine, so a folder or a link that
+    somebody else has put there is refused.
+    """
+    folder = Path(tempfile.gettempdir()) / f"scaling_jax-cores-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise InputError(f"{folder} is not a directory of this user: remove it")
+    folder.chmod(0o700)
+    return folder
+
+
 def _train(job: Job, directory: str, on_cpu: bool) -> Outcome:
     import ray
 
@@ -169,8 +185,7 @@ def _claimed(n: int) -> Iterator[set[int]]:
     """
     import filelock
 
-    folder, cores = Path(tempfile.gettempdir()) / "scaling_jax-cores", set[int]()
-    folder.mkdir(exist_ok=True)
+    folder, cores = _lock_folder(), set[int]()
     with ExitStack() as stack:
         for core in affinity():
             if len(cores) == n:

@@ -2,11 +2,12 @@
 
 import json
 import time
+import warnings
 from contextlib import suppress
 from typing import Any
 
 import scaling_jax
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.study.status.standing import Standing
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
@@ -63,7 +64,11 @@ class InterimLaw:
 
         began = time.monotonic()
         try:
-            fit = laws.fit(collect(self._store), law=self._name)
+            with warnings.catch_warnings():
+                # The standing names the runs that are left out.
+                warnings.simplefilter("ignore", LeftOutWarning)
+                records = collect(self._store)
+            fit = laws.fit(records, law=self._name)
         except InputError as error:
             return {"refused": str(error)}
         finally:

@@ -14,7 +14,7 @@ from etils import epath
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.study.status.speed import Speed, speed_of
-from scaling_jax.study.store.store import SETTLED, Store, StoredRun, read_run
+from scaling_jax.study.store.store import SETTLED, CheckedResult, Store, StoredRun, read_run
 
 if TYPE_CHECKING:
     from scaling_jax.runs.result import Result
@@ -88,10 +88,12 @@ class Standing:
     Attributes:
         name: of the study.
         runs: every run, ordered by budget and then by FLOPs.
+        problems: what is wrong with directories of runs, apart from failures, with their names.
     """
 
     name: str
     runs: tuple[RunStatus, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -191,27 +193,35 @@ class StudyMonitor:
 
     def look(self) -> Standing:
         """The state of the study now."""
-        runs = [self._status(run) for run in self._every_run()]
+        checked = [(run, self._check(run)) for run in self._every_run()]
+        runs = [self._status(run, result) for run, result in checked]
         runs.sort(key=lambda one: (one.run.planned.budget, one.run.planned.flops, one.run.run_id))
-        return Standing(str(self._store.study["name"]), tuple(runs))
+        not_failed = [(run, result._replace(fault=None)) for run, result in checked]
+        problems = self._store.problems_of(not_failed)
+        return Standing(str(self._store.study["name"]), tuple(runs), tuple(problems))
 
     def _every_run(self) -> Iterator[StoredRun]:
-        for plan in (self._store.directory / "runs").glob("*/plan.json"):
-            directory = plan.parent
+        for directory in self._store.planned_directories():
             if directory.name not in self._runs:
                 self._runs[directory.name] = read_run(directory)
             yield self._runs[directory.name]
 
-    def _status(self, run: StoredRun) -> RunStatus:
+    def _check(self, run: StoredRun) -> CheckedResult:
+        if run.run_id in self._ended:
+            return CheckedResult(self._ended[run.run_id].result)
+        return run.check_result()
+
+    def _status(self, run: StoredRun, checked: CheckedResult) -> RunStatus:
         if run.run_id in self._ended:
             return self._ended[run.run_id]
-        result = run.result
+        result = checked.result
         if result is not None:
             ended = RunStatus(run, result.status, result, result.steps, result.train_loss)
             self._ended[run.run_id] = ended
             return ended
         row = _last_row(run.directory)
-        return RunStatus(run, run.state, None, int(row.get("step", 0)), row.get("loss"))
+        state, step = run.state_given(checked), int(row.get("step", 0))
+        return RunStatus(run, state, None, step, row.get("loss"))
 
 
 def _budget(flops: float, runs: list[RunStatus]) -> Budget:

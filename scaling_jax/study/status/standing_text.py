@@ -32,6 +32,8 @@ def status_text(
         blocks.append(Table(WORK_COLUMNS, rows, WORK_COLUMNS[:1]))
     if standing.failures:
         blocks.append("\n".join(map(failed_run, standing.failures)))
+    if standing.problems:
+        blocks.append("\n".join(standing.problems))
     if law is not None:
         blocks.append(law_text(standing, law))
     return blocks
@@ -69,6 +71,7 @@ def status_data(
             {"run_id": status.run.run_id, "state": status.state, "reason": status.failure}
             for status in standing.failures
         ],
+        "problems": list(standing.problems),
         "flops_done": standing.flops_done,
         "flops_total": standing.flops_total,
         "flops_per_second": standing.flops_per_second,

@@ -32,6 +32,8 @@ def take(run: StoredRun, supervision: Supervision) -> Outcome | None:
     """
     if run.cancelled:
         return Outcome("cancelled")
+    if (fault := run.check_result().fault) is not None:
+        return Outcome(f"failed: {fault}")
     last = _last(run)
     if last.state == "failed":
         return Outcome(f"failed: {last.reason}")
@@ -78,9 +80,14 @@ def finish(run: StoredRun) -> None:
 
 
 def retry_failed(runs: Iterable[StoredRun]) -> None:
-    """Let those of `runs` that failed for good be retried, as often as new runs."""
+    """Let those of `runs` that failed for good be retried, as often as new runs.
+
+    What a run with a faulty result has left is set aside: it is trained again from its first step.
+    """
     for run in runs:
         if run.state == "failed":
+            if run.check_result().fault is not None:
+                run.set_aside()
             _record(run, "planned", reason="to be retried, as the user requested")
 
 

@@ -33,23 +33,39 @@ def hold(directory: epath.Path) -> Iterator[bool]:
 
 
 def is_held(directory: epath.Path) -> bool:
-    """Whether a process, this one included, holds the run in `directory`."""
+    """Whether a process, this one included, holds the run in `directory`.
+
+    Nothing is written, so that a store can be read where it cannot be changed. A lock that this
+    process may not even read is not known to be held.
+    """
     if in_bucket(directory):
         return _current_holder(directory / ".lease") is not None
-    if not (directory / ".lock").exists():
+    import fcntl
+
+    try:
+        found = os.open(directory / ".lock", os.O_RDONLY)
+    except OSError:
         return False
-    with _locked(directory, wait=0) as free:
-        return not free
+    try:
+        fcntl.flock(found, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # A file system that is mounted to be read only need not know locks.
+        return False
+    finally:
+        os.close(found)
+    return False
 
 
 @contextmanager
-def _locked(directory: epath.Path, wait: float = _LOOK_SECONDS) -> Iterator[bool]:
+def _locked(directory: epath.Path) -> Iterator[bool]:
     import filelock
 
     lock = filelock.FileLock(Path(os.fspath(directory / ".lock")))
     try:
         # `is_held` in another process holds the lock for a moment.
-        lock.acquire(timeout=wait)
+        lock.acquire(timeout=_LOOK_SECONDS)
     except filelock.Timeout:
         yield False
         return

@@ -3,12 +3,14 @@
 import dataclasses
 import operator
 import typing
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
-from scaling_jax.study.store.store import Store, StoredRun
+from scaling_jax.errors import LeftOutWarning
+from scaling_jax.study.store.store import CheckedResult, Store, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,33 +65,43 @@ def collect(store: Store) -> "pd.DataFrame":
     whose `trunk` took the first `begun_at` steps. `lineage` is trunk, branch or single. Every field
     of a run's configuration has a column. `requested_tokens` are the design's, before they were
     rounded to whole steps; `variation` names the variation of a sweep.
+
+    A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
     import pandas as pd
 
-    runs = store.runs()
-    trunks = {run.planned.branch.trunk for run in runs if run.planned.branch is not None}
-    return pd.DataFrame([_row(run, run.result, trunks) for run in runs])
+    checked = [(run, run.check_result()) for run in store.runs()]
+    trunks = {run.planned.branch.trunk for run, _ in checked if run.planned.branch is not None}
+    _warn(store.problems_of(checked))
+    return pd.DataFrame([_row(run, result, trunks) for run, result in checked])
 
 
 def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
     """Training loss in nats per token at every step of every finished run of the grid.
 
     With `unfinished`, the curves of unfinished runs are included, for plots: no law is fitted to
-    such runs.
+    such runs. A finished run whose curve is damaged is left out, and a `LeftOutWarning` names it.
     """
     import pandas as pd
 
     grid = [run for run in store.runs() if run.planned.role == "grid"]
-    rows = [row for run in grid for row in _curve(run, unfinished)]
+    read = [(run, *_curve(run, unfinished)) for run in grid]
+    _warn(_damaged(run, fault) for run, _, fault in read if fault is not None)
+    rows = [row for run, steps, fault in read if fault is None for row in _with_flops(run, steps)]
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
-def _row(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
-    return _record(run, result) | _lineage(run, result, trunks)
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, LeftOutWarning, stacklevel=3)
 
 
-def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
-    config = run.planned.config
+def _row(run: StoredRun, checked: CheckedResult, trunks: set[str]) -> dict[str, Any]:
+    return _record(run, checked) | _lineage(run, checked.result, trunks)
+
+
+def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
+    config, result = run.planned.config, checked.result
     counts, shape = flops.count_params(config.shape), config.shape
     tokens = result.tokens if result else config.tokens
     by_convention = {
@@ -98,7 +110,7 @@ def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "role": run.planned.role,
-        "status": run.state_given(result),
+        "status": run.state_given(checked),
         "budget": run.planned.budget,
         "convention": run.planned.convention,
         "variation": run.planned.variation,
@@ -115,7 +127,7 @@ def _record(run: StoredRun, result: "Result | None") -> dict[str, Any]:
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
         **_made_with(result),
-        "failure": run.failure or (result.note if result else None),
+        "failure": run.failure_given(checked) or (result.note if result else None),
     }
 
 
@@ -152,15 +164,30 @@ def _made_with(result: "Result | None") -> dict[str, Any]:
     return dict(zip(MADE_WITH, made, strict=True))
 
 
-def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
-    result = run.result
-    if result is None and not unfinished:
-        return []
+def _curve(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of the run's curve, if they are requested; what is wrong with a finished run's."""
+    checked = run.check_result()
+    result, config = checked.result, run.planned.config
+    if checked.fault is not None or (result is None and not unfinished):
+        return [], None
     if result is not None and result.status != "finished":
-        return []
+        return [], None
     # Imported here, since it needs JAX and a table of records does not.
+    from scaling_jax.runs.curve import curve_fault
     from scaling_jax.runs.metrics import read_metrics
 
+    rows = read_metrics(run.directory)
+    return rows, None if result is None else curve_fault(rows, result, config)
+
+
+def _damaged(run: StoredRun, fault: str) -> str:
+    return (
+        f"the curve of run {run.run_id} is left out: metrics.jsonl {fault}. Restore the file, or "
+        f"delete {run.directory} and run the experiment again, which trains the run again"
+    )
+
+
+def _with_flops(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     config = run.planned.config
     per_step = run.planned.flops / config.steps
     counts = flops.count_params(config.shape)
@@ -175,5 +202,5 @@ def _curve(run: StoredRun, unfinished: bool) -> list[dict[str, Any]]:
             "step": row["step"],
             "loss": row["loss"],
         }
-        for row in read_metrics(run.directory)
+        for row in rows
     ]

@@ -3,17 +3,24 @@
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils import epath
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.errors import InputError
-from scaling_jax.runs.result import Result, read_result
+from scaling_jax.runs.result import (
+    RESULT_FILE,
+    DamagedResultError,
+    FaultyResultError,
+    Result,
+    read_result,
+)
 from scaling_jax.study.plan.design import Branch, PlannedRun
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import history
@@ -31,6 +38,24 @@ BRANCHES = "branches"
 
 _CANCELLED_FILE = "cancelled"
 
+# What one run has left behind, apart from its plan.
+_TRAINED = (RESULT_FILE, "metrics.jsonl", "checkpoints")
+
+
+class CheckedResult(NamedTuple):
+    """A run's result, or what is wrong with its file; nothing while the run has no result.
+
+    Attributes:
+        result: the result, if it can be that of the run.
+        fault: why the file cannot be the run's result. The run counts as failed.
+        damage: why the file cannot be read. The run counts as unfinished, and its last checkpoint
+            is evaluated again.
+    """
+
+    result: Result | None = None
+    fault: str | None = None
+    damage: str | None = None
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -46,12 +71,27 @@ class StoredRun:
 
     @property
     def result(self) -> Result | None:
-        """The run's result, once it has finished or diverged."""
-        return read_result(self.directory)
+        """The run's result, once it has finished or diverged; None if its file is faulty."""
+        return self.check_result().result
+
+    def check_result(self) -> CheckedResult:
+        """The run's result, or what is wrong with its file."""
+        try:
+            return CheckedResult(read_result(self.directory, self.planned.config))
+        except DamagedResultError as error:
+            return CheckedResult(damage=str(error))
+        except FaultyResultError as error:
+            return CheckedResult(fault=f"{error}; {_RESULT_REMEDY}")
 
     @property
     def failure(self) -> str | None:
         """Why the run has failed for good, if it has."""
+        return self.failure_given(self.check_result())
+
+    def failure_given(self, checked: CheckedResult) -> str | None:
+        """Why the run has failed for good, given its result, which has been read already."""
+        if checked.result is not None or checked.fault is not None:
+            return checked.fault
         last = history.last_event(self.directory)
         return last.reason if last is not None and last.state == "failed" else None
 
@@ -64,15 +104,17 @@ class StoredRun:
     def state(self) -> State:
         """The run's state, from the first of these that applies.
 
-        A result; a process that holds the run; the user's cancelling; the run's history. A process
-        that died no longer counts, whatever its last record.
+        A result; a faulty result; a process that holds the run; the user's cancelling; the run's
+        history. A process that died no longer counts, whatever its last record.
         """
-        return self.state_given(self.result)
+        return self.state_given(self.check_result())
 
-    def state_given(self, result: Result | None) -> State:
+    def state_given(self, checked: CheckedResult) -> State:
         """The run's state, given its result, which has been read already."""
-        if result is not None:
-            return result.status
+        if checked.result is not None:
+            return checked.result.status
+        if checked.fault is not None:
+            return "failed"
         last = history.last_state(self.directory)
         if is_held(self.directory):
             return "running" if last == "running" else "leased"
@@ -85,6 +127,18 @@ class StoredRun:
         """Hold the run, so that no other process trains it; False if another process holds it."""
         with hold(self.directory) as mine:
             yield mine
+
+    def set_aside(self) -> None:
+        """Move what training has left in the run's directory into a folder there.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        aside = self.directory / f"set-aside-{uuid.uuid4().hex[:8]}"
+        for name in _TRAINED:
+            if (self.directory / name).exists():
+                aside.mkdir(exist_ok=True)
+                (self.directory / name).rename(aside / name)
 
     def cancel(self) -> None:
         """Mark the run as not to be trained; a process that trains it alone stops soon.
@@ -189,13 +243,32 @@ class Store:
 
     def runs(self) -> list[StoredRun]:
         """Every run of the store, cheapest first."""
-        folder = self.directory / "runs"
-        runs = [
-            read_run(folder / name)
-            for name in names(folder)
-            if (folder / name / "plan.json").exists()
-        ]
+        runs = [read_run(directory) for directory in self.planned_directories()]
         return sorted(runs, key=lambda run: (run.planned.flops, run.run_id))
+
+    def planned_directories(self) -> list[epath.Path]:
+        """The directories of runs that hold a plan, in no order."""
+        folder = self.directory / "runs"
+        return [folder / name for name in names(folder) if _exists(folder / name / "plan.json")]
+
+    def problems_of(self, checked: Iterable[tuple[StoredRun, CheckedResult]]) -> list[str]:
+        """Why runs of the store are left out of tables and laws: a sentence for each, with its id.
+
+        Args:
+            checked: the runs of the store with their results, which have been read already.
+        """
+        listed = list(checked)
+        found = [_problem(run, result) for run, result in listed]
+        found += [_without_plan(path) for path in self._directories_without_plan(listed)]
+        return sorted(sentence for sentence in found if sentence is not None)
+
+    def _directories_without_plan(
+        self, planned: Iterable[tuple[StoredRun, CheckedResult]]
+    ) -> list[epath.Path]:
+        folder, known = self.directory / "runs", {run.run_id for run, _ in planned}
+        others = [folder / name for name in names(folder) if name not in known]
+        # A directory can also hold a trunk's list of branches alone, while the store is made.
+        return [path for path in others if _holds_a_run(path)]
 
 
 def read_run(directory: epath.Path) -> StoredRun:
@@ -222,6 +295,7 @@ def read_run(directory: epath.Path) -> StoredRun:
     return StoredRun(directory, planned)
 
 
+_RESULT_REMEDY = "restore the file, or train the run again with run --retry-failed"
 _PLANNED = ("budget", "role", "convention")
 # Plans that were stored before these existed lack them.
 _PLANNED_LATER = ("wanted_tokens", "variation")
@@ -229,6 +303,41 @@ _REMEDY = (
     "restore config.json and plan.json, or delete both and run the experiment again, which writes "
     "them again"
 )
+
+
+def _exists(path: epath.Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # Such as a loop of symbolic links.
+        return False
+
+
+def _holds_a_run(directory: epath.Path) -> bool:
+    """Whether a run was planned or trained there, or nobody can tell."""
+    try:
+        found = set(names(directory))
+    except OSError:
+        return True
+    return not found.isdisjoint({"config.json", *_TRAINED})
+
+
+def _without_plan(directory: epath.Path) -> str:
+    return (
+        f"run {directory.name} is left out, since {directory} has no plan.json that can be read: "
+        "run the experiment again, which writes it again, or move the directory away"
+    )
+
+
+def _problem(run: StoredRun, checked: CheckedResult) -> str | None:
+    if checked.fault is not None:
+        return f"run {run.run_id} is left out: {checked.fault}"
+    if checked.damage is not None:
+        return (
+            f"run {run.run_id} counts as unfinished: {checked.damage}; the next run of the study "
+            "evaluates its last checkpoint again"
+        )
+    return None
 
 
 def _read_part(path: epath.Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.runs.result import Result, read_result, write_result
+from scaling_jax.runs.result import Result, write_result
 from scaling_jax.study.store import history, lifecycle
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
@@ -49,7 +49,7 @@ def await_trunk(run: StoredRun, supervision: Supervision) -> Outcome | None:
     settled = run.cancelled or history.last_state(run.directory) == "failed"
     if begins_at is None or settled or run.result is not None or can_begin(run):
         return None
-    result = read_result(begins_at.directory)
+    result = _result(begins_at.directory)
     if result is not None:
         if result.status == "diverged" and result.steps <= begins_at.step:
             _diverge(run, begins_at, result)
@@ -66,7 +66,7 @@ def tidy(run: StoredRun) -> None:
     begins_at = origin(run)
     trunk = begins_at.directory if begins_at else run.directory
     # A run under way has its checkpoints open; it drops those it does not need when it starts.
-    if read_result(trunk) is None:
+    if _result(trunk) is None:
         return
     for step in _branch_steps(trunk) - _branch_steps(trunk, unfinished=True):
         Origin(trunk, step).release()
@@ -77,7 +77,15 @@ def _diverge(run: StoredRun, begins_at: Origin, result: Result) -> None:
     as_the_trunk = replace(
         result, note=note, begun_at=result.steps, seconds={}, tokens_per_second=None
     )
-    write_result(run.directory, as_the_trunk)
+    write_result(run.directory, as_the_trunk, run.planned.config)
+
+
+def _result(directory: epath.Path) -> Result | None:
+    """The result of a run; None while it has none that can be used, or is not stored."""
+    try:
+        return read_run(directory).result
+    except InputError:
+        return None
 
 
 def _state_of(trunk: epath.Path) -> tuple[bool, str]:
@@ -100,5 +108,5 @@ def _branch_steps(trunk: epath.Path, *, unfinished: bool = False) -> set[int]:
     return {
         int(path.read_text())
         for path in paths
-        if not unfinished or read_result(trunk.parent / path.name) is None
+        if not unfinished or _result(trunk.parent / path.name) is None
     }

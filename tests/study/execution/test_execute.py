@@ -94,7 +94,8 @@ def test_a_run_does_not_depend_on_how_many_workers_there_were(finished, tmp_path
     assert process.returncode == 0, output
     assert curve(tmp_path / "alone") == curve(run.directory)
     assert len(curve(run.directory)) == run.planned.config.steps
-    assert read_result(epath.Path(tmp_path / "alone")).loss == run.result.loss
+    alone = read_result(epath.Path(tmp_path / "alone"), run.planned.config)
+    assert alone.loss == run.result.loss
 
 
 def test_a_stopped_study_is_saved_and_ends_as_if_undisturbed(finished, tmp_path):

@@ -1,9 +1,8 @@
 """What a page says its runs come from, and which curves it shows."""
 
-from small_studies import small_study, write_fake_result
+from small_studies import small_study, write_curve, write_fake_result
 
 from scaling_jax.report.build import build_report
-from scaling_jax.runs.metrics import METRICS_FILE
 from scaling_jax.study import Store, curves
 
 
@@ -20,7 +19,6 @@ def test_curves_of_runs_under_way_are_to_look_at_only(tmp_path):
     store = Store.create(tmp_path, small_study())
     done, under_way, *_ = store.runs()
     write_fake_result(done)
-    for run in (done, under_way):
-        (run.directory / METRICS_FILE).write_text('{"step": 1, "tokens": 256, "loss": 5.5}\n')
+    write_curve(under_way, 1, 5.5)
     assert set(curves(store).run_id) == {done.run_id}
     assert set(curves(store, unfinished=True).run_id) == {done.run_id, under_way.run_id}

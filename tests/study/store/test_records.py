@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from small_studies import RECIPE, small_study, write_fake_result
+from small_studies import RECIPE, small_study, write_curve, write_fake_result
 
 from scaling_jax import laws
 from scaling_jax.accounting import flops
@@ -36,7 +36,13 @@ def test_one_row_per_run_whatever_its_state(tmp_path):
     history.record(failed.directory, "failed", reason="OSError: disk full")
     write_fake_result(finished)
     write_fake_result(
-        diverged, status="diverged", tokens=512, loss=None, loss_stderr=None, bits_per_byte=None
+        diverged,
+        status="diverged",
+        steps=2,
+        tokens=512,
+        loss=None,
+        loss_stderr=None,
+        bits_per_byte=None,
     )
     table = collect(store).set_index("run_id")
     assert set(table.columns) >= NEEDED_BY_FITS
@@ -101,11 +107,12 @@ def test_only_finished_runs_of_the_grid_have_curves(tmp_path):
     grid, diverged, unfinished, later = store.runs()
     shutil.rmtree(later.directory)
     verification = store.add(replace(later.planned, role="verification"))
-    for run in (grid, diverged, verification):
-        write_fake_result(run, status="diverged" if run is diverged else "finished")
-    for run in (grid, diverged, verification, unfinished):
-        (run.directory / "metrics.jsonl").write_text('{"step": 1, "tokens": 256, "loss": 5.0}\n')
-    assert list(curves(store).run_id) == [grid.run_id]
+    for run in (grid, verification):
+        write_fake_result(run)
+    write_fake_result(diverged, status="diverged", loss=None)
+    write_curve(unfinished, 3, 5.0)
+    assert set(curves(store).run_id) == {grid.run_id}
+    assert set(curves(store, unfinished=True).run_id) == {grid.run_id, unfinished.run_id}
 
 
 def fields_of(part, path=""):
