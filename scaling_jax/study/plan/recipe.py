@@ -12,6 +12,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.shapes.table import ShapeTable
 from scaling_jax.study.plan.rules import BatchRule, LearningRateRule, Warmup
+from scaling_jax.user_modules import running
 
 BUDGET_TOLERANCE = 0.005
 
@@ -180,7 +181,9 @@ def _positive(
     """
     called = f"the recipe's {name} rule {getattr(rule, '__qualname__', rule)}"
     try:
-        value = rule(*given)
+        # A rule can be a function of the user's.
+        with running(called):
+            value = rule(*given)
     except InputError:
         raise
     except Exception as error:

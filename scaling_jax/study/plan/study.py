@@ -11,7 +11,6 @@ from scaling_jax.errors import InputError
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import Design, PlannedRun
 from scaling_jax.study.plan.recipe import Recipe
-from scaling_jax.user_modules import running
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ class Study:
 
     @functools.cached_property
     def _planned(self) -> tuple[PlannedRun, ...]:
-        # Rules of the recipe can be functions of the user's.
-        with running(f"a function of the study {self.name!r}"):
-            runs = {run.config.run_id: run for run in self.design.runs(self.recipe)}
+        runs = {run.config.run_id: run for run in self.design.runs(self.recipe)}
         return tuple(sorted(runs.values(), key=lambda run: (run.flops, run.config.run_id)))
 
     @property
