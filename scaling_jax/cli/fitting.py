@@ -16,12 +16,12 @@ from scaling_jax.cli.arguments import (
     pairs,
     replacing,
 )
-from scaling_jax.cli.comparison import comparison_as_json, print_comparison
-from scaling_jax.cli.output import print_json, remark
-from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
+from scaling_jax.cli.output import print_blocks, print_json, remark
 from scaling_jax.errors import InputError
+from scaling_jax.laws.comparison_text import comparison_data, comparison_text
 from scaling_jax.laws.conventions import READ_OFFS, ReadOff
 from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling
+from scaling_jax.laws.profile_text import profile_data, profile_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,7 @@ def fit(
     if json:
         data = summary_of(fitted)
         if profiles is not None:
-            data["profile"] = profiles_as_json(profiles)
+            data["profile"] = profile_data(profiles)
         if prediction is not None:
             data["prediction"] = {"at": where, **dataclasses.asdict(prediction)}
         print_json(data)
@@ -134,7 +134,7 @@ def fit(
     if prediction is not None:
         print(f"\n{describe_prediction(fitted, where, prediction)}")
     if profiles is not None:
-        print_profiles(fitted, profiles)
+        print_blocks(profile_text(fitted, profiles))
 
 
 def _compare(table: "pd.DataFrame | Path", arguments: Mapping[str, Any], json: bool) -> None:
@@ -144,10 +144,7 @@ def _compare(table: "pd.DataFrame | Path", arguments: Mapping[str, Any], json: b
     if not compared.fits:
         reasons = "; ".join(f"approach {k}: {why}" for k, why in compared.refused.items())
         raise InputError(f"no approach can be fitted to these runs: {reasons}")
-    if json:
-        print_json(comparison_as_json(compared))
-    else:
-        print_comparison(compared)
+    print_json(comparison_data(compared)) if json else print_blocks(comparison_text(compared))
 
 
 def _profiles(

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.formatting import plain_spaces
@@ -19,6 +19,12 @@ def print_table(table: Table) -> None:
         _print_drawn(table)
     else:
         print(table)
+
+
+def print_blocks(blocks: Iterable[str | Table]) -> None:
+    """Print paragraphs and tables, one below the other."""
+    for block in blocks:
+        print(plain_spaces(block)) if isinstance(block, str) else print_table(block)
 
 
 def on_terminal() -> bool:

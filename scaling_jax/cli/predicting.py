@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax.cli import predict_text
 from scaling_jax.cli.arguments import Json, optional, pairs
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
+from scaling_jax.laws.decisions import decision_text
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Demand, Fit, SizeRange
@@ -136,7 +136,7 @@ def _at_budget(
     ranges = _size_ranges(fitted)
     if ranges:
         sizes = [dataclasses.asdict(entry) for entry in ranges]
-        answers.append(({"sizes": sizes}, predict_text.describe_sizes(optimum, ranges)))
+        answers.append(({"sizes": sizes}, decision_text.describe_sizes(optimum, ranges)))
     if demand is not None:
         same_loss = laws.cheapest_served(fitted, demand, training_flops=flops)
         budget = flops * demand.training.per_flop
@@ -145,11 +145,11 @@ def _at_budget(
             "same_loss": dataclasses.asdict(same_loss),
             "same_budget": dataclasses.asdict(same_budget),
         }
-        text = predict_text.describe_served(fitted.level, demand, same_loss, same_budget)
+        text = decision_text.describe_served(fitted.level, demand, same_loss, same_budget)
         answers.append(({"served": as_data}, text))
     if unique_tokens is not None:
         best = laws.repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
-        text = predict_text.describe_repeated(fitted.level, best)
+        text = decision_text.describe_repeated(fitted.level, best)
         answers.append(({"repeated": dataclasses.asdict(best)}, text))
     return answers
 
@@ -161,7 +161,7 @@ def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
     found = laws.compute_multiplier(fitted, second, flops=flops)
     # Two fitted floors are never the same to the last digit.
     shared = fitted.params.get("E") == second.params.get("E")
-    text = predict_text.describe_multiplier(fitted.level, other.name, found, shared_floor=shared)
+    text = decision_text.describe_multiplier(fitted.level, other.name, found, shared_floor=shared)
     return {"against": dataclasses.asdict(found)}, text
 
 
@@ -223,7 +223,7 @@ def _cost(flops: float, name: str, chips: int | None, utilization: Number, price
         price_per_chip_hour=price,
     )
     as_data = {"hardware": chip.name, **dataclasses.asdict(cost)}
-    return {"cost": as_data}, predict_text.describe_cost(chip.name, cost)
+    return {"cost": as_data}, decision_text.describe_cost(chip.name, cost)
 
 
 def _refuse_without(needed: str, options: dict[str, Any]) -> None:

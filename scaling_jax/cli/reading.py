@@ -17,7 +17,7 @@ from scaling_jax.cli.arguments import (
     refuse_with,
     replacing,
 )
-from scaling_jax.cli.output import drawn, on_terminal, print_json, print_table, remark
+from scaling_jax.cli.output import drawn, on_terminal, print_blocks, print_json, remark
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
@@ -80,7 +80,7 @@ def status(
     for number, block in enumerate(status_text(standing, None, price)):
         if number:
             print()
-        print(plain_spaces(block)) if isinstance(block, str) else print_table(block)
+        print_blocks([block])
     if interim is not None:
         # A new fit takes seconds, so everything else is printed first.
         print(flush=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scaling_jax import formatting
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
@@ -239,28 +238,6 @@ def _print_goal(ended: "AdaptiveResult", goal: "Goal", json: bool) -> None:
     Raises:
         CommandFailed: the goal was not reached.
     """
-    width = None if ended.advice is None else ended.advice.width
-    if json:
-        print_json(
-            {
-                "store": str(ended.store.directory),
-                "quantity": goal.quantity,
-                "at_flops": goal.flops,
-                "asked_width": goal.width,
-                "width": width,
-                "reached": ended.reached,
-                "flops": ended.flops,
-                "planned_flops": ended.planned_flops,
-            }
-        )
-    else:
-        print(
-            f"{formatting.flops(ended.flops)} FLOPs of {formatting.flops(ended.planned_flops)} "
-            f"planned; fit the finished runs with: scaling-jax fit {ended.store.directory}"
-        )
+    print_json(ended.as_data(goal)) if json else print(ended.describe())
     if not ended.reached:
-        known = "no law could be fitted" if width is None else f"it is {width:.4g} wide"
-        raise CommandFailed(
-            f"the interval of {goal.quantity} at {goal.flops:.3g} FLOPs is not {goal.width:g} wide "
-            f"yet ({known}): plan more runs, other sizes, or larger budgets"
-        )
+        raise CommandFailed(ended.shortfall(goal))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import plain_spaces
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.parametric import AUTO
 from scaling_jax.laws.catalogue import CHINCHILLA
@@ -48,6 +49,15 @@ class Comparison:
             return {}
         budgets = self.budgets() if budgets is None else budgets
         return {approach: fit.allocation(budgets) for approach, fit in self.fits.items()}
+
+    def describe(self) -> str:
+        """The approaches side by side: exponents, optima and notes; also `str(comparison)`."""
+        from scaling_jax.laws.comparison_text import comparison_text
+
+        return plain_spaces("\n".join(map(str, comparison_text(self))))
+
+    def __str__(self) -> str:
+        return self.describe()
 
     def table(self, budgets: Sequence[float] | None = None) -> "pd.DataFrame":
         """The tables of all allocations, concatenated, with the columns `approach` and `method`.

@@ -9,8 +9,9 @@ import jax
 import pytest
 
 from scaling_jax import laws
-from scaling_jax.cli.profile_text import print_profiles, profiles_as_json
+from scaling_jax.cli.output import print_blocks
 from scaling_jax.errors import InputError
+from scaling_jax.laws.profile_text import profile_data, profile_text
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -57,12 +58,12 @@ def test_an_unbounded_side_is_said_to_be_one(capsys: pytest.CaptureFixture[str])
     }
     fit = SimpleNamespace(level=0.9, exponent_intervals={}, intervals={"A": (1.5, 2.5)})
     found = laws.Profiles(constants, {}, {})
-    print_profiles(fit, found)
+    print_blocks(profile_text(fit, found))
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3].split(maxsplit=2)[2] == "1.5 to 2.5  below 3, unbounded"
     assert lines[-2].endswith("-  above 1, unbounded")
     assert lines[-1].endswith("unbounded")
-    reported = profiles_as_json(found)["constants"]
+    reported = profile_data(found)["constants"]
     assert reported["A"]["unbounded"] == ["below"]
     assert reported["B"]["unbounded"] == ["above"]
     assert reported["alpha"]["unbounded"] == ["below", "above"]

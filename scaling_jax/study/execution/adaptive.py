@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import jax
 import numpy as np
 
+from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, fit
 from scaling_jax.laws.conventions import DRAWS, Count
@@ -53,6 +54,39 @@ class AdaptiveResult:
     def reached(self) -> bool:
         """Whether the interval is as narrow as the goal."""
         return self.advice is not None and self.advice.reached
+
+    @property
+    def width(self) -> float | None:
+        """Width of the goal's interval; None without a law."""
+        return None if self.advice is None else self.advice.width
+
+    def as_data(self, goal: Goal) -> dict[str, Any]:
+        """The goal, the width that was reached and the FLOPs that it took, for JSON."""
+        return {
+            "store": str(self.store.directory),
+            "quantity": goal.quantity,
+            "at_flops": goal.flops,
+            "asked_width": goal.width,
+            "width": self.width,
+            "reached": self.reached,
+            "flops": self.flops,
+            "planned_flops": self.planned_flops,
+        }
+
+    def describe(self) -> str:
+        """What the study cost, and how to fit its runs."""
+        return (
+            f"{formatting.flops(self.flops)} FLOPs of {formatting.flops(self.planned_flops)} "
+            f"planned; fit the finished runs with: scaling-jax fit {self.store.directory}"
+        )
+
+    def shortfall(self, goal: Goal) -> str:
+        """How far the interval is from the goal, and what would narrow it."""
+        known = "no law could be fitted" if self.width is None else f"it is {self.width:.4g} wide"
+        return (
+            f"the interval of {goal.quantity} at {goal.flops:.3g} FLOPs is not {goal.width:g} wide "
+            f"yet ({known}): plan more runs, other sizes, or larger budgets"
+        )
 
 
 def run_until(

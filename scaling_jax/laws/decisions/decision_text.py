@@ -7,16 +7,12 @@ from scaling_jax import formatting
 from scaling_jax.formatting import duration, plain_spaces
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import (
-        ComputeMultiplier,
-        Demand,
-        Estimate,
-        Optimum,
-        RepeatedOptimum,
-        ServedOptimum,
-        SizeRange,
-        TrainingCost,
-    )
+    from scaling_jax.laws.allocation import Estimate, Optimum
+    from scaling_jax.laws.decisions.compute_multiplier import ComputeMultiplier
+    from scaling_jax.laws.decisions.off_optimum import SizeRange
+    from scaling_jax.laws.decisions.repeated_data import RepeatedOptimum
+    from scaling_jax.laws.decisions.serving import Demand, ServedOptimum
+    from scaling_jax.laws.decisions.training_cost import TrainingCost
 
 Row = tuple[str, "Estimate", Callable[[Any], str]]
 

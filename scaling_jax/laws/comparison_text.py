@@ -1,51 +1,42 @@
-"""`fit --approach all`: the approaches side by side."""
+"""Several approaches to the same runs, side by side, in words and as plain data."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import print_table
-from scaling_jax.formatting import plain_spaces
+from scaling_jax.laws.fit_text import COUNTS, summary_of
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Allocation, Comparison, Estimate, Optimum
+    from scaling_jax.laws.allocation import Allocation, Estimate, Optimum
+    from scaling_jax.laws.comparison import Comparison
 
 EXPONENTS = ("approach", "a: N_opt ~ C^a", "b: D_opt ~ C^b")
 OPTIMA = ("approach", "N_opt", "D_opt", "D/N", "loss")
 
 
-def print_comparison(compared: "Comparison") -> None:
+def comparison_text(compared: "Comparison") -> list[str | Table]:
     """Exponents, the optimum at the largest budget and ten times it, and every approach's notes."""
-    from scaling_jax.laws.fit_text import COUNTS
-
     allocations = list(compared.allocations().values())
     first = allocations[0]
     level = formatting.level(first.level)
     bounds = f" ({level} intervals in brackets)" if first.optima[0].params_interval else ""
-    print(plain_spaces(f"{COUNTS.get(first.count, first.count)}{bounds}.\n"))
-    print_table(Table(EXPONENTS, [_exponents(each) for each in allocations], EXPONENTS[:1]))
+    blocks: list[str | Table] = [
+        f"{COUNTS.get(first.count, first.count)}{bounds}.\n",
+        Table(EXPONENTS, [_exponents(each) for each in allocations], EXPONENTS[:1]),
+    ]
+    largest, *_ = compared.budgets()
     for k, flops in enumerate(compared.budgets()):
-        where = (
-            "At the largest budget"
-            if k == 0
-            else f"At {flops / compared.budgets()[0]:g} times that"
-        )
-        print(plain_spaces(f"\n{where}, {formatting.flops(flops)} FLOPs:"))
+        where = f"At {flops / largest:g} times that" if k else "At the largest budget"
         rows = [(_name(each), *_optimum(each.optima[k])) for each in allocations]
-        print_table(Table(OPTIMA, rows, OPTIMA[:1]))
-    print()
-    for approach, reason in compared.refused.items():
-        print(plain_spaces(f"approach {approach} was not fitted: {reason}"))
-    for approach, fit in compared.fits.items():
-        for sentence in fit.diagnostics:
-            print(plain_spaces(f"note on {approach}: {sentence}"))
+        blocks += [f"\n{where}, {formatting.flops(flops)} FLOPs:", Table(OPTIMA, rows, OPTIMA[:1])]
+    refused = [f"approach {k} was not fitted: {why}" for k, why in compared.refused.items()]
+    notes = [f"note on {k}: {note}" for k, fit in compared.fits.items() for note in fit.diagnostics]
+    return [*blocks, "", *refused, *notes]
 
 
-def comparison_as_json(compared: "Comparison") -> dict[str, Any]:
+def comparison_data(compared: "Comparison") -> dict[str, Any]:
     """Every allocation, every fit less its draws, and why the others were refused."""
-    from scaling_jax.laws.fit_text import summary_of
-
     allocations = compared.allocations()
     return {
         "allocations": {key: dataclasses.asdict(each) for key, each in allocations.items()},

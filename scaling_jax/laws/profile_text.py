@@ -1,16 +1,15 @@
-"""`fit --profile`: profile-likelihood intervals beside the bootstrap's."""
+"""Profile-likelihood intervals beside the bootstrap's, as a table and as plain data."""
 
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.cli.output import print_table
-from scaling_jax.formatting import plain_spaces
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Fit, Profile
+    from scaling_jax.laws.fitted import Fit
+    from scaling_jax.laws.uncertainty.profile import Profile
     from scaling_jax.laws.uncertainty.profile_table import Profiles
 
 COLUMNS = ("quantity", "estimate", "bootstrap", "profile")
@@ -21,10 +20,9 @@ OF_OPTIMUM: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def print_profiles(fit: "Fit", found: "Profiles") -> None:
+def profile_text(fit: "Fit", found: "Profiles") -> list[str | Table]:
     """Every quantity with the interval of either kind."""
     level = formatting.level(fit.level)
-    print(plain_spaces(f"\n{level} intervals by the bootstrap and by profile likelihood:\n"))
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     rows = [
         _row(name, profile, intervals.get(name), "{:.4g}".format)
@@ -35,22 +33,25 @@ def print_profiles(fit: "Fit", found: "Profiles") -> None:
         for key, (name, form) in OF_OPTIMUM.items():
             at = f"{name} at {formatting.flops(flops)} FLOPs"
             rows.append(_row(at, profiles[key], getattr(optimum, f"{key}_interval"), form))
-    print_table(Table(COLUMNS, rows, COLUMNS[:1]))
+    return [
+        f"\n{level} intervals by the bootstrap and by profile likelihood:\n",
+        Table(COLUMNS, rows, COLUMNS[:1]),
+    ]
 
 
-def profiles_as_json(found: "Profiles") -> dict[str, Any]:
+def profile_data(found: "Profiles") -> dict[str, Any]:
     """Every profile's estimate and interval; an end where the data do not bound it is null."""
     return {
-        "constants": {name: _told(each) for name, each in found.constants.items()},
-        "exponents": {name: _told(each) for name, each in found.exponents.items()},
+        "constants": {name: _interval(each) for name, each in found.constants.items()},
+        "exponents": {name: _interval(each) for name, each in found.exponents.items()},
         "optima": [
-            {"flops": flops, **{name: _told(each) for name, each in profiles.items()}}
+            {"flops": flops, **{name: _interval(each) for name, each in profiles.items()}}
             for flops, profiles in found.optima.items()
         ],
     }
 
 
-def _told(profile: "Profile") -> dict[str, Any]:
+def _interval(profile: "Profile") -> dict[str, Any]:
     low, high = _ends(profile)
     sides = [side for side, end in (("below", low), ("above", high)) if not math.isfinite(end)]
     return {"estimate": profile.estimate, "interval": [low, high], "unbounded": sides}
