@@ -12,15 +12,15 @@ source, nearly do.
 from dataclasses import dataclass
 
 from scaling_jax.laws import (
-    POWER_SUMS,
     Demand,
     ServedOptimum,
     Surface,
     cheapest_served,
+    law_named,
     size_deviation,
 )
 
-PUBLISHED = POWER_SUMS["chinchilla"].published
+PUBLISHED = law_named("chinchilla").published
 LAWS = {
     "Harm's law": Surface.of("chinchilla", PUBLISHED["de-vries-2023"]),
     "TeX source": Surface.of("chinchilla", PUBLISHED["hoffmann-2022"]),

@@ -6,9 +6,7 @@ from scaling_jax.laws.allocation import Optimum as Optimum
 from scaling_jax.laws.allocation import Prediction as Prediction
 from scaling_jax.laws.approaches.backtest import Backtest as Backtest
 from scaling_jax.laws.approaches.backtest import backtest as backtest
-from scaling_jax.laws.catalogue import FUNCTIONS as FUNCTIONS
 from scaling_jax.laws.catalogue import LAWS as LAWS
-from scaling_jax.laws.catalogue import POWER_SUMS as POWER_SUMS
 from scaling_jax.laws.catalogue import Law as Law
 from scaling_jax.laws.catalogue import PowerSum as PowerSum
 from scaling_jax.laws.catalogue import Term as Term

@@ -126,7 +126,7 @@ def test_a_law_whose_columns_are_missing_names_them(cli: Callable, table: Path) 
 
 
 def test_a_law_without_logs_takes_squares_by_itself(cli: Callable, tmp_path: Path) -> None:
-    error = laws.FUNCTIONS["error-exponential"]
+    error = laws.LAWS["error-exponential"]
     truth = error.published["gadre-2024-c4"]
     loss = pd.Series([2.0 + 0.1 * i for i in range(20)])
     frame = pd.DataFrame({"loss": loss, "error": error.value(error.ordered(truth), {"loss": loss})})

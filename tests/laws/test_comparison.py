@@ -9,7 +9,7 @@ import scaling_jax as sj
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 
-TRUTH = laws.Surface.of("chinchilla", laws.POWER_SUMS["chinchilla"].published["hoffmann-2022"])
+TRUTH = laws.Surface.of("chinchilla", laws.LAWS["chinchilla"].published["hoffmann-2022"])
 BUDGETS = np.geomspace(1e18, 1e21, 5)
 
 

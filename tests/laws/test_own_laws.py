@@ -63,7 +63,7 @@ def fitted():
     """The published points fitted as a function and as a form, with the same resamples."""
     return [
         laws.fit(POINTS, law=form, bootstrap=40, seed=5)
-        for form in (CHINCHILLA, laws.POWER_SUMS["chinchilla"])
+        for form in (CHINCHILLA, laws.LAWS["chinchilla"])
     ]
 
 
@@ -234,7 +234,7 @@ def test_missing_flops_are_made_and_unfinished_runs_left_out(tmp_path):
 def chain():
     rng = np.random.default_rng(1)
     n = np.geomspace(1e7, 1e9, 32)
-    error = laws.FUNCTIONS["error-exponential"]
+    error = laws.LAWS["error-exponential"]
     table = pd.DataFrame({"flops": 120 * n**2})
     table["loss"] = 80 / table["flops"] ** 0.07 * np.exp(0.005 * rng.normal(size=32))
     law = error.value(error.ordered(error.published["gadre-2024-c4"]), table)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.catalogue.experts import GRANULARITY as GRANULARITY
 from scaling_jax.laws.catalogue.experts import SPARSITY as SPARSITY
-from scaling_jax.laws.catalogue.functions import FUNCTIONS as FUNCTIONS
+from scaling_jax.laws.catalogue.functions import FUNCTION_LAWS
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE as BATCH_SIZE
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS as BATCH_SIZE_FLOPS
 from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE as LEARNING_RATE
@@ -36,7 +36,7 @@ from scaling_jax.laws.catalogue.size_and_data import OVERTRAINING as OVERTRAININ
 from scaling_jax.laws.catalogue.size_and_data import WIDTH_DEPTH as WIDTH_DEPTH
 from scaling_jax.laws.catalogue.size_and_data import saturating as saturating
 
-_ALL = (
+_POWER_SUMS = (
     CHINCHILLA,
     CHINCHILLA_TIED,
     OVERTRAINING,
@@ -62,8 +62,7 @@ _ALL = (
     OPTIMAL_TOKENS,
 )
 
-POWER_SUMS: Mapping[str, PowerSum] = {law.name: law for law in _ALL}
-LAWS: Mapping[str, Law] = {**POWER_SUMS, **FUNCTIONS}
+LAWS: Mapping[str, Law] = {law.name: law for law in (*_POWER_SUMS, *FUNCTION_LAWS)}
 
 
 def law_named(name: str) -> Law:

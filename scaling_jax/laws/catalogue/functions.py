@@ -10,7 +10,7 @@ from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.catalogue.size_and_data_functions import DATA_CONSTRAINED as DATA_CONSTRAINED
 from scaling_jax.laws.catalogue.size_and_data_functions import broken as broken
 
-_ALL = (
+FUNCTION_LAWS: tuple[FunctionLaw, ...] = (
     DATA_CONSTRAINED,
     ROUTED,
     JOINT_EXPERTS,
@@ -20,5 +20,3 @@ _ALL = (
     ERROR_EXPONENTIAL,
     ACCURACY_SIGMOID,
 )
-
-FUNCTIONS: dict[str, FunctionLaw] = {form.name: form for form in _ALL}

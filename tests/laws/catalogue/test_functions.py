@@ -8,7 +8,7 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA, functions
-from scaling_jax.laws.catalogue.functions import FUNCTIONS
+from scaling_jax.laws.catalogue.functions import FUNCTION_LAWS
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.solver.autodiff import FunctionModel
 from scaling_jax.laws.solver.optimum import optimum
@@ -18,6 +18,7 @@ MADE_UP = {
     "broken-flops": dict(a=1.5, b=30.0, c0=0.06, c1=0.1, d1=1e19, f1=0.4),
 }
 # One of each function; the other broken laws read other columns.
+FUNCTIONS = {law.name: law for law in FUNCTION_LAWS}
 NAMES = [name for name in FUNCTIONS if FUNCTIONS[name].published or name in MADE_UP]
 MUENNIGHOFF = functions.DATA_CONSTRAINED.published["muennighoff-2023"]
 

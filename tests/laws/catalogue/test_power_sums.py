@@ -10,11 +10,12 @@ import pytest
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import catalogue
-from scaling_jax.laws.catalogue import POWER_SUMS, power_sum_named
+from scaling_jax.laws.catalogue import LAWS, PowerSum, power_sum_named
 from scaling_jax.laws.conventions import PF_DAY
 from scaling_jax.laws.solver.optimum import optimum
 
 DATA = Path(__file__).parents[1] / "data"
+POWER_SUMS = {name: law for name, law in LAWS.items() if isinstance(law, PowerSum)}
 PUBLISHED = [(form.name, key) for form in POWER_SUMS.values() for key in form.published]
 # For laws whose papers' constants are not known to us.
 MADE_UP = dict(E=1.2, A=20.0, C=1.5, B=300.0, alpha=0.35, gamma=0.9, beta=0.33)
