@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError
-from scaling_jax.formatting import plain_spaces
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.parametric import AUTO
 from scaling_jax.laws.catalogue import CHINCHILLA
@@ -52,6 +51,7 @@ class Comparison:
 
     def describe(self) -> str:
         """The approaches side by side: exponents, optima and notes; also `str(comparison)`."""
+        from scaling_jax.formatting import plain_spaces
         from scaling_jax.laws.comparison_text import comparison_text
 
         return plain_spaces("\n".join(map(str, comparison_text(self))))

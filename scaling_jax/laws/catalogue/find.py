@@ -6,7 +6,6 @@ from typing import Any
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import law_named
-from scaling_jax.laws.catalogue.from_file import law_in_file
 from scaling_jax.laws.catalogue.from_function import law_from_function
 from scaling_jax.laws.catalogue.law import Law
 
@@ -34,6 +33,8 @@ def find_law(law: LawLike) -> Law:
     if not isinstance(law, str):
         return law_from_function(law)
     if _NAMED_FILE in law:
+        from scaling_jax.laws.catalogue.from_file import law_in_file
+
         path, _, name = law.rpartition(":")
         return law_in_file(Path(path), name)
     if law.endswith(".py"):
