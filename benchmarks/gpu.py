@@ -6,8 +6,8 @@
   one after the other on the same card. `--peer` is a Python interpreter that has PyTorch. The
   fastest step of each counts. Model FLOP utilization is the FLOPs of the count `exact`, attention
   scores in full, over the card's published dense peak.
-- Runs of 0.12M parameters in float32 train in one program, and one run trains alone; the program
-  prints the ratio of their tokens/s.
+- Runs of 0.12M parameters in float32_fast train in one program, and one run trains alone; the
+  program prints the ratio of their tokens/s.
 """
 
 import argparse

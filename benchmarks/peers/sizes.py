@@ -15,7 +15,7 @@ class Size(NamedTuple):
     vocab_size: int
     seq_len: int
     batch_size: int
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float32_fast"] = "float32"
 
     @property
     def tokens(self) -> int:
@@ -41,7 +41,7 @@ class Size(NamedTuple):
 # The larger two are GPT-2 small and GPT-3 XL, whose heads are widened to 128; GPT-2's vocabulary
 # is rounded up to a multiple of 128.
 SIZES = {
-    "0.12M": Size(2, 64, 2, 256, 128, 16),
+    "0.12M": Size(2, 64, 2, 256, 128, 16, "float32_fast"),
     "3M": Size(4, 256, 4, 4096, 256, 8),
     "25M": Size(8, 512, 8, 8192, 256, 8),
     "124M": Size(12, 768, 12, 50_304, 1024, 32, "bfloat16"),

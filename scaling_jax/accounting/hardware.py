@@ -11,8 +11,9 @@ The usable memory of a TPU is the limit in its compiler's out-of-memory message 
 On a GPU it is three quarters of the memory, which JAX allocates by default
 (`XLA_PYTHON_CLIENT_MEM_FRACTION` changes that).
 
-The peak in `float32` is that of JAX's default precision of matrix products: one bfloat16 pass on a
-TPU, TensorFloat-32 on an NVIDIA GPU. A CPU's peak is not published in a usable form, so it is
+The peak in `float32_fast` is that of JAX's default precision of matrix products: one bfloat16 pass
+on a TPU, TensorFloat-32 on an NVIDIA GPU. In `float32` a TPU makes six bfloat16 passes, and a GPU
+does without tensor cores. A CPU's peak is not published in a usable form, so it is
 measured by a short matrix product.
 """
 
@@ -41,7 +42,7 @@ class Chip:
 
     Attributes:
         name: the name that `chip` looks up.
-        bfloat16_flops, float32_flops: peak dense FLOP/s of the whole chip.
+        bfloat16_flops, float32_flops, float32_fast_flops: peak dense FLOP/s of the whole chip.
         memory_bytes: memory of the whole chip.
         usable_bytes: memory that a program can use.
         bandwidth: memory bandwidth in bytes/s, None for a CPU.
@@ -54,6 +55,7 @@ class Chip:
     name: str
     bfloat16_flops: float
     float32_flops: float
+    float32_fast_flops: float
     memory_bytes: int
     usable_bytes: int
     bandwidth: float | None
@@ -70,10 +72,15 @@ class Chip:
 
     def peak_flops(self, precision: Precision) -> float:
         """Peak FLOP/s of one chip for matrix products in `precision`."""
-        return self.bfloat16_flops if precision == "bfloat16" else self.float32_flops
+        return {
+            "bfloat16": self.bfloat16_flops,
+            "float32": self.float32_flops,
+            "float32_fast": self.float32_fast_flops,
+        }[precision]
 
 
 _GPU_SHARE = 0.75
+_TPU_FLOAT32_PASSES = 6
 
 
 def _tpu(
@@ -87,14 +94,22 @@ def _tpu(
     cores: int = 1,
 ) -> Chip:
     memory = (gib * GIB, int(usable_gib * GIB), gbps * GIGA, links_gbps * GIGA)
-    return Chip(name, tflops * TERA, tflops * TERA, *memory, kinds, cores)
+    peak = tflops * TERA
+    return Chip(name, peak, peak / _TPU_FLOAT32_PASSES, peak, *memory, kinds, cores)
 
 
 def _gpu(
-    name: str, tflops: float, tf32: float, gib: int, gbps: float, links_gbps: float, kind: str
+    name: str,
+    tflops: float,
+    tf32: float,
+    float32: float,
+    gib: int,
+    gbps: float,
+    links_gbps: float,
+    kind: str,
 ) -> Chip:
     memory = (gib * GIB, int(_GPU_SHARE * gib * GIB), gbps * GIGA, links_gbps * GIGA)
-    return Chip(name, tflops * TERA, tf32 * TERA, *memory, (kind,))
+    return Chip(name, tflops * TERA, float32 * TERA, tf32 * TERA, *memory, (kind,))
 
 
 # A longer kind must be listed before its prefix ("TPU v5 lite" before "TPU v5").
@@ -106,11 +121,11 @@ CHIPS: dict[str, Chip] = {
         _tpu("v5p", 459, 95, 95.74, 2765, 1200, "TPU v5"),
         _tpu("v6e", 918, 32, 31.25, 1638, 800, "TPU v6 lite", "TPU v6e"),
         _tpu("tpu7x", 2307, 192, 189.5, 7380, 1200, "TPU7x", "TPU v7x", cores=2),
-        _gpu("a100-40gb", 312, 156, 40, 1555, 600, "NVIDIA A100-SXM4-40GB"),
-        _gpu("a100", 312, 156, 80, 2039, 600, "NVIDIA A100"),
-        _gpu("h100", 989, 494, 80, 3350, 900, "NVIDIA H100"),
-        _gpu("h200", 989, 494, 141, 4800, 900, "NVIDIA H200"),
-        _gpu("b200", 2250, 1100, 180, 8000, 1800, "NVIDIA B200"),
+        _gpu("a100-40gb", 312, 156, 19.5, 40, 1555, 600, "NVIDIA A100-SXM4-40GB"),
+        _gpu("a100", 312, 156, 19.5, 80, 2039, 600, "NVIDIA A100"),
+        _gpu("h100", 989, 494, 67, 80, 3350, 900, "NVIDIA H100"),
+        _gpu("h200", 989, 494, 67, 141, 4800, 900, "NVIDIA H200"),
+        _gpu("b200", 2250, 1100, 75, 180, 8000, 1800, "NVIDIA B200"),
     )
 }
 _ALIASES = {"trillium": "v6e", "ironwood": "tpu7x", "v7x": "tpu7x", "a100-80gb": "a100"}
@@ -161,7 +176,9 @@ def local_peak_flops(precision: Precision) -> float | None:
     devices = jax.devices()
     if devices[0].platform == "cpu":
         # Virtual CPU devices share one machine's cores; every process counts as a machine.
-        return measured_cpu_flops(precision) * jax.process_count()
+        # The two float32 precisions are one on a CPU.
+        measured: Precision = "bfloat16" if precision == "bfloat16" else "float32"
+        return measured_cpu_flops(measured) * jax.process_count()
     found = chip_of_kind(devices[0].device_kind)
     if found is None:
         return None
@@ -202,7 +219,8 @@ def measured_cpu_flops(precision: Precision) -> float:
     import jax.numpy as jnp
 
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        matrix = jnp.ones((_MEASURED_SIZE, _MEASURED_SIZE), precision)
+        dtype = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
+        matrix = jnp.ones((_MEASURED_SIZE, _MEASURED_SIZE), dtype)
         product = jax.jit(jnp.matmul).lower(matrix, matrix).compile()
         fastest, end = float("inf"), time.perf_counter() + _MEASURED_SECONDS
         while time.perf_counter() < end:
@@ -215,4 +233,5 @@ def measured_cpu_flops(precision: Precision) -> float:
 def _measured_cpu() -> Chip:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     bfloat16, float32 = measured_cpu_flops("bfloat16"), measured_cpu_flops("float32")
-    return Chip("cpu", bfloat16, float32, memory, memory, bandwidth=None, interconnect=None)
+    peaks = (bfloat16, float32, float32)
+    return Chip("cpu", *peaks, memory, memory, bandwidth=None, interconnect=None)

@@ -18,7 +18,9 @@ from scaling_jax.config.strict import (
 )
 from scaling_jax.errors import InputError
 
-Precision = Literal["float32", "bfloat16"]
+# Under `float32_fast` an accelerator may round the factors of products: to TensorFloat-32 on an
+# NVIDIA GPU, to bfloat16 on a TPU.
+Precision = Literal["float32", "bfloat16", "float32_fast"]
 
 RUN_ID_LENGTH = 16
 
@@ -72,7 +74,9 @@ class RunConfig:
         batch_size: sequences of `shape.seq_len` tokens per step.
         steps: optimizer steps; the schedule ends at exactly this step.
         eval_tokens: held-out tokens on which the final loss is measured.
-        precision: dtype of the matrix products; parameters and reductions are float32.
+        precision: number format of the matrix products; parameters and reductions are float32.
+            `float32` is float32 on every platform. `float32_fast` lets an accelerator round the
+            factors of products, to TensorFloat-32 or bfloat16; on a CPU it is the same.
         parameterization: how initialization and learning rates depend on the model's size.
         seed: random seed of the initialization and of the order of the data.
         version: version of this format.

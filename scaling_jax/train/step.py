@@ -1,6 +1,7 @@
 """The training step, the held-out evaluation and the initial state, as pure functions."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -48,13 +49,20 @@ class ModelSpec:
         """The optimizer without a learning rate."""
         return make_optimizer(self.optimizer, self.shape, self.parameterization)
 
+    def products(self) -> AbstractContextManager[None]:
+        """A context in which traced matrix products have the precision of the run."""
+        # JAX's default rounds the factors of float32 products on accelerators.
+        if self.precision == "float32":
+            return jax.default_matmul_precision("float32")
+        return nullcontext()
+
     def transformer(self, key: jax.Array) -> Transformer:
         """A model initialized from `key`."""
         return Transformer(
             self.shape,
             rngs=nnx.Rngs(params=key),
             parameterization=self.parameterization,
-            dtype=jnp.dtype(self.precision),
+            dtype=jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32,
             scan_layers=bool(self.execution.scan_layers),
             remat=self.execution.remat,
             attend=KERNELS[self.execution.attention or "xla"],
@@ -147,6 +155,12 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
     gradient, optimizer = make_gradient(spec), spec.gradient_transformation()
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
+        with spec.products():
+            return in_precision(state, tokens_BxT1, horizon)
+
+    def in_precision(
+        state: State, tokens_BxT1: jax.Array, horizon: Horizon
+    ) -> tuple[State, StepMetrics]:
         loss, grads = gradient(state["params"], tokens_BxT1)
         # Optax mixes its integer step count into float32 arithmetic.
         with jax.numpy_dtype_promotion("standard"):
@@ -201,7 +215,8 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     if execution.attention == "cudnn":  # It has no float32.
         execution = replace(execution, attention="xla")
         largest = _sequences_whose_scores_fit(spec.shape)
-    loss_B = make_loss(replace(spec, precision="float32", execution=execution))
+    spec = replace(spec, precision="float32", execution=execution)
+    loss_B = make_loss(spec)
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
         n_sequences, n_devices = tokens_BxT1.shape[0], n_shares("batch")
@@ -210,7 +225,7 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
         return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
 
     def evaluate(params: Any, tokens_KxBxT1: jax.Array) -> jax.Array:
-        with jax.default_matmul_precision("float32"):
+        with spec.products():
             return jax.lax.map(lambda tokens_BxT1: of_batch(params, tokens_BxT1), tokens_KxBxT1)
 
     return evaluate

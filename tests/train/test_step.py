@@ -1,17 +1,21 @@
 """One step against plain AdamW, and what a dispatch of several does."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import small_run
+from jax.extend import core
 from jax.sharding import NamedSharding, PartitionSpec
 
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train.mesh import make_mesh
 from scaling_jax.train.programs import programs
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, make_loss, make_step
+from scaling_jax.train.step import ModelSpec, init_state, make_loss, make_step
 
 ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
 
@@ -78,3 +82,60 @@ def test_layers_apart_lie_as_they_do_together(text):
     ):
         wanted = NamedSharding(mesh, PartitionSpec(*stacked.sharding.spec[1:]))
         assert apart.sharding.is_equivalent_to(wanted, apart.ndim)
+
+
+def product_precisions(jaxpr):
+    """The precision of every matrix product in a traced program."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        for value in equation.params.values():
+            for item in value if isinstance(value, tuple | list) else (value,):
+                if isinstance(item, core.ClosedJaxpr | core.Jaxpr):
+                    yield from product_precisions(getattr(item, "jaxpr", item))
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize(
+    "execution",
+    [
+        Execution(attention="xla", scan_layers=True, remat="full"),
+        Execution(attention="blocks", scan_layers=False, loss_chunks=4),
+        Execution(attention="splash", accumulate=2),
+    ],
+    ids=lambda execution: execution.attention,
+)
+def test_every_product_of_a_float32_step_is_in_float32_on_accelerators(name, execution):
+    shape = Shape(n_layers=2, d_model=32, n_heads=2, d_ff=64, vocab_size=64, seq_len=128)
+    highest = (jax.lax.Precision.HIGHEST,) * 2
+
+    def precisions(precision):
+        spec = ModelSpec(shape, OptimizerConfig(1e-2, 0, name=name), precision, execution=execution)
+        state = jax.eval_shape(lambda: init_state(spec, jax.random.key(0)))
+        horizon = Horizon(*map(jnp.float32, (1e-2, 0, 10, 1, 1)))
+        tokens = jax.ShapeDtypeStruct((4, 129), jnp.int32)
+        return list(
+            product_precisions(jax.make_jaxpr(make_step(spec))(state, tokens, horizon).jaxpr)
+        )
+
+    exact, fast = precisions("float32"), precisions("float32_fast")
+    assert len(exact) == len(fast) > 10
+    assert set(exact) == {highest}
+    assert highest not in fast
+    assert highest not in precisions("bfloat16")
+
+
+def test_the_fast_form_of_float32_is_a_run_of_its_own():
+    run = RunConfig(
+        Shape(n_layers=1, d_model=8, n_heads=1, d_ff=8, vocab_size=8, seq_len=8),
+        DataConfig(),
+        OptimizerConfig(1e-3, 1),
+        *(6, 10, 1024),
+    )
+    fast = replace(run, precision="float32_fast")
+    assert fast.run_id != run.run_id
+    assert RunConfig.from_json(fast.to_json()) == fast
+    # The numbers themselves are float32 under both.
+    for config in (run, fast):
+        spec = ModelSpec(config.shape, config.optimizer, config.precision)
+        assert spec.transformer(jax.random.key(0)).dtype == jnp.float32
