@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from scaling_jax.config import RunConfig as RunConfig
     from scaling_jax.config import Shape as Shape
     from scaling_jax.laws import Fit as Fit
+    from scaling_jax.laws import best_of as best_of
     from scaling_jax.laws import compare as compare
     from scaling_jax.laws import fit as fit
     from scaling_jax.laws import read_table as read_table
@@ -26,6 +27,7 @@ _EXPORTS = {
     "RunConfig": "config",
     "Shape": "config",
     "Study": "study",
+    "best_of": "laws",
     "compare": "laws",
     "fit": "laws",
     "read_table": "laws",

@@ -145,6 +145,21 @@ def refuse_beyond(study: "Study", max_flops: float | None) -> None:
         )
 
 
+def names(option: str, text: str | None) -> dict[str, str]:
+    """A mapping from our names to others', from text of the form OURS=THEIRS,OURS=THEIRS.
+
+    Raises:
+        InputError: text of another form.
+    """
+    given = {}
+    for pair in text.split(",") if text else ():
+        ours, equals, theirs = pair.partition("=")
+        if not (ours.strip() and equals and theirs.strip()):
+            raise InputError(f"{option} {text}: write OURS=THEIRS, such as params=n_params")
+        given[ours.strip()] = theirs.strip()
+    return given
+
+
 def values(option: str, texts: tuple[str, ...]) -> dict[str, Any]:
     """A mapping from name to value, from texts NAME=VALUE; values are Python literals or text.
 

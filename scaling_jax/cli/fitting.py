@@ -1,6 +1,7 @@
 """`fit`: laws from a table of losses."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from scaling_jax.cli.arguments import (
     Json,
     NamedNumbers,
     check_output,
+    names,
     optional,
     pairs,
     replacing,
@@ -57,8 +59,8 @@ def fit(
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="RECORDS",
-            help="a study's directory, or a .csv or .parquet table with the columns params, "
-            "tokens and loss",
+            help="a study's directory, or a table (.csv, .tsv, .json, .jsonl or .parquet, also "
+            "with .gz or .zst) with the columns params, tokens and loss",
         ),
     ],
     /,
@@ -79,6 +81,25 @@ def fit(
             "with constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
             "NAME",
         ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        optional(
+            "what the table calls our columns, such as params=n_params,loss=val_loss; the layouts "
+            "of Weights & Biases, nanochat and Stanford's CS336 are recognised",
+            "OURS=THEIRS",
+        ),
+    ] = None,
+    best_of: Annotated[
+        str | None,
+        optional(
+            "columns that were swept, such as lr,batch_size: keep the row of lowest loss of each "
+            "size and horizon",
+            "COLUMNS",
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None, optional("of the loss, such as nats, bits or bits_per_byte", "UNIT")
     ] = None,
     fitting: Annotated[FitOptions, tyro.conf.OmitArgPrefixes] = FitOptions(),
     profile: Annotated[
@@ -109,7 +130,11 @@ def fit(
     if profile and approach != 3:
         raise InputError("--profile is of the constants of a law: fit with approach 3")
     table, curves = _read(records, approach)
+    mapping = names("--columns", columns)
+    if best_of is not None:
+        table, mapping = _best(table, best_of, law, mapping), {}
     arguments = {"law": law, "training_curves": curves, **fitting.given()}
+    arguments |= {"columns": mapping, "unit": unit}
     if approach == "all":
         _compare(table, arguments, json)
         return
@@ -120,7 +145,7 @@ def fit(
         remark(f"wrote {out}")
     profiles = None
     if profile and isinstance(fitted, laws.LawFit):
-        profiles = _profiles(table, fitted, fitting)
+        profiles = _profiles(table, fitted, fitting, mapping)
     prediction = fitted.predict(**where) if at else None
     if json:
         data = summary_of(fitted)
@@ -137,6 +162,18 @@ def fit(
         print_blocks(profile_text(fitted, profiles))
 
 
+def _best(
+    table: "pd.DataFrame | Path", by: str, law: str | None, columns: Mapping[str, str]
+) -> "pd.DataFrame":
+    """The best row of each cell; how many were kept goes to standard error."""
+    from scaling_jax import laws
+
+    read_by = "chinchilla" if law is None or law == "auto" else law
+    kept = laws.best_of(table, by, law=read_by, columns=columns)
+    remark(f"kept the best of each cell over {by}: {len(kept)} rows")
+    return kept
+
+
 def _compare(table: "pd.DataFrame | Path", arguments: Mapping[str, Any], json: bool) -> None:
     from scaling_jax import laws
 
@@ -151,6 +188,7 @@ def _profiles(
     table: "pd.DataFrame | Path",
     fitted: "LawFit",
     options: Options,
+    columns: Mapping[str, str],
 ) -> "Profiles":
     """Profiles of the fitted law, and of its optimum at the largest budget and beyond."""
     from scaling_jax import laws
@@ -165,12 +203,14 @@ def _profiles(
         level=options.level,
         count=options.count,
         objective=options.objective,
+        columns=columns,
     )
 
 
 def _read(path: Path, approach: int | str) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
     """Records, and for approach 1 the curves, of a store; a file is left for the laws to read."""
-    if not path.is_dir():
+    # Unlike `Path.is_dir`, false for a name that the file system refuses.
+    if not os.path.isdir(path):  # noqa: PTH112
         return path, None
     from scaling_jax import study
 

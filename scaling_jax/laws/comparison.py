@@ -100,14 +100,16 @@ def compare(table: Table, **options: Any) -> Comparison:
             with.
     """
     law, curves = options.pop("law", None), options.pop("training_curves", None)
+    columns, unit = options.pop("columns", None), options.pop("unit", None)
     given = Options(**options).given()
-    frame = load_table(table, CHINCHILLA if law is None or law == AUTO else find_law(law))
+    chosen = CHINCHILLA if law is None or law == AUTO else find_law(law)
+    frame = load_table(table, chosen, columns)
     fits: dict[int, Fit] = {}
     refused: dict[int, str] = {}
     for approach in APPROACHES:
         try:
             used = applicable(approach, {**given, "law": law})
-            found = fit(frame, approach=approach, training_curves=curves, **used)
+            found = fit(frame, approach=approach, training_curves=curves, unit=unit, **used)
         except InputError as error:
             refused[approach] = str(error)
             continue

@@ -54,8 +54,9 @@ def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Predicti
     form: Callable[[Any], str] = _four_digits
     if is_of_size_and_data(fit):
         form = formatting.loss
+        unit = f" {fit.unit}" if fit.unit else ""
         lines = [
-            f"loss  {prediction.loss:.4f} nats per token  ({_how_far(prediction.extrapolation)}; "
+            f"loss  {prediction.loss:.4f}{unit}  ({_how_far(prediction.extrapolation)}; "
             f"{COUNTS.get(fit.count, fit.count)})"
         ]
     else:

@@ -48,6 +48,7 @@ class Fit(ABC):
         provenance: package version, hash of the records, options.
         draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
         noise_N: scatter of single runs about the law; None where none is known.
+        unit: of the loss, such as `nats per token`; empty where it is not known.
     """
 
     _: KW_ONLY
@@ -65,6 +66,7 @@ class Fit(ABC):
     draws_BxP: np.ndarray | None = None
     noise_N: np.ndarray | None = None
     compute: Compute = SIX_N_D
+    unit: str = ""
 
     @property
     @abstractmethod

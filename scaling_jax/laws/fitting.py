@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.backtest import choose_law
 from scaling_jax.laws.approaches.parametric import AUTO, fit_law
-from scaling_jax.laws.catalogue import CHINCHILLA, law_named
+from scaling_jax.laws.catalogue import CHINCHILLA, Law, law_named
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
+from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options, Resampling, require_applicable
 from scaling_jax.laws.tables.check import repeated
+from scaling_jax.laws.tables.layouts import loss_unit
 from scaling_jax.laws.tables.read import Table, load_table
 from scaling_jax.laws.tables.select import Rows, usable_rows
 
@@ -39,6 +41,8 @@ def fit(
     corrected: bool = False,
     objective: str | Objective | None = None,
     fixed: Mapping[str, float] | None = None,
+    columns: Mapping[str, str] | None = None,
+    unit: str | None = None,
 ) -> Fit:
     """Fit a scaling law, or the compute-optimal frontier, by an approach of Hoffmann et al. 2022.
 
@@ -51,8 +55,9 @@ def fit(
     (0.34, 32)
 
     Args:
-        table: losses, one row per run: `params`, `tokens`, `loss` (nats per token) and, where
-            known, `flops`, `budget`, `run_id`, `status`; a frame, or a .csv or .parquet file.
+        table: losses, one row per run: `params`, `tokens`, `loss` and, where known, `flops`,
+            `budget`, `run_id`, `status`; a frame, columns by name, or a file that `read_table`
+            reads.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
         law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
             `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto` takes
@@ -77,6 +82,9 @@ def fit(
             `gaussian` (maximum likelihood, noise on log loss), `log-squares`, `squares`, or
             `lower-envelope`.
         fixed: constants of the law to hold, such as `{"E": 1.69}`.
+        columns: our name -> the table's, such as `{"params": "n_params"}`.
+        unit: of the loss, such as `nats per token` or `bits per byte`; by default what the table
+            says, and no unit where it says none.
 
     Raises:
         InputError: a table that cannot be read or cannot answer.
@@ -96,7 +104,8 @@ def fit(
     )
     require_applicable(approach, {**({} if law is None else {"law": law}), **options.given()})
     chosen = CHINCHILLA if law is None or law == AUTO else find_law(law)
-    frame = load_table(table, chosen)
+    frame = load_table(table, chosen, columns)
+    known_unit = loss_unit(frame, unit)
     rows = usable_rows(frame, count, chosen)
     options = replace(options, objective=objective or chosen.default_objective.name)
     found: Fit
@@ -115,17 +124,20 @@ def fit(
             name, why = choose_law(rows, options)
             chosen, notes = law_named(name), (why,)
         found = fit_law(rows, chosen, options, notes)
-    return replace(found, diagnostics=_notes(frame, rows, found))
+    notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
+    return replace(found, diagnostics=notes, unit=known_unit)
 
 
-def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit) -> tuple[str, ...]:
+def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[str, ...]:
     """What the table says, then what the fit says."""
     twice = repeated(frame)
     return (
+        *frame.attrs.get("notes", ()),
         *((f"Are rows there twice? In the table, {twice}, and each counts.",) if twice else ()),
         *missing_runs(frame),
         *mixed_knobs(frame),
-        *questions(rows),
+        *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),
+        *questions(rows, found.unit),
         *found.diagnostics,
         *drifting_grid(rows, found),
     )

@@ -32,7 +32,7 @@ def to_json(fit: Fit) -> str:
     """The fit as JSON, which `from_json` reads."""
     data = {key: getattr(fit, key, _ABSENT.get(key)) for key in _KEYS}
     data |= {"format": FORMAT, "exponents": fit.exponents, "intervals": fit.intervals}
-    data |= {"exponent_intervals": fit.exponent_intervals}
+    data |= {"exponent_intervals": fit.exponent_intervals, "unit": fit.unit}
     if isinstance(fit, LawFit):
         data |= {"ranges": fit.ranges, "is_logged": fit.is_logged}
         if LAWS.get(fit.law) is not fit.definition:
@@ -113,6 +113,7 @@ def _common(data: Mapping[str, Any]) -> dict[str, Any]:
         "reference_flops": float(data["reference_flops"]),
         # Fits of the release before took C = 6 N D.
         "compute": Compute(**data.get("compute", {})),
+        "unit": str(data.get("unit", "")),
     }
 
 

@@ -315,7 +315,7 @@ def test_bad_options_are_refused(options, words):
 def test_bad_sources_are_refused(tmp_path):
     with pytest.raises(InputError, match="did you mean 'chinchilla'"):
         laws.fit(POINTS, law="chinchila")
-    with pytest.raises(InputError, match=r"is not a file: give a \.csv or \.parquet"):
+    with pytest.raises(InputError, match=r"is not a file: give a \.csv, \.json or \.parquet"):
         laws.fit(tmp_path / "none.csv", law="chinchilla")
     with pytest.raises(InputError, match="do not make a table"):
         laws.fit({"x": [1.0, 2.0], "y": [1.0, 2.0, 3.0]}, law=LINE)

@@ -21,11 +21,12 @@ _FAR = 100.0
 _MOST_NATS = 15.0
 
 
-def questions(rows: Rows) -> tuple[str, ...]:
+def questions(rows: Rows, unit: str = "") -> tuple[str, ...]:
     """A question for every column whose magnitude suggests other units, with its numbers.
 
     Every rule lies well outside what is published and what this package trains: 768 to 1e12
-    parameters, 1e5 to 1e14 tokens, 0.01 to 10,000 tokens per parameter.
+    parameters, 1e5 to 1e14 tokens, 0.01 to 10,000 tokens per parameter. A loss of a known `unit`
+    is not questioned.
     """
     if not rows.has_size_and_data:
         return ()
@@ -35,7 +36,7 @@ def questions(rows: Rows) -> tuple[str, ...]:
     found += [_flops(rows), _budget(rows)]
     if not any(found):
         found.append(_effort(rows))
-    return tuple(question for question in [*found, _loss(rows)] if question)
+    return tuple(question for question in [*found, "" if unit else _loss(rows)] if question)
 
 
 def _params(rows: Rows) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_jax.errors import InputError, nearest
+from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
-from scaling_jax.laws.conventions import PARAMS_COLUMN
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PARAMS_COLUMN
 from scaling_jax.laws.tables.csv_text import UNNAMED
+from scaling_jax.laws.tables.layouts import hint
 from scaling_jax.laws.tables.words import FINISHED, VERIFICATION, roles, states, texts, where
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def checked(
     if frame.empty:
         raise InputError(f"{name} has no rows: give at least one per run")
     _require_distinct_columns(frame, name)
+    frame = _with_tokens(frame, law, name)
     required = [*dict.fromkeys(_required(frame, (*law.variables, law.response), law, name))]
     companions = [c for c in _SIZE_AND_DATA if reads_size_and_data(law) and c in frame]
     known = [*_OPTIONAL, *companions]
@@ -106,6 +108,24 @@ def repeated(frame: "pd.DataFrame") -> str:
     return _repeated_rows(frame[finished_N])
 
 
+def _with_tokens(frame: "pd.DataFrame", law: Law, name: str) -> "pd.DataFrame":
+    """The table, with tokens C / (6 N) where it has compute and no tokens."""
+    compute = next((each for each in ("flops", "budget") if each in frame), None)
+    if compute is None or "tokens" in frame or "params" not in frame:
+        return frame
+    if "tokens" not in law.variables:
+        return frame
+    unused_N = reasons(frame, law.response) != ""
+    params_N, flops_N = (
+        numbers(frame, column, may_be_blank_N=unused_N, unused_N=unused_N, name=name)
+        for column in ("params", compute)
+    )
+    made = frame.assign(tokens=flops_N / FLOPS_PER_PARAM_TOKEN / params_N)
+    note = f"The table has no tokens: they are taken as {compute} / (6 params)."
+    made.attrs = {**frame.attrs, "notes": (*frame.attrs.get("notes", ()), note)}
+    return made
+
+
 def _required(frame: "pd.DataFrame", columns: Iterable[str], law: Law, name: str) -> Iterable[str]:
     """The columns that must be there: the law's own, or those that a missing one follows from."""
     for column in columns:
@@ -116,7 +136,7 @@ def _required(frame: "pd.DataFrame", columns: Iterable[str], law: Law, name: str
             yield from sources
         else:
             raise InputError(
-                f"{name} lacks the column {column!r}{nearest(column, map(str, frame.columns))}: it "
+                f"{name} lacks the column {column!r}{hint(column, frame.columns)}: it "
                 f"has {', '.join(map(str, frame.columns))}; the law "
                 f"{law.name!r} needs the column {column!r}"
             )

@@ -59,7 +59,7 @@ def _content(path: Path) -> bytes:
                 return bytes(stream.read())
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise InputError(f"{path} is not a file: give a table") from error
+        raise InputError(f"{path} is not a file: give a .csv, .json or .parquet table") from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot read {path}: {reason}; give a whole, readable table") from error

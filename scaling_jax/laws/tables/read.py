@@ -1,7 +1,7 @@
 """Tables of runs: from files, mappings and frames to one checked frame."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -10,8 +10,11 @@ from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
+from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.tables.best import best_rows, require_best_of_cells
 from scaling_jax.laws.tables.check import checked
 from scaling_jax.laws.tables.formats import frame_of
+from scaling_jax.laws.tables.layouts import with_our_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,39 +22,88 @@ if TYPE_CHECKING:
 Table = Union["pd.DataFrame", Mapping[str, ArrayLike], "os.PathLike[str]", str]
 
 
-def read_table(path: "os.PathLike[str] | str", law: Law = CHINCHILLA) -> "pd.DataFrame":
+def read_table(
+    path: "os.PathLike[str] | str",
+    law: Law = CHINCHILLA,
+    columns: Mapping[str, str] | None = None,
+) -> "pd.DataFrame":
     """The table in a file, its numbers checked.
 
     The file ends in `.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, or in one of these and `.gz`
     or `.zst`. It needs the columns that the law reads and predicts, by default `params`, `tokens`
     and `loss`; every other column is kept as it is.
 
+    Args:
+        path: of the file.
+        law: what the table is read for.
+        columns: our name -> the table's, such as `{"params": "n_params"}`. The layouts of Weights
+            & Biases, nanochat and Stanford's CS336 are recognised.
+
     Raises:
         InputError: no such file, another kind of file, a missing or doubled column, or a cell
             that is not a positive finite number (a weight may be zero), named by line and column.
     """
     path = Path(path)
-    return checked(frame_of(path), law, str(path))
+    return checked(with_our_names(frame_of(path), columns, str(path)), law, str(path))
 
 
-def load_table(table: Table, law: Law = CHINCHILLA) -> "pd.DataFrame":
-    """A checked frame from a file, a frame, or a mapping of columns.
+def load_table(
+    table: Table, law: Law = CHINCHILLA, columns: Mapping[str, str] | None = None
+) -> "pd.DataFrame":
+    """A checked frame from a file, a frame, or a mapping of columns, that the law can be fitted to.
 
     Raises:
-        InputError: as `read_table`; what is no table, or columns of unequal length.
+        InputError: as `read_table`; what is no table, or columns of unequal length; a sweep, where
+            the law is of the best setting.
     """
+    frame = _loaded(table, law, columns)
+    require_best_of_cells(frame, law)
+    return frame
+
+
+def best_of(
+    table: Table,
+    by: str | Sequence[str],
+    law: LawLike = "chinchilla",
+    columns: Mapping[str, str] | None = None,
+) -> "pd.DataFrame":
+    """The table with the row of lowest loss alone of each cell of a sweep.
+
+    Rows of a cell are alike in what the law reads (by default `params` and `tokens`) and in every
+    other setting; rows that a fit leaves out stay. Of several seeds the luckiest is kept.
+
+    >>> import scaling_jax as sj
+    >>> sweep = {"params": [1e6] * 3, "tokens": [2e7] * 3, "lr": [1e-3, 2e-3, 4e-3]}
+    >>> sj.best_of({**sweep, "loss": [3.3, 3.1, 3.2]}, by="lr")["lr"].tolist()
+    [0.002]
+
+    Args:
+        table: as `fit` takes it.
+        by: the columns that were swept, such as `"lr,batch_size"` or `("lr", "batch_size")`.
+        law: what the table will be fitted with, as `fit` takes it.
+        columns: as `read_table` takes it.
+
+    Raises:
+        InputError: a table that cannot be read, or a column that is not there or that the law
+            reads.
+    """
+    form = find_law(law)
+    return best_rows(_loaded(table, form, columns), by, form)
+
+
+def _loaded(table: Table, law: Law, columns: Mapping[str, str] | None) -> "pd.DataFrame":
     import pandas as pd
 
-    if isinstance(table, pd.DataFrame):
-        return checked(table, law)
     if isinstance(table, Mapping):
-        return checked(_frame_of_columns(table), law)
+        table = _frame_of_columns(table)
+    if isinstance(table, pd.DataFrame):
+        return checked(with_our_names(table, columns), law)
     if not isinstance(table, str | os.PathLike):
         raise InputError(
             f"{type(table).__name__} is no table: give a frame, columns such as "
             "{'params': [...], 'tokens': [...], 'loss': [...]}, or the path of a file"
         )
-    return read_table(table, law)
+    return read_table(table, law, columns)
 
 
 def _frame_of_columns(columns: Mapping[str, ArrayLike]) -> "pd.DataFrame":

@@ -36,7 +36,7 @@ _STATES: Mapping[str, tuple[str, ...]] = {
     "cancelled": ("canceled", "stopped", "skipped"),
 }
 _ROLES: Mapping[str, tuple[str, ...]] = {
-    "grid": ("fit", "train", "training"),
+    "grid": ("design", "fit", "main", "search", "sweep", "train", "training"),
     VERIFICATION: ("verify", "validation", "holdout", "held out", "test"),
 }
 

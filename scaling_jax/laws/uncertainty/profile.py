@@ -64,6 +64,7 @@ def profile(
     count: Count = "total",
     objective: str | None = None,
     fixed: Mapping[str, float] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Profile:
     """The profile likelihood of a constant, an exponent, an optimum or a predicted loss.
 
@@ -72,7 +73,7 @@ def profile(
     `tokens`. The objective's rise is scaled by its own curvature and the residuals' spread
     (Schrader and Hettmansperger 1980), so that Huber's loss with a small delta is treated as
     what it is, nearly a sum of absolute values; for squares that is the Gaussian profile.
-    `fixed` are constants that are held, as in `fit`.
+    `fixed` are constants that are held and `columns` names of columns, as in `fit`.
 
     Raises:
         InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
@@ -80,7 +81,7 @@ def profile(
     """
     form = find_law(law)
     chosen = form.default_objective if objective is None else objective_named(objective)
-    rows = usable_rows(load_table(table, form), count, form)
+    rows = usable_rows(load_table(table, form, columns), count, form)
     at = _where(form, quantity, flops, params, tokens)
     fit = optimum(form, rows.variables, rows.response, rows.weight, objective=chosen, fixed=fixed)
     if quantity in form.names and not fit.free_P[form.names.index(quantity)]:

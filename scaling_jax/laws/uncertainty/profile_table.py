@@ -40,7 +40,7 @@ def profiles(
         table: losses, as `fit` takes them.
         law, fixed: as `fit` takes them.
         budgets: in FLOPs.
-        **options: `level`, `count` and `objective`, as `profile` takes them.
+        **options: `level`, `count`, `objective` and `columns`, as `profile` takes them.
 
     Raises:
         InputError: as `profile`.

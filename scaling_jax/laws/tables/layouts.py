@@ -1,0 +1,190 @@
+"""Names of columns: a user's own, and those that trackers and well-known scripts write."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from scaling_jax.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NATS, BITS_PER_BYTE = "nats per token", "bits per byte"
+_SHORT_UNITS = {
+    "nats": NATS,
+    "bits": "bits per token",
+    "bpb": BITS_PER_BYTE,
+    "bits_per_byte": BITS_PER_BYTE,
+}
+_UNITS = dict.fromkeys(("bits_per_byte", "val_bpb", "bpb"), BITS_PER_BYTE)
+# Together, only the records of a study of this package have these.
+_OWN_RECORDS = {"run_id", "data_fingerprint", "loss", "loss_stderr", "bits_per_byte"}
+
+# What others call the columns of a fit, the most usual first.
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "params": (
+        *("parameters", "n_params", "num_params", "num_parameters", "n_parameters"),
+        *("total_params", "params_total", "parameter_count", "model_size", "N"),
+    ),
+    "tokens": (
+        *("num_tokens", "n_tokens", "train_tokens", "training_tokens", "total_tokens"),
+        *("tokens_seen", "tokens_trained", "train/tokens", "D"),
+    ),
+    "loss": (
+        *("val/loss", "eval/loss", "validation/loss", "val_loss", "eval_loss"),
+        *("validation_loss", "final_loss", "test_loss", "final_val_loss"),
+    ),
+    "flops": ("total_flops", "train_flops", "compute", "train/flops", "C"),
+    "budget": ("compute_budget", "flops_budget", "flop_budget"),
+}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A table that others write.
+
+    Attributes:
+        name: of what writes it.
+        marks: columns that are all there.
+        columns: ours -> theirs, the first that is there.
+        units: the column of a loss -> its unit.
+    """
+
+    name: str
+    marks: frozenset[str]
+    columns: Mapping[str, tuple[str, ...]]
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+_LAYOUTS = (
+    _Layout(
+        "Stanford's CS336",
+        frozenset({"parameters", "compute_budget", "final_loss"}),
+        {"params": ("parameters",), "budget": ("compute_budget",), "loss": ("final_loss",)},
+        {"final_loss": NATS},
+    ),
+    _Layout(
+        "nanochat",
+        frozenset({"flops_budget", "tokens_trained"}),
+        {
+            "params": ("params_total", "num_params", "num_scaling_params"),
+            "tokens": ("tokens_trained",),
+            "budget": ("flops_budget",),
+            "loss": ("val_bpb", "val_loss"),
+        },
+        {"val_bpb": BITS_PER_BYTE, "val_loss": NATS},
+    ),
+    _Layout(
+        "Weights & Biases",
+        frozenset({"Name", "State"}),
+        {"run_id": ("ID", "Name"), "status": ("State",), **ALIASES},
+    ),
+    _Layout(
+        "Weights & Biases",
+        frozenset({"name", "state"}),
+        {"run_id": ("id", "name"), "status": ("state",), **ALIASES},
+    ),
+    _Layout(
+        "a table without nats",
+        frozenset({"bits_per_byte"}),
+        {"loss": ("bits_per_byte",)},
+        {"bits_per_byte": BITS_PER_BYTE},
+    ),
+)
+
+
+def with_our_names(
+    frame: "pd.DataFrame", columns: Mapping[str, str] | None = None, name: str = "the table"
+) -> "pd.DataFrame":
+    """The table with the names that laws read; notes and the loss's unit are in its `attrs`.
+
+    Args:
+        frame: as the user has it.
+        columns: ours -> theirs; what is left open follows from a layout that is recognised.
+        name: of the table, for messages.
+
+    Raises:
+        InputError: `columns` names a column that is not there; two columns may be the loss.
+    """
+    theirs = dict(columns or {})
+    for ours, their in theirs.items():
+        if not isinstance(their, str) or their not in frame:
+            raise InputError(
+                f"{name} has no column {their!r}, which columns maps to {ours!r}"
+                f"{nearest(str(their), map(str, frame.columns))}; it has "
+                f"{', '.join(map(str, frame.columns))}"
+            )
+    notes: tuple[str, ...] = ()
+    unit = ""
+    layout = next((each for each in _LAYOUTS if each.marks.issubset(frame.columns)), None)
+    if layout is not None:
+        found = {
+            ours: _chosen(frame, ours, names, layout, name)
+            for ours, names in layout.columns.items()
+            if ours not in frame and ours not in theirs
+        }
+        found = {ours: their for ours, their in found.items() if their}
+        unit = layout.units.get({**theirs, **found}.get("loss", ""), "")
+        if found:
+            pairs = ", ".join(f"{ours} is {their}" for ours, their in found.items())
+            notes = (f"The columns are named as {layout.name} names them: {pairs}.",)
+        theirs |= found
+    if not theirs:
+        return frame
+    named = frame.drop(columns=[*theirs.values()]).assign(
+        **{ours: frame[their] for ours, their in theirs.items()}
+    )
+    unit = _UNITS.get(theirs.get("loss", ""), unit)
+    known = frame.attrs
+    named.attrs = {
+        **known,
+        "notes": (*known.get("notes", ()), *notes),
+        "unit": unit or known.get("unit", ""),
+    }
+    return named
+
+
+def _chosen(
+    frame: "pd.DataFrame", ours: str, names: Iterable[str], layout: _Layout, table: str
+) -> str:
+    """The column that stands for ours; empty where there is none."""
+    there = [name for name in names if name in frame]
+    if ours == "loss" and len(there) > 1 and not layout.units:
+        raise InputError(
+            f"{table}: {' or '.join(there)} may be the loss: choose with --columns "
+            f"loss={there[0]} (in Python, columns={{'loss': {there[0]!r}}})"
+        )
+    return there[0] if there else ""
+
+
+def hint(column: str, names: Iterable[str]) -> str:
+    """A question that suggests a column of a table for one of ours; empty if none is near."""
+    there = [*map(str, names)]
+    usual = {column.casefold(), *(alias.casefold() for alias in ALIASES.get(column, ()))}
+    alike = [name for name in there if name.strip().casefold() in usual]
+    if not alike:
+        return nearest(column, there)
+    return (
+        f"; did you mean {alike[0]!r}? Then give --columns {column}={alike[0]} (in Python, "
+        f"columns={{{column!r}: {alike[0]!r}}})"
+    )
+
+
+def loss_unit(frame: "pd.DataFrame", unit: str | None = None) -> str:
+    """The unit of the loss where it is known: as given, as the layout has it, or our records'.
+
+    Raises:
+        InputError: a unit that is no text.
+    """
+    if unit is not None:
+        if not isinstance(unit, str) or not unit.strip():
+            raise InputError(f"unit {unit!r} must be text, such as 'nats per token'")
+        return _SHORT_UNITS.get(unit.strip().casefold(), unit.strip())
+    if frame.attrs.get("unit"):
+        return str(frame.attrs["unit"])
+    return NATS if is_own_records(frame) else ""
+
+
+def is_own_records(frame: "pd.DataFrame") -> bool:
+    """Whether the table holds the records of a study of this package."""
+    return _OWN_RECORDS.issubset(frame.columns)
