@@ -37,6 +37,15 @@ def worker_environment() -> dict[str, str]:
     return training_environment() | {"JAX_PLATFORMS": "cpu"}
 
 
+def out_of_memory_kills() -> int:
+    """How many processes Linux has killed since it started, for lack of memory; else 0."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
 def leave_accelerators() -> None:
     """Restrict JAX in this process to the CPU, so that accelerators stay free for running studies.
 

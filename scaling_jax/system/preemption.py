@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as requests to stop, which the training loop checks between dispatches."""
+"""SIGTERM, SIGINT and SIGHUP as requests to stop, checked by training between dispatches."""
 
 import signal
 import threading
@@ -36,7 +36,7 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Handle SIGTERM and SIGINT inside the block with a `StopRequest` instead of ending at once.
+    """Handle SIGTERM, SIGINT and SIGHUP inside the block with a `StopRequest`, not by ending.
 
     A nested block yields the request of the outer block, so that both see the same signals.
     """
@@ -48,7 +48,9 @@ def stop_request() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    watched = (signal.SIGTERM, signal.SIGINT)
+    # SIGHUP comes when a terminal or a connection closes, unless `nohup` has it ignored.
+    hung_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    watched = (signal.SIGTERM, signal.SIGINT, *hung_up)
     previous = {signum: signal.signal(signum, request) for signum in watched}
     try:
         yield request

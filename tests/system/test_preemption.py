@@ -9,7 +9,7 @@ import pytest
 from scaling_jax.system.preemption import Preempted, stop_request
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_at_the_next_check(signum):
     before = signal.getsignal(signum)
     with stop_request() as stop:

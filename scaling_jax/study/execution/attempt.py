@@ -4,7 +4,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 
 import jax
@@ -13,6 +13,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.runs.progress_bar import Report
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job
 from scaling_jax.study.store import lifecycle
+from scaling_jax.study.store.crash_log import crashes_recorded
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import StoredRun
@@ -73,7 +74,8 @@ def attempt_run(run: StoredRun, job: Job = DEFAULT_JOB, report: Report | None = 
             return obstacle
         if from_first(lambda: run.result is None):
             progress = _Progress(run, report, stops_if_cancelled=jax.process_count() == 1)
-            failure = _train(run, job, progress)
+            with _crashes_recorded(run):
+                failure = _train(run, job, progress)
             if failure is not None:
                 return failure
         if is_first():
@@ -90,6 +92,18 @@ def failed(
     if wait is None:
         return Outcome(f"failed: {reason}")
     return Outcome(f"attempt failed, again in {wait:.0f} s: {reason}", wait)
+
+
+def interrupted(run: StoredRun, reason: str, supervision: Supervision) -> Outcome:
+    """Record an attempt that something outside the run ended, which counts apart."""
+    wait = lifecycle.interrupt(run, reason, supervision)
+    if wait is None:
+        return Outcome(f"failed: interrupted too often: {reason}")
+    return Outcome(f"interrupted, again in {wait:.0f} s: {reason}", wait)
+
+
+def _crashes_recorded(run: StoredRun) -> AbstractContextManager[None]:
+    return crashes_recorded(run.directory) if is_first() else nullcontext()
 
 
 def _agreed(find: Callable[[], Outcome | None]) -> Outcome | None:
@@ -124,6 +138,8 @@ def _train_side_by_side(
         if len(free) < 2:
             _leave(free, "the other runs of its pack are not to be trained here")
             return None
+        # What one process leaves is kept with one run; the others of the pack are interrupted.
+        stack.enter_context(_crashes_recorded(free[0]))
         try:
             train_replicas(
                 [run.planned.config for run in free],

@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.study.execution.attempt import failed
+from scaling_jax.study.execution.attempt import failed, interrupted
 from scaling_jax.study.execution.backend import hand_out
 from scaling_jax.study.execution.job import LOCAL, Job
 from scaling_jax.study.execution.run_queue import RunQueue
@@ -26,8 +26,8 @@ CLOSE_SECONDS = 60.0
 class ClusterBackend(ABC):
     """Submits a task for every run that is due; the scheduler of the cluster finds room for it.
 
-    A task that is lost, for example with its machine, counts as an attempt of its run. Subclasses
-    talk to one scheduler each, which knows a task by a handle.
+    A task that is lost counts as an attempt of its run, or, with its machine, as an interruption.
+    Subclasses talk to one scheduler each, which knows a task by a handle.
     """
 
     def __init__(self, job: Job) -> None:
@@ -55,7 +55,8 @@ class ClusterBackend(ABC):
             except Exception as error:
                 first_line = next(iter(str(error).splitlines()), "")
                 reason = f"its task was lost: {type(error).__name__}: {first_line}"
-                outcome = failed(run, reason, self.job.supervision)
+                record = interrupted if self.is_lost_machine(handle, error) else failed
+                outcome = record(run, reason, self.job.supervision)
             yield run, outcome
 
     def close(self) -> None:
@@ -73,6 +74,10 @@ class ClusterBackend(ABC):
     @abstractmethod
     def outcome(self, handle: Any) -> Outcome:
         """The outcome that the task returned; any exception means that the task was lost."""
+
+    def is_lost_machine(self, handle: Any, error: Exception) -> bool:
+        """Whether the task was lost with its machine or taken from it, by no fault of the run."""
+        return False
 
     @abstractmethod
     def cancel(self, handles: Sequence[Any]) -> None:

@@ -57,6 +57,18 @@ class RayBackend(ClusterBackend):
 
         return ray.get(handle)
 
+    def is_lost_machine(self, handle: Any, error: Exception) -> bool:
+        """Whether Ray lost the machine of the task, or the process that it ran the task in."""
+        from ray import exceptions
+
+        # A run trains in a process of its own, below the one that Ray lost.
+        lost = (
+            exceptions.WorkerCrashedError,
+            exceptions.NodeDiedError,
+            exceptions.LocalRayletDiedError,
+        )
+        return isinstance(error, lost)
+
     def cancel(self, handles: Sequence[Any]) -> None:
         """Interrupt the tasks, which makes them save; end Ray if this process started it."""
         import ray

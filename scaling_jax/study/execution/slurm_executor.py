@@ -23,6 +23,7 @@ from scaling_jax.system.files import in_bucket
 
 _TIMEOUT_MINUTES = 60
 _SQUEUE_SECONDS = 30.0
+_TAKEN_AWAY = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
 # Runs are bounded by their attempts, not by how often their time was up.
 _REQUEUES = 1000
 
@@ -72,6 +73,10 @@ class SlurmBackend(ClusterBackend):
         if self._is_lost(handle) and not handle.done():
             raise RuntimeError(f"Slurm no longer has job {handle.job_id}, which left no result")
         return handle.result()
+
+    def is_lost_machine(self, handle: Any, error: Exception) -> bool:
+        """Whether Slurm took the job's machine away, or lost it."""
+        return str(handle.state).partition(" ")[0] in _TAKEN_AWAY
 
     def cancel(self, handles: Sequence[Any]) -> None:
         """Cancel the Slurm jobs, which makes them save, and wait until they have ended."""

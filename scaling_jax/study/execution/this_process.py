@@ -1,5 +1,6 @@
 """The backend that trains in the process that was started, alone or joined with others."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,8 @@ from scaling_jax.study.execution.display import Display
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.packs import Pack
 from scaling_jax.study.execution.run_queue import RunQueue
-from scaling_jax.study.execution.watchdog import ending_if_stalled
+from scaling_jax.study.execution.watchdog import STALLED_EXIT, ending_if_stalled
+from scaling_jax.study.store.crash_log import note_crash
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.agreement import from_first, is_first
@@ -28,7 +30,14 @@ class ThisProcess:
         self._programs = set[RunConfig]()
         self._watchdog = ExitStack()
         stall_seconds = job.supervision.stall_seconds
-        self._alive = self._watchdog.enter_context(ending_if_stalled(stall_seconds))
+        self._alive = self._watchdog.enter_context(ending_if_stalled(stall_seconds, self._end))
+
+    def _end(self) -> None:
+        """End this process, which hangs; the next one counts an attempt of each run under way."""
+        if is_first():
+            for run in self._pack or []:
+                note_crash(run.directory, "no progress, and it ended itself")
+        os._exit(STALLED_EXIT)
 
     def start(self, queue: RunQueue) -> None:
         """Take the next pack, as the first process chooses it."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.study.execution.attempt import failed
+from scaling_jax.study.execution.attempt import failed, interrupted
 from scaling_jax.study.execution.display import Display
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.packs import Pack
@@ -23,10 +23,11 @@ from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.cores import pinned, shares
-from scaling_jax.system.environment import worker_environment
+from scaling_jax.system.environment import out_of_memory_kills, worker_environment
 from scaling_jax.train import program_of
 
 _POLL_SECONDS = 0.2
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class WorkerPool:
@@ -94,14 +95,14 @@ class WorkerPool:
         elif "dead" in message:
             self._workers.remove(worker)
             self._free_cores.append(worker.cores)
-            cause = worker.cause_of_death()
             for run in worker.runs.values():
-                yield run, self._interrupted(run, worker.preempted, cause)
+                yield run, self._outcome_of_death(run, worker)
 
-    def _interrupted(self, run: StoredRun, preempted: bool, cause: str) -> Outcome:
-        if preempted:
+    def _outcome_of_death(self, run: StoredRun, worker: "_Worker") -> Outcome:
+        if worker.preempted:
             return Outcome("its worker process was asked to stop; retried", wait=0.0)
-        return failed(run, cause, self._job.supervision)
+        record = interrupted if worker.was_killed_from_outside() else failed
+        return record(run, worker.cause_of_death(), self._job.supervision)
 
 
 def worker_code() -> str:
@@ -121,6 +122,7 @@ class _Worker:
         self.cores = cores
         self.heard_at = time.monotonic()
         self.killed_for: str | None = None
+        self._memory_kills = out_of_memory_kills()
         self.dismissed = self.preempted = False
         self.runs: dict[str, StoredRun] = {}
         self.programs: set[RunConfig] = set()
@@ -174,6 +176,18 @@ class _Worker:
         self.killed_for = cause
         self.process.kill()
 
+    def was_killed_from_outside(self) -> bool:
+        """Whether neither the run, nor this process, nor a lack of memory ended the process.
+
+        A fault of the process itself, such as SIGSEGV, is a crash of the run.
+        """
+        outside = -self.process.wait() in _FROM_OUTSIDE
+        return outside and self.killed_for is None and not self._memory_ran_out()
+
+    def _memory_ran_out(self) -> bool:
+        by_kill = self.process.wait() == -signal.SIGKILL
+        return by_kill and out_of_memory_kills() > self._memory_kills
+
     def cause_of_death(self) -> str:
         """Why the process ended, for the history of its runs."""
         status = self.process.wait()
@@ -181,6 +195,6 @@ class _Worker:
             return self.killed_for
         if status < 0:
             name = signal.Signals(-status).name
-            hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+            hint = ", as memory ran out on this machine" if self._memory_ran_out() else ""
             return f"its worker process was ended by {name}{hint}"
         return f"its worker process ended early with status {status}"

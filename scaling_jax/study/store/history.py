@@ -35,6 +35,8 @@ class Event:
         attempts: failed attempts in a row that brought the run no further.
         reason: why the state changed, if that is not plain.
         step: step of the run's newest checkpoint at the time.
+        interruptions: attempts in a row that something outside the run ended, such as a machine
+            that was taken away, and that brought the run no further.
         wait: seconds after which the run may be retried.
         time: seconds since the epoch, on the clock of the process that wrote the event.
         by: that process, as host:pid.
@@ -48,6 +50,7 @@ class Event:
     wait: float = 0.0
     time: float = 0.0
     by: str = ""
+    interruptions: int = 0
 
     def left_to_wait(self) -> float:
         """Seconds until the run may be retried; a clock set back does not lengthen the wait."""
@@ -79,6 +82,7 @@ def record(
     reason: str | None = None,
     step: int = 0,
     wait: float = 0.0,
+    interruptions: int = 0,
 ) -> None:
     """Add a change of state to the run's history. Several processes may do so at once.
 
@@ -87,13 +91,15 @@ def record(
     """
     found, folder = _names(run), run / DIRECTORY
     number = _parsed(found[-1])[0] + 1 if found else 1
-    content = {
+    content: dict[str, Any] = {
         "reason": reason,
         "step": step,
         "wait": wait,
         "time": round(time.time(), 3),
         "by": f"{socket.gethostname()}:{os.getpid()}",
     }
+    if interruptions:
+        content["interruptions"] = interruptions
     retried(lambda: folder.mkdir(parents=True, exist_ok=True))
     name = f"{number:06d}-{state}-{attempts}-{uuid.uuid4().hex[:8]}{_ENDING}"
     write_text_atomically(folder / name, json.dumps(content))

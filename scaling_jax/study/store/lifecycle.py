@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from scaling_jax.study.store import history
+from scaling_jax.study.store.crash_log import crash
 from scaling_jax.study.store.history import Event, State
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.files import names
 
-DIED = "the process that trained it died without a message"
+DIED = "the process that trained it was killed, or its machine stopped"
+CRASHED = "the process that trained it crashed"
 _NEW = Event(0, "planned")
 
 
@@ -27,8 +29,8 @@ class Outcome(NamedTuple):
 def take(run: StoredRun, supervision: Supervision) -> Outcome | None:
     """Record that an attempt begins, or return why none may begin now.
 
-    A previous attempt that ended without a record, as when its process was killed, counts as a
-    failed one.
+    A previous attempt that ended without a record was interrupted, unless its process left the
+    trace of a crash: then it has failed.
     """
     if run.cancelled:
         return Outcome("cancelled")
@@ -38,18 +40,23 @@ def take(run: StoredRun, supervision: Supervision) -> Outcome | None:
     if last.state == "failed":
         return Outcome(f"failed: {last.reason}")
     if last.state in ("leased", "running"):
-        if fail(run, DIED, supervision) is None:
-            return Outcome(f"failed: {DIED}")
+        trace = crash(run.directory)
+        reason = DIED if trace is None else f"{CRASHED}: {trace}"
+        ended = interrupt if trace is None else fail
+        if ended(run, reason, supervision) is None:
+            return Outcome(f"failed: {reason}")
         last = _last(run)
     elif (left := last.left_to_wait()) > 0:
         return Outcome(f"waits {left:.0f} s after: {last.reason}", left)
-    _record(run, "leased", attempts=_attempts(run, last))
+    attempts, interruptions = _counts(run, last)
+    _record(run, "leased", attempts=attempts, interruptions=interruptions)
     return None
 
 
 def begin(run: StoredRun) -> None:
     """Record that the run has taken its first steps."""
-    _record(run, "running", attempts=_last(run).attempts)
+    last = _last(run)
+    _record(run, "running", attempts=last.attempts, interruptions=last.interruptions)
 
 
 def fail(
@@ -60,16 +67,35 @@ def fail(
     There is none either where the failure cannot be recorded, since attempts would then not be
     counted.
     """
-    attempts = _attempts(run, _last(run)) + 1
-    wait = None if for_good else supervision.wait(attempts)
+    attempts, interruptions = _counts(run, _last(run))
+    wait = None if for_good else supervision.wait(attempts + 1)
+    return _ended(run, reason, wait, attempts + 1, interruptions)
+
+
+def interrupt(run: StoredRun, reason: str, supervision: Supervision) -> float | None:
+    """Record an attempt that something outside the run ended; the wait as of `fail`.
+
+    It counts apart from failed attempts, and many more are allowed.
+    """
+    attempts, interruptions = _counts(run, _last(run))
+    wait = supervision.wait_after_interruption(interruptions + 1)
+    return _ended(run, reason, wait, attempts, interruptions + 1)
+
+
+def _ended(
+    run: StoredRun, reason: str, wait: float | None, attempts: int, interruptions: int
+) -> float | None:
     state: State = "failed" if wait is None else "planned"
-    recorded = _record(run, state, attempts=attempts, reason=reason, wait=wait or 0.0)
+    counts = dict(attempts=attempts, interruptions=interruptions)
+    recorded = _record(run, state, **counts, reason=reason, wait=wait or 0.0)
     return wait if recorded else None
 
 
 def leave(run: StoredRun, reason: str) -> None:
     """Record that an attempt ended through no fault of the run."""
-    _record(run, "planned", attempts=_last(run).attempts, reason=reason)
+    last = _last(run)
+    counts = dict(attempts=last.attempts, interruptions=last.interruptions)
+    _record(run, "planned", **counts, reason=reason)
 
 
 def finish(run: StoredRun) -> None:
@@ -101,9 +127,9 @@ def _last(run: StoredRun) -> Event:
     return history.last_event(run.directory) or _NEW
 
 
-def _attempts(run: StoredRun, last: Event) -> int:
-    """Failed attempts since the run last got past the checkpoint that it had at `last`."""
-    return 0 if newest_step(run) > last.step else last.attempts
+def _counts(run: StoredRun, last: Event) -> tuple[int, int]:
+    """Failed attempts and interruptions since the run got past the checkpoint it had at `last`."""
+    return (0, 0) if newest_step(run) > last.step else (last.attempts, last.interruptions)
 
 
 def _record(
@@ -111,13 +137,22 @@ def _record(
     state: State,
     *,
     attempts: int = 0,
+    interruptions: int = 0,
     reason: str | None = None,
     wait: float = 0.0,
 ) -> bool:
     """Add to the run's history; False, with a warning, where that fails."""
     step = newest_step(run)
     try:
-        history.record(run.directory, state, attempts=attempts, reason=reason, step=step, wait=wait)
+        history.record(
+            run.directory,
+            state,
+            attempts=attempts,
+            interruptions=interruptions,
+            reason=reason,
+            step=step,
+            wait=wait,
+        )
     except OSError as error:
         # A full disk must not end the training that the record is about.
         print(f"{run.run_id}: cannot record that it is {state}: {error}", file=sys.stderr)

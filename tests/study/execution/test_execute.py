@@ -23,6 +23,7 @@ from scaling_jax.study import Store, collect, run_study, train_runs
 from scaling_jax.study.execution import attempt as attempts
 from scaling_jax.study.execution import worker_pool
 from scaling_jax.study.store import history, lifecycle
+from scaling_jax.study.store.crash_log import note_crash
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import read_run
 from scaling_jax.system.cores import pinned, shares
@@ -151,7 +152,10 @@ def test_a_killed_worker_is_replaced_and_its_run_tried_again(finished, tmp_path,
     run_study(small_study(), tmp_path, workers=2, supervision=AT_ONCE)
     killer.join()
     assert len(spawned) == 3
-    assert "again in 0 s: its worker process was ended by SIGKILL" in capfd.readouterr().err
+    assert (
+        "interrupted, again in 0 s: its worker process was ended by SIGKILL"
+        in capfd.readouterr().err
+    )
     assert losses(Store.open(tmp_path)) == losses(finished)
 
 
@@ -161,7 +165,7 @@ import json, os, sys
 for line in sys.stdin:
     for directory in json.loads(line)["directories"]:
         if os.path.exists(directory + "/deadly"):
-            os.kill(os.getpid(), 9)
+            os.kill(os.getpid(), 11)
         print(json.dumps({"run": os.path.basename(directory), "outcome": ["survived"]}), flush=True)
 """
 
@@ -177,16 +181,16 @@ def test_a_run_whose_worker_dies_at_every_attempt_has_failed_and_the_rest_goes_o
     (runs[-1].directory / "deadly").touch()
     train_runs(runs, workers=2, supervision=AT_ONCE)
     assert [run.state for run in runs] == ["planned"] * 3 + ["failed"]
-    assert "ended by SIGKILL" in runs[-1].failure
+    assert "ended by SIGSEGV" in runs[-1].failure
     assert history.last_event(runs[-1].directory).attempts == 2
     messages = capfd.readouterr().err
     assert messages.count(": survived") == 3
     assert messages.count("attempt failed, again in 0 s: its worker process was ended by") == 1
-    assert messages.count("failed: its worker process was ended by SIGKILL") == 1
+    assert messages.count("failed: its worker process was ended by SIGSEGV") == 1
     assert len(spawned) <= 4
 
 
-HANGING = DEADLY.replace("os.kill(os.getpid(), 9)", "__import__('signal').pause()")
+HANGING = DEADLY.replace("os.kill(os.getpid(), 11)", "__import__('signal').pause()")
 
 
 def test_a_worker_that_hangs_is_killed_and_that_was_an_attempt(tmp_path, monkeypatch, capfd):
@@ -373,8 +377,68 @@ def test_a_run_that_waits_for_its_next_attempt_is_not_begun(tmp_path, monkeypatc
     assert run.state == "planned"
 
 
-def test_deaths_without_a_word_are_attempts_while_the_run_gets_no_further(tmp_path, monkeypatch):
+KILLED = DEADLY.replace("os.kill(os.getpid(), 11)", "os.kill(os.getpid(), 9)")
+
+
+def test_kills_from_outside_count_apart_and_the_run_is_tried_again(tmp_path, monkeypatch, capfd):
+    # Four kills, one more than the attempts, before the run gets through.
+    thrice = KILLED.replace(
+        'if os.path.exists(directory + "/deadly"):',
+        """deadly = directory + "/deadly"
+        if os.path.exists(deadly) and (left := int(open(deadly).read())):
+            open(deadly, "w").write(str(left - 1))""",
+    )
+    monkeypatch.setattr(worker_pool, "worker_code", lambda: thrice)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[0].directory / "deadly").write_text("4")
+    train_runs(runs, workers=2, supervision=Supervision(attempts=1, retry_wait=0.0))
+    messages = capfd.readouterr().err
+    assert messages.count("interrupted, again in 0 s: its worker process was ended by SIGKILL") == 4
+    assert messages.count(": survived") == 4
+    last = history.last_event(runs[0].directory)
+    assert (last.attempts, last.interruptions) == (0, 4)
+
+
+def test_kills_from_outside_are_tried_again_for_so_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker_pool, "worker_code", lambda: KILLED)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[0].directory / "deadly").touch()
+    train_runs(runs, workers=2, supervision=replace(AT_ONCE, interruptions=3))
+    assert [run.state for run in runs] == ["failed"] + ["planned"] * 3
+    assert history.last_event(runs[0].directory).interruptions == 3
+
+
+def test_a_kill_for_lack_of_memory_is_an_attempt(tmp_path, monkeypatch):
+    kills = iter(range(1000))
+    monkeypatch.setattr(worker_pool, "out_of_memory_kills", lambda: next(kills))
+    monkeypatch.setattr(worker_pool, "worker_code", lambda: KILLED)
+    runs = Store.create(tmp_path, small_study()).runs()
+    (runs[0].directory / "deadly").touch()
+    train_runs(runs, workers=2, supervision=AT_ONCE)
+    assert "ended by SIGKILL, as memory ran out" in runs[0].failure
+    assert history.last_event(runs[0].directory).attempts == 2
+
+
+def test_deaths_without_a_trace_are_interruptions_while_the_run_gets_no_further(tmp_path):
     run = Store.create(tmp_path, small_study()).runs()[0]
+    supervision = Supervision(attempts=1, interruptions=4, retry_wait=0.0)
+    for _ in range(4):
+        assert lifecycle.take(run, supervision) is None
+    last = history.last_event(run.directory)
+    assert (last.attempts, last.interruptions) == (0, 3)
+    # It came further than before: what ended it before counts no more.
+    (run.directory / "checkpoints" / "7").mkdir(parents=True)
+    assert lifecycle.take(run, supervision) is None
+    assert history.last_event(run.directory).interruptions == 1
+    assert lifecycle.take(run, supervision) is None
+    assert lifecycle.take(run, supervision) is None
+    assert lifecycle.take(run, supervision) == (f"failed: {lifecycle.DIED}", None)
+    assert run.state == "failed"
+
+
+def test_deaths_by_a_crash_are_attempts_while_the_run_gets_no_further(tmp_path):
+    run = Store.create(tmp_path, small_study()).runs()[0]
+    note_crash(run.directory, "Fatal Python error: Segmentation fault")
     supervision = Supervision(attempts=2, retry_wait=0.0)
     assert lifecycle.take(run, supervision) is None
     assert lifecycle.take(run, supervision) is None
@@ -383,7 +447,8 @@ def test_deaths_without_a_word_are_attempts_while_the_run_gets_no_further(tmp_pa
     (run.directory / "checkpoints" / "7").mkdir(parents=True)
     assert lifecycle.take(run, supervision) is None
     assert history.last_event(run.directory).attempts == 1
-    assert lifecycle.take(run, supervision) == (f"failed: {lifecycle.DIED}", None)
+    text = f"failed: {lifecycle.CRASHED}: Fatal Python error: Segmentation fault"
+    assert lifecycle.take(run, supervision) == (text, None)
     assert run.state == "failed"
 
 
