@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.objectives import Objective, objective_named
@@ -62,6 +64,10 @@ class Options:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("bootstrap", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+                raise InputError(f"{name} {value!r} must be a whole number of at least 0")
         if self.bootstrap != 0 and self.bootstrap < 20:
             raise InputError(
                 f"bootstrap {self.bootstrap} is too few resamples for an interval: "

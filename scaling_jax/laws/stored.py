@@ -1,6 +1,7 @@
 """Fits as JSON and back."""
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
+from scaling_jax.laws.stored_checks import require_consistent
 
 FORMAT = 2
 
@@ -37,18 +39,21 @@ def to_json(fit: Fit) -> str:
         data |= {"ranges": fit.ranges, "is_logged": fit.is_logged}
         if LAWS.get(fit.law) is not fit.definition:
             data["origin"] = fit.definition.origin
-    return json.dumps(_plain(data), indent=1)
+    plain = _plain(data)
+    return json.dumps({**plain, "sha256": _digest(plain)}, indent=1)
 
 
 def from_json(text: str) -> Fit:
     """Read what `to_json` wrote, or the release before it.
 
     Raises:
-        InputError: the text is no fit, or one of another format; the law is a user's function
-            that cannot be found as it was.
+        InputError: the text is no fit, one of another format, or one whose parts contradict one
+            another; the law is a user's function that cannot be found as it was.
     """
     try:
         data = json.loads(text)
+        if not isinstance(data, dict) or "format" not in data:
+            raise TypeError("no object with a format")
         if data["format"] != FORMAT:
             raise InputError(
                 f"this fit has format {data['format']}, but this package reads {FORMAT}: "
@@ -59,15 +64,35 @@ def from_json(text: str) -> Fit:
             ranges = {name: _ends(ends) for name, ends in data.get("ranges", {}).items()}
             is_logged = bool(data.get("is_logged", True))
             law = _law(data)
-            return LawFit(**common, definition=law, ranges=ranges, is_logged=is_logged)
-        return FrontierFit(**common, **_findings(data))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found: Fit = LawFit(**common, definition=law, ranges=ranges, is_logged=is_logged)
+        else:
+            found = FrontierFit(**common, **_findings(data))
+        require_consistent(found, data)
+        # Fits of the release before have no digest.
+        if "sha256" in data and data["sha256"] != _digest(data):
+            raise InputError(
+                "this fit was changed after it was written (its sha256 differs): fit the records "
+                "again with `scaling-jax fit RECORDS --out fit.json`"
+            )
+        return found
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"not a fit written by scaling_jax ({type(error).__name__}: {error}): "
             "make one with `scaling-jax fit RECORDS --out fit.json`"
         ) from error
+    except RecursionError as error:
+        raise InputError(
+            "not a fit written by scaling_jax (nested too deep): make one with "
+            "`scaling-jax fit RECORDS --out fit.json`"
+        ) from error
+
+
+def _digest(plain: Mapping[str, Any]) -> str:
+    """A digest of everything in the file but the digest itself."""
+    rest = {key: value for key, value in plain.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _law(data: Mapping[str, Any]) -> Law:
