@@ -124,12 +124,18 @@ class FunctionLaw(Law):
         with np.errstate(over="ignore"):
             return np.where(positive_P, np.exp(np.where(positive_P, theta_P, 0)), theta_P)
 
+    @property
+    def range_of_theta(self) -> np.ndarray:
+        """Ends `Px2` of every constant's range, in logs for positive ones."""
+        ends_Px2 = np.array([(p.low, p.high) for p in self.parameters], np.float64)
+        positive_P = np.array([parameter.positive for parameter in self.parameters])
+        ends_Px2[positive_P] = np.log(ends_Px2[positive_P])
+        return ends_Px2
+
     def starts(self) -> np.ndarray:
         """Points `theta_SxP` that fill the ranges evenly, the same at every call."""
         from scipy.stats import qmc
 
-        ends_Px2 = np.array([(p.low, p.high) for p in self.parameters], np.float64)
-        positive_P = np.array([parameter.positive for parameter in self.parameters])
-        ends_Px2[positive_P] = np.log(ends_Px2[positive_P])
+        ends_Px2 = self.range_of_theta
         unit_SxP: np.ndarray = qmc.Sobol(len(self.names), rng=0).random(_STARTS)
         return ends_Px2[:, 0] + unit_SxP * (ends_Px2[:, 1] - ends_Px2[:, 0])

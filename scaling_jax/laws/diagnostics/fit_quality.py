@@ -21,10 +21,10 @@ _COLLINEAR = 0.9
 _ILL_CONDITIONED = 1e5
 # Gaussian noise puts one row in 500 million so far off.
 _OUTLIER_SPREADS = 6.0
-# A term with a smaller share of the mean loss lies below the scatter of any run.
-_FLOOR_SHARE = 1e-3
 # A resampled constant so many times its median has left what the data describe.
 _UNBOUNDED = 1e3
+# The share of resamples that an end of a 90 % interval leaves outside.
+_OFTEN = 0.05
 # Percentiles of a bootstrap over fewer clusters cover less than their level.
 _FEW_RUNS = 20
 # Per cent: a smaller bias is less than what a repeated study moves N_opt by.
@@ -54,11 +54,11 @@ def law_notes(
         _collinearity(rows) if of_size_and_data else "",
         _optimum(point),
         _noise(law, rows, point, objective) if is_logged else _plain_noise(law, point),
-        _floor(law, rows, point) if isinstance(law, PowerSum) else "",
+        _vanished(law, rows, point),
         _flops_relation(rows) if of_size_and_data else "",
         _outliers(rows, point, objective) if is_logged else "",
         *(trends(rows, point.residuals_N) if of_size_and_data and is_logged else ()),
-        _unbounded(law, draws_BxP),
+        _unbounded(law, point, draws_BxP),
     ]
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -153,23 +153,19 @@ def _plain_noise(law: Law, point: PointFit) -> str:
     )
 
 
-def _floor(law: PowerSum, rows: Rows, point: PointFit) -> str:
-    """A sentence on a term that vanished, as the floor E does where log loss is straight."""
-    theta = dict(zip(law.names, point.constants_P.tolist(), strict=True))
-    values = {name: float(np.exp(mean)) for name, mean in point.centre.items()}
-    for k, name in enumerate(law.coefficients):
-        alone = np.array(
-            [0.0 if n in law.coefficients and n != name else theta[n] for n in law.names]
-        )
-        share = float(law.value(alone, values)) / float(rows.loss.mean())
-        if share < _FLOOR_SHARE:
-            what = "irreducible loss" if not law.terms[k].powers else f"term in {name}"
-            return (
-                f"The {what} is {share:.1e} of the mean {law.response}, at the edge of what is "
-                "possible: the data do not determine it, and extrapolations far beyond them are "
-                "unsafe."
-            )
-    return ""
+def _vanished(law: Law, rows: Rows, point: PointFit) -> str:
+    """A sentence on terms that vanished, as the floor E does where log loss is straight."""
+    names = [name for name in point.vanished if name in law.positive]
+    if not names:
+        return ""
+    terms = {term.coefficient: term for term in law.terms} if isinstance(law, PowerSum) else {}
+    is_floor = len(names) == 1 and names[0] in terms and not terms[names[0]].powers
+    what = "The irreducible loss" if is_floor and rows.is_loss else "The effect of"
+    return (
+        f"{what} {', '.join(names)} vanished at the optimum, at the edge of what is possible: the "
+        f"data do not bound {'it' if len(names) == 1 else 'them'} from below, and extrapolations "
+        "far beyond the data are unsafe."
+    )
 
 
 def _flops_relation(rows: Rows) -> str:
@@ -207,16 +203,26 @@ def _where(rows: Rows, row: int) -> str:
     return ", ".join(f"{values[row]:.3g} {name}" for name, values in rows.variables.items())
 
 
-def _unbounded(law: Law, draws_BxP: np.ndarray | None) -> str:
+def _unbounded(law: Law, point: PointFit, draws_BxP: np.ndarray | None) -> str:
+    """Sentences on constants that many resamples put far from their median."""
     if draws_BxP is None:
         return ""
-    share = ~np.isfinite(draws_BxP) | (
-        np.abs(draws_BxP) > _UNBOUNDED * np.abs(np.median(draws_BxP, axis=0))
-    )
-    wide = [n for n, s in zip(law.names, share.mean(axis=0), strict=True) if s > 0.05]
-    if not wide:
-        return ""
-    return (
-        f"The data do not bound {', '.join(wide)} from above: over 5 % of the resamples put it "
-        "more than a thousand times its median."
-    )
+    median_P = np.abs(np.median(draws_BxP, axis=0))
+    # The median of a vanished constant is no measure of its size.
+    measured_P = np.array([name not in point.vanished for name in law.names])
+    above_BxP = ~np.isfinite(draws_BxP) | (np.abs(draws_BxP) > _UNBOUNDED * median_P)
+    positive_P = np.array([name in law.positive for name in law.names])
+    below_BxP = positive_P & (np.abs(draws_BxP) < median_P / _UNBOUNDED)
+    sentences = []
+    for side, beyond_BxP, size in (
+        ("above", above_BxP, "more than a thousand times its median"),
+        ("below", below_BxP, "at less than a thousandth of its median"),
+    ):
+        share_P = np.where(measured_P, beyond_BxP.mean(axis=0), 0.0)
+        wide = [n for n, s in zip(law.names, share_P, strict=True) if s > _OFTEN]
+        if wide:
+            sentences.append(
+                f"The data do not bound {', '.join(wide)} from {side}: over 5 % of the resamples "
+                f"put it {size}."
+            )
+    return " ".join(sentences)

@@ -10,8 +10,14 @@ import numpy as np
 
 from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.model import Derivatives, RowWeights, from_row_gradients
+from scaling_jax.laws.solver.model import Derivatives, Revival, RowWeights, from_row_gradients
 from scaling_jax.laws.solver.newton import Data, Problem
+
+# A constant that changes every response by a smaller share has vanished: a positive one when it
+# changes e-fold, any other when it moves across its range.
+_LEAST_SHARE = 1e-3
+# Shares of the range at which a vanished constant comes back.
+_REVIVED = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -92,3 +98,21 @@ class FunctionSolver:
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
         """Constants from `theta`."""
         return self.law.constants(theta_P)
+
+    def vanished(self, gradient_NxP: np.ndarray, predicted_N: np.ndarray) -> tuple[int, ...]:
+        """Constants that hardly change any row, where a positive one is among them."""
+        unit = 1.0 if self.law.is_logged(self.objective) else float(np.abs(predicted_N).max())
+        width_P = np.array([1.0 if p.positive else p.high - p.low for p in self.law.parameters])
+        still_P = np.abs(gradient_NxP).max(axis=0) * width_P < _LEAST_SHARE * unit
+        positive_P = np.array([p.positive for p in self.law.parameters])
+        return tuple(np.flatnonzero(still_P).tolist()) if (still_P & positive_P).any() else ()
+
+    def revivals(
+        self, theta_P: np.ndarray, vanished: tuple[int, ...], least: float
+    ) -> list[Revival]:
+        """The vanished constants together at points of their ranges."""
+        theta_RxP = np.tile(theta_P, (len(_REVIVED), 1))
+        for p in vanished:
+            low, high = self.law.range_of_theta[p]
+            theta_RxP[:, p] = low + np.array(_REVIVED) * (high - low)
+        return [Revival(vanished, theta_RxP)] if vanished else []

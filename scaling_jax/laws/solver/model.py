@@ -38,6 +38,13 @@ class RowWeights(NamedTuple):
     gauss_newton_N: jax.Array
 
 
+class Revival(NamedTuple):
+    """Points `theta_RxP` at which `constants`, indices of `theta`, change the rows again."""
+
+    constants: tuple[int, ...]
+    theta_RxP: np.ndarray
+
+
 class Model(Protocol):
     """The logarithm of a law as a function of `theta_P` and per-row inputs; hashable."""
 
@@ -73,6 +80,14 @@ class Parametrization(Protocol):
 
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
         """The law's constants, on the last axis."""
+
+    def vanished(self, gradient_NxP: np.ndarray, predicted_N: np.ndarray) -> tuple[int, ...]:
+        """Indices of constants in `theta` that hardly change any row's response."""
+
+    def revivals(
+        self, theta_P: np.ndarray, vanished: tuple[int, ...], least: float
+    ) -> "list[Revival]":
+        """Points about an optimum at which its vanished constants change the rows again."""
 
 
 def from_row_gradients(

@@ -11,7 +11,7 @@ The reweighted Gauss-Newton matrix is a quadratic bound of Huber's penalty (Hube
 2009, "Robust Statistics", section 7.8), so that its steps fall wherever the Hessian is indefinite.
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -55,6 +55,14 @@ class Ends(NamedTuple):
 
     theta_SxP: np.ndarray
     value_S: np.ndarray
+
+    def lower(self, other: "Ends") -> "Ends":
+        """The lower of two ends of every descent; this one where they are equal."""
+        better_S = np.isnan(self.value_S) | (other.value_S < self.value_S)
+        return Ends(
+            np.where(better_S[:, None], other.theta_SxP, self.theta_SxP),
+            np.where(better_S, other.value_S, self.value_S),
+        )
 
 
 class Problem(NamedTuple):
@@ -230,6 +238,21 @@ def descend(
         if not len(waiting):
             break
     return Ends(descents_S.theta_P, descents_S.value)
+
+
+def descend_from_each(
+    problem: Problem,
+    theta_SxP: np.ndarray,
+    data: Data,
+    y_LxN: np.ndarray,
+    w_LxN: np.ndarray | None = None,
+) -> Ends:
+    """The lowest ends of descents from every start, for each of L sets of log losses."""
+    every = [
+        descend(problem, np.tile(theta_P, (len(y_LxN), 1)), data, y_LxN, w_LxN)
+        for theta_P in theta_SxP
+    ]
+    return reduce(Ends.lower, every)
 
 
 def _fresh(theta_SxP: np.ndarray) -> _Descent:

@@ -11,6 +11,7 @@ from scaling_jax.laws.catalogue.law import Law
 from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.solver.revival import with_revivals
 from scaling_jax.laws.solver.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class PointFit:
         n_optima: distinct optima that the finished descents ended in.
         residuals_N: measured minus predicted, of logs where the law is fitted in logs.
         leverage_N: share of each row's value that least squares would fit to the row itself.
+        vanished: constants that hardly change any row at the optimum, such as a floor of zero.
+        revived_RxP: points from which a refit finds them again, as `solver.revival` makes them.
     """
 
     theta_P: np.ndarray
@@ -46,6 +49,14 @@ class PointFit:
     n_optima: int
     residuals_N: np.ndarray
     leverage_N: np.ndarray
+    vanished: tuple[str, ...] = ()
+    revived_RxP: np.ndarray | None = None
+
+    @property
+    def starts_SxP(self) -> np.ndarray:
+        """Where refits start: the optimum, then `revived_RxP`."""
+        none = np.empty((0, len(self.theta_P)))
+        return np.vstack([self.theta_P, none if self.revived_RxP is None else self.revived_RxP])
 
     @classmethod
     def of(
@@ -55,6 +66,8 @@ class PointFit:
         free_P: np.ndarray,
         y_N: np.ndarray,
         centre: dict[str, float],
+        vanished: tuple[str, ...] = (),
+        revived_RxP: np.ndarray | None = None,
     ) -> "PointFit":
         """The optimum that a search found for the measured `y_N`, which it may have padded."""
         return cls(
@@ -68,6 +81,8 @@ class PointFit:
             n_optima=found.n_optima,
             residuals_N=y_N - found.predicted_N[: len(y_N)],
             leverage_N=found.leverage_N[: len(y_N)],
+            vanished=vanished,
+            revived_RxP=revived_RxP,
         )
 
 
@@ -109,8 +124,19 @@ def optimum(
     data = newton.Data(*_on_device((*rows, free_P)))
     starts_SxP = solver.starts(held_P, data, float(measured_N.min()))
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held_P))
-    found = global_optimum(solver.problem, starts_SxP, data)
-    return PointFit.of(found, solver.constants(found.theta_P, centre), free_P, y_N, centre)
+    least = float(measured_N.min())
+    found, revived = with_revivals(
+        solver, global_optimum(solver.problem, starts_SxP, data), data, least
+    )
+    return PointFit.of(
+        found,
+        solver.constants(found.theta_P, centre),
+        free_P,
+        y_N,
+        centre,
+        vanished=tuple(law.names[p] for p in revived.constants),
+        revived_RxP=revived.theta_RxP,
+    )
 
 
 @in_float64
@@ -126,7 +152,9 @@ def refit(
     """Constants `BxP` of the law refitted to B resamples, each from the optimum of the whole.
 
     One descent to each, not a search from many starts: a resample moves the optimum little, and
-    a bootstrap should follow the optimum that was fitted rather than jump to another.
+    a bootstrap should follow the optimum that was fitted rather than jump to another. Where terms
+    have vanished at that optimum, a descent from it cannot bring them back, so further descents
+    start where they are there, and the lowest end counts.
     """
     from scaling_jax.laws.solver import newton
 
@@ -136,8 +164,7 @@ def refit(
     inputs = solver.inputs(columns, fitted.centre)
     inputs, y_NxB, w_NxB = padded(inputs, y_BxN.T, weights_BxN.T)
     data = newton.Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
-    theta_BxP = np.tile(fitted.theta_P, (y_NxB.shape[1], 1))
-    ends = newton.descend(solver.problem, theta_BxP, data, y_NxB.T, w_NxB.T)
+    ends = newton.descend_from_each(solver.problem, fitted.starts_SxP, data, y_NxB.T, w_NxB.T)
     return solver.constants(ends.theta_SxP, fitted.centre)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.model import Derivatives, RowWeights, from_row_gradients
+from scaling_jax.laws.solver.model import Derivatives, Revival, RowWeights, from_row_gradients
 from scaling_jax.laws.solver.newton import Data, Problem, solve_positive
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
@@ -26,6 +26,12 @@ _STARTS, _LEAST_EACH = 400, 8
 _OUTER_POWERS = (0.02, 2.0)
 # Shares of the least loss, for the floor of a law whose floor stands outside a power.
 _FLOORS = (0.01, 0.3, 0.6, 0.9)
+
+# A term with a smaller share of every response has vanished.
+_LEAST_SHARE = 1e-3
+# Shares of the least loss at which a vanished term comes back, and the size of its exponents.
+_REVIVED = (0.3, 0.5, 0.7)
+_REVIVED_EXPONENT = 0.3
 
 # With more exponents than this a grid is too coarse in each: a low-discrepancy sequence, of a
 # power of two points, tells them apart better.
@@ -184,6 +190,37 @@ class PowerSumSolver:
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
         """Coefficients and exponents in the variables' own units."""
         return self.law.constants(theta_P, centre)
+
+    def vanished(self, gradient_NxP: np.ndarray, predicted_N: np.ndarray) -> tuple[int, ...]:
+        """Terms whose share of the response, the gradient in their logarithm, is small in all."""
+        share_K = np.abs(gradient_NxP).max(axis=0)[: len(self.law.terms)]
+        return tuple(np.flatnonzero(share_K < _LEAST_SHARE).tolist())
+
+    def revivals(
+        self, theta_P: np.ndarray, vanished: tuple[int, ...], least: float
+    ) -> list[Revival]:
+        """For each vanished term: the term at shares of the least loss, the others less by it."""
+        return [Revival((k,), self._revived(theta_P, k, least)) for k in vanished]
+
+    def _revived(self, theta_P: np.ndarray, k: int, least: float) -> np.ndarray:
+        law, n_terms = self.law, len(self.law.terms)
+        inside = np.arange(n_terms) >= law.outside
+        power = np.exp(theta_P[-1]) if law.outer else 1.0
+        share_R = np.array(_REVIVED)
+        theta_RxP = np.tile(theta_P, (len(share_R), 1))
+        # A sum that is raised to a power loses the share before that power is taken.
+        if k < law.outside:
+            theta_RxP[:, :n_terms] += np.log1p(-share_R)[:, None] * np.where(inside, 1 / power, 1)
+            theta_RxP[:, k] = np.log(share_R * least)
+        else:
+            theta_RxP[:, :n_terms] += np.log1p(-share_R)[:, None] * inside
+            theta_RxP[:, k] = np.log(share_R) + np.log(least) / power
+        # Its exponents may be anything while the term is not there.
+        others = {e for term in np.delete(law.terms, k) for p in term.powers.values() for e in p}
+        for exponents in law.terms[k].powers.values():
+            for name in exponents.keys() - others:
+                theta_RxP[:, law.names.index(name)] = _REVIVED_EXPONENT
+        return theta_RxP
 
 
 def model_of(law: PowerSum) -> TermSum | PowerOfSum:

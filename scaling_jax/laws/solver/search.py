@@ -36,6 +36,7 @@ class Found:
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.
         predicted_N: the model's values at the optimum, in the objective's space.
+        gradient_NxP: gradients of `predicted_N` in `theta`, zero in what is held.
         leverage_N: share of each row's value that least squares would fit to the row itself.
     """
 
@@ -45,6 +46,7 @@ class Found:
     condition: float
     n_optima: int
     predicted_N: np.ndarray
+    gradient_NxP: np.ndarray
     leverage_N: np.ndarray
 
 
@@ -84,6 +86,7 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         condition=_condition(np.asarray(end.hessian_PxP)),
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
+        gradient_NxP=np.asarray(end.gradient_NxP),
         leverage_N=leverages(np.asarray(end.gradient_NxP), np.asarray(data.w_N)),
     )
 
@@ -100,10 +103,15 @@ class _Best:
         """Take in more ends; whether the best of them is really lower."""
         self.values = np.concatenate([self.values, ends.value_S])
         other = _Best(ends)
-        lower = self.value - other.value
-        if lower > 0:
+        improved = is_lower(other.value, self.value)
+        if other.value < self.value:
             self.theta_P, self.value = other.theta_P, other.value
-        return lower > _IMPROVED * other.value + _ROUNDING
+        return improved
+
+
+def is_lower(value: float, other: float) -> bool:
+    """Whether one objective is lower than another by more than the solver's precision."""
+    return other - value > _IMPROVED * value + _ROUNDING
 
 
 def padded(inputs: T, y_Nx: np.ndarray, w_Nx: np.ndarray) -> tuple[T, np.ndarray, np.ndarray]:

@@ -28,6 +28,8 @@ _FIRST_STEP = 1e-4
 _REFINEMENTS = 2
 _WEIGHT = 1e4
 _LARGEST_LOG = 700.0
+# A vanished constant a thousandth of the size that it returns at changes nothing yet.
+_BELOW_RETURN = math.log(1e3)
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,19 @@ class _Follower:
         estimate = self._quantity_at(self._fit.theta_P)
         ends, points = [], [(estimate, 0.0)]
         for side in (-1.0, 1.0):
-            end, reached = self._end(estimate, side, threshold)
+            end, reached = self._end(self._origin(estimate), side, threshold)
             ends.append(end)
             points += reached
         values, deviance = np.array(sorted(points)).T
         shift = self._shift
         return _Curve(estimate + shift, values + shift, deviance, ends[0] + shift, ends[1] + shift)
+
+    def _origin(self, estimate: float) -> float:
+        """Where targets step out from: the optimum, or below where a vanished constant returns."""
+        if self._name not in self._fit.vanished or self._name not in self._law.positive:
+            return estimate
+        returns = [self._quantity_at(theta_P) for theta_P in self._fit.starts_SxP[1:]]
+        return max(estimate, min(returns, default=estimate) - _BELOW_RETURN)
 
     def _end(
         self, estimate: float, side: float, threshold: float
@@ -187,11 +196,11 @@ class _Follower:
         plain = self._solver.problem
         problem = plain._replace(model=ConstrainedModel(plain.model, self._quantity))
         data = self._data()
-        start_SxP = np.tile(self._fit.theta_P, (len(targets_S), 1))
         y_SxN = np.tile(data.y_N, (len(targets_S), 1))
         y_SxN[:, -1] = targets_S
         w_N = np.append(data.w_N[:-1], _WEIGHT)
-        theta_SxP = newton.descend(problem, start_SxP, data, y_SxN, w_N).theta_SxP
+        starts = self._fit.starts_SxP
+        theta_SxP = newton.descend_from_each(problem, starts, data, y_SxN, w_N).theta_SxP
         rows = data._replace(inputs=data.inputs.rows, y_N=data.y_N[:-1], w_N=data.w_N[:-1])
         values_S = np.asarray(newton.values_at(plain, theta_SxP, rows))
         reached = [self._quantity_at(theta) for theta in theta_SxP]
