@@ -25,6 +25,9 @@ from scaling_jax.laws.conventions import SIX_N_D, Compute
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 
 _SCATTERS_PER_DRAW = 16
+# What lowers the loss in every sound study; rises within rounding are none.
+_FALLING = ("params", "tokens", "flops")
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Fit(ABC):
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]: ...
 
     @property
+    @abstractmethod
+    def rising(self) -> str:
+        """What the fitted loss rises with, as a clause; empty where it falls as it should."""
+
+    @property
     def minima(self) -> tuple[Minimum, ...]:
         """The IsoFLOP minima that approach 2 fitted; empty for the other approaches."""
         return ()
@@ -110,7 +118,9 @@ class Fit(ABC):
 
     @property
     def exponents(self) -> dict[str, float]:
-        """Exponents a of N_opt and b of D_opt in C; empty for a law without a frontier."""
+        """Exponents a of N_opt and b of D_opt in C; empty where there is no optimum."""
+        if self.rising:
+            return {}
         return {name: float(value) for name, value in self._exponents(self._constants_P).items()}
 
     @property
@@ -126,6 +136,8 @@ class Fit(ABC):
         """Intervals of the exponents, or None without a bootstrap."""
         if self.draws_BxP is None:
             return None
+        if self.rising:
+            return {}
         drawn = self._exponents(self.draws_BxP)
         return {name: interval(draws, self.level) for name, draws in drawn.items()}
 
@@ -150,9 +162,15 @@ class Fit(ABC):
         """The compute-optimal run of a budget of `flops`.
 
         Raises:
-            InputError: a budget that is not positive and finite, or a law without a frontier.
+            InputError: a budget that is not positive and finite, a law without a frontier, or a
+                fit whose loss rises with what should lower it.
         """
         _require_positive("flops", flops)
+        if self.rising:
+            raise InputError(
+                f"{self.rising}, so no run is compute-optimal: check the columns for their units "
+                "and for runs that diverged, or add runs that span more of it"
+            )
         point = self._frontier(self._constants_P, flops)
         drawn = None if self.draws_BxP is None else self._frontier(self.draws_BxP, flops)
         return Optimum(
@@ -235,6 +253,32 @@ class LawFit(Fit):
     def method(self) -> str:
         """How the frontier was found, in words."""
         return f"parametric law {self.law}"
+
+    @property
+    def rising(self) -> str:
+        """What the fitted loss rises with, as a clause; empty where it falls as it should."""
+        law = self.definition
+        if law.response != "loss":
+            return ""
+        if law.frontier is not None:
+            exponents = zip(("params", "tokens"), law.frontier[:2], strict=True)
+            rises = [(v, f"{e} {self.params[e]:.3g}") for v, e in exponents if self.params[e] <= 0]
+        else:
+            rises = [(v, "") for v in _FALLING if v in self.ranges and self._rises_with(v)]
+        named = [f"{v} ({why})" if why else v for v, why in rises]
+        return f"The fitted loss rises with {' and '.join(named)}" if named else ""
+
+    def _rises_with(self, variable: str) -> bool:
+        middle = {
+            name: math.sqrt(low * high) if low > 0 else (low + high) / 2
+            for name, (low, high) in self.ranges.items()
+            if name in self.definition.variables
+        }
+        if variable not in middle:
+            return False
+        ends = [{**middle, variable: end} for end in self.ranges[variable]]
+        low, high = (float(self.definition.value(self._constants_P, at)) for at in ends)
+        return high > low * (1 + _ROUNDING)
 
     def predict(self, **variables: float) -> Prediction:
         """The response at the law's variables, such as `predict(params=70e9, tokens=1.4e12)`.
@@ -328,6 +372,20 @@ class FrontierFit(Fit):
             return "envelope of training curves"
         done = ", corrected" if self.objective["corrected"] else ""
         return f"IsoFLOP minima by {self.objective['curve']}{done}"
+
+    @property
+    def rising(self) -> str:
+        """What the fitted loss rises with, as a clause; empty where it falls as it should."""
+        gamma = self.params.get("gamma", 1.0)
+        if gamma <= 0:
+            return f"The fitted loss rises with compute (gamma {gamma:.3g})"
+        ordered = sorted(self.minima, key=lambda minimum: minimum.budget)
+        if ordered and ordered[-1].loss > ordered[0].loss:
+            return (
+                f"The lowest loss rises with compute ({ordered[0].loss:.4g} at the least budget, "
+                f"{ordered[-1].loss:.4g} at the largest)"
+            )
+        return ""
 
     def predict(self, **variables: float) -> Prediction:
         """Refused: the optimum was fitted, not the loss.

@@ -20,10 +20,15 @@ from scaling_jax.laws.options import Options, Resampling, require_applicable
 from scaling_jax.laws.tables.check import repeated
 from scaling_jax.laws.tables.layouts import loss_unit
 from scaling_jax.laws.tables.read import Table, load_table
-from scaling_jax.laws.tables.select import Rows, usable_rows
+from scaling_jax.laws.tables.select import Rows, repeats_runs, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+RUNS_RESAMPLED = (
+    "Several rows share a run_id, and rows of one run are not independent, so whole runs were "
+    "resampled; resampling 'residuals' or 'rows' takes every row for a run of its own."
+)
 
 
 def fit(
@@ -70,8 +75,8 @@ def fit(
         resampling: `residuals` of the fit, each with its own row and a random sign, whose
             intervals hold the truth as often as `level` says (docs/coverage.md); `rows` with
             replacement, wider on small designs; or whole `runs`, for tables with several rows
-            of one run. Only approach 3 has the choice: approach 1 resamples runs, approach 2
-            residuals.
+            of one run, the default where `run_id` repeats. Only approach 3 has the choice:
+            approach 1 resamples runs, approach 2 residuals.
         training_curves: losses along training, several rows per run, for approach 1; without
             them approach 1 reads the table itself as curves.
         isoflop_curve: what approach 2 puts through each budget's runs: `parabola`, `window` (a
@@ -123,6 +128,8 @@ def fit(
         if law == AUTO:
             name, why = choose_law(rows, options)
             chosen, notes = law_named(name), (why,)
+        if resampling is None and repeats_runs(rows):
+            options, notes = replace(options, resampling="runs"), (*notes, RUNS_RESAMPLED)
         found = fit_law(rows, chosen, options, notes)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     return replace(found, diagnostics=notes, unit=known_unit)
@@ -132,6 +139,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[str
     """What the table says, then what the fit says."""
     twice = repeated(frame)
     return (
+        *((f"{found.rising}.",) if found.rising else ()),
         *frame.attrs.get("notes", ()),
         *((f"Are rows there twice? In the table, {twice}, and each counts.",) if twice else ()),
         *missing_runs(frame),

@@ -42,7 +42,7 @@ class Options:
             one law through the runs of all budgets (surface).
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
         resampling: what the bootstrap of approach 3 draws: residuals of the fit (the default),
-            rows (wider on small designs), or whole runs (for tables with several rows of one run).
+            rows (wider on small designs), or whole runs (the default where run_id repeats).
             Approach 1 resamples runs, approach 2 residuals.
         bootstrap: number of refits for the intervals; 0 fits the point alone.
         level: share of the bootstrap that an interval holds.

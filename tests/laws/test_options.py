@@ -141,8 +141,33 @@ def test_several_rows_of_a_run_widen_the_intervals():
     table = study()
     # Four rows a run that share its deviation carry the information of one.
     copies = pd.concat([table.assign(run_id=table.index.astype(str))] * 4, ignore_index=True)
-    rows = laws.fit(copies, bootstrap=100).exponent_intervals["a"]
-    runs = laws.fit(copies, bootstrap=100, resampling="runs").exponent_intervals["a"]
+    apart = laws.fit(copies, bootstrap=100, resampling="residuals")
+    whole = laws.fit(copies, bootstrap=100)
+    assert not any("whole runs were resampled" in note for note in apart.diagnostics)
+    assert any("whole runs were resampled" in note for note in whole.diagnostics)
+    rows, runs = apart.exponent_intervals["a"], whole.exponent_intervals["a"]
     assert runs[1] - runs[0] > 1.5 * (rows[1] - rows[0])
     with pytest.raises(InputError, match="run_id"):
         laws.fit(table, resampling="runs")
+
+
+def test_a_loss_that_rises_has_no_optimum_and_says_so():
+    table = study()
+    loss = 2 + (table["params"] / 1e9) ** 0.3 + 20 / table["tokens"] ** 0.3
+    fit = laws.fit(table.assign(loss=loss), bootstrap=20)
+    assert fit.diagnostics[0].startswith("The fitted loss rises with params (alpha -0.3)")
+    assert fit.exponents == {}
+    with pytest.raises(InputError, match=r"rises with params.*units"):
+        fit.optimal(1e21)
+
+
+def test_a_loss_of_compute_that_rises_is_said_first():
+    flops = np.geomspace(1e18, 1e21, 8)
+    fit = laws.fit({"flops": flops, "loss": flops**0.05}, law="kaplan-flops", bootstrap=0)
+    assert fit.diagnostics[0] == "The fitted loss rises with flops."
+
+
+def test_a_weight_that_drowns_the_other_rows_is_refused():
+    table = study()
+    with pytest.raises(InputError, match="weights within a factor"):
+        laws.fit(table.assign(weight=np.where(table.index == 3, 1e30, 1.0)))

@@ -18,6 +18,11 @@ from scaling_jax.laws.uncertainty.noise_scale import summary
 
 AUTO = "auto"
 
+# Double precision has sixteen digits; a fit needs some for the rows of least weight.
+_MOST_WEIGHT_RATIO = 1e9
+# Converged fits are below 1e-6 even where Huber's penalty has its kinks.
+_MOST_UNBALANCED = 1e-3
+
 
 def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ()) -> LawFit:
     """The law at the global optimum of the objective, with constants refitted to resamples.
@@ -35,11 +40,13 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
     objective = objective_named(options.objective or law.default_objective)
     _require_identifiable(rows, law, options)
     _require_above_floor(rows, law, options)
+    _require_comparable_weights(rows)
     if isinstance(law, FunctionLaw):
         require_works(law, rows.variables)
     point = optimum(
         law, rows.variables, rows.response, rows.weight, objective=objective, fixed=options.fixed
     )
+    _require_converged(law, rows, point)
     noise_N = noise_of_rows(point, objective)
     draws_BxP = draws(
         law, rows, point, noise_N, objective, options.resampled, options.bootstrap, options.seed
@@ -83,6 +90,35 @@ def _influence_notes(
         by_run=by_run,
     )
     return (*((note,) if note else ()), *(fit_quality.run_notes(rows) if by_run else ()))
+
+
+def _require_comparable_weights(rows: Rows) -> None:
+    """Refuse weights beside which the other rows are lost in rounding."""
+    low, high = int(rows.weight.argmin()), int(rows.weight.argmax())
+    if rows.weight[high] > _MOST_WEIGHT_RATIO * rows.weight[low]:
+        raise InputError(
+            f"{rows.label[high]}, column 'weight': {rows.weight[high]:.4g} is so far above the "
+            f"{rows.weight[low]:.4g} at {rows.label[low]} that the fit would see one of the two "
+            f"alone: keep weights within a factor of {_MOST_WEIGHT_RATIO:.0e}"
+        )
+
+
+def _require_converged(law: Law, rows: Rows, point: PointFit) -> None:
+    """Refuse an optimum that is none, and constants that no number can hold."""
+    if not point.unbalanced < _MOST_UNBALANCED:
+        raise InputError(
+            f"the fit of {law.name!r} did not converge: its gradient is {point.unbalanced:.1e} of "
+            "what the rows contribute to it, where an optimum has nearly none: check the rows for "
+            "values of another unit, weights for extremes, or hold some constants"
+        )
+    constants = zip(law.names, point.constants_P.tolist(), strict=True)
+    lost = [f"{name} = {value}" for name, value in constants if not np.isfinite(value)]
+    if lost:
+        raise InputError(
+            f"the {len(rows)} rows do not determine {law.name!r}: its best fit has "
+            f"{', '.join(lost)}: add runs at other {', '.join(law.variables)}, or hold some "
+            "constants"
+        )
 
 
 def _require_above_floor(rows: Rows, law: Law, options: Options) -> None:

@@ -138,4 +138,5 @@ class FunctionLaw(Law):
 
         ends_Px2 = self.range_of_theta
         unit_SxP: np.ndarray = qmc.Sobol(len(self.names), rng=0).random(_STARTS)
-        return ends_Px2[:, 0] + unit_SxP * (ends_Px2[:, 1] - ends_Px2[:, 0])
+        starts_SxP: np.ndarray = ends_Px2[:, 0] + unit_SxP * (ends_Px2[:, 1] - ends_Px2[:, 0])
+        return starts_SxP

@@ -113,6 +113,14 @@ def value_of(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
     return jnp.sum(data.w_N * problem.objective.penalty(residuals(problem, theta_P, data)))
 
 
+def row_slopes(problem: Problem, theta_P: Array, data: Data) -> Array:
+    """Derivatives of the objective in each row's log response, `N`."""
+    slope_N = data.w_N * problem.objective.slope(residuals(problem, theta_P, data))
+    if problem.objective.space == "log":
+        return slope_N
+    return slope_N * jnp.exp(problem.model.log_loss(theta_P, data.inputs))
+
+
 def derivatives(problem: Problem, theta_P: jax.Array, data: Data) -> Derivatives:
     """Gradient, exact Hessian and reweighted Gauss-Newton matrix of the objective."""
     model, objective = problem

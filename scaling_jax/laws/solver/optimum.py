@@ -35,6 +35,7 @@ class PointFit:
         n_optima: distinct optima that the finished descents ended in.
         residuals_N: measured minus predicted, of logs where the law is fitted in logs.
         leverage_N: share of each row's value that least squares would fit to the row itself.
+        unbalanced: as `Found` has it.
         vanished: constants that hardly change any row at the optimum, such as a floor of zero.
         revived_RxP: points from which a refit finds them again, as `solver.revival` makes them.
     """
@@ -49,6 +50,7 @@ class PointFit:
     n_optima: int
     residuals_N: np.ndarray
     leverage_N: np.ndarray
+    unbalanced: float = 0.0
     vanished: tuple[str, ...] = ()
     revived_RxP: np.ndarray | None = None
 
@@ -81,6 +83,7 @@ class PointFit:
             n_optima=found.n_optima,
             residuals_N=y_N - found.predicted_N[: len(y_N)],
             leverage_N=found.leverage_N[: len(y_N)],
+            unbalanced=found.unbalanced,
             vanished=vanished,
             revived_RxP=revived_RxP,
         )

@@ -216,7 +216,8 @@ class PowerSumSolver:
             theta_RxP[:, :n_terms] += np.log1p(-share_R)[:, None] * inside
             theta_RxP[:, k] = np.log(share_R) + np.log(least) / power
         # Its exponents may be anything while the term is not there.
-        others = {e for term in np.delete(law.terms, k) for p in term.powers.values() for e in p}
+        rest = (*law.terms[:k], *law.terms[k + 1 :])
+        others = {e for term in rest for p in term.powers.values() for e in p}
         for exponents in law.terms[k].powers.values():
             for name in exponents.keys() - others:
                 theta_RxP[:, law.names.index(name)] = _REVIVED_EXPONENT

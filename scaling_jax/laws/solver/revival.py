@@ -43,6 +43,8 @@ def with_revivals(
 
 
 def _revived(solver: Parametrization, found: Found, data: "Data", least: float) -> Revival:
+    import jax.numpy as jnp
+
     from scaling_jax.laws.solver import newton
 
     free_P, fitted_N = np.asarray(data.free_P), np.asarray(data.w_N) > 0
@@ -52,7 +54,7 @@ def _revived(solver: Parametrization, found: Found, data: "Data", least: float) 
     for constants, theta_RxP in solver.revivals(found.theta_P, vanished, least):
         held_P = free_P.copy()
         held_P[list(constants)] = 0
-        held = data._replace(free_P=held_P)
+        held = data._replace(free_P=jnp.asarray(held_P))
         ends.append(newton.descend(solver.problem, theta_RxP, held).theta_SxP)
     theta_RxP = np.concatenate(ends)
     return Revival(vanished, theta_RxP[np.isfinite(theta_RxP).all(axis=1)])

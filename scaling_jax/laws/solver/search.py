@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.solver.newton import Ends
+    from scaling_jax.laws.solver.newton import Ends, Examined
 
 # Descents at a time, and how often the best optimum is left to look for a lower one.
 _TRIED = 32
@@ -21,6 +21,8 @@ _NO_DIRECTION = 1e-9
 
 # Objectives below this are residuals in the last digits only, as of rows without noise.
 _ROUNDING = 1e-24
+# Mean penalties below this are of residuals of 1e-9.
+_EXACT = 1e-18
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ class Found:
         theta_P: where it is.
         value: objective, summed over rows.
         gradient_norm: Euclidean norm of the objective's gradient in `theta`.
+        unbalanced: the gradient's norm as a share of what it would be if no row's pull on a
+            constant were balanced by another's; near zero where the search converged.
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.
         predicted_N: the model's values at the optimum, in the objective's space.
@@ -43,6 +47,7 @@ class Found:
     theta_P: np.ndarray
     value: float
     gradient_norm: float
+    unbalanced: float
     condition: float
     n_optima: int
     predicted_N: np.ndarray
@@ -83,6 +88,7 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         theta_P=np.asarray(end.theta_P),
         value=best.value,
         gradient_norm=float(np.linalg.norm(end.gradient_P)),
+        unbalanced=_unbalanced(problem, end, best.value, data),
         condition=_condition(np.asarray(end.hessian_PxP)),
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
@@ -141,6 +147,18 @@ def leverages(gradient_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
     kept_NxP = left_NxP[:, size_P > _NO_DIRECTION * size_P[0]]
     leverage_N: np.ndarray = np.sum(kept_NxP**2, axis=1)
     return leverage_N
+
+
+def _unbalanced(problem: Any, end: "Examined", value: float, data: Any) -> float:
+    """The gradient's norm over that of the rows' absolute contributions to it."""
+    # Residuals of rows without noise are rounding errors, which nothing balances.
+    if value <= _EXACT * float(np.asarray(data.w_N).sum()):
+        return 0.0
+    from scaling_jax.laws.solver import newton
+
+    slope_N = np.abs(newton.row_slopes(problem, end.theta_P, data))
+    rows_P = slope_N @ np.abs(np.asarray(end.gradient_NxP))
+    return float(np.linalg.norm(end.gradient_P) / max(float(np.linalg.norm(rows_P)), 1e-300))
 
 
 def _lowest(theta_SxP: ArrayLike, value_S: ArrayLike, count: int) -> np.ndarray:

@@ -156,6 +156,13 @@ def clusters(rows: Rows) -> np.ndarray:
     return rows.run_id
 
 
+def repeats_runs(rows: Rows) -> bool:
+    """Whether several rows share a run and whole runs can be resampled."""
+    if rows.run_id is None or (rows.run_id == "").any():
+        return False
+    return 1 < len(np.unique(rows.run_id)) < len(rows)
+
+
 def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
     """Group rows of nearly equal FLOPs and name each group by its geometric mean.
 
