@@ -61,7 +61,7 @@ def fit(
 
     Args:
         table: losses, one row per run: `params`, `tokens`, `loss` and, where known, `flops`,
-            `budget`, `run_id`, `status`; a frame, a mapping of columns, or a file that `read_table`
+            `budget`, `run_id`, `status`; a frame, columns by name, or a file that `read_table`
             reads.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
         law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
@@ -146,6 +146,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[str
         *mixed_knobs(frame),
         *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),
         *questions(rows, found.unit),
+        *(rows.compute_notes if found.exponents else ()),
         *found.diagnostics,
         *drifting_grid(rows, found),
     )

@@ -117,15 +117,3 @@ def test_units_by_mistake_are_questioned_in_words(cli: Callable, table: Path) ->
     code, out, _ = cli("fit", table, "--bootstrap", 0)
     assert code == 0
     assert "note: Are params in millions or billions?" in out
-
-
-def test_names_of_columns_and_the_best_of_a_sweep(cli: Callable, table: Path) -> None:
-    once = pd.read_csv(table)
-    worse = once.assign(lr=2e-3, loss=once["loss"] * 1.05)
-    both = pd.concat([once.assign(lr=1e-3), worse], ignore_index=True)
-    both.rename(columns={"params": "n"}).to_csv(table, index=False)
-    options = ("--bootstrap", 0, "--json", "--columns", "params=n", "--best-of", "lr")
-    code, out, err = cli("fit", table, *options)
-    assert (code, err) == (0, "kept the best of each cell over lr: 15 rows\n")
-    assert '"n_points": 15' in out
-    assert cli("fit", table, "--columns", "params").code == 2

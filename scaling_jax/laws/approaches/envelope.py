@@ -17,7 +17,8 @@ from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.frontier_points import FrontierPoints
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.tables.select import BUDGET_GAP, Rows
+from scaling_jax.laws.tables.compute import BUDGET_GAP
+from scaling_jax.laws.tables.select import Rows
 
 if TYPE_CHECKING:
     import pandas as pd

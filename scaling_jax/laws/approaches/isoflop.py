@@ -134,7 +134,8 @@ def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int],
     """Budgets with the indices of their rows; counts of and notes on the budgets dropped."""
     if rows.budget is None:
         raise InputError(
-            "the rows fall into no IsoFLOP groups: add a column 'budget', or use approach 3"
+            f"the rows fall into no IsoFLOP groups, which are runs of equal C "
+            f"({' '.join(rows.compute_notes)}): plan budgets in this C, or use approach 3"
         )
     groups, notes = [], []
     for budget in np.unique(rows.budget):

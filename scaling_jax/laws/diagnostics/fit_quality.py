@@ -6,9 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_jax.laws.catalogue import Law, PowerSum
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.diagnostics.residual_trends import trends
-from scaling_jax.laws.diagnostics.units import is_far
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit
 from scaling_jax.laws.tables.select import Rows
@@ -55,7 +53,6 @@ def law_notes(
         _optimum(point),
         _noise(law, rows, point, objective) if is_logged else _plain_noise(law, point),
         _vanished(law, rows, point),
-        _flops_relation(rows) if of_size_and_data else "",
         _outliers(rows, point, objective) if is_logged else "",
         *(trends(rows, point.residuals_N) if of_size_and_data and is_logged else ()),
         _unbounded(law, point, draws_BxP),
@@ -165,16 +162,6 @@ def _vanished(law: Law, rows: Rows, point: PointFit) -> str:
         f"{what} {', '.join(names)} vanished at the optimum, at the edge of what is possible: the "
         f"data do not bound {'it' if len(names) == 1 else 'them'} from below, and extrapolations "
         "far beyond the data are unsafe."
-    )
-
-
-def _flops_relation(rows: Rows) -> str:
-    ratio = rows.flops / (FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens)
-    if np.abs(ratio - 1).max() < 0.02 or is_far(float(np.median(ratio))):
-        return ""
-    return (
-        f"The table's FLOPs are {ratio.min():.2f} to {ratio.max():.2f} times 6 N D, but optima "
-        "are taken at C = 6 N D."
     )
 
 

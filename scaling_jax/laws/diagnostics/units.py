@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PF_DAY
+from scaling_jax.laws.tables.compute import FAR
 from scaling_jax.laws.tables.select import Rows
 
 # No transformer has so few parameters, and no study's usual one has so few.
@@ -15,8 +16,6 @@ _FEW_TOKENS = 10_000
 _LEAST_RATIO, _MOST_RATIO = 0.05, 1e5
 # Ten seconds on one core, for the largest run of a study.
 _FEW_FLOPS = 1e11
-# Counts of FLOPs differ by what they leave out: by less than this even in the smallest models.
-_FAR = 100.0
 # The logarithm of 3.3 million: no vocabulary makes guessing as costly.
 _MOST_NATS = 15.0
 
@@ -87,9 +86,7 @@ def _units_of(factor: float) -> str:
 
 
 def _budget(rows: Rows) -> str:
-    if rows.budget is None:
-        return ""
-    factor = float(np.median(rows.budget / rows.flops))
+    factor = rows.budget_factor
     if not is_far(factor):
         return ""
     return f"The column budget is {factor:.2g} times the runs' FLOPs: give it in FLOPs too."
@@ -123,4 +120,4 @@ def _loss(rows: Rows) -> str:
 
 def is_far(factor: float) -> bool:
     """Whether two counts of FLOPs differ by more than ways of counting do."""
-    return not 1 / _FAR < factor < _FAR
+    return not 1 / FAR < factor < FAR

@@ -9,8 +9,9 @@ import numpy as np
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.tables.check import DERIVED, numbers, reasons
+from scaling_jax.laws.tables.compute import infer_budgets
 from scaling_jax.laws.tables.layouts import is_own_records
-from scaling_jax.laws.tables.select import fitted_rows, infer_budgets
+from scaling_jax.laws.tables.select import fitted_rows
 from scaling_jax.laws.tables.words import where
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def best_rows(
 ) -> "pd.DataFrame":
     """The rows of lowest loss among those that differ in the settings `by` alone.
 
-    Rows that a fit leaves out stay as they are. The luckiest of several seeds is kept.
+    Rows that a fit leaves out stay as they are. Of several seeds the luckiest is kept.
 
     Raises:
         InputError: no setting, one that is no column or that the law reads, or no column `loss`.

@@ -10,21 +10,17 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.conventions import (
     COUNTS,
-    FLOPS_PER_PARAM_TOKEN,
     PARAMS_COLUMN,
     SIX_N_D,
     Compute,
     Count,
 )
 from scaling_jax.laws.tables.check import is_blank, numbers, reads_size_and_data, reasons
+from scaling_jax.laws.tables.compute import Cost, cost_of, groups_of
 from scaling_jax.laws.tables.words import texts, where
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Rows of one budget lie this close together in FLOPs, and budgets farther apart than that.
-BUDGET_GAP = 1.15
-_BUDGET_SPREAD = 1.35
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,8 @@ class Rows:
             loss in those; N is in the wanted count.
         response: what the law predicts.
         is_loss: whether that is the loss.
-        flops: as in the table, or 6 N D; NaN where the table has neither.
-        budget: planned FLOPs of each row's IsoFLOP group; None where there are no groups.
+        flops: C of each row, as `compute` says; NaN where it is unknown.
+        budget: FLOPs of each row's IsoFLOP group; None where there are no groups.
         run_id: which run a row belongs to, empty where a row does not say; None where the table
             does not.
         weight: how often each row counts; ones where the table does not say.
@@ -45,6 +41,8 @@ class Rows:
         dropped: reason -> number of rows.
         fingerprint: hash of the numbers.
         compute: what C is, here and in every approach.
+        compute_notes: that in sentences, with what the budgets are in this C.
+        budget_factor: median of the column `budget` over C; 1 without the column.
     """
 
     variables: dict[str, np.ndarray]
@@ -58,6 +56,8 @@ class Rows:
     dropped: dict[str, int]
     fingerprint: str
     compute: Compute = SIX_N_D
+    compute_notes: tuple[str, ...] = ()
+    budget_factor: float = 1.0
 
     def __len__(self) -> int:
         return len(self.response)
@@ -110,21 +110,24 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
         none_N = np.zeros(len(kept), bool)
         kept = kept.assign(params=numbers(kept, column, may_be_blank_N=none_N))
     columns = {name: _column(kept, name) for name in _needed(frame, law)}
-    response, flops = _column(kept, law.response), _flops(kept, columns)
+    response, cost = _column(kept, law.response), _cost(kept, columns, count)
+    planned, flops = _optional(kept, "budget"), cost.flops
+    budget, why = groups_of(flops, planned)
     stacked = np.stack([*columns.values(), response, flops])
-    has_budget = _has(kept, "budget") and not np.isnan(flops).any()
     return Rows(
         variables=columns,
         response=response,
         is_loss=law.response == "loss",
         flops=flops,
-        # A row without a budget among others that have one belongs to a group of its own.
-        budget=_filled(kept, "budget", flops) if has_budget else infer_budgets(flops),
+        budget=budget,
         run_id=texts(kept["run_id"]) if "run_id" in kept else None,
         weight=_filled(kept, "weight", np.ones(len(kept))),
         label=np.array([where(kept, row) for row in range(len(kept))]),
         dropped=_tally(left_out),
         fingerprint=hashlib.sha256(stacked.tobytes()).hexdigest(),
+        compute=cost.compute,
+        compute_notes=tuple(note for note in (cost.note, why) if note),
+        budget_factor=1.0 if planned is None else _median(planned / flops),
     )
 
 
@@ -163,26 +166,6 @@ def repeats_runs(rows: Rows) -> bool:
     return 1 < len(np.unique(rows.run_id)) < len(rows)
 
 
-def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
-    """Group rows of nearly equal FLOPs and name each group by its geometric mean.
-
-    None where they do not fall into groups: a gap of at least 15 % between groups, and no group
-    wider than 35 %.
-    """
-    if np.isnan(flops).any():
-        return None
-    order = np.argsort(flops)
-    logs = np.log(flops[order])
-    group = np.concatenate([[0], np.cumsum(np.diff(logs) > np.log(BUDGET_GAP))])
-    budgets = np.empty_like(flops)
-    for g in range(group[-1] + 1):
-        members = logs[group == g]
-        if members[-1] - members[0] > np.log(_BUDGET_SPREAD):
-            return None
-        budgets[order[group == g]] = np.exp(members.mean())
-    return budgets
-
-
 def _needed(frame: "pd.DataFrame", law: Law) -> tuple[str, ...]:
     """The law's variables; for a law of size or data alone, the other one where it is there."""
     if not reads_size_and_data(law):
@@ -207,12 +190,13 @@ def _column(frame: "pd.DataFrame", name: str) -> np.ndarray:
     """The column, made from others where the table lacks it."""
     if name in frame:
         if name == "flops" and {"params", "tokens"}.issubset(frame.columns):
-            return _flops(frame, {n: frame[n].to_numpy(np.float64) for n in ("params", "tokens")})
+            params_N, tokens_N = (frame[n].to_numpy(np.float64) for n in ("params", "tokens"))
+            return _filled(frame, "flops", SIX_N_D.of(params_N, tokens_N))
         _require_filled(frame, name)
         return frame[name].to_numpy(np.float64)
     derived: np.ndarray
     if name == "flops":
-        derived = FLOPS_PER_PARAM_TOKEN * _column(frame, "params") * _column(frame, "tokens")
+        derived = SIX_N_D.of(_column(frame, "params"), _column(frame, "tokens"))
     elif name == "tokens_per_param":
         derived = _column(frame, "tokens") / _column(frame, "params")
     else:
@@ -220,12 +204,19 @@ def _column(frame: "pd.DataFrame", name: str) -> np.ndarray:
     return derived
 
 
-def _flops(frame: "pd.DataFrame", columns: dict[str, np.ndarray]) -> np.ndarray:
-    """The table's FLOPs, and 6 N D where it has none; NaN where neither is known."""
-    unknown_N = np.full(len(frame), np.nan)
-    if {"params", "tokens"}.issubset(columns):
-        unknown_N = FLOPS_PER_PARAM_TOKEN * columns["params"] * columns["tokens"]
-    return columns["flops"] if "flops" in columns else _filled(frame, "flops", unknown_N)
+def _cost(frame: "pd.DataFrame", columns: dict[str, np.ndarray], count: Count) -> Cost:
+    """C of the rows; that of the column `flops` alone where size or data is unknown."""
+    flops_N = columns.get("flops", _optional(frame, "flops"))
+    if "flops" in columns or not {"params", "tokens"}.issubset(columns):
+        unknown_N = np.full(len(frame), np.nan)
+        return Cost(unknown_N if flops_N is None else flops_N, SIX_N_D, "")
+    budget_N = _optional(frame, "budget")
+    return cost_of(columns["params"], columns["tokens"], flops_N, budget_N, count)
+
+
+def _median(ratio_N: np.ndarray) -> float:
+    known_N = ratio_N[~np.isnan(ratio_N)]
+    return float(np.median(known_N)) if len(known_N) else 1.0
 
 
 def _require_filled(frame: "pd.DataFrame", column: str, reason: str = "") -> None:
@@ -238,8 +229,8 @@ def _require_filled(frame: "pd.DataFrame", column: str, reason: str = "") -> Non
         )
 
 
-def _has(frame: "pd.DataFrame", column: str) -> bool:
-    return column in frame and bool(frame[column].notna().any())
+def _optional(frame: "pd.DataFrame", column: str) -> np.ndarray | None:
+    return frame[column].to_numpy(np.float64) if column in frame else None
 
 
 def _filled(frame: "pd.DataFrame", column: str, default_N: np.ndarray) -> np.ndarray:

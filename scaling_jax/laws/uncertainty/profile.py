@@ -11,7 +11,7 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.catalogue import Law, PowerSum
 from scaling_jax.laws.catalogue.find import LawLike, find_law
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, LEVEL, Count
+from scaling_jax.laws.conventions import LEVEL, Count
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization
@@ -141,7 +141,8 @@ class _Follower:
 
         self._law, self._name, self._rows = law, name, rows
         of_frontier = isinstance(law, PowerSum) and name not in law.names
-        self._quantity = Quantity(name, law) if of_frontier else Quantity("linear")  # type: ignore[arg-type]
+        power = rows.compute.power
+        self._quantity = Quantity(name, law, power) if of_frontier else Quantity("linear")  # type: ignore[arg-type]
         self._fit, self._objective = fit, objective
         self._solver = parametrization(law, objective)
         self._point, self._shift = self._in_centred_logs(at)
@@ -240,7 +241,9 @@ class _Follower:
             n, d = np.log(at)
             return np.array([n - centre["params"], d - centre["tokens"]]), 0.0
         if self._name in AT_A_BUDGET:
-            left = math.log(at[0] / FLOPS_PER_PARAM_TOKEN) - centre["params"] - centre["tokens"]
+            compute = self._rows.compute
+            left = math.log(at[0] / compute.factor) - compute.power * centre["params"]
+            left -= centre["tokens"]
             return np.array([left]), centre.get(self._name, 0.0)
         return np.zeros(1), 0.0
 

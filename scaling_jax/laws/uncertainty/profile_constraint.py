@@ -26,10 +26,12 @@ class Quantity:
             or `frontier_loss` at a budget, or `loss` at a size and tokens.
         law: a law with a frontier; None for a constant, so that the constants of all laws share
             one compiled program.
+        power: p of C = k N^p D.
     """
 
     kind: str
     law: PowerSum | None = None
+    power: float = 1.0
 
     def __call__(self, theta_P: jax.Array, point: jax.Array) -> jax.Array:
         """The quantity, in logs where it is positive."""
@@ -41,11 +43,12 @@ class Quantity:
             return self._log_loss(theta_P, point[0], point[1])
         alpha, beta, log_a, log_b = (theta_P[self.law.names.index(n)] for n in self._frontier)
         if self.kind in ("a", "b"):
-            return (beta if self.kind == "a" else alpha) / (alpha + beta)
-        # Hoffmann et al. 2022, equation 4: in centred logs x + y is what is left of log(C / 6).
-        log_g = (jnp.log(alpha / beta) + log_a - log_b) / (alpha + beta)
-        x = log_g + beta / (alpha + beta) * point[0]
-        y = -log_g + alpha / (alpha + beta) * point[0]
+            return (beta if self.kind == "a" else alpha) / (alpha + self.power * beta)
+        # Hoffmann et al. 2022, equation 4: in centred logs p x + y is what is left of log(C / k).
+        p_beta = self.power * beta
+        log_g = (jnp.log(alpha / p_beta) + log_a - log_b) / (alpha + p_beta)
+        x = log_g + beta / (alpha + p_beta) * point[0]
+        y = -self.power * log_g + alpha / (alpha + p_beta) * point[0]
         if self.kind == "frontier_loss":
             return self._log_loss(theta_P, x, y)
         return x if self.kind == "params" else y

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaling_jax.laws.catalogue.find import LawLike, find_law
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.tables.read import Table
+from scaling_jax.laws.tables.read import Table, load_table
+from scaling_jax.laws.tables.select import usable_rows
 from scaling_jax.laws.uncertainty.profile import Profile, profile
 
 
@@ -55,14 +55,18 @@ def profiles(
     if form.frontier is None:
         return Profiles(constants, {}, {})
     a = of("a")
+    count = options.get("count", "total")
+    compute = usable_rows(load_table(table, form), count, form).compute
     optima = {}
     for flops in budgets:
         params = of("params", flops)
-        # At a budget D is C / 6 over N, and b is 1 - a: each has the other's profile.
-        tokens = _turned(params, "tokens", lambda n, c=flops: c / FLOPS_PER_PARAM_TOKEN / n)
+        # At a budget D is C / k over N^p, and b is 1 - p a: each has the other's profile.
+        tokens = _turned(params, "tokens", lambda n, c=flops: c / compute.of(n, 1.0))
         loss = dataclasses.replace(of("frontier_loss", flops), name="loss")
         optima[float(flops)] = {"params": params, "tokens": tokens, "loss": loss}
-    return Profiles(constants, {"a": a, "b": _turned(a, "b", lambda a: 1 - a)}, optima)
+    return Profiles(
+        constants, {"a": a, "b": _turned(a, "b", lambda a: 1 - compute.power * a)}, optima
+    )
 
 
 def _turned(found: Profile, name: str, falling: Any) -> Profile:
