@@ -48,7 +48,7 @@ def stop_request() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    # SIGHUP comes when a terminal or a connection closes, unless `nohup` has it ignored.
+    # SIGHUP comes when a terminal or a connection closes, unless `nohup` ignores it.
     hung_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     watched = (signal.SIGTERM, signal.SIGINT, *hung_up)
     previous = {signum: signal.signal(signum, request) for signum in watched}
