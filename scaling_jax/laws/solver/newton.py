@@ -26,6 +26,8 @@ _POLISHING_STEPS = 3
 # Descents of a program: many have the higher throughput; in a small group the slowest keeps fewer
 # others waiting.
 _MANY, _FEW = 128, 16
+# Rows times descents of a program, which limits its memory.
+_MOST_VALUES = 1 << 21
 # Steps after which descents are grouped again.
 _STAGES = (7, 9, 11, 14, 20, 32, 64)
 _FIRST_DAMPING = 1e-3
@@ -79,6 +81,11 @@ class _Descent(NamedTuple):
     decrement: Array
     stalled: Array
     steps: Array
+
+
+def at_once(n_rows: int) -> int:
+    """How many descents of so many rows a program may take together."""
+    return max(1, _MOST_VALUES // n_rows)
 
 
 def solve_positive(matrix_PxP: jax.Array, vector_P: jax.Array) -> jax.Array:
@@ -230,7 +237,7 @@ def descend(
     waiting = np.arange(len(theta_SxP))
     for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
         left = []
-        size = _MANY if len(waiting) > _MANY // 2 else _FEW
+        size = min(_MANY if len(waiting) > _MANY // 2 else _FEW, at_once(len(data.y_N)))
         for at in range(0, len(waiting), size):
             group = waiting[at : at + size]
             # The last group is filled up with its own first descents: one size, one program.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Descents at a time, and how often the best optimum is left to look for a lower one.
 _TRIED = 32
+# The objective alone takes less memory than a descent.
+_STARTS_PER_DESCENT = 8
 _MOST_RESTARTS = 12
 _IMPROVED = 1e-9
 
@@ -68,7 +70,7 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
     """
     from scaling_jax.laws.solver import newton
 
-    start_values_S = np.asarray(newton.values_at(problem, starts_SxP, data))
+    start_values_S = _values_of(problem, np.asarray(starts_SxP), data)
     if not np.isfinite(start_values_S).any():
         raise InputError(
             "the law has no finite value on these rows from any start: check the ranges of its "
@@ -95,6 +97,15 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         gradient_NxP=np.asarray(end.gradient_NxP),
         leverage_N=leverages(np.asarray(end.gradient_NxP), np.asarray(data.w_N)),
     )
+
+
+def _values_of(problem: Any, starts_SxP: np.ndarray, data: Any) -> np.ndarray:
+    """The objective of every start, in parts that limit memory for long tables."""
+    from scaling_jax.laws.solver import newton
+
+    size = _STARTS_PER_DESCENT * newton.at_once(len(data.y_N))
+    parts = [starts_SxP[at : at + size] for at in range(0, len(starts_SxP), size)]
+    return np.concatenate([np.asarray(newton.values_at(problem, part, data)) for part in parts])
 
 
 class _Best:
