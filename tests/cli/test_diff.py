@@ -1,6 +1,8 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from scaling_jax.runs.result import write_result
 from scaling_jax.study import Store, Study, load_experiment
 
 ISOFLOP = "chinchilla-isoflop"
@@ -52,8 +54,9 @@ def test_what_the_runs_of_two_directories_were_made_with(
     assert differing(cli("diff", store.directory, other.directory, "--json").json) == {}
     run = other.runs()[0]
     finish(run, "finished")
-    path = run.directory / "result.json"
-    path.write_text(path.read_text().replace('"0.10.2"', '"0.12.0"'))
+    assert run.result is not None
+    later = dataclasses.replace(run.result, packages={"jax": "0.12.0"})
+    write_result(run.directory, later, run.planned.config)
     printed = differing(cli("diff", store.directory, other.directory, "--json").json)
     assert printed == {"made_with.jax": ("0.10.2", "0.12.0")}
 
