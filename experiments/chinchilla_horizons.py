@@ -56,7 +56,11 @@ cpu = Study(
         peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
         batch_size=ConstantBatch(16),
     ),
-    FixedModels(params=(20e3, 40e3, 80e3, 115e3), tokens_per_param=horizons),
+    FixedModels(
+        # Approach 1 uses the sizes between the smallest and the largest, and needs three of them.
+        params=(20e3, 27e3, 36e3, 48e3, 65e3, 87e3, 115e3),
+        tokens_per_param=horizons,
+    ),
 )
 
 smoke = Study(
@@ -68,5 +72,5 @@ smoke = Study(
         batch_size=ConstantBatch(8),
         eval_tokens=4096,
     ),
-    FixedModels(params=(4e3, 6.6e3, 15e3), tokens_per_param=(1.0, 2.8, 8.0)),
+    FixedModels(params=(4e3, 6.6e3, 10e3, 15e3, 20e3), tokens_per_param=(1.0, 2.8, 8.0)),
 )

@@ -76,9 +76,9 @@ def test_smoke_scale_from_plan_to_report(command: Callable, tmp_path: Path) -> N
     experiment, root = EXPERIMENTS[0].with_name("chinchilla_horizons.py"), tmp_path / "root"
     done = command("run", experiment, "--scale", "smoke", "--root", root, "--workers", 1, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["states"] == {"finished": 9}
+    assert json.loads(done.stdout)["states"] == {"finished": 15}
     fitted = command("fit", root, "--bootstrap", 0, "--json")
     assert fitted.returncode == 0, fitted.stderr
-    assert json.loads(fitted.stdout)["n_points"] == 9
+    assert json.loads(fitted.stdout)["n_points"] == 15
     again = command("run", experiment, "--scale", "smoke", "--root", root, "--json")
     assert json.loads(again.stdout) == json.loads(done.stdout)
