@@ -61,8 +61,8 @@ def fit(
 
     Args:
         table: losses, one row per run: `params`, `tokens`, `loss` and, where known, `flops`,
-            `budget`, `run_id`, `status`; a frame, columns by name, or a file that `read_table`
-            reads.
+            `budget`, `run_id`, `status`; a frame, a mapping from columns to values, or a file
+            that `read_table` reads.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
         law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
             `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto` takes

@@ -75,7 +75,7 @@ def test_loss_at_or_below_the_floor_that_is_held(
 def test_law_of_other_columns(refused: Callable) -> None:
     message = refused("--law", "width-depth")
     assert "'width-depth'" in message
-    assert "--out does not apply" in message
+    assert "lacks the column 'd_model'" in message
 
 
 @pytest.mark.parametrize(

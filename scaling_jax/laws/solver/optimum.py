@@ -35,7 +35,7 @@ class PointFit:
         n_optima: distinct optima that the finished descents ended in.
         residuals_N: measured minus predicted, of logs where the law is fitted in logs.
         leverage_N: share of each row's value that least squares would fit to the row itself.
-        unbalanced: as `Found` has it.
+        unbalanced: the gradient's norm as a share of the rows' contributions to it; see `Found`.
         vanished: constants that hardly change any row at the optimum, such as a floor of zero.
         revived_RxP: points from which a refit finds them again, as `solver.revival` makes them.
     """

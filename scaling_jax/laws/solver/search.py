@@ -37,7 +37,7 @@ class Found:
         theta_P: where it is.
         value: objective, summed over rows.
         gradient_norm: Euclidean norm of the objective's gradient in `theta`.
-        unbalanced: the gradient's norm as a share of what it would be if no row's pull on a
+        unbalanced: the gradient's norm as a share of what it would be if no row's contribution to a
             constant were balanced by another's; near zero where the search converged.
         condition: condition number of the Hessian, its diagonal scaled to one.
         n_optima: distinct optima that the finished descents ended in.

@@ -78,7 +78,7 @@ def best_rows(
 ) -> "pd.DataFrame":
     """The rows of lowest loss among those that differ in the settings `by` alone.
 
-    Rows that a fit leaves out stay as they are. Of several seeds the luckiest is kept.
+    Rows that a fit leaves out stay as they are. The best seed is kept.
 
     Raises:
         InputError: no setting, one that is no column or that the law reads, or no column `loss`.

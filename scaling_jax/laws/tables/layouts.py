@@ -99,7 +99,7 @@ def with_our_names(
     """The table with the names that laws read; notes and the loss's unit are in its `attrs`.
 
     Args:
-        frame: as the user has it.
+        frame: the table that the user gave.
         columns: ours -> theirs; what is left open follows from a layout that is recognised.
         name: of the table, for messages.
 
@@ -171,7 +171,7 @@ def hint(column: str, names: Iterable[str]) -> str:
 
 
 def loss_unit(frame: "pd.DataFrame", unit: str | None = None) -> str:
-    """The unit of the loss where it is known: as given, as the layout has it, or our records'.
+    """The unit of the loss where it is known: given, of the layout, or of the records here.
 
     Raises:
         InputError: a unit that is no text.

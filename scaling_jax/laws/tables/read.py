@@ -70,7 +70,7 @@ def best_of(
     """The table with the row of lowest loss alone of each cell of a sweep.
 
     Rows of a cell are alike in what the law reads (by default `params` and `tokens`) and in every
-    other setting; rows that a fit leaves out stay. Of several seeds the luckiest is kept.
+    other setting; rows that a fit leaves out stay. The best seed is kept.
 
     >>> import scaling_jax as sj
     >>> sweep = {"params": [1e6] * 3, "tokens": [2e7] * 3, "lr": [1e-3, 2e-3, 4e-3]}

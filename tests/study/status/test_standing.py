@@ -98,4 +98,7 @@ def test_a_law_is_fitted_again_only_when_a_run_has_finished(store):
     finish(store.runs()[0])
     assert "cannot determine the 5 constants" in law.law(monitor.look())["refused"]
     path.write_text("{")
-    assert "rows cannot" in InterimLaw(store, "chinchilla").law(monitor.look())["refused"]
+    assert (
+        "rows of params, tokens cannot"
+        in InterimLaw(store, "chinchilla").law(monitor.look())["refused"]
+    )
