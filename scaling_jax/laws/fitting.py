@@ -57,7 +57,7 @@ def fit(
     >>> table = {"params": n, "tokens": d, "loss": 1.7 + 400 / n**0.34 + 410 / d**0.28}
     >>> fit = laws.fit(table, bootstrap=0)
     >>> round(fit.params["alpha"], 3), round(fit.optimal(1e23).params / 1e9)
-    (0.34, 32)
+    (0.34, 14)
 
     Args:
         table: losses, one row per run: `params`, `tokens`, `loss` and, where known, `flops`,

@@ -168,7 +168,7 @@ def test_a_function_that_is_no_law_is_refused(
     [
         ("def law(:", "line 1: SyntaxError"),
         ("x = 1\n1 / 0", "line 2: ZeroDivisionError"),
-        ("raise SystemExit(3)", "line 1: SystemExit"),
+        ("raise SystemExit(3)", "line 1: the file ends the program"),
     ],
 )
 def test_a_file_that_does_not_run_is_refused(

@@ -48,12 +48,18 @@ def test_store_is_fitted_without_what_did_not_finish(cli: Callable, store: Store
     assert sum(reported["n_dropped"].values()) == 3
 
 
-@pytest.mark.parametrize("approach", [1, 2])
-def test_other_approaches_on_a_store(cli: Callable, store: Store, approach: int) -> None:
-    reported = cli("fit", store.directory, "--approach", approach, "--bootstrap", 20, "--json").json
-    assert reported["approach"] == approach
+def test_approach_1_refuses_curves_of_too_few_sizes(cli: Callable, store: Store) -> None:
+    outcome = cli("fit", store.directory, "--approach", 1)
+    assert outcome.code == 2
+    assert "2 of 5 sizes, 3.29e+04 to 4.79e+05 parameters" in outcome.err
+    assert "approach 1 needs 3" in outcome.err
+
+
+def test_approach_2_on_a_store(cli: Callable, store: Store) -> None:
+    reported = cli("fit", store.directory, "--approach", 2, "--bootstrap", 20, "--json").json
+    assert reported["approach"] == 2
     (low, high), a = reported["exponent_intervals"]["a"], reported["exponents"]["a"]
-    # Curves without noise give the same exponent in every resample, but for rounding.
+    # Losses without noise give the same exponent in every resample, but for rounding.
     assert low - 1e-9 <= a <= high + 1e-9
 
 

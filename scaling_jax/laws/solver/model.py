@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import jax
 import numpy as np
 
 if TYPE_CHECKING:
+    import jax
+
     from scaling_jax.laws.solver.newton import Data, Problem
 
 
@@ -20,9 +21,9 @@ class Derivatives(NamedTuple):
             the Hessian need not be.
     """
 
-    gradient_P: jax.Array
-    hessian_PxP: jax.Array
-    gauss_newton_PxP: jax.Array
+    gradient_P: "jax.Array"
+    hessian_PxP: "jax.Array"
+    gauss_newton_PxP: "jax.Array"
 
 
 class RowWeights(NamedTuple):
@@ -33,9 +34,9 @@ class RowWeights(NamedTuple):
     `sum gauss_newton_N g g'`.
     """
 
-    gradient_N: jax.Array
-    outer_N: jax.Array
-    gauss_newton_N: jax.Array
+    gradient_N: "jax.Array"
+    outer_N: "jax.Array"
+    gauss_newton_N: "jax.Array"
 
 
 class Revival(NamedTuple):
@@ -48,10 +49,10 @@ class Revival(NamedTuple):
 class Model(Protocol):
     """The logarithm of a law as a function of `theta_P` and per-row inputs; hashable."""
 
-    def log_loss(self, theta_P: jax.Array, inputs: Any) -> jax.Array:
+    def log_loss(self, theta_P: "jax.Array", inputs: Any) -> "jax.Array":
         """Log response of every row, `N`."""
 
-    def derivatives(self, theta_P: jax.Array, inputs: Any, weights: RowWeights) -> Derivatives:
+    def derivatives(self, theta_P: "jax.Array", inputs: Any, weights: RowWeights) -> Derivatives:
         """Their derivatives, summed with weights."""
 
 
@@ -91,7 +92,7 @@ class Parametrization(Protocol):
 
 
 def from_row_gradients(
-    gradient_NxP: jax.Array, hessian_PxP: jax.Array, weights: RowWeights
+    gradient_NxP: "jax.Array", hessian_PxP: "jax.Array", weights: RowWeights
 ) -> Derivatives:
     """The sums from every row's gradient and from the Hessians summed with `gradient_N`."""
     return Derivatives(

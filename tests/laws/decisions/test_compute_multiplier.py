@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scaling_jax import laws
 from scaling_jax.errors import InputError
-from scaling_jax.laws import Fit, compute_multiplier, training_cost
+from scaling_jax.laws import Fit, LawFit, compute_multiplier, training_cost
 from scaling_jax.laws.decisions.surface import Surface, surface_of
+from scaling_jax.laws.fitted import FrontierFit
 
 LAW = dict(E=1.8, A=480.0, B=2000.0, alpha=0.35, beta=0.37)
 
@@ -24,9 +26,9 @@ def fit_of(constants, *, draws=0, spread=0.01, seed=0, hold_floor=False, **chang
         if hold_floor:
             scatter[:, 0] = 0
         drawn = np.array(list(constants.values())) * np.exp(scatter)
-    made = Fit(
+    made = LawFit(
         approach=3,
-        law="chinchilla",
+        definition=laws.LAWS["chinchilla"],
         params=constants,
         level=0.9,
         count="total",
@@ -126,16 +128,24 @@ def test_a_shared_floor_must_have_been_held():
             compute_multiplier(held[0], b, flops=1e20, shared_floor=True)
 
 
+def isoflop_fit():
+    """A fit of approach 2 with the fields that it shares with `fit_of(LAW)`."""
+    shared = {field.name: getattr(fit_of(LAW), field.name) for field in dataclasses.fields(Fit)}
+    powers = {"N_ref": 1e9, "D_ref": 2e10, "a": 0.5, "b": 0.5}
+    objective = {"curve": "parabola", "corrected": False}
+    return FrontierFit(**shared | dict(approach=2, params=powers, objective=objective))
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("other", "words"),
     [
-        (dict(count="non_embedding"), ["non_embedding", "same count"]),
-        (dict(approach=2), ["approach 2", "approach 3"]),
+        (lambda: fit_of(LAW, count="non_embedding"), ["non_embedding", "same count"]),
+        (isoflop_fit, ["approach 2", "approach 3"]),
     ],
 )
-def test_fits_that_cannot_be_compared_are_refused(change, words):
+def test_fits_that_cannot_be_compared_are_refused(other, words):
     with pytest.raises(InputError) as caught:
-        compute_multiplier(fit_of(LAW), fit_of(LAW, **change), flops=1e20)
+        compute_multiplier(fit_of(LAW), other(), flops=1e20)
     for word in words:
         assert word in str(caught.value)
     with pytest.raises(InputError, match="flops 0"):
