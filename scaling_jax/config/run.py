@@ -11,6 +11,7 @@ from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.shape import Shape
 from scaling_jax.config.strict import (
     from_dict,
+    parsed_json,
     require_one_of,
     require_positive,
     settle_numbers,
@@ -147,11 +148,7 @@ class RunConfig:
         Raises:
             InputError: not JSON, an unknown or missing field, or a value of the wrong type.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"not JSON ({error}): give a run's config.json") from error
-        return from_dict(cls, data)
+        return from_dict(cls, parsed_json(text, "a run's config.json"))
 
 
 def _as_dict(config: Any) -> Any:

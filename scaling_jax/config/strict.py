@@ -1,10 +1,13 @@
 """Checks of dataclass fields, and strict construction of dataclasses from JSON objects."""
 
+import contextlib
 import dataclasses
 import functools
+import json
+import reprlib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from scaling_jax.errors import InputError, suggestion
@@ -12,6 +15,27 @@ from scaling_jax.errors import InputError, suggestion
 T = TypeVar("T")
 
 _LATER = "later"
+
+# A whole number in a file is a count or a seed; this is what programs can compute with.
+_BITS = 63
+_LARGEST_DIVISOR = 4096
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def parsed_json(text: str, name: str) -> Any:
+    """The value that JSON text holds; messages call the text by `name`.
+
+    Raises:
+        InputError: text that is not JSON, or that is nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{name} is nested too deep") from error
+    except ValueError as error:
+        raise InputError(f"{name} is not JSON ({error})") from error
 
 
 def from_dict(cls: type[T], data: Any, path: str = "") -> T:
@@ -23,7 +47,7 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
     """
     where = path or cls.__name__
     if not isinstance(data, Mapping):
-        raise InputError(f"{where} must be an object, not {data!r}")
+        raise InputError(f"{where} must be an object, not {_SHORT.repr(data)}")
     fields = _fields(cls)  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
@@ -84,22 +108,36 @@ def _origin(hint: Any) -> Any:
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
     if type(value) is hint:
+        return whole_number(path, value) if hint is int else value
+    if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
         return from_dict(hint, value, path)  # type: ignore[arg-type]
-    if _origin(hint) is Literal:
+    origin, inner = _origin(hint), typing.get_args(hint)
+    if origin is Literal:
         require_one_of(path, value, hint)
         return value
-    if _origin(hint) in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        hint = next(t for t in typing.get_args(hint) if t is not types.NoneType)
-        return _convert(hint, value, path)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{path} must be {hint.__name__}, not {value!r}")
+    if origin in (types.UnionType, typing.Union):
+        return _convert_to_one_of(inner, value, path)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_convert(inner[0], each, f"{path}[{i}]") for i, each in enumerate(value))
+    kind = origin or hint
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return number(path, value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(f"{path} must be {kind.__name__}, not {_SHORT.repr(value)}")
     return value
+
+
+def _convert_to_one_of(choices: Sequence[Any], value: Any, path: str) -> Any:
+    """The value as the first of several types that takes it."""
+    if value is None and types.NoneType in choices:
+        return None
+    *others, last = (choice for choice in choices if choice is not types.NoneType)
+    for choice in others:
+        with contextlib.suppress(InputError):
+            return _convert(choice, value, path)
+    return _convert(last, value, path)
 
 
 def settle_numbers(instance: Any) -> None:
@@ -122,11 +160,13 @@ def whole_number(name: str, value: Any) -> int:
     """`value` as an int.
 
     Raises:
-        InputError: `value` is not a whole number.
+        InputError: `value` is not a whole number, or is too large to compute with.
     """
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{name} {value!r} must be a whole number, such as 8")
+        raise InputError(f"{name} {_SHORT.repr(value)} must be a whole number, such as 8")
+    if value.bit_length() > _BITS:
+        raise InputError(f"{name} has {value.bit_length()} bits: it must lie below 2^{_BITS}")
     return value
 
 
@@ -134,12 +174,15 @@ def number(name: str, value: Any) -> float:
     """`value` as a float.
 
     Raises:
-        InputError: `value` is not a number.
+        InputError: `value` is not a number, or is too large to compute with.
     """
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{name} {value!r} must be a number, such as 0.5")
-    return float(value)
+        raise InputError(f"{name} {_SHORT.repr(value)} must be a number, such as 0.5")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(f"{name} must lie below 1.8e308, the largest number") from error
 
 
 def _truth(name: str, value: Any) -> bool:
@@ -181,9 +224,10 @@ def require_one_of(name: str, value: Any, literal: Any) -> None:
     """
     allowed = typing.get_args(literal)
     if value not in allowed:
-        raise InputError(f"{name} is {value!r}{suggestion(value, list(allowed))}")
+        shown = _SHORT.repr(value)
+        raise InputError(f"{name} is {shown}{suggestion(str(value)[:80], list(allowed))}")
 
 
 def divisors(n: int) -> list[int]:
-    """Every divisor of `n` in ascending order, for messages that list valid choices."""
-    return [k for k in range(1, n + 1) if n % k == 0]
+    """The divisors of `n` up to 4,096, for messages that list valid choices."""
+    return [k for k in range(1, min(n, _LARGEST_DIVISOR) + 1) if n % k == 0]

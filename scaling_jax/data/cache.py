@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 from etils import epath
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
+from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.round_trip import NOTHING, RoundTrip, round_trip
@@ -23,6 +25,8 @@ from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.system.environment import default_cache_dir
 from scaling_jax.system.files import write_text_atomically
+
+T = TypeVar("T")
 
 HELD_OUT_FRACTION = 0.05
 
@@ -89,10 +93,42 @@ def prepare(
     if not (directory / _META).exists():
         _build(directory, source, coder, held_out_fraction, progress)
     if (directory / _ROUND_TRIP).exists():
-        measured = RoundTrip(**json.loads((directory / _ROUND_TRIP).read_text()))
+        measured = _stored(RoundTrip, directory / _ROUND_TRIP)
     else:
         measured = _measure_round_trip(directory, source, coder, held_out_fraction)
     return _open(directory, fingerprint, measured)
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """The contents of `meta.json`; caches of earlier versions lack the field with a default."""
+
+    dtype: Literal["uint16", "uint32"]
+    vocab_size: int
+    held_out_bytes: int
+    corpus: str
+    tokenizer: str
+    train: int
+    held_out: int
+    replaced_characters: int = 0
+
+
+def _stored(kind: type[T], path: Path) -> T:
+    """The dataclass that a file of a cache holds.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        return from_dict(kind, parsed_json(path.read_text(encoding="utf-8"), path.name), path.name)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _damaged(path: Path, problem: str) -> InputError:
+    return InputError(
+        f"{path} is damaged ({problem}): delete {path.parent}, and the text is tokenized again"
+    )
 
 
 def _build(
@@ -239,11 +275,16 @@ def _unit_hash(text: bytes) -> float:
 
 
 def _open(directory: Path, fingerprint: str, measured: RoundTrip) -> TokenCache:
-    meta = json.loads((directory / _META).read_text())
+    meta = _stored(_Meta, directory / _META)
     train, held_out = (
-        np.memmap(directory / f"{side}.bin", dtype=meta["dtype"], mode="r")
-        for side in ("train", "held_out")
+        _tokens(directory / f"{side}.bin", meta.dtype, n_tokens)
+        for side, n_tokens in (("train", meta.train), ("held_out", meta.held_out))
     )
-    return TokenCache(
-        train, held_out, meta["vocab_size"], meta["held_out_bytes"], fingerprint, measured
-    )
+    return TokenCache(train, held_out, meta.vocab_size, meta.held_out_bytes, fingerprint, measured)
+
+
+def _tokens(path: Path, dtype: str, n_tokens: int) -> np.ndarray:
+    size = path.stat().st_size if path.is_file() else 0
+    if size != n_tokens * np.dtype(dtype).itemsize:
+        raise _damaged(path, f"it has {size:,} bytes, not those of {n_tokens:,} tokens")
+    return np.memmap(path, dtype=dtype, mode="r")

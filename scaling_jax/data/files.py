@@ -4,12 +4,12 @@ import glob
 import gzip
 import hashlib
 import io
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from scaling_jax.config.strict import parsed_json
 from scaling_jax.data.corpus import Corpus, split_options
 from scaling_jax.errors import InputError
 
@@ -114,9 +114,9 @@ def _opened(path: Path) -> Any:
 
 def _field(line: str, field: str, where: str) -> str:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON ({error}): repair or remove the line") from error
+        row = parsed_json(line, where)
+    except InputError as error:
+        raise InputError(f"{error}: repair or remove the line") from error
     if not isinstance(row, dict) or not isinstance(row.get(field), str):
         raise InputError(f"{where} has no text in the field {field!r}: name it with ?field=NAME")
     return row[field]

@@ -14,7 +14,26 @@ from scaling_jax.runs.result import Result
 # The mean over the last steps can differ in the last digits between versions of NumPy.
 _ROUNDING = 1e-9
 
+_LARGEST_COUNT = 2**63
+
 Row = Mapping[str, Any]
+
+
+def row_in(line: str | bytes) -> dict[str, Any] | None:
+    """The row of a loss curve that a line holds; None where the line is damaged.
+
+    A row has a step, the tokens up to it, and a loss, which is null where it was not finite.
+    """
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict):
+        return None
+    counts, loss = (row.get("step"), row.get("tokens")), row.get("loss")
+    if not all(type(n) is int and 0 <= n < _LARGEST_COUNT for n in counts):
+        return None
+    return row if loss is None or type(loss) in (int, float) else None
 
 
 def smoothed_loss(losses: Sequence[float], share: float = 0.05, least: int = 10) -> float:

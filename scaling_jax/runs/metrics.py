@@ -10,6 +10,7 @@ from typing import Any
 
 from etils import epath
 
+from scaling_jax.runs.curve import row_in
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.system.agreement import is_first
 from scaling_jax.system.files import in_bucket, retried, write_text_atomically
@@ -22,17 +23,16 @@ FLUSH_SECONDS = 10.0
 
 def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
     """Rows of the run's loss curve in step order, up to the first damaged line."""
-    path = directory / METRICS_FILE
-    if not path.exists():
+    try:
+        content = retried((directory / METRICS_FILE).read_bytes)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return []
-    text = retried(path.read_bytes).decode(errors="replace")
     rows = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+    for line in content.split(b"\n")[:-1]:
+        if (row := row_in(line)) is None:
             break
-    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("step"), int)]
+        rows.append(row)
+    return rows
 
 
 def steps_without_gap(directory: epath.Path) -> int:

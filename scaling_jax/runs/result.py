@@ -10,6 +10,7 @@ from typing import Any, Literal
 from etils import epath
 
 from scaling_jax.config import RunConfig, from_dict
+from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError
 from scaling_jax.system.files import read_text, write_text_atomically
 
@@ -91,19 +92,21 @@ def read_result(directory: epath.Path, config: RunConfig) -> Result | None:
 
     Raises:
         DamagedResultError: the file is not JSON.
-        FaultyResultError: the file was changed, belongs to another run, has other fields than
-            those of this version, or contradicts the run's configuration.
+        FaultyResultError: the file cannot be opened, was changed, belongs to another run, has other
+            fields than a result of this version, or contradicts the run's configuration.
     """
     path = directory / RESULT_FILE
     try:
-        written = json.loads(read_text(path))
+        written = parsed_json(read_text(path), "its text")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, RecursionError) as error:
+    except (IsADirectoryError, PermissionError) as error:
+        raise FaultyResultError(f"{RESULT_FILE} cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise DamagedResultError(f"{RESULT_FILE} is damaged ({error})") from error
     try:
         result = _checked(written, path, config)
-    except (InputError, OverflowError) as error:
+    except InputError as error:
         raise FaultyResultError(str(error)) from error
     if problem := _contradiction(result, config):
         raise FaultyResultError(f"{RESULT_FILE} {problem}")

@@ -255,7 +255,7 @@ def _visit(us: Processes, address: tuple[str, int], deadline: float) -> str:
                 host.sendall(json.dumps(introduction).encode() + b"\n")
                 # Process 0 may have started later, so its own deadline may be later too.
                 return str(json.loads(_line(host, us.wait + left)))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             time.sleep(_RETRY_SECONDS)
     return (
         f"process 0 of {us.num_processes} does not answer at {us.coordinator} within {us.wait} s: "

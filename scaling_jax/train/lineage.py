@@ -13,6 +13,8 @@ from typing import Any
 
 from etils import epath
 
+from scaling_jax.config.strict import parsed_json, whole_number
+from scaling_jax.errors import InputError
 from scaling_jax.runs.metrics import copy_metrics, steps_without_gap
 from scaling_jax.system.agreement import from_first, is_first
 from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
@@ -94,8 +96,19 @@ def _missing(origin: Origin) -> str | None:
 
 
 def begun_at(directory: epath.Path) -> int:
-    """The step at which the run in `directory` started; 0 unless it is a branch of another run."""
+    """The step at which the run in `directory` started; 0 unless it is a branch of another run.
+
+    Raises:
+        InputError: the file that says so is damaged.
+    """
+    path = directory / _ORIGIN_FILE
     try:
-        return int(json.loads(read_text(directory / _ORIGIN_FILE))["step"])
+        stored = parsed_json(read_text(path), "its text")
+        return whole_number("step", stored["step"])
     except FileNotFoundError:
         return 0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}): restore it, or delete {directory} and run the "
+            "experiment again, which trains the run again"
+        ) from error

@@ -311,3 +311,39 @@ def test_a_whole_number_given_for_a_capacity_is_the_same_run() -> None:
     whole, point = (dataclasses.replace(MIXED, capacity=c) for c in (3, 3.0))
     texts = {dataclasses.replace(CONFIG, shape=shape).to_json() for shape in (whole, point)}
     assert len(texts) == 1
+
+
+HOSTILE: dict[str, str] = {
+    "a list": "[]",
+    "an object": '{"a": 1}',
+    "text": '"x"',
+    "true": "true",
+    "1e400": "1" + "0" * 400,
+    "nested": "[" * 500 + "]" * 500,
+}
+
+
+@pytest.mark.parametrize("path", [*OTHER, "parameterization.rule", "version"])
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_field_of_another_kind_is_named_in_one_short_message(path: str, value: str) -> None:
+    base = base_of(path)
+    of_the_kind = {"text": str, "true": bool}.get(value)
+    if of_the_kind is not None and path in ("data.corpus", "data.tokenizer", "data.repeat"):
+        return
+    if of_the_kind is bool and isinstance(OTHER.get(path), bool):
+        return
+    text = json.dumps(changed(path, "@", base)).replace('"@"', HOSTILE[value])
+    with pytest.raises(InputError, match=path.rpartition(".")[2]) as caught:
+        RunConfig.from_json(text)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"shape":' * 200_000, "1" * 5000])
+def test_json_that_cannot_be_parsed_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"config\.json is n"):
+        RunConfig.from_json(text)
+
+
+def test_a_size_beyond_any_machine_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match=r"n_heads 7 does not divide d_model 4611686018427387904"):
+        dataclasses.replace(SHAPE, d_model=2**62, n_heads=7, head_dim=None)

@@ -203,3 +203,29 @@ def test_a_text_too_short_to_split_is_refused(tmp_path: Path) -> None:
 def test_an_impossible_split_is_refused(text: Path, tmp_path: Path, fraction: float) -> None:
     with pytest.raises(InputError, match="held_out_fraction"):
         prepare(f"text:{text}", "bytes", tmp_path, held_out_fraction=fraction)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("meta.json", b""),
+        ("meta.json", b"[]"),
+        ("meta.json", b"[" * 200_000),
+        ("meta.json", b'{"dtype": "object"}'),
+        ("meta.json", None),
+        ("round_trip.json", b"[]"),
+        ("round_trip.json", b'{"documents": "many"}'),
+        ("train.bin", b"abc"),
+        ("held_out.bin", None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_damaged_cache_is_named_with_the_remedy(
+    text: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)
+    (path,) = (tmp_path / "cache").glob(f"*/{name}")
+    path.unlink()
+    path.write_bytes(content) if content is not None else path.mkdir()
+    with pytest.raises(InputError, match=rf"{name} is damaged .*: delete {path.parent}, and"):
+        prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)

@@ -168,9 +168,14 @@ def test_a_line_without_the_field_is_named(row: object, tmp_path: Path) -> None:
         documents(f"jsonl:{path}")
 
 
-def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n{"text": \n')
-    with pytest.raises(InputError, match=r"a\.jsonl, line 2 is not JSON"):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [('{"text": ', "not JSON"), ("[" * 200_000, "nested too deep"), ("1" * 5000, "not JSON")],
+    ids=["half an object", "nested", "5,000 digits"],
+)
+def test_a_line_that_is_not_json_is_named(line: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "fine"}}\n{line}\n')
+    with pytest.raises(InputError, match=rf"a\.jsonl, line 2 is {problem}.*: repair or remove"):
         documents(f"jsonl:{tmp_path / 'a.jsonl'}")
 
 

@@ -21,7 +21,7 @@ def run(tmp_path):
 
 
 def row(step):
-    return {"step": step, "loss": 1 / step}
+    return {"step": step, "tokens": 256 * step, "loss": 1 / step}
 
 
 def steps(directory):
@@ -35,6 +35,9 @@ def steps(directory):
         (lambda content: content[: len(content) // 2], 2),
         (lambda content: content[:40] + b"\xff\x00" + content[42:], 1),
         (lambda content: content.replace(b'"step": 3', b'"stop": 3'), 2),
+        (lambda content: content + b"[" * 200_000 + b"\n", 5),
+        (lambda content: content.replace(b'"tokens": 768', b'"tokens": [768]'), 2),
+        (lambda content: content.replace(b'"step": 3', b'"step": 1' + b"0" * 400), 2),
         (lambda content: b"", 0),
     ],
 )

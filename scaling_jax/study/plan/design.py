@@ -1,16 +1,19 @@
 """Designs: which shapes a study trains, and on how many tokens each."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig, Shape
+from scaling_jax.config.strict import number
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.recipe import Recipe
 
 Role = Literal["grid", "verification"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,9 @@ class IsoFlop:
     sizes: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "budgets", _floats(self.budgets))
-        object.__setattr__(self, "sizes", tuple(map(_floats, self.sizes)))
+        object.__setattr__(self, "budgets", _floats("budgets", self.budgets))
+        sizes = [_floats("sizes", each) for each in _several("sizes", self.sizes)]
+        object.__setattr__(self, "sizes", tuple(sizes))
         if len(self.budgets) != len(self.sizes):
             raise InputError(
                 f"{len(self.budgets)} budgets but sizes for {len(self.sizes)}: give one list each"
@@ -167,8 +171,8 @@ class FixedModels:
     tokens_per_param: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", _floats(self.params))
-        object.__setattr__(self, "tokens_per_param", _floats(self.tokens_per_param))
+        for name in ("params", "tokens_per_param"):
+            object.__setattr__(self, name, _floats(name, getattr(self, name)))
         _require_positive("params", self.params)
         _require_positive("tokens_per_param", self.tokens_per_param)
 
@@ -200,8 +204,10 @@ class ShapeGrid:
     tokens: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", _floats("tokens", self.tokens))
         if not self.shapes or not self.tokens:
             raise InputError("a grid of shapes needs at least one shape and one number of tokens")
+        _require_positive("tokens", self.tokens)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """One run per shape and number of tokens; a run's budget is its own FLOPs."""
@@ -216,9 +222,15 @@ def _for_tokens(recipe: Recipe, shape: Shape, tokens: float) -> PlannedRun:
     return PlannedRun(config, float(own), "grid", recipe.convention, wanted_tokens=float(tokens))
 
 
-def _floats(values: Iterable[float]) -> tuple[float, ...]:
+def _floats(name: str, values: Iterable[float]) -> tuple[float, ...]:
     """Python's floats, also from an array, so that equal designs are stored as equal text."""
-    return tuple(map(float, values))
+    return tuple(number(name, value) for value in _several(name, values))
+
+
+def _several(name: str, values: Iterable[T]) -> tuple[T, ...]:
+    if isinstance(values, str | Mapping) or not isinstance(values, Iterable):
+        raise InputError(f"{name} {values!r} must be several numbers, such as (1e6, 4e6)")
+    return tuple(values)
 
 
 def _require_positive(name: str, values: tuple[float, ...] | list[float]) -> None:

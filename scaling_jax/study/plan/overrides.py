@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -135,7 +135,7 @@ def _read_union(text: str, hint: Any, where: str) -> Any:
 def _read_tuple(text: str, inner: Any, where: str) -> tuple[Any, ...]:
     try:
         values = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         values = None
     if not isinstance(values, tuple | list):
         raise InputError(f"{where} must be several values, such as '1e18, 3e18', not {text!r}")
@@ -150,21 +150,41 @@ def _read_call(text: str, kinds: Sequence[Any], where: str) -> Any:
     """An instance of one of the dataclasses `kinds`, from `Name(field=value, ...)` or `Name`."""
     known = {kind.__name__: kind for kind in kinds}
     try:
-        parsed = ast.parse(text, mode="eval").body
-        call = parsed if isinstance(parsed, ast.Call) else ast.Call(parsed, [], [])
-        name = call.func.id if isinstance(call.func, ast.Name) else ""
-        given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
-    except (SyntaxError, ValueError) as error:
+        return _called(ast.parse(text, mode="eval").body, known, where)
+    except _NO_LITERAL as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{where} cannot be {text!r}: {_how(known)}") from error
+
+
+def _called(node: ast.expr, known: Mapping[str, Any], where: str) -> Any:
+    call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+    name, text = call.func.id if isinstance(call.func, ast.Name) else "", ast.unparse(node)
     if name not in known:
         near = suggestion(name or text, list(known))
         raise InputError(f"{where} cannot be {text!r}{near}; {_how(known)}")
     if call.args:
         raise InputError(f"{where} is {text!r} without names: {_how(known)}")
+    hints = typing.get_type_hints(known[name])
+    given = {
+        str(word.arg): _evaluated(word.value, hints.get(str(word.arg)), f"{where}.{word.arg}")
+        for word in call.keywords
+    }
     return from_dict(known[name], given, where)
 
 
-def _how(known: dict[str, Any]) -> str:
+def _evaluated(node: ast.expr, hint: Any, where: str) -> Any:
+    """The literal, or the instance of a dataclass, that a field of type `hint` is given."""
+    kinds = _CHOICES.get(hint, (hint,) if isinstance(hint, type) else ())
+    if isinstance(node, ast.Call) and all(map(dataclasses.is_dataclass, kinds)) and kinds:
+        return _called(node, {kind.__name__: kind for kind in kinds}, where)
+    if typing.get_origin(hint) is tuple and isinstance(node, ast.Tuple | ast.List):
+        inner = typing.get_args(hint)[0]
+        return tuple(_evaluated(each, inner, where) for each in node.elts)
+    return ast.literal_eval(node)
+
+
+def _how(known: Mapping[str, Any]) -> str:
     name, kind = next(iter(known.items()))
     field = next(iter(dataclasses.fields(kind)), None)
     return f"write it as in Python, such as {name}({field.name + '=...' if field else ''})"
@@ -195,6 +215,9 @@ def _boolean(text: str) -> bool:
         raise ValueError(text)
     return text in ("true", "True")
 
+
+# What Python raises for text that is no literal, such as a mapping whose key is a list.
+_NO_LITERAL = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
 
 # What can be written where a field takes anything of an open kind.
 _CHOICES: dict[Any, tuple[type, ...]] = {

@@ -3,20 +3,27 @@
 import json
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import scaling_jax
+from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.study.status.standing import Standing
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import read_text, write_text_atomically
 
 INTERIM_FILE = "law_so_far.json"
 
 # Largest share of the time that may go into fitting, where a study is watched.
 _SHARE_OF_TIME = 0.1
+
+_FITTED = (
+    *("law", "n_points", "level", "count", "params", "intervals"),
+    *("exponents", "exponent_intervals"),
+)
 
 
 class InterimLaw:
@@ -52,12 +59,17 @@ class InterimLaw:
         return {"n_finished": len(self._last["key"]["runs"]), **self._last["fit"]}
 
     def _stored(self) -> dict[str, Any] | None:
+        """What was fitted before, unless it is damaged or of another version or law."""
         try:
-            stored = json.loads((self._store.directory / INTERIM_FILE).read_text())
-            identity = (stored["key"]["version"], stored["key"]["law"])
-        except (OSError, ValueError, KeyError, TypeError):
+            stored = parsed_json(read_text(self._store.directory / INTERIM_FILE), INTERIM_FILE)
+            key, fit = stored["key"], stored["fit"]
+            is_whole = isinstance(key["runs"], list) and (
+                isinstance(fit.get("refused"), str) or _is_law(fit)
+            )
+            is_ours = (key["version"], key["law"]) == (scaling_jax.__version__, self._name)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return stored if identity == (scaling_jax.__version__, self._name) else None
+        return stored if is_whole and is_ours else None
 
     def _fitted(self) -> dict[str, Any]:
         from scaling_jax import laws
@@ -74,13 +86,10 @@ class InterimLaw:
         finally:
             spent = time.monotonic() - began
             self._not_before = time.monotonic() + spent / _SHARE_OF_TIME
-        return {
-            "law": fit.law,
-            "n_points": fit.n_points,
-            "level": fit.level,
-            "count": fit.count,
-            "params": dict(fit.params),
-            "intervals": fit.intervals,
-            "exponents": dict(fit.exponents),
-            "exponent_intervals": fit.exponent_intervals,
-        }
+        found = {name: getattr(fit, name) for name in _FITTED}
+        return found | {name: dict(found[name]) for name in ("params", "exponents")}
+
+
+def _is_law(fit: Mapping[str, Any]) -> bool:
+    numbers = [*fit["params"].values(), *fit["exponents"].values(), fit["level"], fit["n_points"]]
+    return fit.keys() == set(_FITTED) and all(isinstance(x, int | float) for x in numbers)

@@ -1,6 +1,5 @@
 """The state of a study at one moment: progress, speed, what is left, what is missing."""
 
-import json
 import os
 import statistics
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from scaling_jax.accounting.flops import count_params
+from scaling_jax.runs.curve import row_in
 from scaling_jax.study.status.speed import Speed, speed_of
 from scaling_jax.study.store.store import SETTLED, CheckedResult, Store, StoredRun, read_run
 
@@ -220,8 +220,9 @@ class StudyMonitor:
             self._ended[run.run_id] = ended
             return ended
         row = _last_row(run.directory)
-        state, step = run.state_given(checked), int(row.get("step", 0))
-        return RunStatus(run, state, None, step, row.get("loss"))
+        # A damaged curve can hold a step beyond the last.
+        step = min(row.get("step", 0), run.planned.config.steps)
+        return RunStatus(run, run.state_given(checked), None, step, row.get("loss"))
 
 
 def _budget(flops: float, runs: list[RunStatus]) -> Budget:
@@ -246,13 +247,9 @@ def _last_row(directory: epath.Path) -> dict[str, Any]:
     From a bucket the whole curve would have to be read each time, which costs too much.
     """
     path = os.fspath(directory / "metrics.jsonl")
-    if "://" in path or not Path(path).exists():
+    if "://" in path or not Path(path).is_file():
         return {}
     with Path(path).open("rb") as file:
         file.seek(max(0, Path(path).stat().st_size - _TAIL_BYTES))
         lines = file.read().split(b"\n")[:-1]
-    try:
-        row = json.loads(lines[-1])
-    except (IndexError, ValueError):
-        return {}
-    return row if isinstance(row, dict) else {}
+    return (row_in(lines[-1]) if lines else None) or {}

@@ -92,9 +92,13 @@ def _description(side: Study | Store) -> dict[str, Any]:
         for field in dataclasses.fields(OptimizerConfig)
         if field.default not in (None, dataclasses.MISSING)
     }
+    knobs = recipe.get("optimizer_knobs")
     return {
         "name": described["name"],
-        "recipe": {**recipe, "optimizer_knobs": defaults | recipe["optimizer_knobs"]},
+        "recipe": {
+            **recipe,
+            "optimizer_knobs": defaults | knobs if isinstance(knobs, dict) else knobs,
+        },
         "design": described["design"],
     }
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from etils import epath
 
+from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.system.files import names, read_text, retried, write_text_atomically
 
 State = Literal["planned", "leased", "running", "finished", "diverged", "failed", "cancelled"]
@@ -122,8 +123,9 @@ def _parsed(name: str) -> tuple[int, State, int]:
 
 def _read(run: epath.Path, name: str) -> Event:
     number, state, attempts = _parsed(name)
+    named = {"number": number, "state": state, "attempts": attempts}
     try:
-        content: dict[str, Any] = json.loads(read_text(run / DIRECTORY / name))
-        return Event(number, state, attempts, **content)
+        content = parsed_json(read_text(run / DIRECTORY / name), name)
+        return from_dict(Event, content | named)
     except (OSError, ValueError, TypeError):
         return Event(number, state, attempts, reason=LOST)

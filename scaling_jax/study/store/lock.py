@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from etils import epath
 
+from scaling_jax.config.strict import parsed_json
 from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 
 # A lease outlives a holder that dies by at most this long.
@@ -129,8 +129,8 @@ def _current_holder(path: epath.Path) -> str | None:
 def _read(path: epath.Path) -> tuple[str | None, float]:
     """The holder of the lease and its end; `_NOBODY` once it has ended or where it is damaged."""
     try:
-        written: Any = json.loads(read_text(path))
+        written = parsed_json(read_text(path), ".lease")
         holder, until = str(written["holder"]), float(written["until"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, OverflowError):
         return _NOBODY
     return (holder, until) if until > time.time() else _NOBODY

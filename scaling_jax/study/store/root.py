@@ -1,18 +1,20 @@
 """Checks of the directory that a study is to be stored in."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from etils import epath
 
+from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.difference import differences, sentence
 from scaling_jax.study.plan.study import Study
 from scaling_jax.system.files import in_bucket, read_text
 
 FORMAT = 2
+
+_FIELDS = {"name": str, "recipe": dict, "design": dict, "recipe_hash": str}
 
 
 def read_study_json(directory: epath.Path) -> dict[str, Any]:
@@ -23,18 +25,30 @@ def read_study_json(directory: epath.Path) -> dict[str, Any]:
     """
     path = directory / "study.json"
     try:
-        described = json.loads(read_text(path))
-    except ValueError as error:
+        described = parsed_json(read_text(path), "the text")
+        version = _field(described, "format", int)
+        if version == FORMAT:
+            for name, kind in _FIELDS.items():
+                _field(described, name, kind)
+    except (InputError, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} is not JSON ({error}): restore it, or delete it and run the experiment again, "
-            "which writes it again"
+            f"{path} is damaged ({getattr(error, 'strerror', None) or error}): restore it, or "
+            "delete it and run the experiment again, which writes it again"
         ) from error
-    if described.get("format") != FORMAT:
+    if version != FORMAT:
         raise InputError(
-            f"{directory} has store format {described.get('format')}, but this package reads "
-            f"{FORMAT}: use the package version that wrote it, or choose another root"
+            f"{directory} has store format {version}, but this package reads {FORMAT}: use the "
+            "package version that wrote it, or choose another root"
         )
     return described
+
+
+def _field(described: Any, name: str, kind: type) -> Any:
+    if not isinstance(described, dict):
+        raise InputError(f"it holds a {type(described).__name__}, not an object")
+    if not isinstance(described.get(name), kind):
+        raise InputError(f"its field {name!r} is no {kind.__name__}")
+    return described[name]
 
 
 def refuse_another_study(root: epath.Path, study: Study) -> None:

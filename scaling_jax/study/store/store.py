@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import math
 import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from etils import epath
 
-from scaling_jax.accounting.flops import count_params
+from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig, hash_of
+from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.errors import InputError
 from scaling_jax.runs.result import (
     RESULT_FILE,
@@ -21,7 +23,7 @@ from scaling_jax.runs.result import (
     Result,
     read_result,
 )
-from scaling_jax.study.plan.design import Branch, PlannedRun
+from scaling_jax.study.plan.design import Branch, PlannedRun, Role
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import history
 from scaling_jax.study.store.lock import hold, is_held
@@ -280,13 +282,11 @@ def read_run(directory: epath.Path) -> StoredRun:
     texts = {name: _read_part(directory / name) for name in ("config.json", "plan.json")}
     try:
         config = RunConfig.from_json(texts["config.json"])
-        plan = json.loads(texts["plan.json"])
-        given = {name: plan[name] for name in _PLANNED}
-        given |= {name: plan.get(name) for name in _PLANNED_LATER}
-        branch = Branch(**plan["branch"]) if plan["branch"] else None
-        planned = PlannedRun(config, **given, branch=branch)
-    except (InputError, ValueError, KeyError, TypeError) as error:
+        plan = from_dict(_Plan, parsed_json(texts["plan.json"], "plan.json"), "plan.json")
+    except InputError as error:
         raise InputError(f"the files of {directory} are damaged ({error}): {_REMEDY}") from error
+    given = {f.name: getattr(plan, f.name) for f in dataclasses.fields(plan) if f.name != "cell"}
+    planned = PlannedRun(config, **given)
     if hash_of(texts["config.json"]) != directory.name != config.run_id:
         raise InputError(
             f"{directory / 'config.json'} was changed: it now describes a run {config.run_id}. "
@@ -295,10 +295,30 @@ def read_run(directory: epath.Path) -> StoredRun:
     return StoredRun(directory, planned)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The contents of `plan.json`: the fields of a `PlannedRun` but its configuration.
+
+    Plans that earlier versions stored lack the fields that have a default.
+
+    Attributes:
+        cell: the run's size as numbers, for readers of the store without this package.
+    """
+
+    budget: float
+    role: Role
+    convention: flops.Convention
+    branch: Branch | None
+    wanted_tokens: float | None = None
+    variation: str | None = None
+    cell: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.budget < math.inf:
+            raise InputError(f"plan.json.budget {self.budget} must be positive and finite")
+
+
 _RESULT_REMEDY = "restore the file, or train the run again with run --retry-failed"
-_PLANNED = ("budget", "role", "convention")
-# Plans that were stored before these existed lack them.
-_PLANNED_LATER = ("wanted_tokens", "variation")
 _REMEDY = (
     "restore config.json and plan.json, or delete both and run the experiment again, which writes "
     "them again"
@@ -348,11 +368,8 @@ def _read_part(path: epath.Path) -> str:
 
 
 def _plan_text(planned: PlannedRun) -> str:
-    """What was planned, and its size as numbers for readers of the store without this package.
-
-    Parameters appear under every count, since a budget can be planned in each.
-    """
-    counts = count_params(planned.config.shape)
+    """What was planned, as JSON. Parameters are in every count, since a budget can be in each."""
+    counts = flops.count_params(planned.config.shape)
     cell = {
         "params": counts.total,
         "params_non_embedding": counts.non_embedding,
@@ -360,6 +377,7 @@ def _plan_text(planned: PlannedRun) -> str:
         "tokens": planned.config.tokens,
         "flops": planned.flops,
     }
-    plan = {name: getattr(planned, name) for name in (*_PLANNED, *_PLANNED_LATER)}
-    branch = dataclasses.asdict(planned.branch) if planned.branch else None
-    return json.dumps(plan | {"branch": branch, "cell": cell})
+    given = {
+        f.name: getattr(planned, f.name) for f in dataclasses.fields(_Plan) if f.name != "cell"
+    }
+    return json.dumps(dataclasses.asdict(_Plan(**given, cell=cell)))

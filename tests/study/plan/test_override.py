@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from small_studies import RECIPE, small_study
 
+from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
@@ -13,10 +14,12 @@ from scaling_jax.study import (
     FixedModels,
     IsoFlop,
     PowerLawLR,
+    ShapeGrid,
     Store,
     Study,
     Sweep,
     Warmup,
+    vary,
 )
 from scaling_jax.study.plan.overrides import override
 
@@ -54,6 +57,35 @@ def test_settings_apply_in_turn_and_reach_the_design_and_the_name():
     assert changed == small_study(2e9, 8e9, name="other")
 
 
+@pytest.mark.parametrize(
+    ("text", "design"),
+    [
+        (
+            "FixedModels(params=(5e3, 10000), tokens_per_param=[10])",
+            FixedModels((5e3, 1e4), (10.0,)),
+        ),
+        ("IsoFlop(budgets=(2e9,), sizes=((5e3, 1e4),))", IsoFlop((2e9,), ((5e3, 1e4),))),
+        (
+            "ShapeGrid(shapes=(Shape(n_layers=1, d_model=8, n_heads=2, d_ff=32, vocab_size=256, "
+            "seq_len=32),), tokens=(5120,))",
+            ShapeGrid((Shape(1, 8, 2, 32, 256, 32),), (5120,)),
+        ),
+        (
+            "Sweep(design=FixedModels(params=(5e3,), tokens_per_param=(10,)), "
+            "variations=({'seed': 1}, {'seed': 2}))",
+            Sweep(FixedModels((5e3,), (10,)), vary("seed", 1, 2)),
+        ),
+    ],
+    ids=["numbers", "lists of numbers", "shapes", "a design within"],
+)
+def test_a_design_is_written_as_in_python(text, design):
+    assert override(small_study(), [f"design={text}"]) == small_study_of(design)
+
+
+def small_study_of(design):
+    return dataclasses.replace(small_study(), design=design)
+
+
 def test_the_value_it_has_already_is_no_mistake():
     assert override(small_study(), ["recipe.seed=0"]) == small_study()
 
@@ -81,6 +113,14 @@ def test_the_value_it_has_already_is_no_mistake():
         ("recipe.optimizer_knobs=3", "cannot be set from text"),
         ("design.budgets=1e9", "must be several values"),
         ("design.budgets=1e9, 2e9, 3e9", "3 budgets but sizes for 2"),
+        ("design=FixedModels(params=5e3, tokens_per_param=(1,))", "params must be tuple, not 5000"),
+        ("design=FixedModels(params=('a',), tokens_per_param=(1,))", r"params\[0\] must be float"),
+        ("design=FixedModels(params=(x,), tokens_per_param=(1,))", "cannot be .FixedModels"),
+        ("design=FixedModels(params={[]: 1}, tokens_per_param=(1,))", "cannot be .FixedModels"),
+        ("design=FixedModels(params=(1e3,), tokens_per_param=(-1,))", "-1.0 must be positive"),
+        ("design=Sweep(design=Fixed(), variations=())", "did you mean 'FixedModels'"),
+        ("design=" + "(" * 500, "cannot be"),
+        ("recipe.batch_size=ConstantBatch(sequences=(1, 2))", r"must be int, not \(1, 2\)"),
         ("name=a b", "study name 'a b'"),
         ("recipe.seed", "write PATH=VALUE"),
     ],

@@ -67,7 +67,7 @@ TAMPERED = {
     "an earlier version's negative loss": (lambda run, _: as_earlier(run, loss=-2.0), "loss -2.0"),
     "an earlier version without a loss": (lambda run, _: write_fake_result(run, loss=None), "None"),
     "a loss of text": (lambda run, _: as_earlier(run, loss="low"), "loss must be float"),
-    "a huge loss": (lambda run, _: as_earlier(run, loss=10**400), "too large"),
+    "a huge loss": (lambda run, _: as_earlier(run, loss=10**400), "must lie below"),
     "an unknown field": (lambda run, _: as_earlier(run, colour="red"), "no field 'colour'"),
     "a negative error": (lambda run, _: as_earlier(run, loss_stderr=-1.0), "loss_stderr -1.0"),
     "a list": (lambda run, _: (run.directory / "result.json").write_text("[1]"), "must be an obj"),
