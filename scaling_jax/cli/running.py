@@ -78,7 +78,12 @@ def run(
             help_behavior_hint="",
         ),
     ] = (),
-    retry_failed: Annotated[bool, optional("also train runs that used up their attempts")] = False,
+    retry_failed: Annotated[
+        bool,
+        optional(
+            "also train runs that used up their attempts, or whose result or curve is damaged"
+        ),
+    ] = False,
     execution: ExecutionOptions = DEFAULT,
     supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,

@@ -27,7 +27,8 @@ class Job:
             one, since one process per core is faster there.
         execution: how each run is computed.
         supervision: how runs that fail, hang or are interrupted are handled.
-        retry_failed: also train runs that have failed for good.
+        retry_failed: also train runs that have failed for good, and again those whose result or
+            curve is damaged.
         executor: this machine, or a cluster that sees the store and trains each run as a task.
         executor_options: options of Ray's tasks or Slurm's jobs.
         cache_dir: directory of tokenized corpora; None for the user's cache.

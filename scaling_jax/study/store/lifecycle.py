@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scaling_jax.study.store import history
 from scaling_jax.study.store.crash_log import crash
 from scaling_jax.study.store.history import Event, State
+from scaling_jax.study.store.records import damage_of_curve
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.files import names
@@ -108,12 +109,14 @@ def finish(run: StoredRun) -> None:
 def retry_failed(runs: Iterable[StoredRun]) -> None:
     """Let those of `runs` that failed for good be retried, as often as new runs.
 
-    What a run with a faulty result has left is set aside: it is trained again from its first step.
+    What a run with a faulty result, or a finished run with a damaged curve, has left is set aside:
+    it is trained again from its first step.
     """
     for run in runs:
-        if run.state == "failed":
-            if run.check_result().fault is not None:
-                run.set_aside()
+        fault = run.check_result().fault or damage_of_curve(run)
+        if fault is not None:
+            run.set_aside()
+        if fault is not None or run.state == "failed":
             _record(run, "planned", reason="to be retried, as the user requested")
 
 

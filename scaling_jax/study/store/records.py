@@ -91,6 +91,11 @@ def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
+def damage_of_curve(run: StoredRun) -> str | None:
+    """What is wrong with the training curve of a finished run; None for every other run."""
+    return _curve(run, unfinished=False)[1]
+
+
 def _warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         warnings.warn(sentence, LeftOutWarning, stacklevel=3)
@@ -183,7 +188,7 @@ def _curve(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], str 
 def _damaged(run: StoredRun, fault: str) -> str:
     return (
         f"the curve of run {run.run_id} is left out: metrics.jsonl {fault}. Restore the file, or "
-        f"delete {run.directory} and run the experiment again, which trains the run again"
+        "train the run again with run --retry-failed"
     )
 
 

@@ -4,7 +4,9 @@ import contextlib
 import importlib.util
 import os
 import signal
+import sys
 import time
+import types
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from small_studies import losses, small_study, write_fake_result
 from scaling_jax.accounting.hardware import CHIPS
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store, run_study
-from scaling_jax.study.execution import execute, job, slurm_executor
+from scaling_jax.study.execution import execute, job, ray_executor, slurm_executor
 from scaling_jax.study.execution.check import check_runs
 from scaling_jax.study.execution.clusters import STOPPED, ClusterBackend, train_task
 from scaling_jax.study.execution.job import Job
@@ -27,15 +29,22 @@ from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec
 
+
+def needs(package):
+    missing = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"{package} is not installed")
+
+
 AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
 
 
 class Fake(ClusterBackend):
     """A cluster in which `act(run)` stands for a task."""
 
-    def __init__(self, job, act):
+    def __init__(self, job, act, takes_away=()):
         super().__init__(job)
-        self.act, self.submitted, self.closed_with = act, [], None
+        self.act, self.takes_away = act, takes_away
+        self.submitted, self.closed_with = [], None
 
     def submit(self, runs):
         self.submitted.append([run.run_id for run in runs])
@@ -46,6 +55,9 @@ class Fake(ClusterBackend):
 
     def outcome(self, handle):
         return self.act(handle[0])
+
+    def is_lost_machine(self, handle, error):
+        return isinstance(error, self.takes_away)
 
     def cancel(self, handles):
         self.closed_with = [run.run_id for run, _ in handles]
@@ -60,8 +72,8 @@ def succeed(run):
 def train(tmp_path, monkeypatch):
     """Train the small study by tasks of a fake cluster."""
 
-    def trained(act):
-        cluster = Fake(Job(supervision=AT_ONCE), act)
+    def trained(act, takes_away=()):
+        cluster = Fake(Job(supervision=AT_ONCE), act, takes_away)
         monkeypatch.setattr(job.importlib.util, "find_spec", lambda name: True)
         monkeypatch.setattr(execute, "open_backend", lambda *args: cluster)
         with contextlib.suppress(Preempted):
@@ -117,6 +129,61 @@ def test_stopping_the_command_stops_the_tasks(train):
     assert [run.state for run in runs].count("finished") == 1
 
 
+def test_a_task_that_is_lost_with_its_machine_is_an_interruption(train, capfd):
+    lost = []
+
+    def act(run):
+        if run.run_id not in lost:
+            lost.append(run.run_id)
+            raise ConnectionError("its machine is gone")
+        return succeed(run)
+
+    _, runs = train(act, takes_away=ConnectionError)
+    # Two attempts are allowed, and more interruptions.
+    assert {run.state for run in runs} == {"finished"}
+    events = [event for run in runs for event in history.events(run.directory)]
+    assert [e.attempts for e in events] == [0] * len(events)
+    assert sum(e.interruptions == 1 and "its machine is gone" in str(e.reason) for e in events) == 4
+    assert "interrupted, again in 0 s: its task was lost" in capfd.readouterr().err
+
+
+RAY_ERRORS = ("WorkerCrashedError", "NodeDiedError", "LocalRayletDiedError", "OutOfMemoryError")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"), [*((name, True) for name in RAY_ERRORS[:3]), (RAY_ERRORS[3], False)]
+)
+def test_ray_says_which_tasks_it_lost_with_their_machine(monkeypatch, error, is_lost):
+    ray = types.ModuleType("ray")
+    ray.exceptions = types.SimpleNamespace(
+        **{name: type(name, (Exception,), {}) for name in RAY_ERRORS}
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    cluster = ray_executor.RayBackend(Job(), {}, owned=False)
+    assert cluster.is_lost_machine(None, getattr(ray.exceptions, error)()) is is_lost
+    assert not cluster.is_lost_machine(None, RuntimeError("the run itself"))
+
+
+@needs("ray")
+def test_ray_has_the_errors_of_lost_machines():
+    from ray import exceptions
+
+    assert all(issubclass(getattr(exceptions, name), Exception) for name in RAY_ERRORS)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_lost"),
+    [
+        *((state, True) for state in ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED by 0")),
+        *((state, False) for state in ("FAILED", "OUT_OF_MEMORY", "CANCELLED by 0", "TIMEOUT")),
+    ],
+)
+def test_slurm_says_which_jobs_lost_their_machine(state, is_lost):
+    cluster = slurm_executor.SlurmBackend(Job(), None, on_cpu=True)
+    handle = types.SimpleNamespace(state=state)
+    assert cluster.is_lost_machine(handle, RuntimeError("it left no result")) is is_lost
+
+
 @pytest.mark.parametrize(
     ("name", "pack", "message"),
     [
@@ -159,11 +226,6 @@ def test_a_run_is_given_as_many_chips_as_it_fits_on():
     assert resources(config, Execution(mesh=mesh), h100).chips == 4
     with pytest.raises(InputError, match=r"does not fit on 8 h100: choose a mesh"):
         resources(config, Execution(), replace(h100, usable_bytes=1))
-
-
-def needs(package):
-    missing = importlib.util.find_spec(package) is None
-    return pytest.mark.skipif(missing, reason=f"{package} is not installed")
 
 
 def test_a_task_trains_its_run_in_a_process_of_its_own(tmp_path, finished):

@@ -182,6 +182,24 @@ def test_a_damaged_curve_is_named_and_left_out(store, damage):
     assert set(collect(store).status) == {"finished"}
 
 
+def test_a_finished_run_with_a_damaged_curve_is_trained_again_on_request(finished, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(finished.directory.parent, root)
+    store, options = Store.open(root), dict(workers=1, progress=False)
+    damaged = store.runs()[0]
+    path = damaged.directory / "metrics.jsonl"
+    path.write_text("".join(line + "\n" for line in path.read_text().splitlines()[:-3]))
+    run_study(small_study(), root, **options)
+    with pytest.warns(LeftOutWarning, match=r"is left out: .* again with run --retry-failed"):
+        assert len(set(curves(store).run_id)) == 3
+    whole = {run.run_id: run.result for run in store.runs() if run.run_id != damaged.run_id}
+    run_study(small_study(), root, retry_failed=True, **options)
+    assert len(set(curves(store).run_id)) == 4
+    assert damaged.result.loss == pytest.approx(losses(finished)[damaged.run_id], rel=1e-5)
+    # The others were left alone.
+    assert {run.run_id: run.result for run in store.runs() if run.run_id in whole} == whole
+
+
 def test_no_process_trains_a_run_with_a_faulty_result_that_nobody_requested(store):
     run = store.runs()[0]
     edit(run, loss=1.0)
