@@ -35,6 +35,7 @@ from scaling_jax.study.plan.rules import ConstantBatch as ConstantBatch
 from scaling_jax.study.plan.rules import ConstantLR as ConstantLR
 from scaling_jax.study.plan.rules import PowerLawBatch as PowerLawBatch
 from scaling_jax.study.plan.rules import PowerLawLR as PowerLawLR
+from scaling_jax.study.plan.rules import ScaledByBatch as ScaledByBatch
 from scaling_jax.study.plan.rules import Warmup as Warmup
 from scaling_jax.study.plan.study import Study as Study
 from scaling_jax.study.plan.sweep import Sweep as Sweep

@@ -31,6 +31,7 @@ from scaling_jax.study.plan.rules import (
     LearningRateRule,
     PowerLawBatch,
     PowerLawLR,
+    ScaledByBatch,
 )
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.sweep import Sweep
@@ -231,6 +232,7 @@ _CHOICES: dict[Any, tuple[type, ...]] = {
         PorianLR,
         StepLawLR,
         DeepSeekLR,
+        ScaledByBatch,
     ),
     BatchRule: (ConstantBatch, PowerLawBatch, PorianBatch, StepLawBatch, DeepSeekBatch),
 }

@@ -27,6 +27,7 @@ from scaling_jax.laws.catalogue.hyperparameters import (
     PORIAN_LEARNING_RATE,
     PORIAN_PARAMS,
 )
+from scaling_jax.study.plan.rules import ScaledByBatch
 
 
 @dataclass(frozen=True)
@@ -248,6 +249,7 @@ def extrapolated(rule: Any, runs: Sequence[RunConfig]) -> str:
 
     The text is empty where all runs lie inside the range, and for rules that are not from a paper.
     """
+    rule = rule.rule if isinstance(rule, ScaledByBatch) else rule
     fitted = getattr(rule, "fitted", None)
     if not fitted or not runs:
         return ""

@@ -1,5 +1,6 @@
 """Recipe: the rules that turn a shape and a budget into a complete run."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -97,7 +98,7 @@ class Recipe:
         """
         wanted = [self.wanted_batch(shape, budget) for shape in shapes]
         alike = {n: [s for s, m in zip(shapes, wanted, strict=True) if m == n] for n in wanted}
-        batches = {n: self._batch(of_one, n, budget) for n, of_one in alike.items()}
+        batches = {n: self.halved(of_one, n, budget) for n, of_one in alike.items()}
         return [
             self._config(shape, batches[n], self.whole_steps(shape, batches[n], budget))
             for shape, n in zip(shapes, wanted, strict=True)
@@ -115,8 +116,12 @@ class Recipe:
         close = steps > 1 and abs(steps * per_step / budget - 1) <= BUDGET_TOLERANCE
         return steps if close else 0
 
-    def _batch(self, shapes: Sequence[Shape], batch_size: int, budget: float) -> int:
-        """`batch_size`, halved until whole steps of every shape meet the budget."""
+    def halved(self, shapes: Sequence[Shape], batch_size: int, budget: float) -> int:
+        """`batch_size`, halved until whole steps of every shape meet the budget.
+
+        Raises:
+            InputError: the budget is too small for one of the shapes.
+        """
         while missed := [s for s in shapes if not self.whole_steps(s, batch_size, budget)]:
             if batch_size == 1:
                 raise InputError(
@@ -148,7 +153,8 @@ class Recipe:
 
     def _config(self, shape: Shape, batch_size: int, steps: int) -> RunConfig:
         tokens = steps * batch_size * shape.seq_len
-        peak_lr = _positive(number, "peak_lr", self.peak_lr, shape, tokens)
+        batch = {"batch_size": batch_size} if _sees_batch(self.peak_lr) else {}
+        peak_lr = _positive(number, "peak_lr", self.peak_lr, shape, tokens, **batch)
         knobs = self.optimizer_knobs
         for name in ("peak_lr", "warmup_steps"):
             if name in knobs:
@@ -171,8 +177,21 @@ class Recipe:
         )
 
 
+def _sees_batch(rule: Callable[..., Any]) -> bool:
+    """Whether a learning-rate rule has a parameter for the batch that the run is trained with."""
+    try:
+        return "batch_size" in inspect.signature(rule).parameters
+    except (TypeError, ValueError):
+        # Functions of some extension modules have no signature.
+        return False
+
+
 def _positive(
-    kind: Callable[[str, object], N], name: str, rule: Callable[..., Any], *given: object
+    kind: Callable[[str, object], N],
+    name: str,
+    rule: Callable[..., Any],
+    *given: object,
+    **batch: int,
 ) -> N:
     """The number that a rule gives, checked.
 
@@ -183,7 +202,7 @@ def _positive(
     try:
         # A rule can be a function of the user's.
         with running(called):
-            value = rule(*given)
+            value = rule(*given, **batch)
     except InputError:
         raise
     except Exception as error:

@@ -1,7 +1,9 @@
 """Rules of a recipe: learning rate, batch size and warm-up as functions of a run's size.
 
-A rule is any function of a shape and a number of training tokens. The rules of the literature are
-in `scaling_jax.study.plan.published_rules`. N counts the active parameters, which one token uses:
+A rule is any function of a shape and a number of training tokens. A learning-rate rule with a
+parameter `batch_size` is also given the sequences per step that the run is trained with, which can
+be fewer than the batch rule's: see `Recipe.at_budget`. The rules of the literature are in
+`scaling_jax.study.plan.published_rules`. N counts the active parameters, which one token uses:
 all parameters of a dense model.
 """
 
@@ -80,6 +82,30 @@ class ComputeLR:
         """Peak learning rate."""
         flops = 6 * count_params(shape).active * tokens
         return float(self.value * (flops / self.reference_flops) ** self.exponent)
+
+
+@dataclass(frozen=True)
+class ScaledByBatch:
+    """Peak learning rate of another rule, times `(batch / sequences) ** exponent`.
+
+    Far below the critical batch, Adam's best rate grows with the square root of the batch (Malladi
+    et al. 2022, 2205.10287).
+
+    >>> rule = ScaledByBatch(ConstantLR(4e-3), sequences=16)
+
+    Attributes:
+        rule: gives the peak learning rate at a batch of `sequences`.
+        sequences: sequences per step for which the other rule was tuned.
+        exponent: 0.5 for Adam; 1 for gradient descent.
+    """
+
+    rule: LearningRateRule
+    sequences: int
+    exponent: float = 0.5
+
+    def __call__(self, shape: Shape, tokens: float, batch_size: int) -> float:
+        """Peak learning rate at a batch of `batch_size` sequences."""
+        return float(self.rule(shape, tokens) * (batch_size / self.sequences) ** self.exponent)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ nest.
 
 import dataclasses
 import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scaling_jax.config import Shape
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import Design, PlannedRun
@@ -60,11 +61,51 @@ class Sweep:
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The design's runs under every variation of `recipe`, in the order of the variations."""
-        for variation in self.variations:
+        for variation, changed in zip(self.variations, self.recipes(recipe), strict=True):
             name = variation_name(variation)
-            for run in self.design.runs(varied(recipe, variation)):
+            for run in self.design.runs(changed):
                 names = name if run.variation is None else f"{name}, {run.variation}"
                 yield dataclasses.replace(run, variation=names)
+
+    def recipes(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        """The recipe under every variation.
+
+        Where whole steps of a batch miss a budget under one variation, the batch is halved under
+        every variation whose rule gives that batch at that budget, so that the batch confounds no
+        comparison of variations.
+        """
+        halvings: dict[tuple[float, int], int] | None = None
+        found: dict[tuple[float, int], int] = {}
+        if isinstance(recipe, _HalvedAlike):
+            found = recipe.halvings
+        else:
+            own = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+            recipe = _HalvedAlike(**own, halvings=found)
+        changed = tuple(varied(recipe, variation) for variation in self.variations)
+        # Once no batch was halved further, every variation has trained with the same.
+        while found != halvings:
+            halvings = dict(found)
+            for each in changed:
+                deque(self.design.runs(each), maxlen=0)
+        return changed
+
+
+@dataclass(frozen=True)
+class _HalvedAlike(Recipe):
+    """A recipe that halves a budget's batch at least as far as other recipes did.
+
+    Attributes:
+        halvings: budget and batch of the rule -> the batch that the recipes use, which share this.
+    """
+
+    halvings: dict[tuple[float, int], int] = field(default_factory=dict)
+
+    def halved(self, shapes: Sequence[Shape], batch_size: int, budget: float) -> int:
+        """As of `Recipe`, and no larger than under the other recipes."""
+        key = budget, batch_size
+        batch = super().halved(shapes, self.halvings.get(key, batch_size), budget)
+        self.halvings[key] = batch
+        return batch
 
 
 def vary(knob: str, *values: Any) -> Variations:

@@ -9,7 +9,7 @@ from scaling_jax.study.plan.design import Design, PlannedRun
 from scaling_jax.study.plan.published_rules import extrapolated
 from scaling_jax.study.plan.recipe import Recipe
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.plan.sweep import Sweep, varied
+from scaling_jax.study.plan.sweep import Sweep
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3
@@ -67,8 +67,8 @@ def _with_recipes(design: Design, recipe: Recipe) -> Iterator[tuple[Recipe, Desi
     if not isinstance(design, Sweep):
         yield recipe, design
         return
-    for variation in design.variations:
-        yield from _with_recipes(design.design, varied(recipe, variation))
+    for changed in design.recipes(recipe):
+        yield from _with_recipes(design.design, changed)
 
 
 def _collinear(runs: Sequence[PlannedRun]) -> str:

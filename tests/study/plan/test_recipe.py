@@ -16,7 +16,9 @@ from scaling_jax.shapes import CHINCHILLA_SHAPES
 from scaling_jax.study import (
     ConstantBatch,
     ConstantLR,
+    PowerLawBatch,
     PowerLawLR,
+    ScaledByBatch,
     ShapeTable,
     Warmup,
 )
@@ -100,6 +102,22 @@ def test_rules_of_another_kind_need_only_be_functions():
     config = replace(RECIPE, peak_lr=Halved(ConstantLR(0.02))).for_tokens(SHAPE, 5120)
     assert config.optimizer.peak_lr == 0.01
     assert replace(RECIPE, batch_size=ConstantBatch(4)).for_tokens(SHAPE, 5120).steps == 40
+
+
+def per_sequence(shape, tokens, *, batch_size):
+    return batch_size / 1000
+
+
+def test_a_learning_rate_rule_sees_the_batch_that_is_used():
+    budget = 103 * flops.training_flops(SHAPE, SHAPE.seq_len, "6nd")
+    recipe = replace(RECIPE, peak_lr=per_sequence, batch_size=PowerLawBatch(8, PARAMS))
+    halved = recipe.for_budget(SHAPE, budget)
+    assert (recipe.wanted_batch(SHAPE, budget), halved.batch_size) == (8, 1)
+    assert halved.optimizer.peak_lr == 1e-3
+    assert recipe.for_tokens(SHAPE, 25600).optimizer.peak_lr == 8e-3
+    scaled = replace(recipe, peak_lr=ScaledByBatch(ConstantLR(4e-3), sequences=4))
+    assert scaled.for_budget(SHAPE, budget).optimizer.peak_lr == pytest.approx(2e-3)
+    assert scaled.for_tokens(SHAPE, 25600).optimizer.peak_lr == pytest.approx(4e-3 * 2**0.5, 1e-5)
 
 
 def fails(shape, tokens):

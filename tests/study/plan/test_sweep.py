@@ -5,20 +5,26 @@ import dataclasses
 import pytest
 from small_studies import RECIPE
 
+from scaling_jax.accounting import flops
 from scaling_jax.errors import InputError
 from scaling_jax.study import (
+    Branched,
+    ConstantBatch,
     ConstantLR,
     FixedModels,
+    IsoFlop,
     ShapeGrid,
     Store,
     Study,
     Sweep,
+    Warmup,
     chain,
     collect,
     product,
     vary,
     zipped,
 )
+from scaling_jax.study.plan.sweep import varied
 
 SHAPES = tuple(RECIPE.family.nearest(params) for params in (5e3, 10e3))
 
@@ -53,6 +59,70 @@ def test_a_sweep_varies_the_recipe_and_nothing_else(tmp_path):
     assert sorted(zip(table.peak_lr, table.cycle, strict=True)) == sorted(
         (rate, cycle) for rate in rates for cycle in (1.0, 2.0) for _ in SHAPES
     )
+
+
+FAMILIES = vary("family.activation", "gelu", "swiglu")
+
+
+def batches(runs):
+    """(activation, budget) -> the batches of its runs."""
+    found = {}
+    for run in runs:
+        cell = run.config.shape.activation, run.budget
+        found.setdefault(cell, set()).add(run.config.batch_size)
+    return found
+
+
+def exact_for(activation):
+    """A budget that one sequence at a time meets, and eight do not, under one activation alone."""
+    family = dataclasses.replace(RECIPE.family, activation=activation)
+    shape = family.nearest(1e4)
+    return 103 * flops.training_flops(shape, shape.seq_len, "6nd")
+
+
+@pytest.mark.parametrize("activation", ["gelu", "swiglu"])
+@pytest.mark.parametrize("nest", [lambda d: Sweep(d, FAMILIES), lambda d: nested_sweep(d)])
+def test_variations_of_one_budget_have_one_batch(activation, nest):
+    budget = exact_for(activation)
+    design = IsoFlop((budget, 4e11), ((1e4,), (1e4,)))
+    alone = [
+        batches(design.runs(varied(RECIPE, variation)))[variation["family.activation"], budget]
+        for variation in FAMILIES
+    ]
+    # Under a variation alone, the batch would be another one.
+    assert len({*map(frozenset, alone)}) == 2
+    found = batches(nest(design).runs(RECIPE))
+    assert found["gelu", budget] == found["swiglu", budget] == {min(map(min, alone))}
+    # Nothing has to be halved at the larger budget.
+    assert found["gelu", 4e11] == found["swiglu", 4e11] == {8}
+
+
+def nested_sweep(design):
+    return Sweep(Sweep(design, FAMILIES), vary("seed", 0, 1))
+
+
+def test_a_variation_of_the_batch_is_kept():
+    budget = exact_for("gelu")
+    design = IsoFlop((budget,), ((1e4,),))
+    sweep = Sweep(design, product(vary("batch_size", 1, 8), FAMILIES))
+    assert batches(sweep.runs(RECIPE))["gelu", budget] == {1}
+    fine = IsoFlop((4e11,), ((1e4,),))
+    sweep = Sweep(fine, product(vary("batch_size", 4, 8), FAMILIES))
+    assert batches(sweep.runs(RECIPE)) == {(name, 4e11): {4, 8} for name in ("gelu", "swiglu")}
+
+
+def test_branches_of_a_sweep_keep_their_trunk():
+    budgets = (exact_for("gelu"), 4 * exact_for("gelu"))
+    knobs = {"schedule": "wsd"}
+    recipe = dataclasses.replace(
+        RECIPE, optimizer_knobs=knobs, warmup=Warmup(share=0, floor=10), batch_size=ConstantBatch(1)
+    )
+    design = Branched(IsoFlop(budgets, ((1e4,), (1e4,))))
+    runs = list(Sweep(design, FAMILIES).runs(recipe))
+    ids = {run.config.run_id for run in runs}
+    branched = [run.branch.trunk for run in runs if run.branch is not None]
+    assert branched
+    assert set(branched) <= ids
 
 
 def test_what_cannot_be_swept_is_refused():
