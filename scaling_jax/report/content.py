@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from scaling_jax.laws.tables.layouts import loss_unit
 from scaling_jax.report.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """A run beyond the fitted budgets, beside its prediction by the law; losses in nats/token."""
+    """A run beyond the fitted budgets, beside its prediction by the law."""
 
     run_id: str
     params: float
@@ -66,6 +67,16 @@ class ReportData:
     def main_fit(self) -> "Fit | None":
         """The fit that the headline quotes: that of the highest approach."""
         return self.fits[max(self.fits)] if self.fits else None
+
+    @property
+    def unit(self) -> str:
+        """The unit of losses: that of the fit, else what the records say; empty where unknown."""
+        return self.main_fit.unit if self.main_fit else loss_unit(self.records)
+
+    @property
+    def in_unit(self) -> str:
+        """The unit in brackets, as a label of an axis has it."""
+        return f" ({self.unit})" if self.unit else ""
 
     @property
     def parametric(self) -> "Fit | None":

@@ -42,6 +42,7 @@ def envelope_panel(data: ReportData) -> Panel | None:
     if points is not None:
         axes.plot(points.flops, points.loss, "o", color=style.INK, markersize=3, zorder=5)
     _finish_axes(figure, axes, curves, points, colouring)
+    axes.set_ylabel(f"training loss{data.in_unit}")
     caption = CAPTION + (ENVELOPE if points is not None else "")
     if not set(curves["run_id"]) <= done:
         caption += UNDER_WAY
@@ -87,7 +88,6 @@ def _finish_axes(
     style.log_axis(axes, "x", style.padded(curves["flops"], 1.3), "flops")
     style.log_axis(axes, "y", (low / 1.03, high * 1.05), "loss")
     axes.set_xlabel("training compute C (FLOPs)")
-    axes.set_ylabel("training loss (nats per token)")
     bar = figure.colorbar(colouring, ax=axes, pad=0.02, aspect=30)
     style.log_axis(bar.ax, "y", (colouring.norm.vmin, colouring.norm.vmax), "count")
     bar.set_label("parameters N")

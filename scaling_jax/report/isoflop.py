@@ -39,6 +39,7 @@ def isoflop_panel(data: ReportData) -> Panel | None:
         rows = runs[runs["budget"] == budget]
         _draw_budget(axes, rows, params_of(rows, fit), _nearest(minima, budget), colour)
     _finish_axes(axes, runs, params_of(runs, fit), params_of(lost, fit))
+    axes.set_ylabel(f"loss{data.in_unit}")
     style.legend_below(figure, _legend(colours), columns=3)
     caption = CAPTION + (FITTED.format(level=formatting.level(fit.level)) if fit else "")
     caption += LOST if len(lost) else ""
@@ -104,7 +105,6 @@ def _finish_axes(
         lost, [0.97] * len(lost), "x", color=style.WARNING, mew=2, markersize=8, transform=top
     )
     axes.set_xlabel("parameters N")
-    axes.set_ylabel("loss (nats per token)")
 
 
 def _legend(colours: dict[float, Any]) -> list[Any]:

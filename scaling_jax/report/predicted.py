@@ -50,7 +50,7 @@ def fit_panels(data: ReportData) -> tuple[Panel, ...]:
     residuals = 100 * (measured / fitted - 1)
     columns = {"params": params, "tokens": tokens, "flops": runs["flops"].to_numpy(float)}
     return (
-        _predicted_panel(fitted, measured, data.verification),
+        _predicted_panel(fitted, measured, data),
         *(_residual_panel(n, x, residuals, data.verification) for n, x in columns.items()),
     )
 
@@ -62,9 +62,8 @@ def _predict(fit: "Fit", params: "np.ndarray", tokens: "np.ndarray") -> "np.ndar
     return np.array([fit.predict(params=float(n), tokens=float(d)).loss for n, d in pairs])
 
 
-def _predicted_panel(
-    fitted: "np.ndarray", measured: "np.ndarray", verification: Verification | None
-) -> Panel:
+def _predicted_panel(fitted: "np.ndarray", measured: "np.ndarray", data: ReportData) -> Panel:
+    verification = data.verification
     figure, axes = style.panel(4.0)
     axes.plot(measured, fitted, "o", color=style.APPROACH_COLOURS[1], markersize=5, alpha=0.8)
     ends = [*fitted, *measured]
@@ -75,7 +74,7 @@ def _predicted_panel(
     limits = min(ends) - room, max(ends) + room
     axes.plot(limits, limits, color=style.MUTED, linewidth=1, zorder=1)
     axes.set(xlim=limits, ylim=limits)
-    axes.set_xlabel("measured loss (nats per token)")
+    axes.set_xlabel(f"measured loss{data.in_unit}")
     axes.set_ylabel("loss by the fitted law")
     caption = PREDICTED
     if verification is not None:

@@ -61,10 +61,8 @@ def _sentence(data: ReportData, optimum: Any) -> str:
     )
     if not formatting.known(optimum.loss):
         return text + "."
-    return (
-        text
-        + f": the model should reach a loss of {formatting.loss(optimum.loss, 3)} nats per token."
-    )
+    loss = " ".join([formatting.loss(optimum.loss, 3), *([data.unit] if data.unit else [])])
+    return f"{text}: the model should reach a loss of {loss}."
 
 
 def _optimum_numbers(fit: "Fit", optimum: Any) -> tuple[Number, ...]:
@@ -80,7 +78,8 @@ def _optimum_numbers(fit: "Fit", optimum: Any) -> tuple[Number, ...]:
         ),
     ]
     if formatting.known(optimum.loss):
-        rows.append(("loss, nats per token", optimum.loss, optimum.loss_interval, formatting.loss))
+        label = f"loss, {fit.unit}" if fit.unit else "loss"
+        rows.append((label, optimum.loss, optimum.loss_interval, formatting.loss))
     return tuple(Number(n, f(v), _note(level, formatting.interval(i, f))) for n, v, i, f in rows)
 
 

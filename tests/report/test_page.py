@@ -12,6 +12,7 @@ import pytest
 
 from scaling_jax import formatting
 from scaling_jax.report import ReportData, write_report
+from scaling_jax.report.summary import summarize
 from tests.report.study import TARGET, FakeFit, fits, optimum, report_data
 
 LOADING = {"link", "script", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
@@ -159,3 +160,13 @@ def test_losses_of_mixed_kind_are_read(tmp_path: Path) -> None:
     rows = [*data.records.to_dict("records"), planned]
     page = write(tmp_path, dataclasses.replace(data, records=pd.DataFrame(rows, dtype=object)))
     assert "later" in page
+
+
+def test_losses_are_in_the_unit_of_the_fit(tmp_path: Path) -> None:
+    data = report_data()
+    for unit, text in (("bits per byte", " bits per byte."), ("", ".")):
+        of_unit = {k: dataclasses.replace(fit, unit=unit) for k, fit in data.fits.items()}
+        changed = dataclasses.replace(data, fits=of_unit)
+        assert re.search(rf"a loss of [\d.]+\d{re.escape(text)}$", summarize(changed).sentence)
+        write_report(changed, tmp_path / "unit.html")
+        assert "nats per token" not in (tmp_path / "unit.html").read_text()

@@ -133,7 +133,7 @@ class Surface:
         Raises:
             InputError: a loss at or below the point's floor E.
         """
-        require_positive("loss", loss, "give nats per token")
+        require_positive("loss", loss, "give it in the unit of the fit")
         if loss <= self.floor_R[0]:
             raise InputError(
                 f"loss {loss:g} must lie above {self.floor_R[0]:.4g}, the floor E of this fit, "

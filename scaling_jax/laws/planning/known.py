@@ -10,6 +10,7 @@ from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum
 from scaling_jax.laws.conventions import Count
 from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.tables.layouts import NATS
 
 _VARIABLES = {"params", "tokens"}
 
@@ -23,6 +24,7 @@ class KnownLaw:
         constants: name -> value of every constant.
         source: where the constants come from.
         count: which parameters N counts.
+        unit: of the loss; empty where it is not known.
 
     Raises:
         InputError: constants missing or left over, or a form of more than params and tokens.
@@ -32,6 +34,7 @@ class KnownLaw:
     constants: Mapping[str, float]
     source: str
     count: Count = "total"
+    unit: str = NATS
 
     def __post_init__(self) -> None:
         self.form.ordered(self.constants)
@@ -47,7 +50,7 @@ class KnownLaw:
         return self.form.ordered(self.constants)
 
     def loss(self, params: np.ndarray | float, tokens: np.ndarray | float) -> np.ndarray:
-        """Loss in nats per token at N and D, elementwise."""
+        """Loss at N and D, elementwise."""
         return self.form.value(self.constants_P, {"params": params, "tokens": tokens})
 
     def optimal(self, flops: float) -> tuple[float, float, float]:
@@ -111,4 +114,10 @@ def law_of(fit: Fit) -> KnownLaw:
             f"the law {fit.law!r} is a function, but only sums of powers can be simulated: fit "
             "with --law chinchilla"
         )
-    return KnownLaw(fit.definition, fit.params, "a fit", fit.count)  # type: ignore[arg-type]
+    return KnownLaw(
+        fit.definition,
+        fit.params,
+        "a fit",
+        fit.count,  # type: ignore[arg-type]
+        fit.unit,
+    )

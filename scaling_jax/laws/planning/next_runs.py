@@ -47,7 +47,7 @@ class Goal:
         quantity: `params`, `tokens` or `loss` of the compute-optimal run.
         flops: the budget of that run.
         width: of the interval: high over low for sizes and tokens, high less low for the loss
-            in nats per token.
+            in the unit of the fit.
         level: of the interval.
 
     Raises:
@@ -70,7 +70,7 @@ class Goal:
         if not least < self.width < math.inf:
             raise InputError(
                 f"width {self.width:g} must be above {least}: "
-                + ("nats from low to high" if least == 0 else "high over low")
+                + ("loss from low to high" if least == 0 else "high over low")
             )
         if not 0 < self.level < 1:
             raise InputError(f"level {self.level} must lie between 0 and 1")
@@ -109,7 +109,7 @@ class Goal:
         return high - low if self.quantity == "loss" else high / low
 
     def value(self, form: PowerSum, constants_P: np.ndarray) -> np.ndarray:
-        """The quantity on the scale of its width: logs of sizes and tokens, nats of losses."""
+        """The quantity on the scale of its width: logs of sizes and tokens, plain losses."""
         point = form_frontier(form, constants_P, self.flops)
         if self.quantity == "loss":
             assert point.loss is not None

@@ -51,11 +51,12 @@ class Simulation:
         flops: the budget of the optima and losses.
         level: of the intervals.
         truth: quantity -> its true value: exponents `a` and `b`; `params`, `tokens` and `loss`
-            of the optimum, the latter in nats per token.
+            of the optimum.
         studies: one row per study: `x`, `x_low`, `x_high` for every quantity x; `measured` is
             the loss of one more run at the optimum, with its prediction interval.
         refused: reason -> number of studies that could not be fitted.
         training_flops: cost of one study.
+        unit: of the loss; empty where it is not known.
     """
 
     flops: float
@@ -64,6 +65,7 @@ class Simulation:
     studies: "pd.DataFrame"
     refused: Mapping[str, int]
     training_flops: float
+    unit: str
 
     def summary(self) -> "pd.DataFrame":
         """One row per quantity, named in the index.
@@ -154,6 +156,7 @@ def simulate_study(
         studies=_reports(fits, (params, tokens, loss), target, scatter(noise, rng, (len(fits),))),
         refused=refused,
         training_flops=noise.seeds * float(_spent(cells).sum()),
+        unit=law.unit,
     )
 
 

@@ -46,8 +46,9 @@ def simulation_sentences(simulation: Simulation) -> list[str]:
         f"and the exponent of N_opt within {error['a']:.3f} of its true {summary.truth['a']:.3f}.",
     ]
     if "loss" in summary.index:
+        unit = f" {simulation.unit}" if simulation.unit else ""
         lines.append(
-            f"The law's loss there would be known within {error['loss']:.4f} nats per token, "
+            f"The law's loss there would be known within {error['loss']:.4f}{unit}, "
             f"a measured one predicted within {error['measured']:.4f}."
         )
     held = 100 * summary["coverage"].drop("measured", errors="ignore")

@@ -1,5 +1,7 @@
 """Simulated losses have the requested noise, and simulated studies the fits of real ones."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.planning.known import KnownLaw, law_of, published_law
 from scaling_jax.laws.planning.noise import Noise
 from scaling_jax.laws.planning.simulate import simulate_losses, simulate_study
+from scaling_jax.laws.planning.simulation_text import simulation_sentences
 
 LAW = published_law("chinchilla-besiroglu")
 
@@ -216,3 +219,12 @@ def test_cells_that_share_steps_cost_what_they_take_themselves():
     apart, together = (simulate_study(each, LAW, **arguments) for each in (cells, shared))
     pd.testing.assert_frame_equal(apart.studies, together.studies)
     assert together.training_flops == pytest.approx(apart.training_flops / 4)
+
+
+def test_a_simulation_speaks_in_the_unit_of_its_law():
+    for unit, text in (("bits per byte", "bits per byte, a measured"), ("", ", a measured")):
+        law = dataclasses.replace(LAW, unit=unit)
+        done = simulate_study(isoflop(), law, noise=Noise(0.001), n_studies=2, bootstrap=20)
+        found = " ".join(simulation_sentences(done))
+        assert text in found
+        assert "nats" not in found
