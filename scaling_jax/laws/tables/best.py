@@ -17,6 +17,9 @@ from scaling_jax.laws.tables.words import where
 if TYPE_CHECKING:
     import pandas as pd
 
+# Why a fit to the best of each cell leaves a row out.
+NOT_THE_BEST = "not the best of their cell"
+
 # What a sweep finds the best value of; a law of these is of the best runs alone.
 _SETTINGS = re.compile(
     r"^(peak_|max_|base_|learning_|embedding_|matrix_)*(lr|learning_rate|rate)$|batch|warmup"
@@ -78,7 +81,8 @@ def best_rows(
 ) -> "pd.DataFrame":
     """The rows of lowest loss among those that differ in the settings `by` alone.
 
-    Rows that a fit leaves out stay as they are. The best seed is kept.
+    Rows that a fit leaves out stay as they are. The best seed is kept. How many rows were dropped
+    is in the frame's `attrs`, from which a fit takes it over.
 
     Raises:
         InputError: no setting, one that is no column or that the law reads, or no column `loss`.
@@ -107,7 +111,9 @@ def best_rows(
     best = _losses(used).groupby(keys, sort=False).idxmin()
     kept_N = reasons(frame, law.response) != ""
     kept_N[np.flatnonzero(~kept_N)[best.to_numpy()]] = True
+    before = frame.attrs.get("dropped", {}).get(NOT_THE_BEST, 0)
     kept: pd.DataFrame = frame.loc[kept_N]
+    kept.attrs = {**frame.attrs, "dropped": {NOT_THE_BEST: before + int((~kept_N).sum())}}
     return kept
 
 

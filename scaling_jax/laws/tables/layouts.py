@@ -47,12 +47,14 @@ class _Layout:
         name: of what writes it.
         marks: columns that are all there.
         columns: ours -> theirs, the first that is there.
+        sums: ours -> the columns that add up to it, where no single one is it.
         units: the column of a loss -> its unit.
     """
 
     name: str
     marks: frozenset[str]
     columns: Mapping[str, tuple[str, ...]]
+    sums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -61,17 +63,20 @@ _LAYOUTS = (
         "Stanford's CS336",
         frozenset({"parameters", "compute_budget", "final_loss"}),
         {"params": ("parameters",), "budget": ("compute_budget",), "loss": ("final_loss",)},
-        {"final_loss": NATS},
+        units={"final_loss": NATS},
     ),
     _Layout(
         "nanochat",
         frozenset({"flops_budget", "tokens_trained"}),
         {
             "params": ("params_total", "num_params", "num_scaling_params"),
+            "params_non_embedding": ("num_scaling_params",),
             "tokens": ("tokens_trained",),
             "budget": ("flops_budget",),
             "loss": ("val_bpb", "val_loss"),
         },
+        # What its scaling laws count: the matrices of the blocks and the head, no embedding.
+        {"params_non_embedding": ("params_transformer", "params_lm_head")},
         {"val_bpb": BITS_PER_BYTE, "val_loss": NATS},
     ),
     _Layout(
@@ -88,7 +93,7 @@ _LAYOUTS = (
         "a table without nats",
         frozenset({"bits_per_byte"}),
         {"loss": ("bits_per_byte",)},
-        {"bits_per_byte": BITS_PER_BYTE},
+        units={"bits_per_byte": BITS_PER_BYTE},
     ),
 )
 
@@ -125,11 +130,16 @@ def with_our_names(
         }
         found = {ours: their for ours, their in found.items() if their}
         unit = layout.units.get({**theirs, **found}.get("loss", ""), "")
-        if found:
-            pairs = ", ".join(f"{ours} is {their}" for ours, their in found.items())
+        sums = _sums(frame, layout, {*theirs, *found})
+        frame = frame.assign(**{ours: _added(frame, names) for ours, names in sums.items()})
+        if found or sums:
+            single = [f"{ours} is {their}" for ours, their in found.items()]
+            pairs = ", ".join(
+                [*single, *(f"{ours} is {' + '.join(names)}" for ours, names in sums.items())]
+            )
             notes = (f"The columns are named as {layout.name} names them: {pairs}.",)
         theirs |= found
-    if not theirs:
+    if not theirs and not notes:
         return frame
     named = frame.drop(columns=[*theirs.values()]).assign(
         **{ours: frame[their] for ours, their in theirs.items()}
@@ -142,6 +152,24 @@ def with_our_names(
         "unit": unit or known.get("unit", ""),
     }
     return named
+
+
+def _sums(
+    frame: "pd.DataFrame", layout: _Layout, known: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The columns of ours that others of the table add up to."""
+    return {
+        ours: names
+        for ours, names in layout.sums.items()
+        if ours not in frame and ours not in known and {*names}.issubset(frame.columns)
+    }
+
+
+def _added(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.Series":
+    """The sum of columns, blank where one of them is or holds no number."""
+    import pandas as pd
+
+    return frame[[*names]].apply(pd.to_numeric, errors="coerce").sum(axis=1, skipna=False)
 
 
 def _chosen(

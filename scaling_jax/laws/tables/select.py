@@ -94,9 +94,10 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
     params, and `batch_tokens` batch_size seq_len.
 
     Raises:
-        InputError: an unknown count, or the table does not hold it; no row is left; a blank cell
-            in a row that is fitted.
+        InputError: an unknown count, one that the table does not hold, or one for a law that reads
+            no params; no row is left; a blank cell in a row that is fitted.
     """
+    _require_counted(count, law)
     reads_params = "params" in _needed(frame, law)
     column = _params_column(frame, count) if reads_params else ""
     left_out, kept = reasons(frame, law.response), fitted_rows(frame, law.response)
@@ -123,7 +124,7 @@ def usable_rows(frame: "pd.DataFrame", count: Count = "total", law: Law = CHINCH
         run_id=texts(kept["run_id"]) if "run_id" in kept else None,
         weight=_filled(kept, "weight", np.ones(len(kept))),
         label=np.array([where(kept, row) for row in range(len(kept))]),
-        dropped=_tally(left_out),
+        dropped=_tally(left_out) | frame.attrs.get("dropped", {}),
         fingerprint=hashlib.sha256(stacked.tobytes()).hexdigest(),
         compute=cost.compute,
         compute_notes=tuple(note for note in (cost.note, why) if note),
@@ -174,9 +175,18 @@ def _needed(frame: "pd.DataFrame", law: Law) -> tuple[str, ...]:
     return tuple(both)
 
 
-def _params_column(frame: "pd.DataFrame", count: Count) -> str:
+def _require_counted(count: Count, law: Law) -> None:
+    """Refuse a count of parameters for a law that reads no parameters."""
     if count not in COUNTS:
         raise InputError(f"unknown parameter count {count!r}{suggestion(count, COUNTS)}")
+    if count != "total" and "params" not in law.variables:
+        raise InputError(
+            f"count {count!r} is of params, which the law {law.name!r} does not read (it reads "
+            f"{', '.join(law.variables)}): leave the count out"
+        )
+
+
+def _params_column(frame: "pd.DataFrame", count: Count) -> str:
     column = PARAMS_COLUMN[count]
     if column not in frame:
         raise InputError(

@@ -145,3 +145,10 @@ def test_a_law_of_the_best_size_refuses_every_size_of_a_budget():
     kept = sj.best_of(table, by="params", law="optimal-params")
     assert len(kept) == 3
     assert 0.3 < laws.fit(kept, law="optimal-params", bootstrap=0).params["p"] < 0.7
+
+
+def test_a_fit_says_how_many_rows_the_best_of_each_cell_left_out():
+    fit = laws.fit(sj.best_of(sj.best_of(sweep(), "lr"), "batch_size"), bootstrap=0)
+    assert fit.n_dropped == {"not the best of their cell": 100}
+    assert "Left out: 100 not the best of their cell." in str(fit)
+    assert laws.Fit.from_json(fit.to_json()).n_dropped == fit.n_dropped
