@@ -22,7 +22,7 @@ from scaling_jax.cli.output import print_blocks, print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.laws.comparison_text import comparison_data, comparison_text
 from scaling_jax.laws.conventions import READ_OFFS, ReadOff
-from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling
+from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling, require_applicable
 from scaling_jax.laws.profile_text import profile_data, profile_text
 
 if TYPE_CHECKING:
@@ -125,10 +125,10 @@ def fit(
         if approach == "all":
             raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
     where = pairs("--at", at)
-    if at and approach != 3:
-        raise InputError(f"--at {at[0]}: approaches 1 and 2 fit no loss, so --at does not apply")
-    if profile and approach != 3:
-        raise InputError("--profile is of the constants of a law: fit with approach 3")
+    extras = {"at": where, "profile": profile}
+    require_applicable(
+        1 if approach == "all" else approach, {name: each for name, each in extras.items() if each}
+    )
     table, curves = _read(records, approach)
     mapping = names("--columns", columns)
     if best_of is not None:

@@ -26,7 +26,7 @@ from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minim
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
-_FALLING = ("params", "tokens", "flops")
+FALLING = ("params", "tokens", "flops")
 _ROUNDING = 1e-9
 
 
@@ -99,7 +99,7 @@ class Fit(ABC):
     @property
     @abstractmethod
     def rising(self) -> str:
-        """What the fitted loss rises with, as a clause; empty where it falls as it should."""
+        """What the fitted loss rises or does not change with; empty where it falls as it should."""
 
     @property
     def minima(self) -> tuple[Minimum, ...]:
@@ -256,29 +256,42 @@ class LawFit(Fit):
 
     @property
     def rising(self) -> str:
-        """What the fitted loss rises with, as a clause; empty where it falls as it should."""
+        """What the fitted loss rises or does not change with; empty where it falls as it should."""
         law = self.definition
         if law.response != "loss":
             return ""
-        if law.frontier is not None:
-            exponents = zip(("params", "tokens"), law.frontier[:2], strict=True)
-            rises = [(v, f"{e} {self.params[e]:.3g}") for v, e in exponents if self.params[e] <= 0]
-        else:
-            rises = [(v, "") for v in _FALLING if v in self.ranges and self._rises_with(v)]
-        named = [f"{v} ({why})" if why else v for v, why in rises]
-        return f"The fitted loss rises with {' and '.join(named)}" if named else ""
+        change = {v: self._change_with(v) for v in FALLING}
+        if law.frontier is None:
+            rises = [v for v in FALLING if change[v] > 0]
+            return f"The fitted loss rises with {' and '.join(rises)}" if rises else ""
+        exponents = dict(zip(("params", "tokens"), law.frontier[:2], strict=True))
+        # What a vanished term has for an exponent says nothing.
+        still = [v for v in exponents if change[v] == 0]
+        rises = [
+            f"{v} ({e} {self.params[e]:.3g})"
+            for v, e in exponents.items()
+            if self.params[e] <= 0 and v not in still
+        ]
+        if rises:
+            return f"The fitted loss rises with {' and '.join(rises)}"
+        return f"The fitted loss does not change with {' and '.join(still)}" if still else ""
 
-    def _rises_with(self, variable: str) -> bool:
+    def _change_with(self, variable: str) -> float:
+        """The loss at the variable's largest value over that at its least, less 1.
+
+        Zero where that is rounding; NaN where the fit does not know the variable's range.
+        """
         middle = {
             name: math.sqrt(low * high) if low > 0 else (low + high) / 2
             for name, (low, high) in self.ranges.items()
             if name in self.definition.variables
         }
         if variable not in middle:
-            return False
+            return math.nan
         ends = [{**middle, variable: end} for end in self.ranges[variable]]
         low, high = (float(self.definition.value(self._constants_P, at)) for at in ends)
-        return high > low * (1 + _ROUNDING)
+        change = high / low - 1
+        return change if abs(change) > _ROUNDING else 0.0
 
     def predict(self, **variables: float) -> Prediction:
         """The response at the law's variables, such as `predict(params=70e9, tokens=1.4e12)`.

@@ -24,6 +24,9 @@ _APPROACH_OF = {
     "resampling": (3, "resampling", "always resamples {resampled}"),
     "isoflop_curve": (2, "curve", "fits no curves of equal FLOPs"),
     "corrected": (2, "correction", "fits no curves of equal FLOPs"),
+    # What the command line adds to a fit: a prediction at a point, and profiles.
+    "at": (3, "a prediction at", "fits no loss"),
+    "profile": (3, "profile", "fits no law"),
 }
 _RESAMPLED = {1: "runs", 2: "residuals"}
 
@@ -118,13 +121,14 @@ def require_applicable(approach: int, given: Mapping[str, Any]) -> None:
         if name not in applicable(approach, given):
             other, label, reason = _APPROACH_OF[name]
             reason = reason.format(resampled=_RESAMPLED.get(approach))
+            several = "s" * (name == "fixed" and len(value) > 1)
             raise InputError(
-                f"{label}{_text(value)} has no effect on approach {approach}, which {reason}: "
-                f"leave it out, or use approach {other}"
+                f"{label}{several}{_text(value)} has no effect on approach {approach}, which "
+                f"{reason}: leave it out, or use approach {other}"
             )
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "s" * (len(value) > 1) + " " + ", ".join(f"{n}={v:g}" for n, v in value.items())
+        return " " + ", ".join(f"{n}={v:g}" for n, v in value.items())
     return "" if value is True else f" {getattr(value, 'name', value)}"

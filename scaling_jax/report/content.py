@@ -75,7 +75,7 @@ class ReportData:
 
     @property
     def in_unit(self) -> str:
-        """The unit in brackets, as a label of an axis has it."""
+        """The unit in brackets, for the label of an axis."""
         return f" ({self.unit})" if self.unit else ""
 
     @property

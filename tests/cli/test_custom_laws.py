@@ -187,7 +187,10 @@ def test_a_file_that_does_not_run_is_refused(
         (("--law", "nowhere.py"), "name the law in it"),
         (("--law", "overtraining", "--resampling", "runs"), "needs a column 'run_id'"),
         (("--law", "saturating-flops", "--at", "flops"), "write NAME=NUMBER"),
-        (("--approach", 2, "--at", "params=1e6"), "--at does not apply"),
+        (
+            ("--approach", 2, "--at", "params=1e6"),
+            "a prediction at params=1e+06 has no effect on approach 2, which fits no loss",
+        ),
     ],
 )
 def test_options_without_meaning_here_are_refused(

@@ -10,9 +10,16 @@ from scipy.optimize import minimize
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
+from scaling_jax.laws.approaches import backtest as backtest_module
+from scaling_jax.laws.approaches import frontier_loss as frontier_module
+from scaling_jax.laws.approaches import isoflop_bias as bias_module
+from scaling_jax.laws.approaches import isoflop_surface as surface_module
+from scaling_jax.laws.approaches import parametric
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import OBJECTIVES
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.optimum import PointFit
+from scaling_jax.laws.uncertainty import profile as profile_module
 
 TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
 
@@ -171,3 +178,66 @@ def test_a_weight_that_drowns_the_other_rows_is_refused():
     table = study()
     with pytest.raises(InputError, match="weights within a factor"):
         laws.fit(table.assign(weight=np.where(table.index == 3, 1e30, 1.0)))
+
+
+@pytest.mark.parametrize("law", ["kaplan-tokens", "optimal-params", "overtraining"])
+def test_a_count_for_a_law_without_params_is_refused(law):
+    table = study().assign(params_non_embedding=1e6, flops=lambda t: 6 * t.params * t.tokens)
+    with pytest.raises(InputError, match="does not read"):
+        laws.fit(table, law=law, count="non_embedding", bootstrap=0)
+
+
+def test_a_loss_that_does_not_change_with_tokens_has_no_optimum():
+    table = study()
+    fit = laws.fit(table.assign(loss=1.7 + 400 / table["params"] ** 0.34), bootstrap=0)
+    assert fit.exponents == {}
+    with pytest.raises(InputError, match="does not change with tokens, so no run"):
+        fit.optimal(1e21)
+
+
+def run_off(law, values, response, *_, **__):
+    """An optimum whose constants ran off."""
+    n, p = len(response), len(law.names)
+    return PointFit(
+        theta_P=np.zeros(p),
+        centre=dict.fromkeys(values, 0.0),
+        constants_P=np.full(p, np.inf),
+        free_P=np.ones(p),
+        value=1.0,
+        gradient_norm=0.0,
+        condition=1.0,
+        n_optima=1,
+        residuals_N=np.zeros(n),
+        leverage_N=np.zeros(n),
+    )
+
+
+def test_constants_that_run_off_where_the_loss_rises_are_refused_for_the_rise(monkeypatch):
+    table = study()
+    rising = table.assign(loss=2 + (table["tokens"] / 1e10) ** 0.5)
+    monkeypatch.setattr(parametric, "optimum", run_off)
+    with pytest.raises(InputError, match=r"^the loss rises with tokens, by \d+ % per tenfold"):
+        laws.fit(rising, bootstrap=0)
+    with pytest.raises(InputError, match=r"do not determine 'chinchilla'.*E = inf"):
+        laws.fit(table, bootstrap=0)
+
+
+def test_no_optimum_that_ran_off_is_used(monkeypatch):
+    n, c = (
+        grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e9, 9), np.geomspace(1e16, 1e19, 4))
+    )
+    loss = CHINCHILLA.value(TRUTH, {"params": n, "tokens": c / 6 / n})
+    table = pd.DataFrame({"params": n, "tokens": c / 6 / n, "loss": loss, "budget": c})
+    for module in (profile_module, backtest_module, surface_module, bias_module, frontier_module):
+        monkeypatch.setattr(module, "optimum", run_off)
+    for refused in (
+        lambda: laws.profile(table, "E"),
+        lambda: laws.fit(table, law="auto", bootstrap=0),
+        lambda: laws.fit(table, approach=2, isoflop_curve="surface", bootstrap=0),
+        lambda: laws.fit(table, approach=2, corrected=True, bootstrap=0),
+    ):
+        with pytest.raises(InputError, match="determine"):
+            refused()
+    fit = laws.fit(table, approach=2, bootstrap=0)
+    assert fit.optimal(1e20).loss is None
+    assert any("determine no power law" in note for note in fit.diagnostics)

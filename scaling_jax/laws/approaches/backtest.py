@@ -13,6 +13,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import PowerSum, power_sum_named
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.convergence import require_converged
 from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
 
@@ -74,7 +75,8 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
         options: of the fits, of which the objective is used.
 
     Raises:
-        InputError: an unknown law, or too few runs below or above every cutoff.
+        InputError: an unknown law, too few runs below or above every cutoff, or a fit below one
+            that does not converge.
     """
     forms = [power_sum_named(name) for name in laws]
     need = _ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
@@ -121,5 +123,6 @@ def _test(form: PowerSum, rows: Rows, cutoffs: tuple[float, ...], options: Optio
         # Rows above the cutoff get weight 0 instead of being dropped: arrays keep their shape, and
         # every cutoff runs the same compiled program.
         fit = optimum(form, rows.variables, rows.loss, rows.weight * ~above, objective=objective)
+        require_converged(form, fit, int((~above).sum()))
         errors += fit.residuals_N[above].tolist()
     return Backtest(form.name, cutoffs, tuple(errors))

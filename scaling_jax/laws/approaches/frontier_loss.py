@@ -4,6 +4,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import saturating
 from scaling_jax.laws.objectives import objective_named
+from scaling_jax.laws.solver.convergence import converged
 from scaling_jax.laws.solver.optimum import optimum, refit
 
 _FORM = saturating("flops", unit="FLOPs")
@@ -24,7 +25,8 @@ def frontier_loss(flops_G: np.ndarray, loss_RxG: np.ndarray, reference: float) -
         reference: FLOPs at which the power law has the value K_ref.
 
     Returns:
-        Constants `Rx3`; None for a frontier of fewer than 4 points.
+        Constants `Rx3`; None for a frontier of fewer than 4 points, and for one that determines
+        no such law.
     """
     known_G = np.isfinite(loss_RxG[0])
     flops_G, loss_RxG = flops_G[known_G], loss_RxG[:, known_G]
@@ -32,6 +34,8 @@ def frontier_loss(flops_G: np.ndarray, loss_RxG: np.ndarray, reference: float) -
         return None
     values, objective = {"flops": flops_G / reference}, objective_named("log-squares")
     point = optimum(_FORM, values, loss_RxG[0], objective=objective)
+    if not converged(point):
+        return None
     drawn = [point.constants_P[None]]
     if len(loss_RxG) > 1:
         # A point that a resample lacks gets weight 0, and any finite loss.

@@ -61,7 +61,7 @@ def fit_isoflop(
 
     Raises:
         InputError: no budgets, fewer than 4 sizes in every one, fewer than 2 interior minima,
-            or a correction of a method without bias.
+            a correction of a method without bias, or one that the rows do not determine.
     """
     if method == "surface" and corrected:
         raise InputError(
@@ -84,12 +84,17 @@ def fit_isoflop(
         dropped["no interior minimum"] = len(curves) - len(kept)
     biases = [0.0] * len(kept)
     if method != "surface":
-        biases = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
+        found = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
+        if found is None and corrected:
+            raise InputError(
+                f"the {len(rows)} rows do not determine the law whose curves tell the bias of a "
+                f"{method}: leave out the correction, or add runs at other params and tokens"
+            )
+        biases = found or biases
     reference = float(np.exp(np.mean([np.log(curve.budget) for curve in kept])))
     shifts_G = np.array(biases) if corrected else np.zeros(len(kept))
-    names, constants_BxP = power_law_constants(
-        _power_laws(kept, shifts_G, reference), _losses(kept, reference)
-    )
+    loss_BxP = _losses(kept, reference)
+    names, constants_BxP = power_law_constants(_power_laws(kept, shifts_G, reference), loss_BxP)
     return FrontierFit(
         approach=2,
         params=dict(zip(names, constants_BxP[0].tolist(), strict=True)),
@@ -107,7 +112,7 @@ def fit_isoflop(
         diagnostics=(
             fit_quality.span_note(rows.flops),
             *notes,
-            *_few_minima(len(kept)),
+            *_few_minima(len(kept), loss_BxP is not None),
             *_unweighted(rows, method),
             *fit_quality.bias_notes(biases, corrected),
         ),
@@ -250,7 +255,7 @@ def _no_minimum(curve: _Curve) -> str:
     )
 
 
-def _few_minima(count: int) -> tuple[str, ...]:
+def _few_minima(count: int, has_loss: bool) -> tuple[str, ...]:
     notes = []
     if count < 3:
         notes.append(f"{count} minima leave no way to see whether the frontier is straight.")
@@ -259,4 +264,6 @@ def _few_minima(count: int) -> tuple[str, ...]:
             f"{count} minima are too few to say how the loss of the optimum falls with compute: "
             f"{LEAST_POINTS} are needed."
         )
+    elif not has_loss:
+        notes.append(f"The losses of the {count} minima determine no power law above a floor.")
     return tuple(notes)

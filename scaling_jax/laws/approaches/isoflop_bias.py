@@ -8,13 +8,14 @@ from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.conventions import Compute, Method
+from scaling_jax.laws.solver.convergence import converged
 from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
 
 
 def grid_biases(
     curves: Sequence[tuple[float, np.ndarray]], rows: Rows, method: Method
-) -> list[float]:
+) -> list[float] | None:
     """`ln(estimate / optimum)` of N_opt for each (budget, log sizes), zero where it is unknown.
 
     The Chinchilla law is fitted to all rows and evaluated, without noise, at the sizes of each
@@ -26,12 +27,17 @@ def grid_biases(
         curves: FLOPs and log sizes of every budget.
         rows: the rows of all budgets.
         method: how minima are estimated.
+
+    Returns:
+        None where the rows do not determine the law: then no bias is known.
     """
     distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
     if distinct <= len(CHINCHILLA.names):
-        return [0.0] * len(curves)
-    constants_P = optimum(CHINCHILLA, rows.variables, rows.loss).constants_P
-    return [_bias(constants_P, budget, x_N, method, rows.compute) for budget, x_N in curves]
+        return None
+    point = optimum(CHINCHILLA, rows.variables, rows.loss)
+    if not converged(point):
+        return None
+    return [_bias(point.constants_P, budget, x_N, method, rows.compute) for budget, x_N in curves]
 
 
 def _bias(

@@ -9,6 +9,7 @@ from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minim
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.convergence import require_converged
 from scaling_jax.laws.solver.optimum import optimum, refit
 from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
@@ -27,6 +28,9 @@ def surface_minima(
         groups: FLOPs of every budget, with the indices of its rows.
         rows: the rows of all budgets.
         options: of the resamples.
+
+    Raises:
+        InputError: the fit of the law does not converge.
     """
     index_N = np.concatenate([index for _, index in groups])
     constants_RxP = _surfaces(rows, index_N, options)
@@ -38,6 +42,7 @@ def _surfaces(rows: Rows, index_N: np.ndarray, options: Options) -> np.ndarray:
     values = {name: column[index_N] for name, column in rows.variables.items()}
     loss_N, weight_N = rows.loss[index_N], rows.weight[index_N]
     point = optimum(CHINCHILLA, values, loss_N, weight_N)
+    require_converged(CHINCHILLA, point, len(index_N))
     if not options.bootstrap:
         return point.constants_P[None]
     fitted_N = loss_N * np.exp(-point.residuals_N)

@@ -13,6 +13,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Span, Stop
+from scaling_jax.laws.solver.convergence import converged
 from scaling_jax.laws.solver.optimum import optimum
 
 Run = Mapping[str, np.ndarray]
@@ -55,6 +56,8 @@ def _law(runs: Sequence[Run], params_R: np.ndarray) -> dict[str, float] | None:
         loss.append(np.interp(some, x, run["loss"]))
     values = {"params": np.concatenate(params), "steps": np.concatenate(tokens)}
     point = optimum(KAPLAN_PARAMS_STEPS, values, np.concatenate(loss))
+    if not converged(point):
+        return None
     return dict(zip(KAPLAN_PARAMS_STEPS.names, point.constants_P.tolist(), strict=True))
 
 

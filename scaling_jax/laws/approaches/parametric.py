@@ -8,9 +8,10 @@ from scaling_jax.laws.catalogue.from_function import require_works
 from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.diagnostics.influence import influential
-from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.fitted import FALLING, LawFit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.convergence import converged, require_converged
 from scaling_jax.laws.solver.optimum import PointFit, optimum
 from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import draws, noise_of_rows
@@ -20,8 +21,8 @@ AUTO = "auto"
 
 # Double precision has sixteen digits; a fit needs some for the rows of least weight.
 _MOST_WEIGHT_RATIO = 1e9
-# Converged fits are below 1e-6 even where Huber's penalty has its kinks.
-_MOST_UNBALANCED = 1e-3
+# A share of the loss, over the range of a variable: more than rounding.
+_LEAST_RISE = 1e-6
 
 
 def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ()) -> LawFit:
@@ -46,7 +47,8 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
     point = optimum(
         law, rows.variables, rows.response, rows.weight, objective=objective, fixed=options.fixed
     )
-    _require_converged(law, rows, point)
+    _require_falling(law, rows, point)
+    require_converged(law, point, len(rows))
     noise_N = noise_of_rows(point, objective)
     draws_BxP = draws(
         law, rows, point, noise_N, objective, options.resampled, options.bootstrap, options.seed
@@ -103,21 +105,29 @@ def _require_comparable_weights(rows: Rows) -> None:
         )
 
 
-def _require_converged(law: Law, rows: Rows, point: PointFit) -> None:
-    """Refuse an optimum that is none, and constants that no number can hold."""
-    if not point.unbalanced < _MOST_UNBALANCED:
+def _require_falling(law: Law, rows: Rows, point: PointFit) -> None:
+    """Refuse an optimum that is none because the losses rise with what should lower them.
+
+    A falling power law fits such losses best where its coefficients or exponents run off.
+    """
+    if converged(point) or not rows.is_loss:
+        return
+    logs = {name: np.log(rows.variables[name]) for name in FALLING if name in rows.variables}
+    logs = {name: x_N - x_N.mean() for name, x_N in logs.items() if name in law.variables}
+    if not logs:
+        return
+    x_NxV = np.stack([*logs.values(), np.ones(len(rows))], axis=1)
+    slopes = np.linalg.lstsq(x_NxV, np.log(rows.loss), rcond=None)[0]
+    rises = [
+        f"{name}, by {100 * np.expm1(slope * np.log(10)):.2g} % per tenfold"
+        for name, slope in zip(logs, slopes, strict=False)
+        if slope * np.ptp(logs[name]) > _LEAST_RISE
+    ]
+    if rises:
         raise InputError(
-            f"the fit of {law.name!r} did not converge: its gradient is {point.unbalanced:.1e} of "
-            "what the rows contribute to it, where an optimum has nearly none: check the rows for "
-            "values of another unit, weights for extremes, or hold some constants"
-        )
-    constants = zip(law.names, point.constants_P.tolist(), strict=True)
-    lost = [f"{name} = {value}" for name, value in constants if not np.isfinite(value)]
-    if lost:
-        raise InputError(
-            f"the {len(rows)} rows do not determine {law.name!r}: its best fit has "
-            f"{', '.join(lost)}: add runs at other {', '.join(law.variables)}, or hold some "
-            "constants"
+            f"the loss rises with {' and with '.join(rises)}, but the law "
+            f"{law.name!r} falls: check the columns for their units and for runs that diverged, or "
+            "add runs that span more of it"
         )
 
 

@@ -19,6 +19,8 @@ _COLLINEAR = 0.9
 _ILL_CONDITIONED = 1e5
 # Gaussian noise puts one row in 500 million so far off.
 _OUTLIER_SPREADS = 6.0
+# A share of the loss that is less than any run's scatter: rows without noise lie off by rounding.
+_LEAST_OUTLIER = 1e-4
 # A resampled constant so many times its median has left what the data describe.
 _UNBOUNDED = 1e3
 # The share of resamples that an end of a 90 % interval leaves outside.
@@ -166,11 +168,9 @@ def _vanished(law: Law, rows: Rows, point: PointFit) -> str:
 
 
 def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
-    spread = noise_of(point)
-    if spread == 0:
-        return ""
-    score = np.abs(point.residuals_N) / spread
-    count, worst = int((score > _OUTLIER_SPREADS).sum()), int(score.argmax())
+    off_N = np.abs(point.residuals_N)
+    far = max(_OUTLIER_SPREADS * noise_of(point), _LEAST_OUTLIER)
+    count, worst = int((off_N > far).sum()), int(off_N.argmax())
     if not count:
         return ""
     rows_are = "row lies" if count == 1 else "rows lie"

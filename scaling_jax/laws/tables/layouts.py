@@ -169,7 +169,10 @@ def _added(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.Series":
     """The sum of columns, blank where one of them is or holds no number."""
     import pandas as pd
 
-    return frame[[*names]].apply(pd.to_numeric, errors="coerce").sum(axis=1, skipna=False)
+    added: pd.Series[float] = (
+        frame[[*names]].apply(pd.to_numeric, errors="coerce").sum(axis=1, skipna=False)
+    )
+    return added
 
 
 def _chosen(

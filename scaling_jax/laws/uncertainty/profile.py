@@ -14,6 +14,7 @@ from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import LEVEL, Count
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.solver.convergence import require_converged
 from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization
 from scaling_jax.laws.tables.read import Table, load_table
 from scaling_jax.laws.tables.select import Rows, usable_rows
@@ -79,7 +80,7 @@ def profile(
 
     Raises:
         InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
-            are missing.
+            are missing; a fit that does not converge.
     """
     form = find_law(law)
     chosen = form.default_objective if objective is None else objective_named(objective)
@@ -88,6 +89,7 @@ def profile(
     fit = optimum(form, rows.variables, rows.response, rows.weight, objective=chosen, fixed=fixed)
     if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
         raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
+    require_converged(form, fit, len(rows))
     found = _Follower(form, quantity, rows, fit, chosen, at).profile(level)
     in_logs = quantity not in EXPONENTS and (
         quantity not in form.names or quantity in form.positive

@@ -136,3 +136,13 @@ def test_scatter_and_outliers_are_reported_with_their_row():
     assert scatter == pytest.approx(0.2, rel=0.4)
     notes = " ".join(laws.fit(table, objective="gaussian", bootstrap=0).diagnostics)
     assert "squared error lets them pull" in notes
+
+
+def test_rounding_of_exact_losses_is_no_outlier():
+    n, d = (g.ravel() for g in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
+    loss = CHINCHILLA.value(TRUTH, {"params": n, "tokens": d})
+    loss[7] *= 1 + 1e-9
+    table = {"params": n, "tokens": d, "loss": loss}
+    assert not any("spreads off the law" in n for n in laws.fit(table, bootstrap=0).diagnostics)
+    loss[7] *= 1 + 1e-3
+    assert any("+0.1 % at row 7" in n for n in laws.fit(table, bootstrap=0).diagnostics)
