@@ -16,6 +16,7 @@ from scaling_jax.accounting import hardware
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.forked import refuse_forked
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.metrics import open_metrics, steps_without_gap
 from scaling_jax.runs.progress_bar import Report, progress_bar
@@ -120,6 +121,7 @@ def train_replicas(
         InputError: runs that cannot share a program, or a reason of `train_run`.
         Preempted: SIGTERM or SIGINT arrived; the states are saved.
     """
+    refuse_forked()
     paths = [absolute(directory) for directory in directories]
     with together():
         check_directories(configs, paths, reports, lineages)

@@ -9,6 +9,7 @@ from typing import Unpack
 import jax
 from etils import epath
 
+from scaling_jax.forked import refuse_forked
 from scaling_jax.study.execution.backend import Backend, hand_out
 from scaling_jax.study.execution.check import check_runs, check_study
 from scaling_jax.study.execution.display import Display, study_display
@@ -90,6 +91,8 @@ def train_runs(
         InputError: bad input, found before anything is trained.
         Preempted: asked to stop; the runs under way are saved.
     """
+    # Otherwise every run would fail for good.
+    refuse_forked()
     job, listed = replace(job, **options), ordered(list(runs))
     if job.retry_failed and is_first():
         lifecycle.retry_failed(listed)
