@@ -1,4 +1,4 @@
-"""The error that bad input raises, with suggestions, and the warning of runs that are left out."""
+"""The error that bad input raises, with suggestions, and warnings about input."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,19 @@ class InputError(ValueError):
     """
 
 
-class LeftOutWarning(UserWarning):
-    """Runs are left out of a table. The message names them, the reason and the remedy.
+class InputWarning(UserWarning):
+    """Input that can be used, but with a caution. The message names the reason and the remedy.
 
     The command line prints the message to standard error.
     """
+
+
+class LeftOutWarning(InputWarning):
+    """Runs are left out of a table. The message names them."""
+
+
+class UncheckedWarning(InputWarning):
+    """A file holds nothing by which a change of its content could be noticed."""
 
 
 def suggestion(wrong: object, allowed: Sequence[object]) -> str:

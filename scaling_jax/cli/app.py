@@ -27,7 +27,7 @@ from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
-from scaling_jax.errors import InputError, LeftOutWarning
+from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -143,14 +143,14 @@ def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Print each warning of runs that are left out once, as a line without its place in code."""
+    """Print each warning about the input once, as a line without its place in code."""
     shown = set[str]()
     with warnings.catch_warnings():
-        warnings.simplefilter("always", LeftOutWarning)
+        warnings.simplefilter("always", InputWarning)
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if not issubclass(category, LeftOutWarning):
+            if not issubclass(category, InputWarning):
                 usual(message, category, *where, **more)
             elif str(message) not in shown:
                 shown.add(str(message))

@@ -4,20 +4,21 @@ import dataclasses
 import hashlib
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, UncheckedWarning
 from scaling_jax.laws.catalogue import LAWS, Law, law_named
 from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
-from scaling_jax.laws.stored_checks import require_consistent
+from scaling_jax.laws.stored_checks import require_consistent, require_near_draws
 
 FORMAT = 2
 
@@ -44,11 +45,12 @@ def to_json(fit: Fit) -> str:
 
 
 def from_json(text: str) -> Fit:
-    """Read what `to_json` wrote, or the release before it.
+    """Read what `to_json` wrote, or the release before it, with an `UncheckedWarning`.
 
     Raises:
-        InputError: the text is no fit, one of another format, or one whose parts contradict one
-            another; the law is a user's function that cannot be found as it was.
+        InputError: the text is no fit, one of another format, one that was changed, or one whose
+            parts contradict one another; the law is a user's function that cannot be found as it
+            was.
     """
     try:
         data = json.loads(text)
@@ -68,12 +70,7 @@ def from_json(text: str) -> Fit:
         else:
             found = FrontierFit(**common, **_findings(data))
         require_consistent(found, data)
-        # Fits of the release before have no digest.
-        if "sha256" in data and data["sha256"] != _digest(data):
-            raise InputError(
-                "this fit was changed after it was written (its sha256 differs): fit the records "
-                "again with `scaling-jax fit RECORDS --out fit.json`"
-            )
+        _require_unchanged(found, data)
         return found
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, InputError):
@@ -87,6 +84,27 @@ def from_json(text: str) -> Fit:
             "not a fit written by scaling_jax (nested too deep): make one with "
             "`scaling-jax fit RECORDS --out fit.json`"
         ) from error
+
+
+def _require_unchanged(fit: Fit, data: Mapping[str, Any]) -> None:
+    """Refuse a fit that was edited; a `UncheckedWarning` where that cannot be ruled out."""
+    remedy = "fit the records again with `scaling-jax fit RECORDS --out fit.json`"
+    if "sha256" in data:
+        if data["sha256"] != _digest(data):
+            raise InputError(
+                f"this fit was changed after it was written (its sha256 differs): {remedy}"
+            )
+        return
+    if "compute" in data:
+        raise InputError(f"this fit was changed after it was written (it lacks sha256): {remedy}")
+    # Fits of the release before have neither.
+    require_near_draws(fit)
+    warnings.warn(
+        "this fit was written by an earlier version without a sha256, so that an edited constant "
+        f"can go unnoticed: {remedy}",
+        UncheckedWarning,
+        stacklevel=4,
+    )
 
 
 def _digest(plain: Mapping[str, Any]) -> str:

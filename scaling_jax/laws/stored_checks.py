@@ -34,6 +34,30 @@ def require_consistent(fit: Fit, data: Mapping[str, Any]) -> None:
     _require_same(fit.exponent_intervals, data["exponent_intervals"], "exponent_intervals")
 
 
+def require_near_draws(fit: Fit) -> None:
+    """Refuse a constant that lies further from all its bootstrap draws than they spread.
+
+    Raises:
+        InputError: names the constant and the range of its draws.
+    """
+    if fit.draws_BxP is None:
+        return
+    for (name, value), draws_B in zip(fit.params.items(), fit.draws_BxP.T, strict=True):
+        known_B = draws_B[np.isfinite(draws_B)]
+        if not len(known_B):
+            continue
+        low, high = float(known_B.min()), float(known_B.max())
+        # Constants that are positive spread over factors.
+        scale = np.log if min(low, value) > 0 else np.asarray
+        at, ends = scale(value), (scale(low), scale(high))
+        spread = ends[1] - ends[0] + _ROUNDING * (1 + abs(at))
+        if not ends[0] - spread <= at <= ends[1] + spread:
+            raise _refused(
+                f"the constant {name} is {value:.6g}, but its draws lie between {low:.6g} and "
+                f"{high:.6g}"
+            )
+
+
 def _require_options(fit: Fit) -> None:
     if fit.approach not in (1, 2, 3):
         raise _refused(f"approach {fit.approach!r} is none of 1, 2 and 3")

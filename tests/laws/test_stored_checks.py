@@ -2,12 +2,15 @@
 
 import json
 import math
+import warnings
 from pathlib import Path
 
 import pytest
 
 from scaling_jax import laws
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, UncheckedWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::scaling_jax.errors.UncheckedWarning")
 
 DATA = Path(__file__).parent / "data"
 
@@ -62,10 +65,30 @@ def test_a_fit_that_contradicts_itself_is_refused(fields, words):
 
 def test_a_constant_that_was_edited_is_refused():
     data = json.loads(laws.Fit.from_json(changed()).to_json())
+    without = {key: value for key, value in data.items() if key != "sha256"}
+    with pytest.raises(InputError, match=r"changed after it was written .it lacks sha256"):
+        laws.Fit.from_json(json.dumps(without))
     assert laws.Fit.from_json(json.dumps(data)).params == data["params"]
     data["params"]["A"] *= 3
     with pytest.raises(InputError, match="this fit was changed after it was written"):
         laws.Fit.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(("name", "factor"), [("E", 5.0), ("E", 0.2), ("A", 1e6), ("B", 1e-6)])
+def test_an_edited_constant_far_from_its_draws_is_refused_without_a_checksum(name, factor):
+    params = stored()["params"]
+    with pytest.raises(InputError, match=f"the constant {name} is .*, but its draws lie between"):
+        laws.Fit.from_json(changed(**of_constants(**{name: factor * params[name]})))
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("approach", [2, 3])
+def test_a_fit_without_a_checksum_is_read_with_a_warning(approach):
+    with pytest.warns(UncheckedWarning, match=r"without a sha256, .*: fit the records again"):
+        fit = laws.Fit.from_json(changed(approach))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert laws.Fit.from_json(fit.to_json()).params == fit.params
 
 
 @pytest.mark.parametrize("text", ["[1]", "3", "null", "[" * 200_000, '"format"', '{"format": 2}'])
