@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_jax.errors import InputError
+from scaling_jax.system.secret import VARIABLE, secret_file, shared_secret
 
 _RETRY_SECONDS = 0.2
 # Process 0 waits this long for the first message on a new connection.
@@ -24,17 +25,14 @@ _MESSAGE_SECONDS = 5.0
 # No message is longer, in bytes; whoever sends more is no process of the run.
 _LONGEST_MESSAGE = 4096
 
-# A secret that all processes of a run are started with, where others can reach the coordinator.
-TOKEN_VARIABLE = "SCALING_JAX_TOKEN"
-
 
 @dataclass(frozen=True)
 class Processes:
     """Processes that train together; by default those of the Slurm step or the TPU slice.
 
     Attributes:
-        coordinator: HOST:PORT at which the other processes reach process 0. Where others can reach
-            it too, set SCALING_JAX_TOKEN to the same secret for all processes.
+        coordinator: HOST:PORT at which the other processes reach process 0. On machines that do
+            not share this user's cache, set SCALING_JAX_TOKEN to the same secret for all.
         num_processes: number of processes.
         process_id: number of this process, counted from 0.
         wait: seconds within which all processes must have connected.
@@ -163,8 +161,8 @@ def _host(us: Processes, address: tuple[str, int], deadline: float) -> str:
             if not hmac.compare_digest(their_proof, _proof(us, their_id, their_count)):
                 _answer(
                     peer,
-                    f"process {their_id} has another {TOKEN_VARIABLE} than process 0: start all "
-                    "processes with the same",
+                    f"process {their_id} has another secret than process 0: set {VARIABLE} to the "
+                    f"same for all processes, or let them share {secret_file()}",
                 )
                 continue
             problem = _disagreement(us.num_processes, their_id, their_count, connected)
@@ -207,10 +205,9 @@ def _introduction(peer: socket.socket) -> tuple[int, int, str] | None:
 
 
 def _proof(us: Processes, process_id: int, num_processes: int) -> str:
-    """Shows that a process knows the token, without sending it; the same for all without one."""
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    """Shows that a process knows the secret, without sending it."""
     message = f"{us.coordinator} {process_id} {num_processes}"
-    return hmac.new(token.encode(), message.encode(), "sha256").hexdigest()
+    return hmac.new(shared_secret().encode(), message.encode(), "sha256").hexdigest()
 
 
 def _line(peer: socket.socket, seconds: float) -> bytes:

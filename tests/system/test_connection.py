@@ -1,5 +1,6 @@
 """Processes that are to train together come, or say who is missing."""
 
+import hmac
 import socket
 import threading
 import time
@@ -31,6 +32,13 @@ def refusal(*others, address, num_processes, process_id=0, wait=2):
     assert len(heard) == 1 + len(set(others)), heard
     assert len(set(heard.values())) == 1, heard
     return heard[process_id]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """Where the secret of the tests is."""
+    monkeypatch.delenv("SCALING_JAX_TOKEN", raising=False)
+    monkeypatch.setenv("SCALING_JAX_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -116,8 +124,10 @@ def test_the_coordinator_listens_at_its_own_address_alone():
         assert server.getsockname()[0] == "0.0.0.0"
 
 
-def test_a_process_with_another_token_is_refused_and_the_others_meet(address, monkeypatch):
-    monkeypatch.setenv("SCALING_JAX_TOKEN", "ours")
+@pytest.mark.parametrize("token", ["ours", None])
+def test_a_process_with_another_token_is_refused_and_the_others_meet(address, monkeypatch, token):
+    if token is not None:
+        monkeypatch.setenv("SCALING_JAX_TOKEN", token)
     results = {}
 
     def come(process_id):
@@ -126,11 +136,20 @@ def test_a_process_with_another_token_is_refused_and_the_others_meet(address, mo
     first = threading.Thread(target=come, args=(0,))
     first.start()
     theirs = Processes(address, 2, 1, 10)
+
+    def without(us, process_id, num_processes):
+        message = f"{us.coordinator} {process_id} {num_processes}"
+        return hmac.new(b"", message.encode(), "sha256").hexdigest()
+
     usual = connection._proof
     monkeypatch.setattr(
-        connection, "_proof", lambda us, *who: "0" * 64 if us is theirs else usual(us, *who)
+        connection,
+        "_proof",
+        lambda us, *who: without(us, *who) if us is theirs else usual(us, *who),
     )
-    with pytest.raises(InputError, match="process 1 has another SCALING_JAX_TOKEN than process 0"):
+    with pytest.raises(
+        InputError, match=r"process 1 has another secret than process 0: set SCALING_JAX_TOKEN"
+    ):
         meet(theirs)
     come(1)
     first.join()

@@ -4,7 +4,9 @@ import contextlib
 import importlib.util
 import os
 import signal
+import stat
 import sys
+import tempfile
 import time
 import types
 from dataclasses import dataclass, replace
@@ -169,6 +171,51 @@ def test_ray_has_the_errors_of_lost_machines():
     from ray import exceptions
 
     assert all(issubclass(getattr(exceptions, name), Exception) for name in RAY_ERRORS)
+
+
+@pytest.fixture
+def lock_folder(tmp_path, monkeypatch):
+    """Where the locks of Ray's tasks belong, in a temporary directory of the test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"scaling_jax-cores-{os.getuid()}"
+
+
+@pytest.mark.parametrize("mode", [None, 0o777, 0o000])
+def test_the_locks_of_ray_tasks_belong_to_this_user_alone(lock_folder, mode):
+    if mode is not None:
+        lock_folder.mkdir()
+        lock_folder.chmod(mode)
+    assert ray_executor._lock_folder() == lock_folder
+    assert stat.S_IMODE(lock_folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "of another user"])
+def test_a_lock_folder_of_somebody_else_is_refused(lock_folder, tmp_path, monkeypatch, kind):
+    if kind == "link":
+        (tmp_path / "theirs").mkdir()
+        lock_folder.symlink_to(tmp_path / "theirs")
+    elif kind == "file":
+        lock_folder.write_text("")
+    else:
+        lock_folder.mkdir()
+        other = os.getuid() + 1
+        lock_folder.rename(tmp_path / f"scaling_jax-cores-{other}")
+        monkeypatch.setattr(os, "getuid", lambda: other)
+    with pytest.raises(InputError, match="is not a directory of this user: remove it"):
+        ray_executor._lock_folder()
+    if kind == "link":
+        assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_tasks_of_one_machine_claim_different_cores(lock_folder, monkeypatch):
+    monkeypatch.setattr(ray_executor, "affinity", lambda: [3, 5, 7])
+    with ray_executor._claimed(2) as first, ray_executor._claimed(1) as second:
+        assert (first, second) == ({3, 5}, {7})
+        with ray_executor._claimed(1) as third:
+            # None is left, so the task is pinned to none.
+            assert third == set()
+    with ray_executor._claimed(3) as every:
+        assert every == {3, 5, 7}
 
 
 @pytest.mark.parametrize(
