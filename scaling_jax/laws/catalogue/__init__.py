@@ -33,12 +33,14 @@ from scaling_jax.laws.catalogue.power_sum import Term as Term
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA as CHINCHILLA
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA_TIED as CHINCHILLA_TIED
 from scaling_jax.laws.catalogue.size_and_data import OVERTRAINING as OVERTRAINING
+from scaling_jax.laws.catalogue.size_and_data import SKALING as SKALING
 from scaling_jax.laws.catalogue.size_and_data import WIDTH_DEPTH as WIDTH_DEPTH
 from scaling_jax.laws.catalogue.size_and_data import saturating as saturating
 
 _POWER_SUMS = (
     CHINCHILLA,
     CHINCHILLA_TIED,
+    SKALING,
     OVERTRAINING,
     WIDTH_DEPTH,
     saturating("params", unit="parameters"),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.priors import Priors, require_known
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Law(ABC):
         source: where the law was published.
         units: column -> its unit, the response included.
         published: where constants were published -> their names and values.
+        priors: constant -> what a fit takes to be known of the constant beside the rows.
         frontier: the constants (alpha, beta, A, B) of the terms `A / N^alpha + B / D^beta` that
             trade off at fixed compute; None for a law without a compute-optimal frontier.
         origin: the user's file that defines the law; None for the laws of this package.
@@ -64,6 +66,7 @@ class Law(ABC):
     source: str = ""
     units: Mapping[str, str] = field(default_factory=dict, compare=False)
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict, compare=False)
+    priors: Priors = field(default_factory=dict, compare=False)
     frontier: tuple[str, str, str, str] | None = None
     origin: Origin | None = field(default=None, compare=False)
 
@@ -104,6 +107,25 @@ class Law(ABC):
                 raise InputError(f"{name} {value} must be positive to be held")
             held_P[self._index(name)] = np.log(value) if in_logs else value
         return held_P
+
+    def prior_theta(self, priors: Priors, least: float) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations `theta_P` of the priors; infinite where there is none.
+
+        Args:
+            priors: constant -> its prior.
+            least: the lowest measured response, which a relative prior is a share of.
+
+        Raises:
+            InputError: a prior of a constant that the law does not have.
+        """
+        require_known(priors, self.names, self.name)
+        mean_P, spread_P = np.zeros(len(self.names)), np.full(len(self.names), np.inf)
+        for name, prior in priors.items():
+            centre = prior.centre * (least if prior.relative else 1.0)
+            p = self._index(name)
+            mean_P[p] = np.log(centre) if name in self.positive else centre
+            spread_P[p] = prior.spread
+        return mean_P, spread_P
 
     @property
     def default_objective(self) -> Objective:

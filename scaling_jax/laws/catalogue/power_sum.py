@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue.law import Law
 from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.priors import Priors
 
 _LEAST_COEFFICIENT = 1e-300
 
@@ -145,6 +146,21 @@ class PowerSum(Law):
                     "hold an exponent or the floor"
                 )
         return super().held_theta(fixed)
+
+    def prior_theta(self, priors: Priors, least: float) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations `theta_P` of the priors; infinite where there is none.
+
+        Raises:
+            InputError: a constant that the law does not have, or a coefficient of powers, whose
+                `theta` moves with the centre of the variables.
+        """
+        for term in self.terms:
+            if term.coefficient in priors and term.powers:
+                raise InputError(
+                    f"{term.coefficient} multiplies powers of the variables and can have no prior: "
+                    "give an exponent or the floor one"
+                )
+        return super().prior_theta(priors, least)
 
     def least_values(self, variable: str, fixed: Mapping[str, float]) -> int:
         """How many distinct values of a variable a fit with `fixed` needs at least.

@@ -40,16 +40,25 @@ _RELATIVE_DECREASE = 1e-14
 Array = Any
 
 
+class Pull(NamedTuple):
+    """A prior of `theta` in the objective's unit: `sum precision_P (theta_P - mean_P)^2 / 2`."""
+
+    mean_P: Array
+    precision_P: Array
+
+
 class Data(NamedTuple):
     """Rows of one fit: the model's inputs, log losses `y_N`, weights `w_N`.
 
-    `free_P` is 1 for what is fitted and 0 for what is held where it starts.
+    `free_P` is 1 for what is fitted and 0 for what is held where it starts. `prior` adds to the
+    objective what is known of the constants beside the rows.
     """
 
     inputs: Any
     y_N: jax.Array
     w_N: jax.Array
     free_P: jax.Array
+    prior: Pull | None = None
 
 
 class Ends(NamedTuple):
@@ -116,8 +125,12 @@ def residuals(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
 
 
 def value_of(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
-    """The objective."""
-    return jnp.sum(data.w_N * problem.objective.penalty(residuals(problem, theta_P, data)))
+    """The objective, with the prior's part."""
+    rows = jnp.sum(data.w_N * problem.objective.penalty(residuals(problem, theta_P, data)))
+    if data.prior is None:
+        return rows
+    mean_P, precision_P = data.prior
+    return rows + jnp.sum(precision_P * data.free_P * (theta_P - mean_P) ** 2) / 2
 
 
 def row_slopes(problem: Problem, theta_P: Array, data: Data) -> Array:
@@ -144,6 +157,14 @@ def derivatives(problem: Problem, theta_P: jax.Array, data: Data) -> Derivatives
         gauss_newton_N=data.w_N * objective.reweighting(r_N) * first_N**2,
     )
     sums = model.derivatives(theta_P, data.inputs, weights)
+    if data.prior is not None:
+        mean_P, precision_P = data.prior
+        prior_PxP = jnp.diag(precision_P)
+        sums = Derivatives(
+            sums.gradient_P + precision_P * (theta_P - mean_P),
+            sums.hessian_PxP + prior_PxP,
+            sums.gauss_newton_PxP + prior_PxP,
+        )
     held_PxP = jnp.diag(1 - data.free_P)
     both_PxP = data.free_P[:, None] * data.free_P
     return Derivatives(
@@ -203,17 +224,20 @@ def _advance_all(
     data: Data,
     y_SxN: jax.Array,
     w_SxN: jax.Array,
+    prior_S: Pull | None,
     max_steps: jax.Array,
 ) -> tuple[_Descent, jax.Array]:
     """Advance descents with rows of their own; also which of them are still unfinished."""
 
-    def one(descent: _Descent, y_N: jax.Array, w_N: jax.Array) -> tuple[_Descent, jax.Array]:
-        own = data._replace(y_N=y_N, w_N=w_N)
+    def one(
+        descent: _Descent, y_N: jax.Array, w_N: jax.Array, prior: Pull | None
+    ) -> tuple[_Descent, jax.Array]:
+        own = data._replace(y_N=y_N, w_N=w_N, prior=prior)
         fresh = descent._replace(value=value_of(problem, descent.theta_P, own))
         end = _advance(problem, fresh, own, max_steps)
         return end, _unfinished(end)
 
-    return jax.vmap(one)(descents_S, y_SxN, w_SxN)
+    return jax.vmap(one)(descents_S, y_SxN, w_SxN, prior_S)
 
 
 def descend(
@@ -223,10 +247,12 @@ def descend(
     y_SxN: np.ndarray | None = None,
     w_SxN: np.ndarray | None = None,
     max_steps: int = MAX_STEPS,
+    prior_S: Pull | None = None,
 ) -> Ends:
     """Where descents end after at most `max_steps` steps.
 
-    Every descent has a start and, if given, log losses and weights of its own instead of `data`'s.
+    Every descent has a start and, if given, log losses, weights and a prior of its own (`SxP`)
+    instead of `data`'s.
     All descents of a program run until its slowest is done, and most need far fewer steps than the
     slowest. So descents take a few steps at a time, and those that are not done are gathered into
     new groups for more.
@@ -234,6 +260,10 @@ def descend(
     descents_S = _fresh(theta_SxP)
     y_SxN = np.broadcast_to(data.y_N if y_SxN is None else y_SxN, (len(theta_SxP), len(data.y_N)))
     w_SxN = np.broadcast_to(data.w_N if w_SxN is None else w_SxN, y_SxN.shape)
+    prior_S = data.prior if prior_S is None else prior_S
+    if prior_S is not None:
+        prior_S = Pull(*(np.broadcast_to(x, theta_SxP.shape) for x in prior_S))
+    data = data._replace(prior=None)
     waiting = np.arange(len(theta_SxP))
     for limit in (*(stage for stage in _STAGES if stage < max_steps), max_steps):
         left = []
@@ -244,7 +274,13 @@ def descend(
             chosen = np.resize(group, size)
             descents = jax.tree.map(lambda x, chosen=chosen: x[chosen], descents_S)
             ends, unfinished = _advance_all(
-                problem, descents, data, y_SxN[chosen], w_SxN[chosen], np.int32(limit)
+                problem,
+                descents,
+                data,
+                y_SxN[chosen],
+                w_SxN[chosen],
+                None if prior_S is None else Pull(*(x[chosen] for x in prior_S)),
+                np.int32(limit),
             )
             for all_descents, reached in zip(descents_S, ends, strict=True):
                 all_descents[group] = np.asarray(reached)[: len(group)]
@@ -261,10 +297,11 @@ def descend_from_each(
     data: Data,
     y_LxN: np.ndarray,
     w_LxN: np.ndarray | None = None,
+    prior_L: Pull | None = None,
 ) -> Ends:
     """The lowest ends of descents from every start, for each of L sets of log losses."""
     every = [
-        descend(problem, np.tile(theta_P, (len(y_LxN), 1)), data, y_LxN, w_LxN)
+        descend(problem, np.tile(theta_P, (len(y_LxN), 1)), data, y_LxN, w_LxN, prior_S=prior_L)
         for theta_P in theta_SxP
     ]
     return reduce(Ends.lower, every)

@@ -1,7 +1,7 @@
 """The best fit of any law to rows, and its refits to resamples of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,63 @@ from scaling_jax.laws.catalogue.law import Law
 from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.priors import Priors
 from scaling_jax.laws.solver.revival import with_revivals
 from scaling_jax.laws.solver.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
     from scaling_jax.laws.solver.model import Parametrization
+    from scaling_jax.laws.solver.newton import Pull
+
+
+# Noise that is taken for granted, and the first guess of it: no table of losses is less noisy.
+_LEAST_NOISE, _FIRST_NOISE = 1e-3, 3e-3
+
+
+@dataclass(frozen=True)
+class ScaledPrior:
+    """Normal priors of `theta` beside an objective.
+
+    Attributes:
+        mean_P: means.
+        spread_P: standard deviations; infinite where nothing is known.
+        per_nat: what the objective rises by where the log likelihood falls by one.
+    """
+
+    mean_P: np.ndarray
+    spread_P: np.ndarray
+    per_nat: float
+
+    @property
+    def precision_P(self) -> np.ndarray:
+        """The prior's curvature in the objective's unit."""
+        precision_P: np.ndarray = self.per_nat / self.spread_P**2
+        return precision_P
+
+    def drawn(self, n: int) -> np.ndarray:
+        """Means `nxP` drawn from the prior, for refits that spread as the prior where rows do not.
+
+        Optima under randomized priors and rows are draws of the posterior, exactly so for a
+        linear law (Bardsley et al. 2014, SIAM J. Sci. Comput. 36, A1895).
+        """
+        normal_BxP = np.random.default_rng(0).standard_normal((n, len(self.mean_P)))
+        known_P = np.where(np.isfinite(self.spread_P), self.spread_P, 0.0)
+        drawn_BxP: np.ndarray = self.mean_P + known_P * normal_BxP
+        return drawn_BxP
+
+
+def per_nat(residuals_N: np.ndarray, objective: Objective) -> float:
+    """What an objective rises by where the log likelihood of its residuals falls by one.
+
+    The log likelihood of normal noise of standard deviation s falls by r^2 / (2 s^2) where squares
+    rise by r^2 / 2; that of Laplace noise falls by |r| / s where absolute values beyond `delta`
+    rise by delta |r|.
+    """
+    noise = max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * _NORMAL)
+    return min(noise, objective.delta) * noise
+
+
+_NORMAL = 1.4826  # standard deviation of a normal over its median absolute value
 
 
 @dataclass(frozen=True)
@@ -38,6 +90,7 @@ class PointFit:
         unbalanced: the gradient's norm as a share of the rows' contributions to it; see `Found`.
         vanished: constants that hardly change any row at the optimum, such as a floor of zero.
         revived_RxP: points from which a refit finds them again, as `solver.revival` makes them.
+        prior: what the fit took to be known beside the rows; None for nothing.
     """
 
     theta_P: np.ndarray
@@ -53,6 +106,7 @@ class PointFit:
     unbalanced: float = 0.0
     vanished: tuple[str, ...] = ()
     revived_RxP: np.ndarray | None = None
+    prior: "ScaledPrior | None" = None
 
     @property
     def starts_SxP(self) -> np.ndarray:
@@ -70,6 +124,7 @@ class PointFit:
         centre: dict[str, float],
         vanished: tuple[str, ...] = (),
         revived_RxP: np.ndarray | None = None,
+        prior: ScaledPrior | None = None,
     ) -> "PointFit":
         """The optimum that a search found for the measured `y_N`, which it may have padded."""
         return cls(
@@ -86,10 +141,10 @@ class PointFit:
             unbalanced=found.unbalanced,
             vanished=vanished,
             revived_RxP=revived_RxP,
+            prior=prior,
         )
 
 
-@in_float64
 def optimum(
     law: Law,
     values: Mapping[str, np.ndarray],
@@ -98,8 +153,9 @@ def optimum(
     *,
     objective: Objective | None = None,
     fixed: Mapping[str, float] | None = None,
+    priors: Priors | None = None,
 ) -> PointFit:
-    """The global optimum of the objective on the rows.
+    """The global optimum of the objective on the rows, and of the priors where a law has some.
 
     Args:
         law: any law.
@@ -108,23 +164,49 @@ def optimum(
         weights_N: how often each row counts; ones by default.
         objective: what is minimized; by default the law's, Huber's on logs for a loss.
         fixed: constants to hold at given values.
+        priors: what is known of the constants; by default the law's.
 
     Raises:
-        InputError: `fixed` names a constant that the law cannot hold; a signed response and an
-            objective in logs; the law is finite at no start.
+        InputError: `fixed` or `priors` names a constant that the law cannot hold; a signed
+            response and an objective in logs; the law is finite at no start.
     """
+    measured_N = np.asarray(response_N, np.float64)
+    objective, known = objective or law.default_objective, law.priors if priors is None else priors
+    if not known:
+        return _optimum(law, values, measured_N, weights_N, objective, fixed or {}, None)
+    fitted_N = measured_N if weights_N is None else measured_N[np.asarray(weights_N) > 0]
+    first = ScaledPrior(
+        *law.prior_theta(known, float(fitted_N.min())),
+        per_nat(np.full(1, _FIRST_NOISE), objective),
+    )
+    # The noise, on which a prior's weight depends, is known once there is a fit.
+    point = _optimum(law, values, measured_N, weights_N, objective, fixed or {}, first)
+    counted_N = point.residuals_N if weights_N is None else point.residuals_N[weights_N > 0]
+    prior = replace(first, per_nat=per_nat(counted_N, objective))
+    return _optimum(law, values, measured_N, weights_N, objective, fixed or {}, prior)
+
+
+@in_float64
+def _optimum(
+    law: Law,
+    values: Mapping[str, np.ndarray],
+    measured_N: np.ndarray,
+    weights_N: np.ndarray | None,
+    objective: Objective,
+    fixed: Mapping[str, float],
+    prior: ScaledPrior | None,
+) -> PointFit:
     from scaling_jax.laws.solver import newton
 
     solver = parametrization(law, objective)
-    held_P = law.held_theta(fixed or {})
+    held_P = law.held_theta(fixed)
     free_P = np.isnan(held_P).astype(np.float64)
     columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
     centre = solver.centre(columns)
-    measured_N = np.asarray(response_N, np.float64)
     y_N = solver.measured(measured_N)
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     rows = padded(solver.inputs(columns, centre), y_N, w_N)
-    data = newton.Data(*_on_device((*rows, free_P)))
+    data = newton.Data(*_on_device((*rows, free_P)))._replace(prior=pull(prior))
     starts_SxP = solver.starts(held_P, data, float(measured_N.min()))
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held_P))
     least = float(measured_N.min())
@@ -139,6 +221,7 @@ def optimum(
         centre,
         vanished=tuple(law.names[p] for p in revived.constants),
         revived_RxP=revived.theta_RxP,
+        prior=prior,
     )
 
 
@@ -151,13 +234,15 @@ def refit(
     weights_BxN: np.ndarray,
     *,
     objective: Objective | None = None,
+    draws_prior: bool = False,
 ) -> np.ndarray:
     """Constants `BxP` of the law refitted to B resamples, each from the optimum of the whole.
 
     One descent to each, not a search from many starts: a resample moves the optimum little, and
     a bootstrap should follow the optimum that was fitted rather than jump to another. Where terms
     have vanished at that optimum, a descent from it cannot bring them back, so further descents
-    start where they are there, and the lowest end counts.
+    start where they are there, and the lowest end counts. With `draws_prior` the means of the
+    fit's priors are drawn for each resample, as a bootstrap needs.
     """
     from scaling_jax.laws.solver import newton
 
@@ -167,7 +252,14 @@ def refit(
     inputs = solver.inputs(columns, fitted.centre)
     inputs, y_NxB, w_NxB = padded(inputs, y_BxN.T, weights_BxN.T)
     data = newton.Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
-    ends = newton.descend_from_each(solver.problem, fitted.starts_SxP, data, y_NxB.T, w_NxB.T)
+    data = data._replace(prior=pull(fitted.prior))
+    prior_L = None
+    if draws_prior and fitted.prior is not None:
+        precision_P = fitted.prior.precision_P
+        prior_L = newton.Pull(fitted.prior.drawn(len(y_BxN)), np.tile(precision_P, (len(y_BxN), 1)))
+    ends = newton.descend_from_each(
+        solver.problem, fitted.starts_SxP, data, y_NxB.T, w_NxB.T, prior_L
+    )
     return solver.constants(ends.theta_SxP, fitted.centre)
 
 
@@ -183,6 +275,13 @@ def parametrization(law: Law, objective: Objective | None = None) -> "Parametriz
 
         return FunctionSolver(law, objective)
     raise TypeError(f"a law is a PowerSum or a FunctionLaw, not {type(law).__name__}")
+
+
+def pull(prior: ScaledPrior | None) -> "Pull | None":
+    """A prior as the solver takes it."""
+    from scaling_jax.laws.solver.newton import Pull
+
+    return None if prior is None else Pull(*_on_device((prior.mean_P, prior.precision_P)))
 
 
 def _on_device(tree: Any) -> Any:

@@ -61,7 +61,13 @@ def draws(
             objective.quantile,
         )
     return refit(
-        law, rows.variables, point, response_BxN, weights_BxN * rows.weight, objective=objective
+        law,
+        rows.variables,
+        point,
+        response_BxN,
+        weights_BxN * rows.weight,
+        objective=objective,
+        draws_prior=True,
     )
 
 

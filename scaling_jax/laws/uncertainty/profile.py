@@ -15,7 +15,7 @@ from scaling_jax.laws.conventions import LEVEL, Count
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.solver.convergence import require_converged
-from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization
+from scaling_jax.laws.solver.optimum import PointFit, optimum, parametrization, pull
 from scaling_jax.laws.tables.read import Table, load_table
 from scaling_jax.laws.tables.select import Rows, usable_rows
 
@@ -222,7 +222,7 @@ class _Follower:
         inputs = Inputs(jax.tree.map(jnp.asarray, rows), jnp.asarray(self._point))
         y_N = jnp.asarray(np.append(self._solver.measured(self._rows.response), 0.0))
         w_N = jnp.asarray(np.append(self._rows.weight, 0.0))
-        return Data(inputs, y_N, w_N, jnp.asarray(self._fit.free_P))
+        return Data(inputs, y_N, w_N, jnp.asarray(self._fit.free_P), pull(self._fit.prior))
 
     def _quantity_at(self, theta_P: np.ndarray) -> float:
         import jax.numpy as jnp
