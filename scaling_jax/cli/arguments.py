@@ -59,6 +59,15 @@ StoreDirectory = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(metavar="DIR", help="a study's directory, or a root that holds one study"),
 ]
+Columns = Annotated[
+    str | None,
+    optional(
+        "what the table calls our columns, such as params=n_params,loss=val_loss; the layouts "
+        "of Weights & Biases, nanochat and Stanford's CS336 are recognised",
+        "OURS=THEIRS",
+    ),
+]
+Unit = Annotated[str | None, optional("of the loss, such as nats, bits or bits_per_byte", "UNIT")]
 Root = Annotated[
     str, tyro.conf.arg(metavar="DIR", help="where the results go: a directory or a bucket")
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from scaling_jax.cli.arguments import (
+    Columns,
     Json,
     NamedNumbers,
+    Unit,
     check_output,
     names,
     optional,
@@ -82,14 +84,7 @@ def fit(
             "NAME",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        optional(
-            "what the table calls our columns, such as params=n_params,loss=val_loss; the layouts "
-            "of Weights & Biases, nanochat and Stanford's CS336 are recognised",
-            "OURS=THEIRS",
-        ),
-    ] = None,
+    columns: Columns = None,
     best_of: Annotated[
         str | None,
         optional(
@@ -98,9 +93,7 @@ def fit(
             "COLUMNS",
         ),
     ] = None,
-    unit: Annotated[
-        str | None, optional("of the loss, such as nats, bits or bits_per_byte", "UNIT")
-    ] = None,
+    unit: Unit = None,
     fitting: Annotated[FitOptions, tyro.conf.OmitArgPrefixes] = FitOptions(),
     profile: Annotated[
         bool,

@@ -1,6 +1,7 @@
 """`status`, `collect` and `report`: the commands that read a study's directory."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from scaling_jax.cli.arguments import (
+    Columns,
     Json,
     StoreDirectory,
+    Unit,
     check_output,
+    names,
     optional,
     refuse_with,
     replacing,
@@ -113,7 +117,14 @@ def collect(
 
 
 def report(
-    directory: StoreDirectory,
+    source: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            metavar="DIR",
+            help="a study's directory, a root that holds one study, or a table as fit takes it",
+        ),
+    ],
     /,
     *,
     out: Annotated[Path, tyro.conf.arg(metavar="report.html", help="the page to write")],
@@ -124,6 +135,8 @@ def report(
     law: Annotated[
         str, tyro.conf.arg(metavar="NAME", help="the formula that approach 3 fits, as for fit")
     ] = "chinchilla",
+    columns: Columns = None,
+    unit: Unit = None,
     watch: Annotated[
         bool, optional("rewrite the page until the study has ended or Ctrl-C")
     ] = False,
@@ -131,26 +144,39 @@ def report(
         float, tyro.conf.arg(metavar="SECONDS", help="how often --watch rewrites the page")
     ] = 15.0,
 ) -> None:
-    """Write one self-contained page: the answer, the figures and every run.
+    """Write one self-contained page: the answer, the figures and every run of a study or a table.
 
     With --watch the page is rewritten while the study trains, and an open browser reloads it.
     """
     leave_accelerators()
+    from scaling_jax.laws.tables.formats import is_table
     from scaling_jax.report import write_report
     from scaling_jax.report.build import build_report
     from scaling_jax.report.live import LiveReport
+    from scaling_jax.report.of_table import table_report
     from scaling_jax.study import Store
 
     check_output(out, (".html",))
     if watch:
         _require_interval(every)
-    store = Store.open(directory)
+    of_table = is_table(source) and not os.path.isdir(source)  # noqa: PTH112
+    if of_table:
+        refuse_with("a table does not change", {"--watch": watch})
+    else:
+        named = {"--columns": columns is not None, "--unit": unit is not None}
+        refuse_with("a study's columns and unit are known", named)
     refused: Mapping[int, str] = {}
     try:
-        if watch:
+        if of_table:
+            mapping = names("--columns", columns)
+            data = table_report(source, target_flops=flops, law=law, columns=mapping, unit=unit)
+            refused = data.refused
+            write_report(data, out)
+        elif watch:
+            store = Store.open(source)
             LiveReport(store, out, every=every, target_flops=flops, law=law).keep_writing()
         else:
-            data = build_report(store, target_flops=flops, law=law)
+            data = build_report(Store.open(source), target_flops=flops, law=law)
             refused = data.refused
             write_report(data, out)
     except OSError as error:

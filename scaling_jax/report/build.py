@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
@@ -107,7 +108,7 @@ def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:
     if prediction.interval is None:
         return None
     low, high = prediction.interval
-    stderr = row["loss_stderr"]
+    stderr = row.get("loss_stderr")
     return Verification(
         run_id=row["run_id"],
         params=params,
@@ -117,7 +118,7 @@ def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:
         interval=(low, high),
         level=fit.level,
         measured=measured,
-        measured_stderr=None if stderr is None else float(stderr),
+        measured_stderr=float(stderr) if stderr is not None and formatting.known(stderr) else None,
         error_percent=100 * (measured / prediction.loss - 1),
         inside_interval=low <= measured <= high,
     )

@@ -35,8 +35,8 @@ class ReportData:
     """Everything that a report shows.
 
     Attributes:
-        title: the study's name.
-        records, curves: the tables of `study.collect` and `study.curves`.
+        title: the name of the study or the table.
+        records, curves: the tables of `study.collect` and `study.curves`; of a table, its rows.
         fits: the fit of each approach of Hoffmann et al. (1, 2, 3).
         target_flops: the budget whose optimum the report shows.
         verification: the run that tests a prediction, if the study has one.

@@ -81,7 +81,7 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         published=published_exponents(),
         runs=(runs := tables.run_rows(data)),
         lost=sum(row.lost for row in runs),
-        run_columns=tables.RUN_COLUMNS,
+        run_columns=tables.run_columns(data),
         diagnostics=tables.diagnostics(data),
         times=tables.time_rows(data.seconds),
         total_time=formatting.seconds(sum(data.seconds.values())),

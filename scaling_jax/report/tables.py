@@ -1,6 +1,6 @@
 """Rows of the report's tables."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,22 +36,29 @@ class RunRow:
     beyond: bool
 
 
-RUN_COLUMNS = (
-    "Run",
-    "Status",
-    "Parameters",
-    "Tokens",
-    "FLOPs",
-    "Tokens/param",
-    "Loss",
-    "± std. error",
-    "Bits/byte",
-    "Layers × width",
-    "Batch",
-    "Peak LR",
-    "Time",
-    "Note",
-)
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table of runs.
+
+    Attributes:
+        title: its heading.
+        reads: the columns of the records that its texts are made of.
+        text: a row of the records -> the text in this column.
+    """
+
+    title: str
+    reads: tuple[str, ...]
+    text: Callable[[Mapping[Any, Any]], str]
+
+
+def run_columns(data: ReportData) -> tuple[str, ...]:
+    """The headings of the table of runs, whose rows are `run_rows`."""
+    return ("Run", "Status", *(column.title for column in _columns(data)))
+
+
+def _columns(data: ReportData) -> tuple[_Column, ...]:
+    """The columns that the records have; a user's table need not have all."""
+    return tuple(each for each in _COLUMNS if set(each.reads).issubset(data.records.columns))
 
 
 def run_rows(data: ReportData) -> tuple[RunRow, ...]:
@@ -59,7 +66,8 @@ def run_rows(data: ReportData) -> tuple[RunRow, ...]:
     # The FLOPs of a run differ slightly from its budget and would shuffle the sizes of a budget.
     keys = [key for key in ("budget", "flops") if key in data.records][:1]
     ordered = data.records.sort_values([*keys, "params", "run_id"], kind="stable")
-    return tuple(_run_row(row) for row in ordered.to_dict("records"))
+    columns = _columns(data)
+    return tuple(_run_row(row, columns) for row in ordered.to_dict("records"))
 
 
 def approach_rows(data: ReportData) -> tuple[tuple[Cell, ...], ...]:
@@ -103,26 +111,12 @@ def diagnostics(data: ReportData) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((_name(key), notes) for key, notes in sorted({**refused, **fitted}.items()))
 
 
-def _run_row(row: Mapping[Any, Any]) -> RunRow:
-    status, shape = str(row["status"]), f"{row['n_layers']} × {row['d_model']}"
-    note = row.get("failure")
-    cells = (
-        formatting.count(row["params"]),
-        formatting.count(row["tokens"]),
-        formatting.flops(row["flops"]),
-        formatting.significant(row["tokens"] / row["params"]),
-        formatting.loss(row["loss"]),
-        formatting.loss(row["loss_stderr"]),
-        formatting.loss(row["bits_per_byte"], 3),
-        shape,
-        formatting.count(row["batch_size"]),
-        _constant(row["peak_lr"]),
-        formatting.seconds(row["seconds"]),
-        note if isinstance(note, str) else "",
-    )
+def _run_row(row: Mapping[Any, Any], columns: tuple[_Column, ...]) -> RunRow:
+    status = str(row["status"])
+    cells = (str(row["run_id"]), *(column.text(row) for column in columns))
     beyond = row["role"] == "verification"
     lost = status in ("diverged", "failed")
-    return RunRow((str(row["run_id"]), *cells), status, lost, beyond)
+    return RunRow(cells, status, lost, beyond)
 
 
 def _approach_row(allocation: "Allocation") -> tuple[Cell, ...]:
@@ -165,3 +159,36 @@ def _constant(value: object) -> str:
     number = float(value)  # type: ignore[arg-type]
     small = number != 0 and not 1e-3 <= abs(number) < 1e5
     return formatting.flops(number) if small else formatting.significant(number, 4)
+
+
+def _note(row: Mapping[Any, Any]) -> str:
+    note = row["failure"]
+    return note if isinstance(note, str) else ""
+
+
+def _of(name: str, title: str, write: Callable[[object], str]) -> _Column:
+    return _Column(title, (name,), lambda row: write(row[name]))
+
+
+_COLUMNS = (
+    _of("params", "Parameters", formatting.count),
+    _of("tokens", "Tokens", formatting.count),
+    _of("flops", "FLOPs", formatting.flops),
+    _Column(
+        "Tokens/param",
+        ("tokens", "params"),
+        lambda row: formatting.significant(row["tokens"] / row["params"]),
+    ),
+    _of("loss", "Loss", formatting.loss),
+    _of("loss_stderr", "± std. error", formatting.loss),
+    _of("bits_per_byte", "Bits/byte", lambda value: formatting.loss(value, 3)),
+    _Column(
+        "Layers × width",
+        ("n_layers", "d_model"),
+        lambda row: f"{row['n_layers']} × {row['d_model']}",
+    ),
+    _of("batch_size", "Batch", formatting.count),
+    _of("peak_lr", "Peak LR", _constant),
+    _of("seconds", "Time", formatting.seconds),
+    _Column("Note", ("failure",), _note),
+)

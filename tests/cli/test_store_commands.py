@@ -71,6 +71,21 @@ def test_report_shows_fits_and_refusals(cli: Callable, store: Store, tmp_path: P
         assert run.run_id in page
 
 
+def test_report_of_a_table(cli: Callable, table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    code, out, err = cli("report", table, "--out", path, "--unit", "nats")
+    assert (code, out) == (0, "")
+    assert "approach 1 was not fitted" in err
+    assert "nats per token" in path.read_text()
+    for options, message in (
+        ((table, "--watch"), "a table does not change, so --watch does not apply"),
+        ((tmp_path / "none.csv",), "none.csv is not a file"),
+        ((tmp_path, "--columns", "params=n"), "columns and unit are known, so --columns"),
+    ):
+        code, _, err = cli("report", *options, "--out", path)
+        assert (code, message in err) == (2, True), err
+
+
 def test_report_of_a_study_that_has_hardly_begun(
     cli: Callable, store: Store, tmp_path: Path
 ) -> None:

@@ -154,3 +154,11 @@ _READERS: Mapping[str, Callable[[str, str], "pd.DataFrame"]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
 }
+
+
+def is_table(path: str) -> bool:
+    """Whether a path has the ending of a file that `frame_of` reads."""
+    name = path.lower()
+    for packed in COMPRESSED:
+        name = name.removesuffix(packed)
+    return name.endswith((*_READERS, ".parquet"))
