@@ -12,7 +12,7 @@ from scaling_jax.laws.tables.select import Rows
 # One more than a parabola has constants, of which a budget's noise is the rest.
 _LEAST_SIZES = 4
 _CONSTANTS = 3
-# Losses are printed to about six digits, so that no minimum is known better than this.
+# Losses are printed to about six digits, so that no loss is known better than this.
 _LEAST_ERROR = 1e-6
 
 
@@ -25,6 +25,7 @@ class BudgetMinimum:
         params, tokens, loss: N, D and loss at the minimum, in the units of the table.
         error: standard error of the logarithm of `loss`.
         curvature: kappa in `ln L = ln L_min + kappa (ln N - ln N_opt)^2`.
+        curvature_error: its standard error.
         reach: the largest factor between a size that the parabola was fitted to and N_opt.
         degrees: degrees of freedom of `error`, which all budgets share.
     """
@@ -35,6 +36,7 @@ class BudgetMinimum:
     loss: float
     error: float
     curvature: float
+    curvature_error: float
     reach: float
     degrees: int
 
@@ -125,15 +127,17 @@ def _minimum(curve: _Curve, sigma: float, degrees: int, power: float) -> BudgetM
     from_minimum_N = curve.log_params_N - curve.at
     basis_Nx3 = np.vander(from_minimum_N, _CONSTANTS, increasing=True)
     # About the minimum, b is (1, 0, 0).
-    variance = np.linalg.pinv(basis_Nx3.T @ basis_Nx3)[0, 0]
+    variance_3 = np.diag(np.linalg.pinv(basis_Nx3.T @ basis_Nx3))
+    error, _, curvature_error = (max(sigma, _LEAST_ERROR) * np.sqrt(variance_3)).tolist()
     loss = float(curve.found.loss_B[0])
     return BudgetMinimum(
         budget=curve.budget,
         params=math.exp(curve.at),
         tokens=math.exp(curve.compute_per_token - power * curve.at),
         loss=loss,
-        error=max(sigma * math.sqrt(variance), _LEAST_ERROR),
+        error=error,
         curvature=float(curve.found.quadratic_Bx3[0, 2]) / loss,
+        curvature_error=curvature_error,
         reach=float(np.exp(np.abs(from_minimum_N).max())),
         degrees=degrees,
     )

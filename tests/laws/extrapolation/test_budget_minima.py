@@ -35,6 +35,9 @@ def test_the_standard_error_is_the_scatter_of_the_minimum_over_studies():
     logs = np.log([[found.loss for found in study] for study in studies])
     mean_error = np.mean([study[0].error for study in studies])
     assert mean_error == pytest.approx(logs.std(axis=0, ddof=1).mean(), rel=0.2)
+    bends = np.array([[found.curvature for found in study] for study in studies])
+    mean_error = np.mean([study[0].curvature_error for study in studies])
+    assert mean_error == pytest.approx(bends.std(axis=0, ddof=1).mean(), rel=0.2)
 
 
 def test_budgets_without_a_minimum_or_with_few_sizes_are_left_out():
