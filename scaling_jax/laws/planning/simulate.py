@@ -2,7 +2,9 @@
 
 Fits of approach 3 start at the true law, which a simulation knows, so that all studies and all
 their resamples go through the solver together. That saves the search for the global optimum; the
-noise has its full effect. The first study is also fitted from many starts, as a real one is.
+noise has its full effect. Where a term of the law vanishes in some study, its fits and refits start
+at several sizes of the term besides. The first study is also fitted from many starts, as a real one
+is.
 """
 
 import math

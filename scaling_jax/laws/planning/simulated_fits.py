@@ -13,7 +13,8 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options, applicable
 from scaling_jax.laws.planning.known import KnownLaw
-from scaling_jax.laws.solver.optimum import PointFit, refit
+from scaling_jax.laws.solver.model import LEAST_SHARE
+from scaling_jax.laws.solver.optimum import PointFit, refit, with_starts_for
 from scaling_jax.laws.solver.search import leverages
 from scaling_jax.laws.tables.select import usable_rows
 from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
@@ -34,6 +35,8 @@ def fit_laws(
 ) -> list[Fit]:
     """Fit the law's form to the losses `MxSxN` of all studies, starting each at the truth.
 
+    Where a term vanishes in some study, all start at sizes of the term besides, as real fits do.
+
     The first study's table is also fitted as a real one, from many starts, and gives what all
     fits have in common.
 
@@ -45,7 +48,16 @@ def fit_laws(
     values, names = usable_rows(first, law.count).variables, law.form.names
     truth = _at_truth(law, values)
     loss_MxN = losses_MxSxN.reshape(len(losses_MxSxN), -1)
-    constants_MxP = refit(law.form, values, truth, loss_MxN, np.ones_like(loss_MxN))
+    ones_MxN = np.ones_like(loss_MxN)
+    constants_MxP = refit(law.form, values, truth, loss_MxN, ones_MxN)
+    # A descent cannot bring back a term that it started without or lost on its way, and may end
+    # above the optimum without the term.
+    loss_N = law.form.value(law.constants_P, values)
+    floors = tuple(term.coefficient for term in law.form.terms if not term.powers)
+    about = with_starts_for(law.form, values, truth, loss_N, floors)
+    lowest_MxP = refit(law.form, values, about, loss_MxN, ones_MxN)
+    if _vanish(law.form, floors, np.vstack([law.constants_P, lowest_MxP]), values):
+        truth, constants_MxP = about, lowest_MxP
     residual_MxN = np.log(loss_MxN / law.form.value(constants_MxP[:, None], values))
     drawn = _draws(law, values, truth, loss_MxN, residual_MxN, options)
     return [
@@ -87,6 +99,23 @@ def _at_truth(law: KnownLaw, values: Mapping[str, np.ndarray]) -> PointFit:
         residuals_N=np.zeros(len(values["params"])),
         leverage_N=leverages(slope_NxP, np.ones(len(slope_NxP))),
     )
+
+
+def _vanish(
+    form: PowerSum,
+    coefficients: tuple[str, ...],
+    constants_MxP: np.ndarray,
+    values: Mapping[str, np.ndarray],
+) -> bool:
+    """Whether some of the laws are the same at every row without one of the coefficients."""
+    value_MxN = form.value(constants_MxP[:, None], values)
+    for name in coefficients:
+        without_MxP = constants_MxP.copy()
+        without_MxP[:, form.names.index(name)] = 0
+        lost_MxN = 1 - form.value(without_MxP[:, None], values) / value_MxN
+        if (np.abs(lost_MxN).max(axis=1) < LEAST_SHARE).any():
+            return True
+    return False
 
 
 def _slopes(form: PowerSum, theta_P: np.ndarray, logs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -10,12 +10,15 @@ import numpy as np
 
 from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.model import Derivatives, Revival, RowWeights, from_row_gradients
+from scaling_jax.laws.solver.model import (
+    LEAST_SHARE,
+    Derivatives,
+    Revival,
+    RowWeights,
+    from_row_gradients,
+)
 from scaling_jax.laws.solver.newton import Data, Problem
 
-# A constant that changes every response by a smaller share has vanished: a positive one when it
-# changes e-fold, any other when it moves across its range.
-_LEAST_SHARE = 1e-3
 # Shares of the range at which a vanished constant comes back.
 _REVIVED = (0.25, 0.5, 0.75)
 
@@ -100,10 +103,13 @@ class FunctionSolver:
         return self.law.constants(theta_P)
 
     def vanished(self, gradient_NxP: np.ndarray, predicted_N: np.ndarray) -> tuple[int, ...]:
-        """Constants that hardly change any row, where a positive one is among them."""
+        """Constants that hardly change any row, where a positive one is among them.
+
+        A positive one is tried e-fold, any other across its range.
+        """
         unit = 1.0 if self.law.is_logged(self.objective) else float(np.abs(predicted_N).max())
         width_P = np.array([1.0 if p.positive else p.high - p.low for p in self.law.parameters])
-        still_P = np.abs(gradient_NxP).max(axis=0) * width_P < _LEAST_SHARE * unit
+        still_P = np.abs(gradient_NxP).max(axis=0) * width_P < LEAST_SHARE * unit
         positive_P = np.array([p.positive for p in self.law.parameters])
         return tuple(np.flatnonzero(still_P).tolist()) if (still_P & positive_P).any() else ()
 

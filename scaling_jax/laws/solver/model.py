@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from scaling_jax.laws.solver.newton import Data, Problem
 
 
+# A term with a smaller share of every response, or a constant that changes every one by less,
+# has vanished.
+LEAST_SHARE = 1e-3
+
+
 class Derivatives(NamedTuple):
     """Derivatives of an objective in `theta`.
 

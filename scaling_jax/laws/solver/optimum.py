@@ -12,7 +12,7 @@ from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.priors import Priors
-from scaling_jax.laws.solver.revival import with_revivals
+from scaling_jax.laws.solver.revival import around, revived_at, with_revivals
 from scaling_jax.laws.solver.search import Found, global_optimum, padded
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ def per_nat(residuals_N: np.ndarray, objective: Objective) -> float:
 
 
 _NORMAL = 1.4826  # standard deviation of a normal over its median absolute value
+
+# A term of such a share of the response is as good as none, and descents leave it so.
+_NOTHING = 1e-13
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,36 @@ def _optimum(
         revived_RxP=revived.theta_RxP,
         prior=prior,
     )
+
+
+@in_float64
+def with_starts_for(
+    law: PowerSum,
+    values: Mapping[str, np.ndarray],
+    fitted: PointFit,
+    response_N: np.ndarray,
+    coefficients: tuple[str, ...],
+) -> PointFit:
+    """The fit, with starts from which refits find coefficients again, or find that they vanish.
+
+    Args:
+        law, values, response_N: what was fitted, as `optimum` takes them.
+        fitted: the fit.
+        coefficients: which vanish in some refits.
+    """
+    from scaling_jax.laws.solver import newton
+
+    solver, least = parametrization(law), float(response_N.min())
+    columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
+    rows = (solver.inputs(columns, fitted.centre), solver.measured(response_N))
+    data = newton.Data(*_on_device((*rows, np.ones_like(response_N), fitted.free_P)))
+    indices = tuple(law.names.index(name) for name in coefficients)
+    starts = [revived_at(solver, fitted.theta_P, indices, data, least).theta_RxP]
+    for k in indices:
+        without_1xP = fitted.theta_P[None].copy()
+        without_1xP[:, k] = np.log(least * _NOTHING)
+        starts.append(around(solver, without_1xP, (k,), data))
+    return replace(fitted, vanished=coefficients, revived_RxP=np.concatenate(starts))
 
 
 @in_float64

@@ -16,7 +16,13 @@ import numpy as np
 
 from scaling_jax.laws.catalogue.power_sum import PowerSum
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.model import Derivatives, Revival, RowWeights, from_row_gradients
+from scaling_jax.laws.solver.model import (
+    LEAST_SHARE,
+    Derivatives,
+    Revival,
+    RowWeights,
+    from_row_gradients,
+)
 from scaling_jax.laws.solver.newton import Data, Problem, solve_positive
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
@@ -27,8 +33,8 @@ _OUTER_POWERS = (0.02, 2.0)
 # Shares of the least loss, for the floor of a law whose floor stands outside a power.
 _FLOORS = (0.01, 0.3, 0.6, 0.9)
 
-# A term with a smaller share of every response has vanished.
-_LEAST_SHARE = 1e-3
+# A floor with a smaller share changes no digit of a response that is printed.
+_LOG_NOTHING = np.log(1e-12)
 # Shares of the least loss at which a vanished term comes back, and the size of its exponents.
 _REVIVED = (0.3, 0.5, 0.7)
 _REVIVED_EXPONENT = 0.3
@@ -188,13 +194,28 @@ class PowerSumSolver:
         return np.asarray(starts_SxP)
 
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
-        """Coefficients and exponents in the variables' own units."""
-        return self.law.constants(theta_P, centre)
+        """Coefficients and exponents in the variables' own units; floors of no size are zero."""
+        constants_P: np.ndarray = self.law.constants(theta_P, centre)
+        for k, term in enumerate(self.law.terms):
+            if not term.powers:
+                gone = theta_P[..., k] - self._log_others(theta_P, k) < _LOG_NOTHING
+                constants_P[..., k] = np.where(gone, 0.0, constants_P[..., k])
+        return constants_P
+
+    def _log_others(self, theta_P: np.ndarray, k: int) -> np.ndarray:
+        """Logarithm of what a floor is added to, in the middle of the data."""
+        outside, n_terms = self.law.outside, len(self.law.terms)
+        added: np.ndarray = np.logaddexp.reduce(theta_P[..., outside:n_terms], axis=-1)
+        if not self.law.outer or k >= outside:
+            return added
+        with np.errstate(over="ignore"):
+            powered: np.ndarray = np.exp(theta_P[..., -1]) * added
+        return powered
 
     def vanished(self, gradient_NxP: np.ndarray, predicted_N: np.ndarray) -> tuple[int, ...]:
         """Terms whose share of the response, the gradient in their logarithm, is small in all."""
         share_K = np.abs(gradient_NxP).max(axis=0)[: len(self.law.terms)]
-        return tuple(np.flatnonzero(share_K < _LEAST_SHARE).tolist())
+        return tuple(np.flatnonzero(share_K < LEAST_SHARE).tolist())
 
     def revivals(
         self, theta_P: np.ndarray, vanished: tuple[int, ...], least: float

@@ -43,18 +43,47 @@ def with_revivals(
 
 
 def _revived(solver: Parametrization, found: Found, data: "Data", least: float) -> Revival:
+    fitted_N = np.asarray(data.w_N) > 0
+    still = solver.vanished(found.gradient_NxP[fitted_N], found.predicted_N[fitted_N])
+    return revived_at(solver, found.theta_P, still, data, least)
+
+
+def revived_at(
+    solver: Parametrization,
+    theta_P: np.ndarray,
+    constants: tuple[int, ...],
+    data: "Data",
+    least: float,
+) -> Revival:
+    """Points about `theta` at which those of the constants that are free have some size.
+
+    At each, the constant is held while the rest is fitted to the rows.
+
+    Args:
+        solver: of the law.
+        theta_P: an optimum.
+        constants: indices of those that vanished.
+        data: the rows.
+        least: the lowest measured response.
+    """
+    free_P = np.asarray(data.free_P)
+    vanished = tuple(p for p in constants if free_P[p])
+    ends = [np.empty((0, len(free_P)))]
+    for held, theta_RxP in solver.revivals(theta_P, vanished, least):
+        ends.append(around(solver, theta_RxP, held, data))
+    theta_RxP = np.concatenate(ends)
+    return Revival(vanished, theta_RxP[np.isfinite(theta_RxP).all(axis=1)])
+
+
+def around(
+    solver: Parametrization, theta_RxP: np.ndarray, constants: tuple[int, ...], data: "Data"
+) -> np.ndarray:
+    """The best fits that hold constants where each `theta` has them."""
     import jax.numpy as jnp
 
     from scaling_jax.laws.solver import newton
 
-    free_P, fitted_N = np.asarray(data.free_P), np.asarray(data.w_N) > 0
-    still = solver.vanished(found.gradient_NxP[fitted_N], found.predicted_N[fitted_N])
-    vanished = tuple(p for p in still if free_P[p])
-    ends = [np.empty((0, len(free_P)))]
-    for constants, theta_RxP in solver.revivals(found.theta_P, vanished, least):
-        held_P = free_P.copy()
-        held_P[list(constants)] = 0
-        held = data._replace(free_P=jnp.asarray(held_P))
-        ends.append(newton.descend(solver.problem, theta_RxP, held).theta_SxP)
-    theta_RxP = np.concatenate(ends)
-    return Revival(vanished, theta_RxP[np.isfinite(theta_RxP).all(axis=1)])
+    free_P = np.array(data.free_P)
+    free_P[list(constants)] = 0
+    held = data._replace(free_P=jnp.asarray(free_P))
+    return newton.descend(solver.problem, theta_RxP, held).theta_SxP

@@ -228,3 +228,18 @@ def test_a_simulation_speaks_in_the_unit_of_its_law():
         found = " ".join(simulation_sentences(done))
         assert text in found
         assert "nats" not in found
+
+
+@pytest.mark.parametrize(("floor", "seed"), [(1.6, 8), (0.0, 9)])
+def test_simulated_fits_leave_and_enter_a_floor_of_zero_as_real_ones_do(floor, seed):
+    cells = pd.DataFrame({"params": np.repeat([1e7, 3.16e7, 1e8], 5)})
+    cells["tokens"] = cells["params"] * np.tile(np.geomspace(4, 120, 5), 3)
+    law = KnownLaw(CHINCHILLA, dict(E=floor, A=12.0, B=100.0, alpha=0.13, beta=0.24), "made up")
+    noise = Noise(0.004)
+    done = simulate_study(cells, law, noise=noise, n_studies=1, bootstrap=60, seed=seed)
+    fit = laws.fit(simulate_losses(cells, law, noise, seed), bootstrap=60, seed=seed)
+    row = done.studies.iloc[0]
+    assert (fit.params["E"] == 0) == (floor > 0)
+    assert row["a"] == pytest.approx(fit.exponents["a"], rel=1e-6)
+    ends = row[["a_low", "a_high"]].to_numpy(float)
+    assert ends == pytest.approx(fit.exponent_intervals["a"], rel=0.1)
