@@ -7,6 +7,8 @@ SPACE = "\u00a0"
 # Outside this range, a number is printed with an exponent.
 _PLAIN = (1e-6, 1e9)
 _LARGEST_COUNT = 1e18
+# A coefficient that vanished in a fit stops somewhere below; no law's constant is so small.
+_NO_CONSTANT = 1e-100
 # From this many hours on, minutes are left out.
 _HOURS_ONLY = 48
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -52,6 +54,13 @@ def loss(value: object, digits: int = 4) -> str:
 def significant(value: object, digits: int = 3) -> str:
     """A number with `digits` significant digits: 1234.5 is "1234" at 4 digits."""
     return _significant(float(value), digits) if known(value) else MISSING  # type: ignore[arg-type]
+
+
+def constant(value: float) -> str:
+    """A constant of a law to four digits: 0.3478; 0 where it is too small to have been fitted."""
+    if not math.isfinite(value):
+        return str(value)
+    return "0" if abs(value) < _NO_CONSTANT else f"{value:.4g}"
 
 
 def percent(value: object, digits: int = 2) -> str:

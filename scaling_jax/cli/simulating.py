@@ -101,7 +101,9 @@ def _law(text: str) -> "KnownLaw":
 def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:
     from scaling_jax.laws.planning.simulation_text import simulation_sentences, simulation_table
 
-    constants = ", ".join(f"{name} {value:.4g}" for name, value in law.constants.items())
+    constants = ", ".join(
+        f"{name} {formatting.constant(value)}" for name, value in law.constants.items()
+    )
     print(
         f"{study.name}: {len(study.plan())} runs, "
         f"{formatting.flops(simulation.training_flops)} FLOPs; "

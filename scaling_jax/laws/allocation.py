@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -189,6 +191,12 @@ def power_law_constants(
         return POWER_LAW_NAMES, constants_BxP
     names = (*POWER_LAW_NAMES, *FRONTIER_LOSS_NAMES)
     return names, np.concatenate([constants_BxP, loss_BxP], axis=1)
+
+
+def all_alike(draws_B: np.ndarray) -> bool:
+    """Whether the draws differ by no more than rounding, so that no resample moves them."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.ptp(draws_B) <= _ROUNDING * np.abs(draws_B).max())
 
 
 def interval(draws_B: np.ndarray, level: float) -> Interval:

@@ -1,7 +1,6 @@
 """A fit and its predictions in words."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ def describe_optimum(fit: Fit, optimum: Any) -> str:
 def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Prediction") -> str:
     """What a law predicts at the variables `at`: the value and the intervals of run and law."""
     level = formatting.level(fit.level)
-    form: Callable[[Any], str] = _four_digits
+    form: Callable[[Any], str] = formatting.constant
     if is_of_size_and_data(fit):
         form = formatting.loss
         unit = f" {fit.unit}" if fit.unit else ""
@@ -62,7 +61,7 @@ def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Predicti
     else:
         where = ", ".join(f"{name} {value:g}" for name, value in at.items())
         response = fit.definition.response if isinstance(fit, LawFit) else "loss"
-        lines = [f"At {where}: {response} {_four_digits(prediction.value)}"]
+        lines = [f"At {where}: {response} {formatting.constant(prediction.value)}"]
     for bounds, meaning in (
         (prediction.interval, "of a measured run"),
         (prediction.law_interval, "of the law alone"),
@@ -115,8 +114,8 @@ def _constants(fit: Fit) -> list[str]:
     width = max(map(len, values))
     lines = []
     for name, value in values.items():
-        bounds = _between(fit, intervals.get(name), _four_digits)
-        line = f"  {name.ljust(width)}  {_four_digits(value):>10}  {bounds}"
+        bounds = _between(fit, intervals.get(name), formatting.constant)
+        line = f"  {name.ljust(width)}  {formatting.constant(value):>10}  {bounds}"
         lines.append(f"{line}  {meaning.get(name, '')}".rstrip())
     return lines
 
@@ -171,10 +170,6 @@ def _how_far(extrapolation: float) -> str:
     if extrapolation <= 1:
         return "within the fitted budgets"
     return f"{extrapolation:.3g} times the largest fitted budget"
-
-
-def _four_digits(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
 def summary_of(fit: Fit) -> dict[str, Any]:

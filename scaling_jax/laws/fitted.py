@@ -18,6 +18,7 @@ from scaling_jax.laws.allocation import (
     Interval,
     Optimum,
     Prediction,
+    all_alike,
     interval,
 )
 from scaling_jax.laws.catalogue import Law
@@ -28,6 +29,8 @@ _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
 FALLING = ("params", "tokens", "flops")
 _ROUNDING = 1e-9
+# Rows that scatter less about a law have no noise, and all their resamples agree.
+EXACT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -253,6 +256,19 @@ class LawFit(Fit):
     def method(self) -> str:
         """How the frontier was found, in words."""
         return f"parametric law {self.law}"
+
+    @property
+    def intervals(self) -> dict[str, Interval] | None:
+        """Interval of every constant but those that no resample moves; None without a bootstrap.
+
+        Constants that were held have the interval from their value to itself.
+        """
+        found = super().intervals
+        if found is None or self.draws_BxP is None or self.objective.get("noise", 0.0) < EXACT:
+            return found
+        held = {*self.definition.held, *(self.provenance.get("options") or {}).get("fixed", {})}
+        still = {n for n, d in zip(self.params, self.draws_BxP.T, strict=True) if all_alike(d)}
+        return {name: ends for name, ends in found.items() if name in held or name not in still}
 
     @property
     def rising(self) -> str:

@@ -25,7 +25,7 @@ def profile_text(fit: "Fit", found: "Profiles") -> list[str | Table]:
     level = formatting.level(fit.level)
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     rows = [
-        _row(name, profile, intervals.get(name), "{:.4g}".format)
+        _row(name, profile, intervals.get(name), formatting.constant)
         for name, profile in {**found.constants, **found.exponents}.items()
     ]
     for flops, profiles in found.optima.items():

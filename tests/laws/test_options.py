@@ -241,3 +241,25 @@ def test_no_optimum_that_ran_off_is_used(monkeypatch):
     fit = laws.fit(table, approach=2, bootstrap=0)
     assert fit.optimal(1e20).loss is None
     assert any("determine no power law" in note for note in fit.diagnostics)
+
+
+@pytest.mark.parametrize(("n_rows", "word"), [(9, "no intervals"), (12, "too narrow"), (20, "")])
+def test_few_rows_beside_the_constants_give_no_interval_or_say_that_it_is_narrow(n_rows, word):
+    fit = laws.fit(study().iloc[:n_rows], bootstrap=20)
+    notes = [note for note in fit.diagnostics if f"{n_rows} distinct rows" in note]
+    assert [word in note for note in notes] == [True] * bool(word)
+    assert (fit.intervals is None) == (n_rows == 9)
+    if n_rows == 9:
+        assert "9 distinct rows are fitted by 5 constants, and 4 rows beyond" in notes[0]
+        assert "10 distinct rows are needed" in notes[0]
+        fixed = laws.fit(study().iloc[:9], bootstrap=20, fixed={"E": 1.2})
+        assert fixed.intervals["E"] == pytest.approx((1.2, 1.2))
+
+
+def test_a_constant_that_no_resample_moves_has_no_interval():
+    fit = laws.fit(study(), bootstrap=20)
+    draws_BxP = fit.draws_BxP.copy()
+    draws_BxP[:, 0] = fit.params["E"]
+    alike = dataclasses.replace(fit, draws_BxP=draws_BxP)
+    assert [*alike.intervals] == ["A", "B", "alpha", "beta"]
+    assert laws.Fit.from_json(alike.to_json()).intervals == alike.intervals

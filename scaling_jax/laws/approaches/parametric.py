@@ -50,8 +50,12 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
     _require_falling(law, rows, point)
     require_converged(law, point, len(rows))
     noise_N = noise_of_rows(point, objective)
+    n_distinct = _distinct(rows, law)
+    # What a prior knows of a constant takes the place of rows.
+    n_free = len({*law.free_names(options.fixed)} - {*law.priors})
+    n_resamples = options.bootstrap if n_distinct >= fit_quality.ROWS_PER_CONSTANT * n_free else 0
     draws_BxP = draws(
-        law, rows, point, noise_N, objective, options.resampled, options.bootstrap, options.seed
+        law, rows, point, noise_N, objective, options.resampled, n_resamples, options.seed
     )
     return LawFit(
         definition=law,
@@ -64,6 +68,7 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
         diagnostics=(
             *notes,
             *fit_quality.law_notes(law, rows, point, draws_BxP, objective),
+            *(fit_quality.saturation_notes(n_distinct, n_free) if options.bootstrap else ()),
             *_influence_notes(rows, law, point, draws_BxP, options),
         ),
         flops_range=(float(rows.flops.min()), float(rows.flops.max())),
@@ -141,10 +146,15 @@ def _require_above_floor(rows: Rows, law: Law, options: Options) -> None:
         )
 
 
+def _distinct(rows: Rows, law: Law) -> int:
+    """How many rows differ in what the law reads."""
+    columns = [rows.variables[name] for name in law.variables]
+    return len(np.unique(np.stack(columns), axis=1).T)
+
+
 def _require_identifiable(rows: Rows, law: Law, options: Options) -> None:
     """Refuse what no optimizer can answer: fewer rows than constants, a variable held fixed."""
-    columns = [rows.variables[name] for name in law.variables]
-    distinct = len(np.unique(np.stack(columns), axis=1).T)
+    distinct = _distinct(rows, law)
     n_free = len(law.free_names(options.fixed))
     if distinct <= n_free:
         raise InputError(

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scaling_jax.laws.allocation import all_alike
 from scaling_jax.laws.catalogue import Law, PowerSum
 from scaling_jax.laws.diagnostics.residual_trends import trends
+from scaling_jax.laws.fitted import EXACT
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit
 from scaling_jax.laws.tables.select import Rows
@@ -27,6 +29,9 @@ _UNBOUNDED = 1e3
 _OFTEN = 0.05
 # Percentiles of a bootstrap over fewer clusters cover less than their level.
 _FEW_RUNS = 20
+# Rows per constant that intervals need, and below which they tend to be too narrow: a law passes
+# through as many rows as it has constants, and the others show its noise (docs/coverage.md).
+ROWS_PER_CONSTANT, _AMPLE_ROWS_PER_CONSTANT = 2, 4
 # Per cent: a smaller bias is less than what a repeated study moves N_opt by.
 _SMALL_BIAS = 1.0
 
@@ -58,8 +63,30 @@ def law_notes(
         _outliers(rows, point, objective) if is_logged else "",
         *(trends(rows, point.residuals_N) if of_size_and_data and is_logged else ()),
         _unbounded(law, point, draws_BxP),
+        _alike(law, point, draws_BxP),
     ]
     return tuple(sentence for sentence in sentences if sentence)
+
+
+def saturation_notes(n_distinct: int, n_free: int) -> tuple[str, ...]:
+    """A sentence where the constants take up so many rows that few are left to show the noise.
+
+    Args:
+        n_distinct: rows that differ in what the law reads.
+        n_free: constants that were fitted.
+    """
+    rows = f"{n_distinct} distinct rows are fitted by {n_free} constants"
+    if n_distinct < ROWS_PER_CONSTANT * n_free:
+        return (
+            f"There are no intervals: {rows}, and {n_distinct - n_free} rows beyond that many are "
+            f"too few to show the noise; {ROWS_PER_CONSTANT * n_free} distinct rows are needed.",
+        )
+    if n_distinct < _AMPLE_ROWS_PER_CONSTANT * n_free:
+        return (
+            f"Intervals tend to be too narrow: {rows}, fewer than {_AMPLE_ROWS_PER_CONSTANT} per "
+            "constant.",
+        )
+    return ()
 
 
 def bias_notes(biases: Sequence[float], corrected: bool) -> tuple[str, ...]:
@@ -188,6 +215,20 @@ def _outliers(rows: Rows, point: PointFit, objective: Objective) -> str:
 
 def _where(rows: Rows, row: int) -> str:
     return ", ".join(f"{values[row]:.3g} {name}" for name, values in rows.variables.items())
+
+
+def _alike(law: Law, point: PointFit, draws_BxP: np.ndarray | None) -> str:
+    """A sentence on fitted constants that no resample moves."""
+    if draws_BxP is None or noise_of(point) < EXACT:
+        return ""
+    free_P = zip(law.names, point.free_P, draws_BxP.T, strict=True)
+    names = [name for name, free, draws_B in free_P if free and all_alike(draws_B)]
+    if not names:
+        return ""
+    return (
+        f"Every resample gives the same {', '.join(names)}, which says nothing of how well "
+        f"{'it is' if len(names) == 1 else 'they are'} known: there is no interval."
+    )
 
 
 def _unbounded(law: Law, point: PointFit, draws_BxP: np.ndarray | None) -> str:

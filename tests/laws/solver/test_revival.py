@@ -61,3 +61,12 @@ def test_where_every_term_takes_part_refits_start_at_the_optimum_alone():
     point = optimum(CHINCHILLA, values, CHINCHILLA.value(TRUTH, values))
     assert point.vanished == ()
     assert point.starts_SxP.shape == (1, 5)
+
+
+def test_a_floor_that_vanished_is_zero():
+    fit = laws.fit(study(SEEDS[0]), bootstrap=20)
+    assert fit.params["E"] == 0
+    assert "  E               0  90 % interval 0 to" in str(fit)
+    again = laws.Fit.from_json(fit.to_json())
+    assert again.intervals == fit.intervals
+    assert again.predict(params=1e8, tokens=1e10) == fit.predict(params=1e8, tokens=1e10)
