@@ -18,7 +18,7 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.status.plan_cost import THIS_MACHINE, Machine, cost
-from scaling_jax.study.status.plan_text import plan_data, plan_summary, plan_table
+from scaling_jax.study.status.plan_text import plan_answer, plan_data, plan_summary, plan_table
 
 
 def plan(
@@ -39,8 +39,9 @@ def plan(
     """Show the runs of a study and what they cost, without training anything.
 
     Every run with its parameters N, tokens D, FLOPs C, batch, steps (and the step that a branch
-    starts from) and peak learning rate, and the memory, time and money it takes; then totals, and
-    warnings about what the design cannot identify.
+    starts from) and peak learning rate, and the memory, time and money it takes; then totals, the
+    interval that the answer is expected to have, and warnings about what the design cannot
+    identify.
     """
     study = load_study(experiment, scale, settings)
     refuse_beyond(study, max_flops)
@@ -49,6 +50,8 @@ def plan(
         print_json(plan_data(priced))
         return
     print_table(plan_table(priced))
-    print(f"\n{plan_summary(priced)}")
+    print(f"\n{plan_summary(priced)}", flush=True)
+    if answer := plan_answer(priced):
+        print(answer)
     for sentence in priced.warnings:
         remark(f"warning: {sentence}")

@@ -157,11 +157,20 @@ def form_exponents(
     return {"a": beta / total, "b": alpha / total}
 
 
-def _frontier_constants(law: Law, constants_P: np.ndarray) -> list[np.ndarray]:
+def frontier_names(law: Law) -> tuple[str, str, str, str]:
+    """Names of the constants (alpha, beta, A, B) that a law's frontier follows from.
+
+    Raises:
+        InputError: the form has no such frontier.
+    """
     if law.frontier is None:
         raise InputError(f"the law {law.name!r} has no compute-optimal frontier: use chinchilla")
+    return law.frontier
+
+
+def _frontier_constants(law: Law, constants_P: np.ndarray) -> list[np.ndarray]:
     constants_P = np.asarray(constants_P, np.float64)
-    return [constants_P[..., law.names.index(name)] for name in law.frontier]
+    return [constants_P[..., law.names.index(name)] for name in frontier_names(law)]
 
 
 POWER_LAW_NAMES = ("N_ref", "D_ref", "a", "b")

@@ -42,7 +42,9 @@ def test_totals_are_the_sums_of_the_runs(planned: Callable) -> None:
     for run in plan["runs"]:
         assert run["flops"] == pytest.approx(run["budget"], rel=0.005)
         assert run["flops"] == 6 * run["params"] * run["tokens"]
-    assert plan["warnings"] == []
+    # Nine runs are few for a floor; nothing else is wrong.
+    (warning,) = plan["warnings"]
+    assert warning.endswith("[floor-unidentified]")
 
 
 def test_time_follows_the_chip_and_the_utilization(planned: Callable) -> None:
@@ -63,7 +65,33 @@ def test_warns_of_one_size(planned: Callable) -> None:
 
 def test_warns_of_few_budgets(planned: Callable) -> None:
     plan = planned("IsoFlop((1e12, 4e12), ((30e3, 60e3, 120e3),) * 2)")
-    assert ["only 2 compute budgets" in warning for warning in plan["warnings"]] == [True]
+    assert "only 2 compute budgets" in plan["warnings"][0]
+
+
+def test_prints_the_interval_that_the_answer_is_expected_to_have(cli: Callable) -> None:
+    experiment = EXPERIMENTS / "chinchilla_isoflop.py"
+    answer = cli("plan", experiment, "--hardware", "v5p", "--json").json["answer"]
+    assert answer["target"]["flops"] == pytest.approx(3e22)
+    loss = answer["half_widths"]["loss"]
+    assert loss["noise"] < loss["total"] < loss["noise"] + loss["form"]
+    outcome = cli("plan", experiment, "--hardware", "v5p")
+    (line,) = (line for line in outcome.out.splitlines() if "Expected 90 % interval" in line)
+    assert "at 3e22 FLOPs, 10 times the largest budget: the loss ±" in line
+
+
+def test_a_single_ray_is_warned_of_once_with_its_code(planned: Callable) -> None:
+    plan = planned("FixedModels((20e3, 30e3, 45e3, 60e3, 90e3, 120e3, 240e3), (20.0,))")
+    (code, *_) = (warning["code"] for warning in plan["answer"]["warnings"])
+    assert code == "single-ray"
+    collinear = [warning for warning in plan["warnings"] if "collinear" in warning]
+    assert len(collinear) == 1
+    assert collinear[0].endswith("[single-ray]")
+
+
+def test_a_sweep_of_learning_rates_is_asked_for_no_loss(cli: Callable) -> None:
+    outcome = cli("plan", EXPERIMENTS / "lr_transfer.py", "--scale", "cpu", "--hardware", "v5e")
+    assert outcome.code == 0
+    assert "Expected" not in outcome.out
 
 
 def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:

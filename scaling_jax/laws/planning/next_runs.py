@@ -6,7 +6,7 @@ Designs"; Pukelsheim 1993, "Optimal Design of Experiments").
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -18,6 +18,7 @@ from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Count
 from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,6 @@ FIRST_CELLS = 12
 # A median of absolute residuals against the standard deviation, for Gaussian noise (Rousseeuw and
 # Croux 1993, JASA 88, 1273, table 2).
 _EFFICIENCY = 0.37
-# The step of central differences in log coefficients and exponents: errors of 1e-8 against slopes
-# near 1.
-_STEP = 1e-4
 # Keeps directions that the rows do not determine finite; far below the information of any row.
 _PRIOR = 1e-10
 # Information of rows on a term that contributes nothing to their losses.
@@ -159,10 +157,10 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     if not np.isfinite(constants_P).all():
         return _no_law(flops_C)
     values, choices = _variables(form, fit, done), _variables(form, fit, candidates)
-    centre = {name: float(np.log(values[name]).mean()) for name in form.variables}
-    rows_NxP = _slopes(form, constants_P, centre, values)
-    rows_CxP = _slopes(form, constants_P, centre, choices)
-    toward_P = _gradient(goal, form, constants_P, centre)
+    centre = centre_of(form, values)
+    rows_NxP = slopes(form, constants_P, centre, values)
+    rows_CxP = slopes(form, constants_P, centre, choices)
+    toward_P = gradient(lambda each: goal.value(form, each), form, constants_P, centre)
     information_PxP = rows_NxP.T @ rows_NxP
     if np.diag(information_PxP).min() < _VANISHED or not np.isfinite(toward_P).all():
         return _no_law(flops_C)
@@ -260,30 +258,3 @@ def _variance(toward_P: np.ndarray, covariance_PxP: np.ndarray, added_CxP: np.nd
     inner_CxC = np.eye(len(added_CxP)) + moved_CxP @ added_CxP.T
     less_C = moved_CxP @ toward_P
     return float(toward_P @ covariance_PxP @ toward_P - less_C @ np.linalg.solve(inner_CxC, less_C))
-
-
-def _slopes(
-    form: PowerSum,
-    constants_P: np.ndarray,
-    centre: Mapping[str, float],
-    values: Mapping[str, np.ndarray],
-) -> np.ndarray:
-    """Derivatives `NxP` of rows' log losses in log coefficients and exponents, logs centred."""
-    logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
-    u_NxKxP = form.design(logs)
-    log_NxK = u_NxKxP @ form.theta(constants_P, centre)
-    share_NxK = np.exp(log_NxK - log_NxK.max(axis=1, keepdims=True))
-    share_NxK /= share_NxK.sum(axis=1, keepdims=True)
-    slopes_NxP: np.ndarray = np.einsum("nk,nkp->np", share_NxK, u_NxKxP)
-    return slopes_NxP
-
-
-def _gradient(
-    goal: Goal, form: PowerSum, constants_P: np.ndarray, centre: Mapping[str, float]
-) -> np.ndarray:
-    """Derivative of the goal's value in log coefficients and exponents, by central differences."""
-    theta_P, offsets_PxP = form.theta(constants_P, centre), _STEP * np.eye(len(constants_P))
-    ends = [goal.value(form, form.constants(theta_P + s * offsets_PxP, centre)) for s in (1, -1)]
-    with np.errstate(invalid="ignore"):
-        slope_P: np.ndarray = (ends[0] - ends[1]) / (2 * _STEP)
-    return slope_P

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from scaling_jax.accounting import flops
 from scaling_jax.study.plan.design import Design, PlannedRun
@@ -10,6 +11,10 @@ from scaling_jax.study.plan.published_rules import extrapolated
 from scaling_jax.study.plan.recipe import Recipe
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.sweep import Sweep
+from scaling_jax.study.status.design_score import design_score
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.planning.design_checks import DesignScore
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3
@@ -19,6 +24,8 @@ _MOST_NAMED = 3
 def design_warnings(study: Study) -> list[str]:
     """Sentences about what a study's design cannot identify, and about rules used out of range.
 
+    What `design_score` finds weak ends with its code in brackets.
+
     >>> from dataclasses import replace
     >>> from scaling_jax.study import FixedModels, load_experiment
     >>> study = load_experiment("experiments/chinchilla_isoflop.py", "smoke")
@@ -26,15 +33,23 @@ def design_warnings(study: Study) -> list[str]:
     >>> print(design_warnings(one_size)[0])
     every run has the same N: its effect on the loss cannot be identified
     """
+    return scored_warnings(study, design_score(study))
+
+
+def scored_warnings(study: Study, score: "DesignScore | None") -> list[str]:
+    """The sentences of `design_warnings`, from the study's score, None where it has none."""
     runs = study.plan()
+    weak = () if score is None else score.warnings
     fitted = [run for run in runs if run.role == "grid"]
     configs = [run.config for run in runs]
     rules = (study.recipe.peak_lr, study.recipe.batch_size)
     found = (
-        _collinear(fitted),
+        # A single ray is collinear, and its warning says more.
+        "" if any(warning.code == "single-ray" for warning in weak) else _collinear(fitted),
         _few_budgets(fitted),
         _halved(study),
         *(extrapolated(rule, configs) for rule in rules),
+        *map(str, weak),
     )
     return [sentence for sentence in found if sentence]
 

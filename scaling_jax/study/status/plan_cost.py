@@ -4,6 +4,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.accounting import flops
@@ -15,10 +16,14 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.status.design_checks import design_warnings
+from scaling_jax.study.status.design_checks import scored_warnings
+from scaling_jax.study.status.design_score import design_score
 from scaling_jax.study.status.speed import Speed, measured_speed
 from scaling_jax.study.store.store import Store
 from scaling_jax.system.files import absolute
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.planning.design_checks import DesignScore
 
 
 def require_price(price: float | None) -> None:
@@ -122,9 +127,14 @@ class PlanCost:
         )
 
     @cached_property
+    def score(self) -> "DesignScore | None":
+        """The interval of the answer that the study is expected to give, as `design_score`'s."""
+        return design_score(self.study)
+
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about runs that do not fit and about what the design cannot identify."""
-        return (*self._memory_warning(), *design_warnings(self.study))
+        return (*self._memory_warning(), *scored_warnings(self.study, self.score))
 
     def _memory_warning(self) -> list[str]:
         chip = self.machine.chip

@@ -55,8 +55,17 @@ def plan_summary(plan: PlanCost) -> str:
     )
 
 
+def plan_answer(plan: PlanCost) -> str:
+    """The interval of the answer that the runs are expected to give; empty where none is asked."""
+    from scaling_jax.laws.planning.design_text import score_sentences
+
+    return "" if plan.score is None else "\n".join(score_sentences(plan.score))
+
+
 def plan_data(plan: PlanCost) -> dict[str, Any]:
     """The plan, its cost and its warnings as plain data."""
+    from scaling_jax.laws.planning.design_text import score_data
+
     machine = plan.machine
     return {
         "study": plan.study.name,
@@ -73,6 +82,7 @@ def plan_data(plan: PlanCost) -> dict[str, Any]:
         "chip_hours": plan.seconds * machine.chips / 3600,
         "price_per_chip_hour": machine.price,
         "price": plan.price,
+        "answer": None if plan.score is None else score_data(plan.score),
         "warnings": list(plan.warnings),
     }
 

@@ -1,0 +1,67 @@
+"""What a design is expected to find out, in sentences and as plain data."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from scaling_jax import formatting
+from scaling_jax.laws.planning.design_checks import DesignScore, Doubt
+
+# Wider half-widths of logarithms are those of an answer that the design does not determine.
+_UNKNOWN = math.log(1000)
+
+
+def score_sentences(score: DesignScore) -> list[str]:
+    """The expected interval of the answer, and what it assumes."""
+    loss, params = (score.doubts[name] for name in ("loss", "params"))
+    beyond = f"{formatting.significant(score.extrapolation)} times the largest budget"
+    lines = (
+        f"Expected {formatting.level(score.level)} interval at "
+        f"{formatting.flops(score.target.flops)} FLOPs, {beyond}: "
+        f"the loss {_parts(loss, within_percent)}; N_opt {_parts(params, within_factor)}.",
+        f"It assumes losses by {score.law.form.formula} ({score.law.source}) with a noise of "
+        f"{100 * score.noise:.2g} % a run; form is what a fit of that law misses where losses "
+        "follow another one, as far as the noise hides it.",
+    )
+    return [formatting.plain_spaces(line) for line in lines]
+
+
+def score_data(score: DesignScore) -> dict[str, Any]:
+    """A score as plain data, with half-widths of the answers and the codes of its warnings."""
+    return {
+        "law": {
+            "form": score.law.form.name,
+            "constants": dict(score.law.constants),
+            "source": score.law.source,
+        },
+        "noise": score.noise,
+        "level": score.level,
+        "target": dataclasses.asdict(score.target),
+        "extrapolation": score.extrapolation,
+        "half_widths": {
+            name: {"noise": doubt.noise, "form": doubt.form, "total": doubt.total}
+            for name, doubt in score.doubts.items()
+        },
+        "condition": score.condition,
+        "span": score.span,
+        "leverage": score.leverage,
+        "floor": None if score.floor is None else dataclasses.asdict(score.floor),
+        "warnings": [dataclasses.asdict(warning) for warning in score.warnings],
+    }
+
+
+def within_percent(half_width: float) -> str:
+    """A half-width of a log loss: "± 0.45 %"."""
+    if not half_width < _UNKNOWN:
+        return "unknown"
+    return f"± {100 * math.expm1(half_width):.2g} %"
+
+
+def within_factor(half_width: float) -> str:
+    """A half-width of the logarithm of a size: "x 1.08"."""
+    return f"x {math.exp(half_width):.2f}" if half_width < _UNKNOWN else "unknown"
+
+
+def _parts(doubt: Doubt, text: Callable[[float], str]) -> str:
+    return f"{text(doubt.total)} (noise {text(doubt.noise)}, form {text(doubt.form)})"
