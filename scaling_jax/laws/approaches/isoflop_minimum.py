@@ -50,16 +50,21 @@ def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
 
 
 def _parabola(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
-    # Imported on use, so that importing `laws` loads no JAX.
-    from scaling_jax.laws.approaches.isoflop_parabola import quadratics
-
-    quadratic_Bx3 = quadratics(x_N, loss_BxN)
+    quadratic_Bx3 = _quadratics(x_N, loss_BxN)
     c0, c1, c2 = quadratic_Bx3.T
     with np.errstate(divide="ignore", invalid="ignore"):
         x_B = np.where(c2 > 0, -c1 / (2 * c2), np.nan)
         loss_B = c0 - c1**2 / (4 * c2)
     fitted_BxN = c0[:, None] + c1[:, None] * x_N + c2[:, None] * x_N**2
     return CurveMinima(x_B, np.where(c2 > 0, loss_B, np.nan), fitted_BxN, quadratic_Bx3)
+
+
+def _quadratics(x_N: np.ndarray, loss_BxN: np.ndarray) -> np.ndarray:
+    """Least-squares `(c0, c1, c2)` of `loss = c0 + c1 x + c2 x^2`, `Bx3`, for every draw."""
+    # Powers of ln N near 20 are nearly collinear; about its mean they are not.
+    mean = x_N.mean()
+    c0, c1, c2 = np.linalg.pinv(np.vander(x_N - mean, 3, increasing=True)) @ loss_BxN.T
+    return np.stack([c0 - c1 * mean + c2 * mean**2, c1 - 2 * c2 * mean, c2], axis=1)
 
 
 def _window(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
