@@ -14,6 +14,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.extrapolation.budget_minima import BudgetMinimum, budget_minima
 from scaling_jax.laws.extrapolation.power_of_compute import PowerOfCompute, fit_power
+from scaling_jax.laws.priors import Prior
 from scaling_jax.laws.tables.select import Rows
 
 _LEAST_BUDGETS = 4
@@ -84,7 +85,9 @@ class FrontierOnly:
         return off
 
 
-def fit_frontier_only(rows: Rows, *, floor: float | None = None) -> FrontierOnly:
+def fit_frontier_only(
+    rows: Rows, *, floor: float | None = None, prior: Prior | None = None
+) -> FrontierOnly:
     """The power law of the IsoFLOP minima, and the curvature about them.
 
     >>> import numpy as np, pandas as pd
@@ -104,10 +107,11 @@ def fit_frontier_only(rows: Rows, *, floor: float | None = None) -> FrontierOnly
     Args:
         rows: the usable rows of a table, in budgets.
         floor: E of L_opt where it is declared; 0 for a power law without a floor; None to fit it.
+        prior: of E, where one is known.
 
     Raises:
         InputError: fewer than 4 budgets with a minimum between their smallest and largest size,
-            or minima that determine no such law.
+            minima that do not fall with compute, or a floor that is not below them.
     """
     minima = budget_minima(rows)
     if len(minima) < _LEAST_BUDGETS:
@@ -117,7 +121,8 @@ def fit_frontier_only(rows: Rows, *, floor: float | None = None) -> FrontierOnly
             "both ends"
         )
     flops_G = np.array([minimum.budget for minimum in minima])
-    optimum = fit_power(flops_G, np.array([minimum.loss for minimum in minima]), floor)
+    losses_G = np.array([minimum.loss for minimum in minima])
+    optimum = fit_power(flops_G, losses_G, floor, prior)
     log_G = np.log(flops_G / optimum.reference)
     size_exponent, log_size = np.polyfit(log_G, np.log([m.params for m in minima]), 1).tolist()
     bend_exponent, bend = _bend(log_G, minima)

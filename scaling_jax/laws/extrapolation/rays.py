@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.extrapolation.power_of_compute import PowerOfCompute, fit_power
+from scaling_jax.laws.priors import Prior
 from scaling_jax.laws.tables.select import Rows
 
 # Runs of one ray differ by at most this factor in tokens per parameter.
@@ -109,7 +110,7 @@ def _distance(ray: Ray | LeftOut, ratio: ArrayLike) -> np.ndarray:
     return distance
 
 
-def fit_rays(rows: Rows, *, floor: float | None = None) -> Rays:
+def fit_rays(rows: Rows, *, floor: float | None = None, prior: Prior | None = None) -> Rays:
     """The power law `L = E + K C^-gamma` of every ray of 4 runs that span a factor 10 in compute.
 
     >>> import numpy as np, pandas as pd
@@ -130,6 +131,7 @@ def fit_rays(rows: Rows, *, floor: float | None = None) -> Rays:
         rows: the usable rows of a table; rows of weight 0 are left out.
         floor: E of every ray where it is declared; 0 for power laws without a floor; None to fit
             one for each ray.
+        prior: of E, where one is known.
 
     Raises:
         InputError: no ray has 4 runs that span a factor 10 and determine such a law.
@@ -139,7 +141,7 @@ def fit_rays(rows: Rows, *, floor: float | None = None) -> Rays:
             "rays need the loss of every run with its params and tokens: use a table that has these"
         )
     groups = list(_groups(rows))
-    found = [_ray(rows, index, floor) for index in groups]
+    found = [_ray(rows, index, floor, prior) for index in groups]
     rays = tuple(ray for ray in found if isinstance(ray, Ray))
     left_out = tuple(ray for ray in found if isinstance(ray, LeftOut))
     if not rays:
@@ -170,7 +172,7 @@ def _groups(rows: Rows) -> Iterator[np.ndarray]:
             waiting += [index[after:], index[:after]]
 
 
-def _ray(rows: Rows, index: np.ndarray, floor: float | None) -> Ray | LeftOut:
+def _ray(rows: Rows, index: np.ndarray, floor: float | None, prior: Prior | None) -> Ray | LeftOut:
     flops = rows.flops[index]
     ratio = float(np.exp(np.log(rows.tokens[index] / rows.params[index]).mean()))
     span = float(flops.max() / flops.min())
@@ -181,7 +183,7 @@ def _ray(rows: Rows, index: np.ndarray, floor: float | None) -> Ray | LeftOut:
         )
         return LeftOut(ratio, reason)
     try:
-        law = fit_power(flops, rows.loss[index], floor)
+        law = fit_power(flops, rows.loss[index], floor, prior)
     except InputError as error:
         return LeftOut(ratio, str(error))
     return Ray(ratio, law, (float(flops.min()), float(flops.max())), len(index))
