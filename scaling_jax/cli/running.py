@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,8 +26,7 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.exits import CommandFailed, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.execution import DEFAULT
-from scaling_jax.study.execution.job import LOCAL, Executor, Job
-from scaling_jax.study.store.retry_policy import USUAL, Supervision
+from scaling_jax.study.execution.job import Job
 from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
 
@@ -36,6 +36,33 @@ if TYPE_CHECKING:
     from scaling_jax.study.execution.adaptive import AdaptiveResult
 
 
+@dataclass(frozen=True)
+class JobFlags(Job):
+    """How runs are trained."""
+
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    pack: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    retry_failed: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    executor_options: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(
+            name="executor-option",
+            metavar="NAME=VALUE",
+            help="an option of Ray's tasks or Slurm's jobs, such as slurm_partition=gpu; may be "
+            "repeated",
+            help_behavior_hint="",
+        ),
+    ] = ()  # type: ignore[assignment]
+    cache_dir: tyro.conf.SuppressFixed[tyro.conf.Fixed[str | None]] = None
+    progress: tyro.conf.SuppressFixed[tyro.conf.Fixed[bool]] = True
+
+    def job(self) -> Job:
+        """The job, whose executor's options are values instead of texts."""
+        options = values("--executor-option", tuple(self.executor_options))
+        return Job(**vars(self) | {"executor_options": options})
+
+
 def run(
     experiment: Experiment,
     /,
@@ -43,17 +70,6 @@ def run(
     root: Root,
     scale: ScaleOption = "full",
     settings: Settings = (),
-    workers: Annotated[
-        int | None, optional("number of processes that train side by side (default: chosen)", "N")
-    ] = None,
-    pack: Annotated[
-        int | None,
-        optional(
-            "number of runs that share one compiled program and train side by side (default: "
-            "chosen)",
-            "N",
-        ),
-    ] = None,
     max_flops: MaxFlops = None,
     until: Annotated[
         str | None,
@@ -64,28 +80,7 @@ def run(
             "QUANTITY@C:WIDTH",
         ),
     ] = None,
-    executor: Annotated[
-        Executor,
-        tyro.conf.arg(help="where to train: this machine, or a cluster that shares the directory"),
-    ] = LOCAL,
-    executor_option: Annotated[
-        tuple[str, ...],
-        tyro.conf.UseAppendAction,
-        tyro.conf.arg(
-            metavar="NAME=VALUE",
-            help="an option of Ray's tasks or Slurm's jobs, such as slurm_partition=gpu; may be "
-            "repeated",
-            help_behavior_hint="",
-        ),
-    ] = (),
-    retry_failed: Annotated[
-        bool,
-        optional(
-            "also train runs that used up their attempts, or whose result or curve is damaged"
-        ),
-    ] = False,
-    execution: ExecutionOptions = DEFAULT,
-    supervision: Annotated[Supervision, tyro.conf.OmitArgPrefixes] = USUAL,
+    training: Annotated[JobFlags, tyro.conf.OmitArgPrefixes] = JobFlags(),
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     json: Json = False,
 ) -> None:
@@ -104,16 +99,7 @@ def run(
     from scaling_jax.system.agreement import is_first
     from scaling_jax.system.compilation import use_compilation_cache
 
-    study = load_study(experiment, scale, settings)
-    job = Job(
-        workers=workers,
-        pack=pack,
-        execution=execution,
-        supervision=supervision,
-        retry_failed=retry_failed,
-        executor=executor,
-        executor_options=values("--executor-option", executor_option),
-    )
+    study, job = load_study(experiment, scale, settings), training.job()
     goal = Goal.parse(until) if until is not None else None
     if goal is None:
         refuse_beyond(study, max_flops)
