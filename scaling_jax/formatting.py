@@ -93,6 +93,11 @@ def duration(value: float) -> str:
     return seconds(value)
 
 
+def money(price: float) -> str:
+    """A price in any currency: whole from 100 on."""
+    return f"{price:,.0f}" if price >= 100 else f"{price:.2f}"
+
+
 def plain_spaces(text: str) -> str:
     """Text with ordinary spaces for the unbreakable ones, so that it can be copied and searched."""
     return text.replace(SPACE, " ")

@@ -18,7 +18,13 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.status.plan_cost import THIS_MACHINE, Machine, cost
-from scaling_jax.study.status.plan_text import plan_answer, plan_data, plan_summary, plan_table
+from scaling_jax.study.status.plan_text import (
+    additions_table,
+    plan_answer,
+    plan_data,
+    plan_summary,
+    plan_table,
+)
 
 
 def plan(
@@ -34,6 +40,7 @@ def plan(
     ] = None,
     max_flops: MaxFlops = None,
     execution: ExecutionOptions = DEFAULT,
+    suggest: Annotated[bool, optional("say which further runs would narrow the answer")] = False,
     json: Json = False,
 ) -> None:
     """Show the runs of a study and what they cost, without training anything.
@@ -47,11 +54,14 @@ def plan(
     refuse_beyond(study, max_flops)
     priced = cost(study, machine, execution, root)
     if json:
-        print_json(plan_data(priced))
+        print_json(plan_data(priced, with_additions=suggest))
         return
     print_table(plan_table(priced))
     print(f"\n{plan_summary(priced)}", flush=True)
     if answer := plan_answer(priced):
         print(answer)
+    if suggest and (additions := additions_table(priced)):
+        print("\nFurther runs, the most narrowing per FLOP first:\n")
+        print_table(additions)
     for sentence in priced.warnings:
         remark(f"warning: {sentence}")

@@ -79,6 +79,30 @@ def test_prints_the_interval_that_the_answer_is_expected_to_have(cli: Callable) 
     assert "at 3e22 FLOPs, 10 times the largest budget: the loss ±" in line
 
 
+def test_suggests_runs_with_their_cost_and_the_interval_they_bring(planned: Callable) -> None:
+    design = "IsoFlop((1e12, 4e12, 1.6e13), ((30e3, 60e3, 90e3, 120e3),) * 3)"
+    assert "additions" not in planned(design)
+    plan = planned(design, "--suggest", "--price", 2.0)
+    first, *_ = plan["additions"]
+    assert first["name"].startswith("one more budget below")
+    assert 0 < first["price"] < plan["price"]
+    now = plan["answer"]["half_widths"]["loss"]["total"]
+    assert first["half_widths"]["loss"]["total"] < now
+    (seeds,) = (each for each in plan["additions"] if "second seed" in each["name"])
+    assert seeds["flops"] == plan["total_flops"]
+    assert seeds["price"] == pytest.approx(plan["price"])
+
+
+def test_suggestions_are_a_table_and_none_where_no_loss_is_asked_for(cli: Callable) -> None:
+    options = ("--scale", "cpu", "--hardware", "v5e", "--suggest")
+    outcome = cli("plan", EXPERIMENTS / "chinchilla_isoflop.py", *options)
+    assert "the design as it is" in outcome.out
+    assert "one more budget below, 6.25e+10 FLOPs" in outcome.out
+    outcome = cli("plan", EXPERIMENTS / "lr_transfer.py", *options)
+    assert outcome.code == 0
+    assert "Further runs" not in outcome.out
+
+
 def test_a_single_ray_is_warned_of_once_with_its_code(planned: Callable) -> None:
     plan = planned("FixedModels((20e3, 30e3, 45e3, 60e3, 90e3, 120e3, 240e3), (20.0,))")
     (code, *_) = (warning["code"] for warning in plan["answer"]["warnings"])

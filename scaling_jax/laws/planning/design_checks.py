@@ -114,8 +114,8 @@ class Floor:
 
     Attributes:
         error: standard error of the fitted floor, as a share of it.
-        misfit: root mean square of the differences in log loss that a law without a floor, and
-            with k free, leaves.
+        misfit: root mean square of the differences in log loss that a law without a floor, with
+            any k up to 1, leaves.
         misfit_of_form: the same of the assumed law's form without its floor, k = 1.
         moved: logarithm of the loss at the target by that law over the assumed law's.
     """

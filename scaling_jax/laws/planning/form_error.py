@@ -1,9 +1,9 @@
 """The error of a law's form: what a fit answers where losses follow a law of another form.
 
 The other laws are `L = E + (A N^-alpha + B D^-beta)^k` (Videau et al. 2026, arXiv 2608.07222), with
-k of 0.4 and 0.7 and, with k free, without a floor. Measured grids have k of 0.3 to 0.9, and their
-floors are near zero where k is small. Each is laid as close to the assumed law as its form allows
-over the design, so that it is a truth that the same losses would suggest.
+k of 0.4 and 0.7, and without a floor with any k up to 1. Measured grids have k of 0.3 to 0.9, and
+their floors are near zero where k is small. Each law is laid as close to the assumed law as its
+form allows over the design, so that it is a truth that the same losses would suggest.
 """
 
 from collections.abc import Iterator, Mapping
@@ -87,7 +87,7 @@ def nearest(
 def without_floor(
     law: KnownLaw, values: Mapping[str, np.ndarray], power: float | None = None
 ) -> Nearest:
-    """The nearest law without a floor to an assumed one: with a given k, or with k free."""
+    """The nearest law without a floor to an assumed one: with a given k, or any k of at most 1."""
     log_loss_N = np.log(law.loss(values["params"], values["tokens"]))
     floor, centre = law.constants.get("E", 0.0), centre_of(law.form, values)
     reducible = 1 - floor / float(np.exp(log_loss_N.mean()))
@@ -104,7 +104,9 @@ def without_floor(
         ]
     )
     held = ("E",) if power is None else ("E", "k")
-    return nearest(SKALING, values, log_loss_N, start_P, held)
+    found = nearest(SKALING, values, log_loss_N, start_P, held)
+    # A power above 1 has been measured nowhere.
+    return without_floor(law, values, 1.0) if found.constants_P[-1] > 1 else found
 
 
 def form_errors(
@@ -112,9 +114,9 @@ def form_errors(
 ) -> np.ndarray:
     """The largest errors of `Target.answers` of a fit where its form is not the truth's.
 
-    To each other law's losses, without noise, the assumed law's form is fitted. Where the fit
-    misses those losses by more than noise would hide, the data would show that the form is wrong;
-    only the part of the difference that noise hides then counts.
+    To each other law's losses, without noise, the assumed law's form is fitted. Where those losses
+    differ from the assumed law's by more than noise hides, the runs would show that they follow
+    another law; only the part of the error that noise hides then counts.
 
     Args:
         law: the assumed law; its form is fitted.
@@ -128,7 +130,7 @@ def form_errors(
         fitted = nearest(law.form, values, log_loss_N, law.constants_P, tuple(law.form.held))
         answers_A = target.answers(law.form, fitted.constants_P)
         missed_A = np.abs(answers_A - target.answers(SKALING, truth.constants_P))
-        share = min(1.0, hidden / fitted.misfit) if fitted.misfit else 1.0
+        share = min(1.0, hidden / truth.misfit) if truth.misfit else 1.0
         errors_A = np.maximum(errors_A, np.nan_to_num(share * missed_A, nan=np.inf, posinf=np.inf))
     return errors_A
 

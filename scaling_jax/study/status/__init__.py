@@ -7,10 +7,12 @@ What reads a plan or a store and reports on it belongs here. What changes a stor
 from scaling_jax.study.status.design_checks import design_warnings as design_warnings
 from scaling_jax.study.status.design_score import design_score as design_score
 from scaling_jax.study.status.interim_law import InterimLaw as InterimLaw
+from scaling_jax.study.status.plan_additions import proposals as proposals
 from scaling_jax.study.status.plan_cost import Machine as Machine
 from scaling_jax.study.status.plan_cost import PlanCost as PlanCost
 from scaling_jax.study.status.plan_cost import cost as cost
 from scaling_jax.study.status.plan_records import plan_records as plan_records
+from scaling_jax.study.status.plan_text import additions_table as additions_table
 from scaling_jax.study.status.plan_text import plan_answer as plan_answer
 from scaling_jax.study.status.plan_text import plan_data as plan_data
 from scaling_jax.study.status.plan_text import plan_summary as plan_summary

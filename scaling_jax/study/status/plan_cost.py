@@ -184,13 +184,18 @@ def cost(
     chip = machine.chip
     speed = None if root is None else _measured_speed(study, root, chip)
     runs = sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens))
-    costs = tuple(_run_cost(run, machine, execution, speed) for run in runs)
+    costs = tuple(run_cost(run, machine, execution, speed) for run in runs)
     return PlanCost(study, machine, execution, speed, tuple(runs), costs)
 
 
-def _run_cost(
+def run_cost(
     run: PlannedRun, machine: Machine, execution: Execution, speed: Speed | None
 ) -> RunCost:
+    """What a run costs on the machine's chips, by the speed of finished runs if it is known.
+
+    Raises:
+        InputError: a run that does not divide over the chips.
+    """
     seconds = _seconds(run, machine, speed)
     price = None if machine.price is None else machine.price * seconds * machine.chips / 3600
     memory = _memory(run, execution, machine.chip, machine.chips)

@@ -7,6 +7,7 @@ from typing import Any
 from scaling_jax import formatting
 from scaling_jax.accounting import flops, hardware
 from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.status.plan_additions import proposals
 from scaling_jax.study.status.plan_cost import PlanCost, RunCost
 from scaling_jax.text_table import Table
 
@@ -62,9 +63,18 @@ def plan_answer(plan: PlanCost) -> str:
     return "" if plan.score is None else "\n".join(score_sentences(plan.score))
 
 
-def plan_data(plan: PlanCost) -> dict[str, Any]:
-    """The plan, its cost and its warnings as plain data."""
-    from scaling_jax.laws.planning.design_text import score_data
+def additions_table(plan: PlanCost) -> Table | None:
+    """What could be added to the plan, the most narrowing per FLOP first; None without a score."""
+    from scaling_jax.laws.planning.design_text import proposals_table
+
+    if plan.score is None:
+        return None
+    return proposals_table(plan.score, proposals(plan), plan.study.flops_spent)
+
+
+def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
+    """The plan, its cost, its expected answer and its warnings as plain data."""
+    from scaling_jax.laws.planning.design_text import proposals_data, score_data
 
     machine = plan.machine
     return {
@@ -84,6 +94,7 @@ def plan_data(plan: PlanCost) -> dict[str, Any]:
         "price": plan.price,
         "answer": None if plan.score is None else score_data(plan.score),
         "warnings": list(plan.warnings),
+        **({"additions": proposals_data(proposals(plan))} if with_additions else {}),
     }
 
 
@@ -133,7 +144,7 @@ def _cells(run: PlannedRun, cost: RunCost) -> tuple[str, ...]:
         _memory(cost.memory.total),
         "-" if cost.fits_on is None else f"{cost.fits_on:,}",
         formatting.duration(cost.seconds),
-        *(() if cost.price is None else (_money(cost.price),)),
+        *(() if cost.price is None else (formatting.money(cost.price),)),
     )
 
 
@@ -164,11 +175,7 @@ def _flops(runs: tuple[PlannedRun, ...]) -> str:
 def _total_price(plan: PlanCost) -> str:
     if plan.price is None:
         return ""
-    return f", {_money(plan.price)} at {plan.machine.price:g} a chip-hour"
-
-
-def _money(price: float) -> str:
-    return f"{price:,.0f}" if price >= 100 else f"{price:.2f}"
+    return f", {formatting.money(plan.price)} at {plan.machine.price:g} a chip-hour"
 
 
 def _memory(n_bytes: int) -> str:
