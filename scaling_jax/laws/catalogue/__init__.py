@@ -7,9 +7,10 @@ package loads no JAX.
 from collections.abc import Mapping
 
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws.catalogue.accuracy import ACCURACY_SIGMOID, ERROR_EXPONENTIAL
 from scaling_jax.laws.catalogue.experts import GRANULARITY as GRANULARITY
+from scaling_jax.laws.catalogue.experts import JOINT_EXPERTS, ROUTED
 from scaling_jax.laws.catalogue.experts import SPARSITY as SPARSITY
-from scaling_jax.laws.catalogue.functions import FUNCTION_LAWS
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE as BATCH_SIZE
 from scaling_jax.laws.catalogue.hyperparameters import BATCH_SIZE_FLOPS as BATCH_SIZE_FLOPS
 from scaling_jax.laws.catalogue.hyperparameters import LEARNING_RATE as LEARNING_RATE
@@ -32,12 +33,13 @@ from scaling_jax.laws.catalogue.power_sum import PowerSum as PowerSum
 from scaling_jax.laws.catalogue.power_sum import Term as Term
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA as CHINCHILLA
 from scaling_jax.laws.catalogue.size_and_data import CHINCHILLA_TIED as CHINCHILLA_TIED
+from scaling_jax.laws.catalogue.size_and_data import DATA_CONSTRAINED, broken
 from scaling_jax.laws.catalogue.size_and_data import OVERTRAINING as OVERTRAINING
 from scaling_jax.laws.catalogue.size_and_data import SKALING as SKALING
 from scaling_jax.laws.catalogue.size_and_data import WIDTH_DEPTH as WIDTH_DEPTH
 from scaling_jax.laws.catalogue.size_and_data import saturating as saturating
 
-_POWER_SUMS = (
+_LAWS: tuple[Law, ...] = (
     CHINCHILLA,
     CHINCHILLA_TIED,
     SKALING,
@@ -62,9 +64,17 @@ _POWER_SUMS = (
     BATCH_SIZE_FLOPS,
     OPTIMAL_PARAMS,
     OPTIMAL_TOKENS,
+    DATA_CONSTRAINED,
+    ROUTED,
+    JOINT_EXPERTS,
+    broken("params", 1e5, 1e11, unit="parameters"),
+    broken("tokens", 1e6, 1e13, unit="tokens"),
+    broken("flops", 1e13, 1e24, unit="FLOPs"),
+    ERROR_EXPONENTIAL,
+    ACCURACY_SIGMOID,
 )
 
-LAWS: Mapping[str, Law] = {law.name: law for law in (*_POWER_SUMS, *FUNCTION_LAWS)}
+LAWS: Mapping[str, Law] = {law.name: law for law in _LAWS}
 
 
 def law_named(name: str) -> Law:

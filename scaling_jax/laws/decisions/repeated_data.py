@@ -12,7 +12,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Estimate
-from scaling_jax.laws.catalogue.size_and_data_functions import DATA_CONSTRAINED
+from scaling_jax.laws.catalogue.size_and_data import DATA_CONSTRAINED
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
 from scaling_jax.laws.decisions.checks import require_positive
 from scaling_jax.laws.decisions.surface import (

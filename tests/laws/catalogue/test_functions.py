@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from scaling_jax import laws
-from scaling_jax.laws.catalogue import CHINCHILLA, functions
-from scaling_jax.laws.catalogue.functions import FUNCTION_LAWS
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.catalogue.accuracy import ACCURACY_SIGMOID, ERROR_EXPONENTIAL
+from scaling_jax.laws.catalogue.experts import (
+    JOINT_EXPERTS,
+    ROUTED,
+    effective_params,
+    saturated_experts,
+)
+from scaling_jax.laws.catalogue.size_and_data import DATA_CONSTRAINED, broken
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.solver.autodiff import FunctionModel
 from scaling_jax.laws.solver.optimum import optimum
@@ -18,9 +25,9 @@ MADE_UP = {
     "broken-flops": dict(a=1.5, b=30.0, c0=0.06, c1=0.1, d1=1e19, f1=0.4),
 }
 # One of each function; the other broken laws read other columns.
-FUNCTIONS = {law.name: law for law in FUNCTION_LAWS}
+FUNCTIONS = {law.name: law for law in laws.LAWS.values() if isinstance(law, laws.FunctionLaw)}
 NAMES = [name for name in FUNCTIONS if FUNCTIONS[name].published or name in MADE_UP]
-MUENNIGHOFF = functions.DATA_CONSTRAINED.published["muennighoff-2023"]
+MUENNIGHOFF = DATA_CONSTRAINED.published["muennighoff-2023"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -86,7 +93,7 @@ def test_gradients_are_differences(name, is_logged):
 
 
 def test_the_hessian_is_the_difference_of_gradients():
-    form, values = functions.ROUTED, rows()
+    form, values = ROUTED, rows()
     positive = np.array([parameter.positive for parameter in form.parameters])
     theta = np.where(positive, np.log(np.abs(truth(form))), truth(form))
     inputs = {name: values[name] for name in form.variables}
@@ -102,7 +109,7 @@ def test_the_hessian_is_the_difference_of_gradients():
 
 
 def test_one_epoch_of_a_supported_model_is_chinchilla():
-    form = functions.DATA_CONSTRAINED
+    form = DATA_CONSTRAINED
     base = {name: MUENNIGHOFF[name] for name in CHINCHILLA.names}
     # The paper: unique tokens support 0.051 parameters each.
     for share in (0.02, 0.05):
@@ -117,7 +124,7 @@ def test_one_epoch_of_a_supported_model_is_chinchilla():
 
 
 def test_repeats_are_worth_less_and_in_the_end_nothing():
-    form, unique = functions.DATA_CONSTRAINED, 1e9
+    form, unique = DATA_CONSTRAINED, 1e9
     small = dict(params=1e7, unique_tokens=unique)
     epochs = np.array([1, 2, 4, 16, 64, 1000, 1e6])
     losses = np.array([at(form, MUENNIGHOFF, tokens=unique * e, **small) for e in epochs])
@@ -143,24 +150,22 @@ def test_repeats_and_surplus_by_hand():
     n_eff = u_n + u_n * p["R_N"] * (1 - math.exp(-(n / u_n - 1) / p["R_N"]))
     assert u_n / u == pytest.approx(0.051, abs=5e-4)
     expected = p["E"] + p["A"] / n_eff ** p["alpha"] + p["B"] / d_eff ** p["beta"]
-    loss = at(functions.DATA_CONSTRAINED, p, params=n, tokens=d, unique_tokens=u)
+    loss = at(DATA_CONSTRAINED, p, params=n, tokens=d, unique_tokens=u)
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
 def test_more_unique_tokens_than_were_seen_change_nothing():
-    form, values = functions.DATA_CONSTRAINED, dict(params=1e8, tokens=1e10)
+    form, values = DATA_CONSTRAINED, dict(params=1e8, tokens=1e10)
     assert at(form, MUENNIGHOFF, unique_tokens=1e12, **values) == at(
         form, MUENNIGHOFF, unique_tokens=1e10, **values
     )
 
 
-@pytest.mark.parametrize("key", functions.ROUTED.published)
+@pytest.mark.parametrize("key", ROUTED.published)
 def test_one_expert_is_a_dense_power_law(key):
-    constants = functions.ROUTED.published[key]
+    constants = ROUTED.published[key]
     alpha = constants["a"] + constants["c"] * math.log10(constants["E_start"])
-    small, large = (
-        at(functions.ROUTED, constants, params_active=n, n_experts=1) for n in (1e7, 1e9)
-    )
+    small, large = (at(ROUTED, constants, params_active=n, n_experts=1) for n in (1e7, 1e9))
     assert large / small == pytest.approx(100**alpha, rel=1e-10)
     # Clark et al.'s dense models: exponent 0.078, scale 3.568e13.
     assert alpha == pytest.approx(-0.078, abs=0.003)
@@ -170,7 +175,7 @@ def test_one_expert_is_a_dense_power_law(key):
 def test_experts_saturate():
     start, most = 1.847, 314.478
     experts = np.array([1, 2, 8, 64, 1e9])
-    effective = np.asarray(functions.saturated_experts(experts, start, most))
+    effective = np.asarray(saturated_experts(experts, start, most))
     assert effective[0] == pytest.approx(start, rel=1e-6)
     assert effective[-1] == pytest.approx(most, rel=1e-6)
     assert (np.diff(effective) > 0).all()
@@ -179,15 +184,15 @@ def test_experts_saturate():
 
 
 def test_a_routed_model_is_worth_its_effective_params():
-    constants = functions.ROUTED.published["clark-2022-s-base"]
+    constants = ROUTED.published["clark-2022-s-base"]
     for n, experts in [(1.5e7, 8), (1.3e9, 512), (1e8, 1)]:
-        dense = float(functions.effective_params(constants, n, experts))
-        routed = at(functions.ROUTED, constants, params_active=n, n_experts=experts)
-        same = at(functions.ROUTED, constants, params_active=dense, n_experts=1)
+        dense = float(effective_params(constants, n, experts))
+        routed = at(ROUTED, constants, params_active=n, n_experts=experts)
+        same = at(ROUTED, constants, params_active=dense, n_experts=1)
         assert routed == pytest.approx(same, rel=1e-10)
         assert dense == pytest.approx(n, rel=1e-10) if experts == 1 else dense > 1.5 * n
     cutoff = 10 ** (-constants["b"] / constants["c"])
-    assert float(functions.effective_params(constants, cutoff, 64)) == pytest.approx(cutoff)
+    assert float(effective_params(constants, cutoff, 64)) == pytest.approx(cutoff)
 
 
 @pytest.mark.parametrize(
@@ -202,12 +207,12 @@ def test_a_routed_model_is_worth_its_effective_params():
     ],
 )
 def test_joint_law_reduces_to_the_papers_table_at_each_number_of_experts(experts, m, mu, n, nu):
-    constants = functions.JOINT_EXPERTS.published["ludziejewski-2025"]
+    constants = JOINT_EXPERTS.published["ludziejewski-2025"]
 
     def term(**scaled):
         made = {**constants, "c": 1e-300, **scaled}
         small, large = (
-            at(functions.JOINT_EXPERTS, made, params_active=x, tokens=x, n_experts=experts)
+            at(JOINT_EXPERTS, made, params_active=x, tokens=x, n_experts=experts)
             for x in (1.0, 1e9)
         )
         return small, math.log(large / small) / math.log(1e9)
@@ -222,7 +227,7 @@ def test_joint_law_reduces_to_the_papers_table_at_each_number_of_experts(experts
     [(1e20, 1, 1.7e9), (1e20, 8, 990e6), (1e20, 32, 669e6), (1e22, 1, 18.8e9), (1e22, 32, 12.2e9)],
 )
 def test_joint_law_has_the_papers_optima(flops, experts, params):
-    form = functions.JOINT_EXPERTS
+    form = JOINT_EXPERTS
     n = np.geomspace(params / 10, params * 10, 4001)
     values = {"params_active": n, "tokens": flops / 6 / n, "n_experts": float(experts)}
     losses = form.value(truth(form), values)
@@ -230,7 +235,7 @@ def test_joint_law_has_the_papers_optima(flops, experts, params):
 
 
 def test_a_break_changes_the_exponent():
-    form = functions.broken("flops", 1e18, 1e20)
+    form = broken("flops", 1e18, 1e20)
     constants = {**MADE_UP["broken-flops"], "a": 1e-300, "f1": 0.3}
 
     def exponent(x):
@@ -245,18 +250,18 @@ def test_a_break_changes_the_exponent():
 
 
 def test_error_and_accuracy_by_hand_and_at_their_ends():
-    error, gadre = functions.ERROR_EXPONENTIAL, "gadre-2024-c4"
+    error, gadre = ERROR_EXPONENTIAL, "gadre-2024-c4"
     expected = 0.8497 - 2.0789 * math.exp(-0.7561 * 3)
     assert at(error, error.published[gadre], loss=3) == pytest.approx(expected, rel=1e-9)
     assert at(error, error.published[gadre], loss=100) == pytest.approx(0.8497)
-    accuracy, made_up = functions.ACCURACY_SIGMOID, MADE_UP["accuracy-sigmoid"]
+    accuracy, made_up = ACCURACY_SIGMOID, MADE_UP["accuracy-sigmoid"]
     assert at(accuracy, made_up, loss=2.7) == pytest.approx((0.25 + 0.93) / 2)
     assert at(accuracy, made_up, loss=50) == pytest.approx(0.25)
     assert at(accuracy, made_up, loss=-50) == pytest.approx(0.93)
 
 
 def test_decay_alone_is_found_with_the_base_law_held():
-    form, values = functions.DATA_CONSTRAINED, rows()
+    form, values = DATA_CONSTRAINED, rows()
     loss = form.value(truth(form), values)
     base = {name: MUENNIGHOFF[name] for name in form.names if not name.startswith("R_")}
     fit = laws.fit({**values, "loss": loss}, law="data-constrained", fixed=base, bootstrap=0)
