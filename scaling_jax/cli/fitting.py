@@ -111,7 +111,7 @@ def fit(
 ) -> None:
     """Fit a scaling law and print it with intervals, and the optimum at and beyond the data."""
     from scaling_jax import laws
-    from scaling_jax.laws.fit_text import describe_prediction, summary_of
+    from scaling_jax.laws.fit_text import describe_prediction, prediction_notes, summary_of
 
     if out is not None:
         check_output(out, (".json",))
@@ -146,6 +146,8 @@ def fit(
             data["profile"] = profile_data(profiles)
         if prediction is not None:
             data["prediction"] = {"at": where, **dataclasses.asdict(prediction)}
+            found = prediction_notes(fitted, prediction)
+            data["diagnostics"] += [note.as_data() for note in found]
         print_json(data)
         return
     print(fitted)

@@ -10,6 +10,7 @@ from scaling_jax.cli.arguments import Json, optional, pairs
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions import decision_text
+from scaling_jax.laws.notes import Note, of_severity
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Demand, Fit, SizeRange
@@ -105,38 +106,42 @@ def predict(
     if hardware is not None and flops is not None:
         answers.append(_cost(flops, hardware, chips, utilization, price))
     if json:
-        merged = {key: value for answer, _ in answers for key, value in answer.items()}
-        print_json({**merged, "level": fitted.level, "count": fitted.count})
+        merged = {key: value for answer, *_ in answers for key, value in answer.items()}
+        notes = [*fitted.diagnostics, *(note for *_, added in answers for note in added)]
+        about = {"level": fitted.level, "count": fitted.count}
+        print_json({**merged, **about, "diagnostics": [note.as_data() for note in notes]})
     else:
-        print("\n\n".join(text for _, text in answers))
+        warned = "\n".join(note.line for note in of_severity(fitted.diagnostics, "warning"))
+        print(*filter(None, (warned, *(text for _, text, _ in answers))), sep="\n\n")
 
 
-Answer = tuple[dict[str, Any], str]
+# As plain data, in words, and its notes, which the words hold.
+Answer = tuple[dict[str, Any], str, tuple[Note, ...]]
 
 
 def _predicted(fitted: "Fit", at: dict[str, float]) -> Answer:
-    from scaling_jax.laws.fit_text import describe_prediction, is_of_size_and_data
+    from scaling_jax.laws.fit_text import describe_prediction, is_of_size_and_data, prediction_notes
 
     made = fitted.predict(**at)
     answer = dataclasses.asdict(made)
     if is_of_size_and_data(fitted):
         answer["loss"] = answer.pop("value")
-    return answer, describe_prediction(fitted, at, made)
+    return answer, describe_prediction(fitted, at, made), prediction_notes(fitted, made)
 
 
 def _at_budget(
     fitted: "Fit", flops: float, demand: "Demand | None", unique_tokens: Number
 ) -> list[Answer]:
-    """The optimum and what else was asked about it, each as plain data and in words."""
+    """The optimum and what else was asked about it."""
     from scaling_jax import laws
     from scaling_jax.laws.fit_text import describe_optimum
 
     optimum = fitted.optimal(flops)
-    answers = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum))]
+    answers: list[Answer] = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum), ())]
     ranges = _size_ranges(fitted)
     if ranges:
         sizes = [dataclasses.asdict(entry) for entry in ranges]
-        answers.append(({"sizes": sizes}, decision_text.describe_sizes(optimum, ranges)))
+        answers.append(({"sizes": sizes}, decision_text.describe_sizes(optimum, ranges), ()))
     if demand is not None:
         same_loss = laws.cheapest_served(fitted, demand, training_flops=flops)
         budget = flops * demand.training.per_flop
@@ -146,11 +151,12 @@ def _at_budget(
             "same_budget": dataclasses.asdict(same_budget),
         }
         text = decision_text.describe_served(fitted.level, demand, same_loss, same_budget)
-        answers.append(({"served": as_data}, text))
+        answers.append(({"served": as_data}, text, ()))
     if unique_tokens is not None:
         best = laws.repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
         text = decision_text.describe_repeated(fitted.level, best)
-        answers.append(({"repeated": dataclasses.asdict(best)}, text))
+        notes = decision_text.repeated_notes(best)
+        answers.append(({"repeated": dataclasses.asdict(best)}, text, notes))
     return answers
 
 
@@ -162,7 +168,11 @@ def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
     # Two fitted floors are never the same to the last digit.
     shared = fitted.params.get("E") == second.params.get("E")
     text = decision_text.describe_multiplier(fitted.level, other.name, found, shared_floor=shared)
-    return {"against": dataclasses.asdict(found)}, text
+    warned = of_severity(second.diagnostics, "warning")
+    others = tuple(Note(note.code, f"{other.name}: {note}") for note in warned)
+    notes = decision_text.multiplier_notes(found, shared_floor=shared)
+    lines = [text, *(note.line for note in others)]
+    return {"against": dataclasses.asdict(found)}, "\n".join(lines), (*notes, *others)
 
 
 def _size_ranges(fitted: "Fit") -> "list[SizeRange]":
@@ -223,7 +233,7 @@ def _cost(flops: float, name: str, chips: int | None, utilization: Number, price
         price_per_chip_hour=price,
     )
     as_data = {"hardware": chip.name, **dataclasses.asdict(cost)}
-    return {"cost": as_data}, decision_text.describe_cost(chip.name, cost)
+    return {"cost": as_data}, decision_text.describe_cost(chip.name, cost), ()
 
 
 def _refuse_without(needed: str, options: dict[str, Any]) -> None:

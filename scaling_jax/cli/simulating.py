@@ -68,6 +68,7 @@ def simulate(
     """
     from scaling_jax.laws.planning.noise import Noise
     from scaling_jax.laws.planning.simulate import simulate_study
+    from scaling_jax.laws.planning.simulation_text import simulation_notes
     from scaling_jax.study.status import plan_records
 
     study, known = load_study(experiment, scale, settings), _law(law)
@@ -82,8 +83,8 @@ def simulate(
         flops=flops,
         seed=seed,
     )
-    for reason, count in simulation.refused.items():
-        remark(f"{count} of {studies} studies could not be fitted: {reason}")
+    for note in simulation_notes(simulation):
+        remark(note.line)
     if json:
         print_json(_data(study, known, simulation))
     else:
@@ -115,7 +116,7 @@ def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:
 
 
 def _data(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[str, Any]:
-    from scaling_jax.laws.planning.simulation_text import simulation_sentences
+    from scaling_jax.laws.planning.simulation_text import simulation_notes, simulation_sentences
 
     return {
         "study": study.name,
@@ -127,4 +128,5 @@ def _data(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[str
         "training_flops": simulation.training_flops,
         "quantities": simulation.summary().to_dict(orient="index"),
         "sentences": simulation_sentences(simulation),
+        "diagnostics": [note.as_data() for note in simulation_notes(simulation)],
     }

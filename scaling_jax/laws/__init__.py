@@ -47,6 +47,8 @@ from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
 from scaling_jax.laws.frontier_points import Minimum as Minimum
 from scaling_jax.laws.frontier_points import Span as Span
 from scaling_jax.laws.frontier_points import Stop as Stop
+from scaling_jax.laws.notes import Note as Note
+from scaling_jax.laws.notes import NoteCode as NoteCode
 from scaling_jax.laws.tables.read import best_of as best_of
 from scaling_jax.laws.tables.read import read_table as read_table
 from scaling_jax.laws.uncertainty.profile import Profile as Profile

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.laws.fit_text import COUNTS, summary_of
+from scaling_jax.laws.notes import Note, Severity, of_severity
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
@@ -16,13 +17,15 @@ OPTIMA = ("approach", "N_opt", "D_opt", "D/N", "loss")
 
 
 def comparison_text(compared: "Comparison") -> list[str | Table]:
-    """Exponents, the optimum at the largest budget and ten times it, and every approach's notes."""
+    """Warnings, exponents, the optimum at the largest budget and ten times it, and notes."""
     allocations = list(compared.allocations().values())
     first = allocations[0]
     level = formatting.level(first.level)
     bounds = f" ({level} intervals in brackets)" if first.optima[0].params_interval else ""
     blocks: list[str | Table] = [
-        f"{COUNTS.get(first.count, first.count)}{bounds}.\n",
+        f"{COUNTS.get(first.count, first.count)}{bounds}.",
+        *_notes(compared, "warning"),
+        "",
         Table(EXPONENTS, [_exponents(each) for each in allocations], EXPONENTS[:1]),
     ]
     largest, *_ = compared.budgets()
@@ -31,8 +34,7 @@ def comparison_text(compared: "Comparison") -> list[str | Table]:
         rows = [(_name(each), *_optimum(each.optima[k])) for each in allocations]
         blocks += [f"\n{where}, {formatting.flops(flops)} FLOPs:", Table(OPTIMA, rows, OPTIMA[:1])]
     refused = [f"approach {k} was not fitted: {why}" for k, why in compared.refused.items()]
-    notes = [f"note on {k}: {note}" for k, fit in compared.fits.items() for note in fit.diagnostics]
-    return [*blocks, "", *refused, *notes]
+    return [*blocks, "", *refused, *_notes(compared, "note")]
 
 
 def comparison_data(compared: "Comparison") -> dict[str, Any]:
@@ -43,6 +45,15 @@ def comparison_data(compared: "Comparison") -> dict[str, Any]:
         "refused": dict(compared.refused),
         "fits": {key: summary_of(fit) for key, fit in compared.fits.items()},
     }
+
+
+def _notes(compared: "Comparison", severity: Severity) -> list[str]:
+    """Each note once, with the approaches that it is on."""
+    on: dict[Note, list[str]] = {}
+    for approach, fit in compared.fits.items():
+        for note in of_severity(fit.diagnostics, severity):
+            on.setdefault(note, []).append(str(approach))
+    return [f"{severity} on {', '.join(approaches)}: {note}" for note, approaches in on.items()]
 
 
 def _name(allocation: "Allocation") -> str:

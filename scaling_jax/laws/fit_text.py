@@ -8,6 +8,7 @@ from scaling_jax import formatting
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.notes import Note, NoteCode, of_severity
 from scaling_jax.laws.size_text import COLUMNS, size_rows
 from scaling_jax.laws.tables.check import reads_size_and_data
 from scaling_jax.text_table import aligned
@@ -23,17 +24,19 @@ COUNTS = {
 
 
 def describe_fit(fit: Fit) -> str:
-    """The law, its exponents, the optimum at the largest budget and ten times it, and notes."""
+    """The law, warnings, exponents, the optimum at the largest budget and ten times it, notes."""
     lines = [
         *_head(fit),
+        *(note.line for note in of_severity(fit.diagnostics, "warning")),
         *_dropped(fit),
         "",
         *_constants(fit),
         *_optima(fit),
         *_sizes(fit),
     ]
-    if fit.diagnostics:
-        lines += ["", *(f"note: {sentence}" for sentence in fit.diagnostics)]
+    others = of_severity(fit.diagnostics, "note")
+    if others:
+        lines += ["", *(note.line for note in others)]
     return plain_spaces("\n".join(lines))
 
 
@@ -69,11 +72,19 @@ def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Predicti
         text = formatting.interval(bounds, form)
         if text:
             lines.append(f"      {level} interval {meaning}: {text}")
-    if isinstance(fit, LawFit) and not is_of_size_and_data(fit):
-        for name in prediction.outside:
-            low, high = fit.ranges[name]
-            lines.append(f"note: {name} lies outside the fitted {low:.3g} to {high:.3g}.")
+    lines += [note.line for note in prediction_notes(fit, prediction)]
     return plain_spaces("\n".join(lines))
+
+
+def prediction_notes(fit: Fit, prediction: "Prediction") -> tuple[Note, ...]:
+    """A note on each variable that lies outside the data; of size and data, the FLOPs say it."""
+    if not isinstance(fit, LawFit) or is_of_size_and_data(fit):
+        return ()
+    ends = {name: fit.ranges[name] for name in prediction.outside}
+    return tuple(
+        Note(NoteCode.OUTSIDE_RANGE, f"{name} lies outside the fitted {low:.3g} to {high:.3g}.")
+        for name, (low, high) in ends.items()
+    )
 
 
 def is_of_size_and_data(fit: Fit) -> bool:

@@ -24,6 +24,7 @@ from scaling_jax.laws.allocation import (
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import SIX_N_D, Compute
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
+from scaling_jax.laws.notes import Note
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
@@ -48,7 +49,7 @@ class Fit(ABC):
         objective: name, delta, reduction and value of what was minimized.
         n_points: rows (approach 3), budgets (2) or frontier points (1) fitted.
         n_dropped: reason -> rows or budgets left out.
-        diagnostics: sentences about what the data can and cannot say.
+        diagnostics: sentences about what the data can and cannot say, each with a code.
         flops_range: least and most FLOPs fitted; NaN where the rows have none.
         reference_flops: the largest FLOPs fitted, or where power laws have the value N_ref.
         provenance: package version, hash of the records, options.
@@ -65,7 +66,7 @@ class Fit(ABC):
     objective: Mapping[str, Any]
     n_points: int
     n_dropped: Mapping[str, int]
-    diagnostics: tuple[str, ...]
+    diagnostics: tuple[Note, ...]
     flops_range: tuple[float, float]
     reference_flops: float
     provenance: Mapping[str, Any]

@@ -15,19 +15,21 @@ from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options, Resampling, require_applicable
 from scaling_jax.laws.tables.check import repeated
-from scaling_jax.laws.tables.layouts import loss_unit
+from scaling_jax.laws.tables.layouts import loss_unit, notes_on
 from scaling_jax.laws.tables.read import Table, load_table
 from scaling_jax.laws.tables.select import Rows, repeats_runs, usable_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RUNS_RESAMPLED = (
+RUNS_RESAMPLED = Note(
+    NoteCode.RUNS_RESAMPLED,
     "Several rows share a run_id, and rows of one run are not independent, so whole runs were "
-    "resampled; resampling 'residuals' or 'rows' takes every row for a run of its own."
+    "resampled; resampling 'residuals' or 'rows' takes every row for a run of its own.",
 )
 
 
@@ -124,7 +126,7 @@ def fit(
         curve = isoflop_curve or READ_OFFS[0]
         found = fit_isoflop(rows, options, method=curve, corrected=corrected)
     else:
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
         if law == AUTO:
             name, why = choose_law(rows, options)
             chosen, notes = law_named(name), (why,)
@@ -135,13 +137,14 @@ def fit(
     return replace(found, diagnostics=notes, unit=known_unit)
 
 
-def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[str, ...]:
+def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Note, ...]:
     """What the table says, then what the fit says."""
     twice = repeated(frame)
+    doubt = f"Are rows there twice? In the table, {twice}, and each counts."
     return (
-        *((f"{found.rising}.",) if found.rising else ()),
-        *frame.attrs.get("notes", ()),
-        *((f"Are rows there twice? In the table, {twice}, and each counts.",) if twice else ()),
+        *((Note(NoteCode.LOSS_RISES, f"{found.rising}."),) if found.rising else ()),
+        *notes_on(frame),
+        *((Note(NoteCode.REPEATED_ROWS, doubt),) if twice else ()),
         *missing_runs(frame),
         *mixed_knobs(frame),
         *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),

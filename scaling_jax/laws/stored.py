@@ -18,6 +18,7 @@ from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
+from scaling_jax.laws.notes import Note, note_of
 from scaling_jax.laws.stored_checks import require_consistent, require_near_draws
 
 FORMAT = 2
@@ -126,7 +127,9 @@ def _law(data: Mapping[str, Any]) -> Law:
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and dataclasses as lists and mappings; JSON has no infinity, so those are words."""
+    """Arrays, dataclasses and notes as lists and mappings; JSON has no infinity, so a word."""
+    if isinstance(value, Note):
+        return value.as_data()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -151,7 +154,7 @@ def _common(data: Mapping[str, Any]) -> dict[str, Any]:
         **{name: data[name] for name in as_stored},
         **arrays,
         "params": {name: float(value) for name, value in data["params"].items()},
-        "diagnostics": tuple(data["diagnostics"]),
+        "diagnostics": tuple(map(note_of, data["diagnostics"])),
         "flops_range": _ends(data["flops_range"]),
         "reference_flops": float(data["reference_flops"]),
         # Fits of the release before took C = 6 N D.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
+from scaling_jax.laws.notes import of_severity
 from scaling_jax.report.content import ReportData, Verification
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Summary:
-    """The sentence with the optimum, and the numbers of the optimum and of the verification."""
+    """The sentence with the optimum, warnings, and the numbers of the optimum and of the test."""
 
     sentence: str
+    warnings: tuple[str, ...]
     optimum: tuple[Number, ...]
     verdict: str
     verification: tuple[Number, ...]
@@ -38,10 +40,11 @@ def summarize(data: ReportData) -> Summary:
     verdict = _verdict(check) if check else ""
     checked = _verification_numbers(check) if check else ()
     if data.main_fit is None:
-        return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), verdict, checked)
+        return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), (), verdict, checked)
     optimum = data.main_fit.optimal(data.target_flops)
-    sentence = _sentence(data, optimum)
-    return Summary(sentence, _optimum_numbers(data.main_fit, optimum), verdict, checked)
+    warnings = of_severity(data.main_fit.diagnostics, "warning")
+    numbers = _optimum_numbers(data.main_fit, optimum)
+    return Summary(_sentence(data, optimum), warnings, numbers, verdict, checked)
 
 
 def ratio_interval(optimum: Any) -> tuple[float, float] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
+from scaling_jax.laws.notes import of_severity
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.summary import ratio_interval
 
@@ -142,7 +143,8 @@ def _approach_row(allocation: "Allocation") -> tuple[Cell, ...]:
 def _notes(fit: "Fit") -> tuple[str, ...]:
     dropped = "; ".join(f"{n} × {reason}" for reason, n in fit.n_dropped.items() if n)
     points = f"Fitted to {fit.n_points} points" + (f"; dropped: {dropped}." if dropped else ".")
-    return (points, *fit.diagnostics)
+    warnings, others = (of_severity(fit.diagnostics, kind) for kind in ("warning", "note"))
+    return (points, *(f"Warning: {text}" for text in warnings), *others)
 
 
 def _name(approach: int) -> str:

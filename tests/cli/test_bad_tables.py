@@ -44,7 +44,9 @@ def test_row_pasted_twice_is_warned_of_and_fitted(cli: Callable, table: Path) ->
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, lines[3]]) + "\n")
     printed = cli("fit", table, "--bootstrap", 0).out
-    assert f"note: Are rows there twice? In the table, line 4 and line {len(lines) + 1}" in printed
+    assert (
+        f"warning: Are rows there twice? In the table, line 4 and line {len(lines) + 1}" in printed
+    )
 
 
 def test_negative_weight(refused: Callable, table: Path) -> None:
@@ -116,4 +118,4 @@ def test_units_by_mistake_are_questioned_in_words(cli: Callable, table: Path) ->
     rewrite(table, params=pd.read_csv(table)["params"] / 1e6)
     code, out, _ = cli("fit", table, "--bootstrap", 0)
     assert code == 0
-    assert "note: Are params in millions or billions?" in out
+    assert "warning: Are params in millions or billions?" in out

@@ -24,6 +24,7 @@ def test_json_is_the_fit_with_its_constants(cli: Callable, table: Path) -> None:
     assert reported["exponents"] == expected.exponents
     assert reported["n_points"] == 15
     assert reported["intervals"] is None
+    assert reported["diagnostics"] == [note.as_data() for note in expected.diagnostics]
 
 
 def test_words_say_law_count_optimum_and_diagnostics(cli: Callable, table: Path) -> None:

@@ -86,6 +86,27 @@ def test_a_fit_without_losses_has_its_optimum_alone(cli: Callable, minima: Path)
         assert "approach 3" in err
 
 
+def test_warnings_of_the_fit_come_first_and_all_notes_are_in_json(
+    cli: Callable, fitted: laws.Fit, tmp_path: Path
+) -> None:
+    path = tmp_path / "doubtful.json"
+    notes = (
+        laws.Note(laws.NoteCode.COMPUTE_SPAN, "The data span 1.2 decades."),
+        laws.Note(laws.NoteCode.SWEEP_IN_TABLE, "A sweep."),
+    )
+    path.write_text(dataclasses.replace(fitted, diagnostics=notes).to_json())
+    options = ("predict", path, "--flops", BUDGET, "--unique-tokens", 1e6, "--against", path)
+    words = cli(*options).out
+    assert words.startswith("warning: A sweep.\n\nWith 1.6e14 FLOPs")
+    assert "warning: doubtful.json: A sweep." in words
+    assert "The data span" not in words
+    reported = cli(*options, "--json").json["diagnostics"]
+    codes = ["compute-span", "sweep-in-table", "repeats-decay", "sweep-in-table"]
+    assert [entry["code"] for entry in reported] == codes
+    assert [entry["severity"] for entry in reported] == ["note", "warning", "note", "warning"]
+    assert f"note: {reported[2]['text']}" in words
+
+
 def test_serving(predict: Callable, fitted: laws.Fit) -> None:
     reported, words = predict("--inference-tokens", 1e9)
     expected = laws.cheapest_served(fitted, laws.Demand(1e9), training_flops=BUDGET)

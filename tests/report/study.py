@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scaling_jax.laws import Allocation, EnvelopeSize, Estimate, Span, Stop
+from scaling_jax.laws import Allocation, EnvelopeSize, Estimate, Note, NoteCode, Span, Stop
 from scaling_jax.report import ReportData, Verification
 
 BUDGETS = (6.25e10, 1.25e11, 2.5e11, 5e11, 1e12)
@@ -45,7 +45,10 @@ class FakeFit:
     exponent_intervals: dict[str, tuple[float, float]] = field(
         default_factory=lambda: {"a": (0.45, 0.52), "b": (0.48, 0.55)}
     )
-    diagnostics: tuple[str, ...] = ("The data fill 1.2 decades of compute.",)
+    diagnostics: tuple[Note, ...] = (
+        Note(NoteCode.COMPUTE_SPAN, "The data fill 1.2 decades of compute."),
+        Note(NoteCode.GRID_DRIFTS, "The grid drifts."),
+    )
     minima: tuple[Any, ...] = ()
     frontier_points: Any = None
     sizes: tuple[EnvelopeSize, ...] = ()

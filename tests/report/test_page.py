@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from scaling_jax import formatting
+from scaling_jax.laws import Note, NoteCode
 from scaling_jax.report import ReportData, write_report
 from scaling_jax.report.summary import summarize
 from tests.report.study import TARGET, FakeFit, fits, optimum, report_data
@@ -65,6 +66,15 @@ def test_page_gives_the_optimum_and_the_verification(page: str) -> None:
     assert "inside the 90" in page
 
 
+def test_warnings_stand_under_the_headline_and_before_the_other_notes(page: str) -> None:
+    head, rest = page.split("</header>")
+    assert head.index('class="answer"') < head.index("Warning: The grid drifts.")
+    assert head.index("Warning: The grid drifts.") < head.index('class="numbers"')
+    assert "The data fill" not in head
+    warned = rest.index("<li>Warning: The grid drifts.</li>")
+    assert warned < rest.index("<li>The data fill 1.2 decades of compute.</li>")
+
+
 def test_sizes_are_listed_with_the_point_where_training_would_stop(page: str) -> None:
     text = page.replace(formatting.SPACE, " ")
     cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", text)]
@@ -94,7 +104,8 @@ def test_every_run_is_listed_and_lost_ones_are_marked(page: str) -> None:
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
-    data = report_data(curves=None, fits={2: FakeFit(2, diagnostics=("<script>",))})
+    hostile_note = Note(NoteCode.GRID_DRIFTS, "<script>")
+    data = report_data(curves=None, fits={2: FakeFit(2, diagnostics=(hostile_note,))})
     records = data.records.assign(run_id=[f"{hostile}{i}" for i in range(len(data.records))])
     assert data.verification is not None
     page = write(

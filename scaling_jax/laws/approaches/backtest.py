@@ -11,6 +11,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import PowerSum, power_sum_named
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.convergence import require_converged
@@ -90,16 +91,17 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
     return tuple(sorted(tests, key=lambda test: test.rms))
 
 
-def choose_law(rows: Rows, options: Options) -> tuple[str, str]:
+def choose_law(rows: Rows, options: Options) -> tuple[str, Note]:
     """The candidate that predicts best, and a sentence with the errors of all candidates."""
     tests = backtest(rows, CANDIDATES, options)
     scores = ", ".join(f"{test.law} {100 * test.rms:.2f} %" for test in tests)
     best = tests[0]
-    return best.law, (
+    return best.law, Note(
+        NoteCode.LAW_CHOSEN,
         f"The law was chosen by prediction: fitted at or below "
         f"{', '.join(f'{cutoff:.3g}' for cutoff in best.cutoffs)} FLOPs, the laws missed the "
         f"{len(best.errors)} losses above by (root mean square) {scores}; "
-        f"{best.law}'s mean error was {100 * best.bias:+.2f} %."
+        f"{best.law}'s mean error was {100 * best.bias:+.2f} %.",
     )
 
 

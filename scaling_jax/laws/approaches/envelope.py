@@ -16,6 +16,7 @@ from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.frontier_points import FrontierPoints
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.compute import BUDGET_GAP
 from scaling_jax.laws.tables.select import Rows
@@ -281,19 +282,21 @@ def _line(
     return mean_y - slope * mean_x, slope
 
 
-def _runs_on_envelope(lowest_K: np.ndarray, params_R: np.ndarray) -> str:
+def _runs_on_envelope(lowest_K: np.ndarray, params_R: np.ndarray) -> Note:
     sizes = len(np.unique(params_R[lowest_K]))
-    return (
+    return Note(
+        NoteCode.ENVELOPE_RUNS,
         f"{len(np.unique(lowest_K))} of {len(params_R)} runs, of {sizes} sizes, have the lowest "
-        "loss at some FLOP value that counts."
+        "loss at some FLOP value that counts.",
     )
 
 
-def _left_out(counts_G: np.ndarray) -> tuple[str, ...]:
+def _left_out(counts_G: np.ndarray) -> tuple[Note, ...]:
     dropped = 1 - counts_G.mean()
     if dropped == 0:
         return ()
-    return (
+    text = (
         f"{100 * dropped:.0f} % of the FLOP values do not count: the best size is the smallest or "
-        "the largest, or the lowest loss lies above that at fewer FLOPs.",
+        "the largest, or the lowest loss lies above that at fewer FLOPs."
     )
+    return (Note(NoteCode.ENVELOPE_LEFT_OUT, text),)

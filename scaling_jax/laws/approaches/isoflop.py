@@ -14,6 +14,7 @@ from scaling_jax.laws.conventions import Method, ReadOff
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.frontier_points import Minimum
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise
@@ -125,17 +126,18 @@ def fit_isoflop(
     )
 
 
-def _unweighted(rows: Rows, method: ReadOff) -> tuple[str, ...]:
+def _unweighted(rows: Rows, method: ReadOff) -> tuple[Note, ...]:
     if method == "surface" or np.ptp(rows.weight) == 0:
         return ()
     low, high = rows.weight.min(), rows.weight.max()
-    return (
+    text = (
         f"The rows' weights, {low:.3g} to {high:.3g}, are not used: every run counts alike for a "
-        f"budget's {method}. They count with the curve 'surface' and in approach 3.",
+        f"budget's {method}. They count with the curve 'surface' and in approach 3."
     )
+    return (Note(NoteCode.WEIGHTS_UNUSED, text),)
 
 
-def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int], list[str]]:
+def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int], list[Note]]:
     """Budgets with the indices of their rows; counts of and notes on the budgets dropped."""
     if rows.budget is None:
         raise InputError(
@@ -149,7 +151,8 @@ def _groups(rows: Rows) -> tuple[list[tuple[float, np.ndarray]], dict[str, int],
         if sizes >= _LEAST_SIZES:
             groups.append((float(budget), index))
         else:
-            notes.append(f"Budget {budget:.3g} has {sizes} sizes, of {_LEAST_SIZES} needed.")
+            text = f"Budget {budget:.3g} has {sizes} sizes, of {_LEAST_SIZES} needed."
+            notes.append(Note(NoteCode.FEW_SIZES, text))
     if not groups:
         raise InputError(
             f"no budget has {_LEAST_SIZES} model sizes ({len(notes)} budgets, {len(rows)} rows): "
@@ -244,26 +247,30 @@ def _minimum(curve: _Curve, shift: float, options: Options) -> Minimum:
     )
 
 
-def _no_minimum(curve: _Curve) -> str:
+def _no_minimum(curve: _Curve) -> Note:
     sizes_N = np.exp(curve.log_params_N)
     best = sizes_N[curve.loss_N.argmin()]
     at_an_end = best in (sizes_N.min(), sizes_N.max())
     remedy = "add sizes beyond that end" if at_an_end else "repeat runs or widen the grid"
-    return (
+    return Note(
+        NoteCode.GRID_EDGE if at_an_end else NoteCode.NO_MINIMUM,
         f"Budget {curve.budget:.3g} has no minimum between its sizes {sizes_N.min():.3g} and "
-        f"{sizes_N.max():.3g} (lowest loss at {best:.3g}) and was left out: {remedy}."
+        f"{sizes_N.max():.3g} (lowest loss at {best:.3g}) and was left out: {remedy}.",
     )
 
 
-def _few_minima(count: int, has_loss: bool) -> tuple[str, ...]:
+def _few_minima(count: int, has_loss: bool) -> tuple[Note, ...]:
     notes = []
     if count < 3:
-        notes.append(f"{count} minima leave no way to see whether the frontier is straight.")
+        text = f"{count} minima leave no way to see whether the frontier is straight."
+        notes.append(Note(NoteCode.FEW_MINIMA, text))
     if count < LEAST_POINTS:
-        notes.append(
+        text = (
             f"{count} minima are too few to say how the loss of the optimum falls with compute: "
             f"{LEAST_POINTS} are needed."
         )
+        notes.append(Note(NoteCode.FRONTIER_LOSS_UNFITTED, text))
     elif not has_loss:
-        notes.append(f"The losses of the {count} minima determine no power law above a floor.")
+        text = f"The losses of the {count} minima determine no power law above a floor."
+        notes.append(Note(NoteCode.FRONTIER_LOSS_UNFITTED, text))
     return tuple(notes)

@@ -13,6 +13,7 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Span, Stop
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.solver.convergence import converged
 from scaling_jax.laws.solver.optimum import optimum
 
@@ -26,7 +27,7 @@ _LEAST_SIZES = 3
 
 def sizes_along(
     runs: Sequence[Run], params_R: np.ndarray, envelope: FrontierPoints
-) -> tuple[tuple[EnvelopeSize, ...], tuple[str, ...]]:
+) -> tuple[tuple[EnvelopeSize, ...], tuple[Note, ...]]:
     """One entry per model size, smallest first, and a sentence on the law that stops them.
 
     Args:
@@ -84,10 +85,11 @@ def _stop(law: Mapping[str, float], params: float, runs: Sequence[Run]) -> Stop:
     return Stop(float(converged), float(loss), flops, tokens)
 
 
-def _sentence(law: Mapping[str, float]) -> str:
+def _sentence(law: Mapping[str, float]) -> Note:
     alpha_n, alpha_s = law["alpha_N"], law["alpha_S"]
-    return (
+    return Note(
+        NoteCode.KAPLAN_STOPPING,
         f"Kaplan's L(N, S), fitted to the same curves, has alpha_N {alpha_n:.3g} and alpha_S "
         f"{alpha_s:.3g}: a size is to stop {100 * alpha_n / alpha_s:.3g} % above its converged "
-        f"loss, and the efficient size grows as C^{alpha_s / (alpha_n + alpha_s):.3f}."
+        f"loss, and the efficient size grows as C^{alpha_s / (alpha_n + alpha_s):.3f}.",
     )

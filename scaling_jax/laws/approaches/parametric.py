@@ -9,6 +9,7 @@ from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.diagnostics.influence import influential
 from scaling_jax.laws.fitted import FALLING, LawFit
+from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.convergence import converged, require_converged
@@ -25,7 +26,7 @@ _MOST_WEIGHT_RATIO = 1e9
 _LEAST_RISE = 1e-6
 
 
-def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ()) -> LawFit:
+def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[Note, ...] = ()) -> LawFit:
     """The law at the global optimum of the objective, with constants refitted to resamples.
 
     Args:
@@ -84,7 +85,7 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[str, ...] = ())
 
 def _influence_notes(
     rows: Rows, law: Law, point: PointFit, draws_BxP: np.ndarray | None, options: Options
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """Notes on runs or rows that move the answer, and on too few runs to resample."""
     by_run = options.resampled == "runs"
     note = influential(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.formatting import duration, plain_spaces
+from scaling_jax.laws.notes import Note, NoteCode
 
 if TYPE_CHECKING:
     from scaling_jax.laws.allocation import Estimate, Optimum
@@ -72,10 +73,20 @@ def describe_repeated(level: float, best: "RepeatedOptimum") -> str:
         f"{head}, repeated:",
         *_rows(level, rows),
         f"  which is {lost:.4f} above what unlimited unique tokens would reach.",
-        "note: by the decay of repeats that Muennighoff et al. 2023 published; their runs bound "
-        "how well tokens bear repeating from below, not from above.",
+        *(note.line for note in repeated_notes(best)),
     ]
     return plain_spaces("\n".join(lines))
+
+
+def repeated_notes(best: "RepeatedOptimum") -> tuple[Note, ...]:
+    """What is known of the decay by which repeated tokens count."""
+    if best.epochs.value <= 1:
+        return ()
+    text = (
+        "by the decay of repeats that Muennighoff et al. 2023 published; their runs bound how well "
+        "tokens bear repeating from below, not from above."
+    )
+    return (Note(NoteCode.REPEATS_DECAY, text),)
 
 
 def describe_multiplier(
@@ -96,15 +107,26 @@ def describe_multiplier(
         "(ratio: this recipe's compute over its own):",
         *_rows(level, rows),
     ]
+    lines += [note.line for note in multiplier_notes(found, shared_floor=shared_floor)]
+    return plain_spaces("\n".join(lines))
+
+
+def multiplier_notes(found: "ComputeMultiplier", *, shared_floor: bool) -> tuple[Note, ...]:
+    """How far the floors of the two recipes decide the comparison."""
+    notes = []
+    if not found.reached:
+        return ()
     if found.share_reached is not None and found.share_reached < 1:
         never = 100 * (1 - found.share_reached)
-        lines.append(f"note: in {never:.3g} % of the resamples its floor E lies above that loss.")
+        text = f"in {never:.3g} % of the resamples its floor E lies above that loss."
+        notes.append(Note(NoteCode.FLOOR_ABOVE_LOSS, text))
     if not shared_floor:
-        lines.append(
-            "note: far beyond the data the two floors decide; to compare recipes on one, fit both "
-            "with the same --hold E=VALUE."
+        text = (
+            "far beyond the data the two floors decide; to compare recipes on one, fit both with "
+            "the same --hold E=VALUE."
         )
-    return plain_spaces("\n".join(lines))
+        notes.append(Note(NoteCode.FLOORS_DIFFER, text))
+    return tuple(notes)
 
 
 def describe_cost(name: str, cost: "TrainingCost") -> str:

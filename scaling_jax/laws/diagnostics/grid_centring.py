@@ -3,6 +3,7 @@
 import numpy as np
 
 from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import Rows
 
 _LEAST_BUDGETS, _LEAST_SIZES = 3, 3
@@ -12,7 +13,7 @@ _LEAST_DRIFT = 1.5
 _LEAST_T = 3.0
 
 
-def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
+def drifting_grid(rows: Rows, fit: Fit) -> tuple[Note, ...]:
     """A sentence where the middle size of each budget drifts from N_opt as budgets grow.
 
     Czech et al. 2026 (arXiv 2603.22339): grids off centre by one factor at every budget shift
@@ -48,11 +49,12 @@ def drifting_grid(rows: Rows, fit: Fit) -> tuple[str, ...]:
         if fit.approach == 2
         else "the largest budgets then show mostly one side of the optimum"
     )
-    return (
+    text = (
         f"The grid drifts off centre: its middle size goes from {first:.2g} times the fitted "
         f"optimum at {budgets_G[0]:.3g} FLOPs to {last:.2g} times at {budgets_G[-1]:.3g}, by a "
-        f"factor of {drift:.1f}; {consequence}. Centre each budget's sizes on its optimum.",
+        f"factor of {drift:.1f}; {consequence}. Centre each budget's sizes on its optimum."
     )
+    return (Note(NoteCode.GRID_DRIFTS, text),)
 
 
 def _is_certain(fit: Fit, slope: float) -> bool:

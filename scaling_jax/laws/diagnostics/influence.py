@@ -5,6 +5,7 @@ import numpy as np
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import BEYOND, Compute
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
 from scaling_jax.laws.tables.select import Rows
@@ -27,7 +28,7 @@ def influential(
     *,
     level: float,
     by_run: bool,
-) -> str:
+) -> Note | None:
     """A sentence on rows without which the answer would lie at an end of its interval or beyond.
 
     The answer is the exponent a and N_opt at `BEYOND` times the largest budget. The case-deletion
@@ -44,15 +45,15 @@ def influential(
         by_run: drop whole runs rather than rows.
 
     Returns:
-        The sentence; empty where no row moves the answer so far, and where nothing can be
+        The sentence; None where no row moves the answer so far, and where nothing can be
         compared: no frontier, no resamples, more than 500 rows, or too few to drop one.
     """
     if law.frontier is None:
-        return ""
+        return None
     labels, unit_N = _units(rows, by_run)
     spare = len(labels) - 1 > len(law.names)
     if draws_BxP is None or not spare or len(labels) > _MOST_UNITS:
-        return ""
+        return None
     kept_UxN = unit_N != np.arange(len(labels))[:, None]
     left_out_UxP = refit(
         law,
@@ -68,10 +69,10 @@ def influential(
     )
     width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
     if not np.isfinite(width_2).all():
-        return ""
+        return None
     share_U = _moved(left, at, width_2)
     if not (share_U > _MUCH).any():
-        return ""
+        return None
     for u in _most(share_U):
         # A refit that starts at the optimum of all rows may stay in a local one.
         alone = optimum(
@@ -79,7 +80,9 @@ def influential(
         )
         left[:, u] = _answers(law, alone.constants_P, flops, rows.compute)
     share_U = _moved(left, at, width_2)
-    return _sentence(labels, share_U, left, at) if (share_U > _MUCH).any() else ""
+    if not (share_U > _MUCH).any():
+        return None
+    return Note(NoteCode.INFLUENTIAL_RUN, _sentence(labels, share_U, left, at))
 
 
 def _moved(left_2xU: np.ndarray, at_2: np.ndarray, width_2: np.ndarray) -> np.ndarray:

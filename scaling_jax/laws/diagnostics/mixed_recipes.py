@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import fitted_rows
 from scaling_jax.laws.tables.words import VERIFICATION, roles
 
@@ -34,7 +35,7 @@ _SAME_LENGTH = 1.02
 _MOST_SHOWN = 4
 
 
-def mixed_knobs(table: "pd.DataFrame") -> list[str]:
+def mixed_knobs(table: "pd.DataFrame") -> list[Note]:
     """Sentences about hyperparameters in which finished runs differ and that a fit would ignore.
 
     Runs of one recipe differ in size, length and seed alone; a learning rate or batch size may
@@ -70,10 +71,10 @@ def mixed_knobs(table: "pd.DataFrame") -> list[str]:
             f"Runs of {len(variations)} variations of a sweep ({_listed(variations)}) are fitted "
             "as if they made no difference: fit each on its own."
         )
-    return notes
+    return [Note(NoteCode.MIXED_RECIPES, text) for text in notes]
 
 
-def missing_runs(table: "pd.DataFrame") -> list[str]:
+def missing_runs(table: "pd.DataFrame") -> list[Note]:
     """A sentence on how many runs each budget still lacks, where the table lists planned ones.
 
     >>> import pandas as pd
@@ -92,7 +93,10 @@ def missing_runs(table: "pd.DataFrame") -> list[str]:
         n = len(runs) - len(fitted_rows(runs))
         if n:
             lacking.append(f"{n} of {len(runs)} at {budget:.3g} FLOPs")
-    return [f"Runs without a loss were left out: {', '.join(lacking)}."] if lacking else []
+    if not lacking:
+        return []
+    text = f"Runs without a loss were left out: {', '.join(lacking)}."
+    return [Note(NoteCode.MISSING_RUNS, text)]
 
 
 def _values(runs: "pd.DataFrame", name: str) -> list[Any]:

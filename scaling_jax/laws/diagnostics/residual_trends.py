@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
@@ -14,7 +15,7 @@ _LEAST_EFFECT = 1e-4
 _CLIPPED_SPREADS = 6.0
 
 
-def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[str, ...]:
+def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[Note, ...]:
     """Sentences on slopes of log residuals in log N, D and C, and on their curvature in log C.
 
     C is 6 N D, so the three slopes are two: the strongest comes first, then what it leaves of the
@@ -36,7 +37,7 @@ def trends(rows: Rows, residuals_N: np.ndarray) -> tuple[str, ...]:
     return tuple(note for note in (slopes, _curvature(r_M, weight_M, n_M, d_M)) if note)
 
 
-def _slopes(r_M: np.ndarray, weight_M: np.ndarray, logs: dict[str, np.ndarray]) -> str:
+def _slopes(r_M: np.ndarray, weight_M: np.ndarray, logs: dict[str, np.ndarray]) -> Note | None:
     trends: list[str] = []
     before = [np.ones(len(r_M))]
     # Two of the three: the third is their sum or difference.
@@ -54,27 +55,31 @@ def _slopes(r_M: np.ndarray, weight_M: np.ndarray, logs: dict[str, np.ndarray]) 
             f"{100 * slope:+.2f} % of the loss per decade of {strongest} ({t:.1f} standard errors)"
         )
     if not trends:
-        return ""
-    return (
+        return None
+    text = (
         f"Residuals trend by {' and '.join(trends)}: the law bends away from the data, and farther "
         "beyond them."
     )
+    return Note(NoteCode.RESIDUAL_TREND, text)
 
 
-def _curvature(r_M: np.ndarray, weight_M: np.ndarray, n_M: np.ndarray, d_M: np.ndarray) -> str:
+def _curvature(
+    r_M: np.ndarray, weight_M: np.ndarray, n_M: np.ndarray, d_M: np.ndarray
+) -> Note | None:
     """A sentence on the curvature in log C that is left after every slope is taken out."""
     c_M = n_M + d_M
     curvature, t = _last_coefficient([np.ones(len(r_M)), n_M, d_M, c_M**2], r_M, weight_M)
     # A parabola rises by so much from the middle of its range to either end.
     rise = curvature * (np.ptp(c_M) / 2) ** 2
     if not _is_rare(t, len(r_M) - 4) or abs(rise) < _LEAST_EFFECT:
-        return ""
+        return None
     side, less = ("above", "slower") if rise > 0 else ("below", "faster")
-    return (
+    text = (
         f"Residuals curve with compute: at both ends of the data losses lie "
         f"{100 * abs(rise):.2f} % {side} the law, relative to its middle ({t:.1f} standard "
         f"errors). Beyond the data the loss may fall {less} than the law says."
     )
+    return Note(NoteCode.RESIDUAL_CURVATURE, text)
 
 
 def _last_coefficient(

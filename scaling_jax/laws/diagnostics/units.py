@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PF_DAY
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.compute import FAR
 from scaling_jax.laws.tables.select import Rows
 
@@ -20,7 +21,7 @@ _FEW_FLOPS = 1e11
 _MOST_NATS = 15.0
 
 
-def questions(rows: Rows, unit: str = "") -> tuple[str, ...]:
+def questions(rows: Rows, unit: str = "") -> tuple[Note, ...]:
     """A question for every column whose magnitude suggests other units, with its numbers.
 
     Every rule lies well outside what is published and what this package trains: 768 to 1e12
@@ -35,7 +36,8 @@ def questions(rows: Rows, unit: str = "") -> tuple[str, ...]:
     found += [_flops(rows), _budget(rows)]
     if not any(found):
         found.append(_effort(rows))
-    return tuple(question for question in [*found, "" if unit else _loss(rows)] if question)
+    found += [] if unit else [_loss(rows)]
+    return tuple(Note(NoteCode.UNITS_SUSPECT, question) for question in found if question)
 
 
 def _params(rows: Rows) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.planning.simulate import Simulation
 from scaling_jax.text_table import Table
 
@@ -58,6 +59,18 @@ def simulation_sentences(simulation: Simulation) -> list[str]:
         f"{' to '.join(shares)} % of studies."
     )
     return [formatting.plain_spaces(line) for line in lines]
+
+
+def simulation_notes(simulation: Simulation) -> tuple[Note, ...]:
+    """A warning for each reason for which simulated studies could not be fitted."""
+    total = len(simulation.studies) + sum(simulation.refused.values())
+    return tuple(
+        Note(
+            NoteCode.STUDIES_REFUSED,
+            f"{count} of {total} studies could not be fitted: {reason}",
+        )
+        for reason, count in simulation.refused.items()
+    )
 
 
 def _share(level: float) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, PARAMS_COLUMN
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.csv_text import UNNAMED
-from scaling_jax.laws.tables.layouts import hint
+from scaling_jax.laws.tables.layouts import hint, with_notes
 from scaling_jax.laws.tables.words import FINISHED, VERIFICATION, roles, states, texts, where
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def _with_tokens(frame: "pd.DataFrame", law: Law, name: str) -> "pd.DataFrame":
         for column in ("params", compute)
     )
     made = frame.assign(tokens=flops_N / FLOPS_PER_PARAM_TOKEN / params_N)
-    note = f"The table has no tokens: they are taken as {compute} / (6 params)."
-    made.attrs = {**frame.attrs, "notes": (*frame.attrs.get("notes", ()), note)}
+    text = f"The table has no tokens: they are taken as {compute} / (6 params)."
+    made.attrs = with_notes(frame, Note(NoteCode.TOKENS_DERIVED, text))
     return made
 
 

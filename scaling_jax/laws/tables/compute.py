@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.laws.conventions import SIX_N_D, Compute, Count
+from scaling_jax.laws.notes import Note, NoteCode
 
 # Rows of one budget lie this close together in FLOPs, and budgets farther apart than that.
 BUDGET_GAP = 1.15
@@ -29,12 +30,12 @@ class Cost:
     Attributes:
         flops: C, NaN where it is unknown.
         compute: how C depends on N and D.
-        note: what C is, in a sentence; empty where C is unknown.
+        note: what C is; None where C is unknown.
     """
 
     flops: np.ndarray
     compute: Compute
-    note: str
+    note: Note | None
 
 
 def cost_of(
@@ -56,23 +57,29 @@ def cost_of(
     """
     product_N = SIX_N_D.of(params_N, tokens_N)
     if count != "total":
-        return Cost(product_N, SIX_N_D, f"C is 6 N D{_N[count]}.")
+        return Cost(product_N, SIX_N_D, _definition(f"C is 6 N D{_N[count]}."))
     if flops_N is not None and not np.isnan(flops_N).all():
         return _of_column("flops", flops_N, params_N, tokens_N)
     if budget_N is not None and _is_another_count(budget_N / product_N):
         return _of_column("budget", budget_N, params_N, tokens_N)
-    return Cost(product_N, SIX_N_D, "C is 6 N D.")
+    return Cost(product_N, SIX_N_D, _definition("C is 6 N D."))
 
 
-def groups_of(flops_N: np.ndarray, budget_N: np.ndarray | None) -> tuple[np.ndarray | None, str]:
-    """The IsoFLOP group of each row, named by its FLOPs, and a sentence where these differ.
+def _definition(text: str) -> Note:
+    return Note(NoteCode.COMPUTE_DEFINITION, text)
+
+
+def groups_of(
+    flops_N: np.ndarray, budget_N: np.ndarray | None
+) -> tuple[np.ndarray | None, Note | None]:
+    """The IsoFLOP group of each row, named by its FLOPs, and a note where these differ.
 
     A planned budget names its group where it agrees with its runs' C; otherwise the geometric
     mean of C does. Where one budget's runs are not of equal C, rows are grouped by C alone. A
     row without a budget belongs to a group of its own.
     """
     if budget_N is None or np.isnan(flops_N).any() or np.isnan(budget_N).all():
-        return infer_budgets(flops_N), ""
+        return infer_budgets(flops_N), None
     planned_N = np.where(np.isnan(budget_N), flops_N, budget_N)
     ratio_N = planned_N / flops_N
     where = f"The column budget is {ratio_N.min():.3g} to {ratio_N.max():.3g} times C"
@@ -80,12 +87,14 @@ def groups_of(flops_N: np.ndarray, budget_N: np.ndarray | None) -> tuple[np.ndar
     for budget in np.unique(planned_N):
         at_N = planned_N == budget
         if np.ptp(np.log(flops_N[at_N])) > np.log(_BUDGET_SPREAD):
-            return infer_budgets(flops_N), f"{where}, so that runs of equal C are the groups."
+            text = f"{where}, so that runs of equal C are the groups."
+            return infer_budgets(flops_N), Note(NoteCode.BUDGET_DIFFERS, text)
         if not 1 / BUDGET_GAP < np.median(ratio_N[at_N]) < BUDGET_GAP:
             named_N[at_N] = np.exp(np.log(flops_N[at_N]).mean())
     if (named_N == planned_N).all():
-        return planned_N, ""
-    return named_N, f"{where}: groups of runs are named by their C."
+        return planned_N, None
+    text = f"{where}: groups of runs are named by their C."
+    return named_N, Note(NoteCode.BUDGET_DIFFERS, text)
 
 
 def infer_budgets(flops: np.ndarray) -> np.ndarray | None:
@@ -122,7 +131,8 @@ def _of_column(
     known_N = ~np.isnan(column_N)
     compute = _relation(source, column_N[known_N], params_N[known_N], tokens_N[known_N])
     flops_N = np.where(known_N, column_N, compute.of(params_N, tokens_N))
-    return Cost(flops_N, compute, _sentence(compute, flops_N, params_N, tokens_N))
+    text = _sentence(compute, flops_N, params_N, tokens_N)
+    return Cost(flops_N, compute, _definition(text))
 
 
 def _relation(

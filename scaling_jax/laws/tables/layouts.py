@@ -1,13 +1,17 @@
 """Names of columns: a user's own, and those that trackers and well-known scripts write."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaling_jax.errors import InputError, nearest
+from scaling_jax.laws.notes import Note, NoteCode, note_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# A frame carries the notes of its reading here; `notes` may be a user's own.
+_CARRIED = "scaling_jax.notes"
 
 NATS, BITS_PER_BYTE = "nats per token", "bits per byte"
 _SHORT_UNITS = {
@@ -119,7 +123,7 @@ def with_our_names(
                 f"{nearest(str(their), map(str, frame.columns))}; it has "
                 f"{', '.join(map(str, frame.columns))}"
             )
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     unit = ""
     layout = next((each for each in _LAYOUTS if each.marks.issubset(frame.columns)), None)
     if layout is not None:
@@ -137,7 +141,8 @@ def with_our_names(
             pairs = ", ".join(
                 [*single, *(f"{ours} is {' + '.join(names)}" for ours, names in sums.items())]
             )
-            notes = (f"The columns are named as {layout.name} names them: {pairs}.",)
+            text = f"The columns are named as {layout.name} names them: {pairs}."
+            notes = (Note(NoteCode.COLUMNS_RECOGNISED, text),)
         theirs |= found
     if not theirs and not notes:
         return frame
@@ -145,12 +150,8 @@ def with_our_names(
         **{ours: frame[their] for ours, their in theirs.items()}
     )
     unit = _UNITS.get(theirs.get("loss", ""), unit)
-    known = frame.attrs
-    named.attrs = {
-        **known,
-        "notes": (*known.get("notes", ()), *notes),
-        "unit": unit or known.get("unit", ""),
-    }
+    known = with_notes(frame, *notes)
+    named.attrs = {**known, "unit": unit or known.get("unit", "")}
     return named
 
 
@@ -173,6 +174,17 @@ def _added(frame: "pd.DataFrame", names: Iterable[str]) -> "pd.Series":
         frame[[*names]].apply(pd.to_numeric, errors="coerce").sum(axis=1, skipna=False)
     )
     return added
+
+
+def notes_on(frame: "pd.DataFrame") -> tuple[Note, ...]:
+    """The notes that reading the table left on it."""
+    # A frame that was stored and read again has them as plain text.
+    return tuple(map(note_of, frame.attrs.get(_CARRIED, ())))
+
+
+def with_notes(frame: "pd.DataFrame", *notes: Note) -> dict[Hashable, Any]:
+    """The table's `attrs` with more notes."""
+    return {**frame.attrs, _CARRIED: (*notes_on(frame), *notes)}
 
 
 def _chosen(

@@ -15,6 +15,7 @@ from scaling_jax.laws.conventions import (
     Compute,
     Count,
 )
+from scaling_jax.laws.notes import Note
 from scaling_jax.laws.tables.check import is_blank, numbers, reads_size_and_data, reasons
 from scaling_jax.laws.tables.compute import Cost, cost_of, groups_of
 from scaling_jax.laws.tables.words import texts, where
@@ -56,7 +57,7 @@ class Rows:
     dropped: dict[str, int]
     fingerprint: str
     compute: Compute = SIX_N_D
-    compute_notes: tuple[str, ...] = ()
+    compute_notes: tuple[Note, ...] = ()
     budget_factor: float = 1.0
 
     def __len__(self) -> int:
@@ -219,7 +220,7 @@ def _cost(frame: "pd.DataFrame", columns: dict[str, np.ndarray], count: Count) -
     flops_N = columns.get("flops", _optional(frame, "flops"))
     if "flops" in columns or not {"params", "tokens"}.issubset(columns):
         unknown_N = np.full(len(frame), np.nan)
-        return Cost(unknown_N if flops_N is None else flops_N, SIX_N_D, "")
+        return Cost(unknown_N if flops_N is None else flops_N, SIX_N_D, None)
     budget_N = _optional(frame, "budget")
     return cost_of(columns["params"], columns["tokens"], flops_N, budget_N, count)
 

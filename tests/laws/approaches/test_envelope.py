@@ -39,6 +39,8 @@ def test_the_ends_of_the_grid_do_not_bend_the_exponent():
     assert {*found.frontier_points.params} == {*sizes[1:-1]}
     assert any("% of the FLOP values do not count" in note for note in found.diagnostics)
     assert any("of 7 sizes" in note for note in found.diagnostics)
+    codes = {str(note.code) for note in found.diagnostics}
+    assert codes >= {"compute-span", "envelope-runs", "envelope-left-out", "kaplan-stopping"}
 
 
 def test_small_models_give_back_the_exponent_and_the_loss():
