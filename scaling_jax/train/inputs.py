@@ -9,7 +9,7 @@ from etils import epath
 from scaling_jax import data
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import read_text, write_text_atomically
 
 _FINGERPRINT_FILE = "data_fingerprint"
 
@@ -58,10 +58,18 @@ def check_same_text(directory: epath.Path, fingerprint: str) -> None:
         InputError: the corpus or the tokenizer has changed since the run's first step.
     """
     path = directory / _FINGERPRINT_FILE
-    if not path.exists():
+    try:
+        theirs = read_text(path)
+    except FileNotFoundError:
         write_text_atomically(path, fingerprint)
-    elif path.read_text() != fingerprint:
+        return
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{directory} was started on text with fingerprint {path.read_text()}, but the corpus "
+            f"{path} is damaged ({getattr(error, 'strerror', None) or error}): delete the run to "
+            "train it again"
+        ) from error
+    if theirs != fingerprint:
+        raise InputError(
+            f"{directory} was started on text with fingerprint {theirs[:80]}, but the corpus "
             f"now has {fingerprint}: restore the corpus, or delete the run to train it again"
         )

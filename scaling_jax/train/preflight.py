@@ -75,7 +75,13 @@ def check_directories(
 def _check_same_run(config: RunConfig, path: epath.Path) -> None:
     if not is_first() or not (path / CONFIG_FILE).exists():
         return
-    theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
+    try:
+        theirs = RunConfig.from_json(read_text(path / CONFIG_FILE))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path / CONFIG_FILE} is damaged ({getattr(error, 'strerror', None) or error}): "
+            "restore it, or give another directory"
+        ) from error
     for name, ours, other in _differences(config, theirs):
         raise InputError(
             f"{path} is the directory of a run whose {name} is {other}, not {ours}: give another "

@@ -338,7 +338,11 @@ def test_a_field_of_another_kind_is_named_in_one_short_message(path: str, value:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["[" * 200_000, '{"shape":' * 200_000, "1" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"shape":' * 200_000, "1" * 5000],
+    ids=["lists", "objects", "5,000 digits"],
+)
 def test_json_that_cannot_be_parsed_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"config\.json is n"):
         RunConfig.from_json(text)

@@ -37,3 +37,20 @@ def test_a_directory_is_that_of_one_run(text, cache, tmp_path):
     for other in (replace(first, seed=1), replace(first, steps=7)):
         with pytest.raises(InputError, match=r"is the directory of a run whose (seed|steps) is"):
             train_run(other, tmp_path / "run", cache_dir=cache, progress=False)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data_fingerprint"])
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"[" * 200_000, b"\xff", None],
+    ids=["list", "nested", "no text", "directory"],
+)
+def test_a_directory_with_a_damaged_file_is_named(text, cache, tmp_path, name, content):
+    run = small_run(text, steps=8)
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / name
+    path.write_bytes(content) if content is not None else path.mkdir()
+    named = rf"{name} is damaged|started on text with fingerprint \["
+    with pytest.raises(InputError, match=named) as caught:
+        train_run(run, tmp_path / "run", cache_dir=cache, progress=False)
+    assert len(str(caught.value)) < 500

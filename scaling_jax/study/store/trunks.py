@@ -15,6 +15,7 @@ from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import BRANCHES, StoredRun, read_run
 from scaling_jax.system.agreement import from_first
+from scaling_jax.system.files import read_text
 from scaling_jax.train import Lineage, Origin
 
 
@@ -105,8 +106,22 @@ def _branch_steps(trunk: epath.Path, *, unfinished: bool = False) -> set[int]:
         return set()
     # Files that are being written have names that begin with a dot.
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    return {
-        int(path.read_text())
+    steps = {
+        _step_in(path, trunk.parent / path.name)
         for path in paths
         if not unfinished or _result(trunk.parent / path.name) is None
     }
+    return {step for step in steps if step is not None}
+
+
+def _step_in(path: epath.Path, branch: epath.Path) -> int | None:
+    """The step at which a branch begins, from its plan where its file at the trunk is damaged."""
+    try:
+        return int(read_text(path))
+    except (OSError, ValueError):
+        pass
+    try:
+        begins_at = read_run(branch).planned.branch
+    except InputError:
+        return None
+    return None if begins_at is None else begins_at.step

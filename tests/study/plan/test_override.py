@@ -119,7 +119,7 @@ def test_the_value_it_has_already_is_no_mistake():
         ("design=FixedModels(params={[]: 1}, tokens_per_param=(1,))", "cannot be .FixedModels"),
         ("design=FixedModels(params=(1e3,), tokens_per_param=(-1,))", "-1.0 must be positive"),
         ("design=Sweep(design=Fixed(), variations=())", "did you mean 'FixedModels'"),
-        ("design=" + "(" * 500, "cannot be"),
+        ("design=" + "(" * 99, "cannot be"),
         ("recipe.batch_size=ConstantBatch(sequences=(1, 2))", r"must be int, not \(1, 2\)"),
         ("name=a b", "study name 'a b'"),
         ("recipe.seed", "write PATH=VALUE"),

@@ -92,6 +92,22 @@ def test_a_trunk_keeps_what_branches_that_are_not_over_need(planned):
     assert not origin(long).is_there
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"many", b"1" * 5000, b"\xff", None],
+    ids=["empty", "words", "5,000 digits", "no text", "directory"],
+)
+def test_a_damaged_list_of_branches_is_replaced_by_their_plans(planned, content):
+    (short, long), trunk = planned
+    path = trunk.directory / "branches" / short.run_id
+    path.unlink()
+    path.write_bytes(content) if content is not None else path.mkdir()
+    assert lineage(trunk).kept == {origin(short).step, origin(long).step}
+    # Without the plan nothing names the step, and the branch begins at its first one.
+    (short.directory / "plan.json").write_text("[]")
+    assert lineage(trunk).kept == {origin(long).step}
+
+
 def test_a_branch_is_due_as_soon_as_its_trunk_has_passed_it(planned):
     (short, long), trunk = planned
     waiting = RunQueue([[short], [long], [trunk]])
