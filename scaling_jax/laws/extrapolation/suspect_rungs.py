@@ -4,6 +4,7 @@ Runs can only be worse than the best recipe, so a rung that is off for its tunin
 most often the smallest rungs are, since a recipe is tuned at larger ones.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from scaling_jax.laws.tables.select import Rows
 # Within a few decades of compute the frontier is a quadratic in logs to 0.1 %.
 _CONSTANTS = 3
 # The others must show their own scatter about it.
-_LEAST_BUDGETS = _CONSTANTS + 2
+_LEAST_OTHERS = _CONSTANTS + 1
+_MOST_AT_ONCE = 2
 # A rung counts as off where noise alone would put any rung of a table so far off in one table of
 # fifty, and by a share of the loss that a user would act on.
 _BY_CHANCE = 0.02
@@ -50,7 +52,8 @@ def suspect_rungs(rows: Rows) -> tuple[SuspectRung, ...]:
 
     The trend is a quadratic of log loss in log compute through the minima of the other budgets,
     weighted by their standard errors, which grow where the others scatter about it by more. The
-    rung that is farthest off is taken out before the next is looked for.
+    rung that is farthest off, or the two where either hides the other, is taken out before the
+    next is looked for.
 
     >>> import numpy as np, pandas as pd
     >>> from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
@@ -71,35 +74,52 @@ def suspect_rungs(rows: Rows) -> tuple[SuspectRung, ...]:
         None at all where fewer than 5 budgets have a minimum.
     """
     left, found = list(budget_minima(rows)), []
-    while len(left) > _LEAST_BUDGETS - 1:
-        worst = max((_without(left, g) for g in range(len(left))), key=lambda rung: rung.spreads)
-        if worst.spreads < _limit(left) or worst.above < _LEAST_SHARE:
-            break
-        found.append(worst)
-        left = [minimum for minimum in left if minimum.budget != worst.budget]
+    while suspects := _next(left):
+        found += suspects
+        budgets = [rung.budget for rung in suspects]
+        left = [minimum for minimum in left if minimum.budget not in budgets]
     return tuple(sorted(found, key=lambda rung: rung.budget))
 
 
-def _without(minima: Sequence[BudgetMinimum], out: int) -> SuspectRung:
-    """How far the budget `out` lies above the trend of the others."""
+def _next(minima: Sequence[BudgetMinimum]) -> list[SuspectRung]:
+    """One rung that is off, or two where either hides the other; of several, the farthest off."""
+    for count in range(1, _MOST_AT_ONCE + 1):
+        if len(minima) - count < _LEAST_OTHERS:
+            return []
+        sets = list(itertools.combinations(range(len(minima)), count))
+        limit = _limit(minima, len(sets))
+        best = max((_without(minima, out) for out in sets), key=_least_spreads)
+        if _least_spreads(best) > limit and min(rung.above for rung in best) > _LEAST_SHARE:
+            return best
+    return []
+
+
+def _least_spreads(rungs: Sequence[SuspectRung]) -> float:
+    return min(rung.spreads for rung in rungs)
+
+
+def _without(minima: Sequence[BudgetMinimum], out: Sequence[int]) -> list[SuspectRung]:
+    """How far the rungs `out` lie above the trend of the others."""
     x_G = np.log([minimum.budget for minimum in minima])
     y_G = np.log([minimum.loss for minimum in minima])
     error_G = np.array([minimum.error for minimum in minima])
     basis_Gx3 = np.vander((x_G - x_G.mean()) / x_G.std(), _CONSTANTS)
-    others_G = np.arange(len(minima)) != out
-    weighted = basis_Gx3[others_G] / error_G[others_G, None]
+    others = np.delete(np.arange(len(minima)), out)
+    weighted = basis_Gx3[others] / error_G[others, None]
     inverse = np.linalg.pinv(weighted)
-    constants_3 = inverse @ (y_G[others_G] / error_G[others_G])
-    scatter = y_G[others_G] / error_G[others_G] - weighted @ constants_3
+    constants_3 = inverse @ (y_G[others] / error_G[others])
+    scatter = y_G[others] / error_G[others] - weighted @ constants_3
     # Where the others scatter by more than their standard errors, all of these are too small.
-    excess = max(1.0, float(scatter @ scatter) / (len(scatter) - _CONSTANTS))
-    of_trend = float(np.sum((basis_Gx3[out] @ inverse) ** 2))
-    above = float(y_G[out] - basis_Gx3[out] @ constants_3)
-    spreads = above / np.sqrt(excess * (error_G[out] ** 2 + of_trend))
-    return SuspectRung(minima[out].budget, float(np.expm1(above)), float(spreads))
+    excess = max(1.0, float(scatter @ scatter) / (len(others) - _CONSTANTS))
+    of_trend_G = np.sum((basis_Gx3 @ inverse) ** 2, axis=1)
+    above_G = y_G - basis_Gx3 @ constants_3
+    spreads_G = above_G / np.sqrt(excess * (error_G**2 + of_trend_G))
+    return [
+        SuspectRung(minima[g].budget, float(np.expm1(above_G[g])), float(spreads_G[g])) for g in out
+    ]
 
 
-def _limit(minima: Sequence[BudgetMinimum]) -> float:
+def _limit(minima: Sequence[BudgetMinimum], looks: int) -> float:
     from scipy.stats import t as student
 
-    return float(student.ppf(1 - _BY_CHANCE / len(minima), minima[0].degrees))
+    return float(student.ppf(1 - _BY_CHANCE / looks, minima[0].degrees))
