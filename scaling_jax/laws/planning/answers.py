@@ -102,6 +102,19 @@ def noise_errors(
     return errors_A
 
 
+def two_sided(level: float) -> float:
+    """Half-width, in standard errors, of a normal interval at a level."""
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def hidden_misfit(noise: float, level: float, n_runs: int) -> float:
+    """Root mean square of log losses that the noise of runs hides at a level.
+
+    Its chi-square, the sum of squares over the fit's variance, is that of one constant more.
+    """
+    return two_sided(level) * noise * inflation(noise) / math.sqrt(n_runs)
+
+
 def inflation(noise: float) -> float:
     """Standard errors of fits by Huber's penalty over those of least squares, Gaussian noise.
 

@@ -7,7 +7,6 @@ The noise's part of an interval is that of the assumed law linearized about its 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +18,10 @@ from scaling_jax.laws.conventions import BEYOND, FLOPS_PER_PARAM_TOKEN, LEVEL
 from scaling_jax.laws.planning.answers import (
     ANSWERS,
     Target,
-    inflation,
+    hidden_misfit,
     noise_errors,
     standard_errors,
+    two_sided,
 )
 from scaling_jax.laws.planning.form_error import form_errors, without_floor
 from scaling_jax.laws.planning.known import KnownLaw, published_law
@@ -115,7 +115,7 @@ class Floor:
     Attributes:
         error: standard error of the fitted floor, as a share of it.
         misfit: root mean square of the differences in log loss that a law without a floor, with
-            any k up to 1, leaves.
+            any k of 0.1 to 1, leaves.
         misfit_of_form: the same of the assumed law's form without its floor, k = 1.
         moved: logarithm of the loss at the target by that law over the assumed law's.
     """
@@ -180,7 +180,7 @@ class DesignScore:
     @property
     def hidden(self) -> float:
         """Root mean square of log losses that the noise of the runs hides at the level."""
-        return _hidden(self.noise, self.level, len(self.cells.params_N))
+        return hidden_misfit(self.noise, self.level, len(self.cells.params_N))
 
     @property
     def warnings(self) -> tuple[DesignWarning, ...]:
@@ -313,19 +313,10 @@ def answer_doubts(
     Raises:
         InputError: a law without a frontier.
     """
-    by_noise_A = _quantile(level) * noise_errors(law, values, target, noise)
-    by_form_A = form_errors(law, values, target, _hidden(noise, level, len(values["params"])))
+    by_noise_A = two_sided(level) * noise_errors(law, values, target, noise)
+    by_form_A = form_errors(law, values, target, hidden_misfit(noise, level, len(values["params"])))
     pairs = zip(ANSWERS, by_noise_A.tolist(), by_form_A.tolist(), strict=True)
     return {name: Doubt(of_noise, of_form) for name, of_noise, of_form in pairs}
-
-
-def _quantile(level: float) -> float:
-    return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def _hidden(noise: float, level: float, n_runs: int) -> float:
-    """A misfit's root mean square whose chi-square is the square of the level's normal quantile."""
-    return _quantile(level) * noise * inflation(noise) / math.sqrt(n_runs)
 
 
 def _condition(cells: Cells, law: KnownLaw) -> float:

@@ -1,8 +1,8 @@
 """The error of a law's form: what a fit answers where losses follow a law of another form.
 
 The other laws are `L = E + (A N^-alpha + B D^-beta)^k` (Videau et al. 2026, arXiv 2608.07222), with
-k of 0.4 and 0.7, and without a floor with any k up to 1. Measured grids have k of 0.3 to 0.9, and
-their floors are near zero where k is small. Each law is laid as close to the assumed law as its
+k of 0.4 and 0.7, and without a floor with any k of 0.1 to 1. Measured grids have k of 0.3 to 0.9,
+and their floors are near zero where k is small. Each law is laid as close to the assumed law as its
 form allows over the design, so that it is a truth that the same losses would suggest.
 """
 
@@ -18,9 +18,12 @@ from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.linearized import centre_of, log_losses
 
 _POWERS = (0.4, 0.7)
+_LEAST_POWER = 0.1
 # Where k is free, the search for it starts here.
 _FIRST_POWER = 0.5
+_FIRST_FLOOR = 0.1
 _MOST_EVALUATIONS = 400
+_LEAST, _MOST_LOG = 1e-300, 600.0
 # Stands for a log loss that overflowed, from which a search turns back.
 _FAR = 1e3
 
@@ -87,7 +90,7 @@ def nearest(
 def without_floor(
     law: KnownLaw, values: Mapping[str, np.ndarray], power: float | None = None
 ) -> Nearest:
-    """The nearest law without a floor to an assumed one: with a given k, or any k of at most 1."""
+    """The nearest law without a floor to an assumed one: with a given k, or any of 0.1 to 1."""
     log_loss_N = np.log(law.loss(values["params"], values["tokens"]))
     floor, centre = law.constants.get("E", 0.0), centre_of(law.form, values)
     reducible = 1 - floor / float(np.exp(log_loss_N.mean()))
@@ -95,18 +98,14 @@ def without_floor(
     alpha, beta = (reducible * exponent / k for exponent in _slopes_of(law))
     # Both terms are equal at the centre, where their sum is to meet the losses.
     log_term = log_loss_N.mean() / k - np.log(2)
-    start_P = np.array(
-        [
-            0.0,
-            np.exp(log_term + alpha * centre["params"]),
-            np.exp(log_term + beta * centre["tokens"]),
-            *(alpha, beta, k),
-        ]
-    )
+    a, b = _finite(log_term + alpha * centre["params"]), _finite(log_term + beta * centre["tokens"])
+    start_P = np.array([0.0, a, b, alpha, beta, k])
     held = ("E",) if power is None else ("E", "k")
     found = nearest(SKALING, values, log_loss_N, start_P, held)
-    # A power above 1 has been measured nowhere.
-    return without_floor(law, values, 1.0) if found.constants_P[-1] > 1 else found
+    free = float(found.constants_P[-1])
+    # Powers far from those of measured grids are of no truth.
+    bounded = min(max(free, _LEAST_POWER), 1.0)
+    return found if bounded == free or power is not None else without_floor(law, values, bounded)
 
 
 def form_errors(
@@ -125,9 +124,13 @@ def form_errors(
         hidden: root mean square of log losses that noise hides.
     """
     errors_A = np.zeros(len(ANSWERS))
+    # A search does not leave a floor of zero by itself.
+    floor = _FIRST_FLOOR * float(law.loss(values["params"], values["tokens"]).min())
+    is_zero_P = (np.array(law.form.names) == "E") & (law.constants_P == 0)
+    start_P = np.where(is_zero_P, floor, law.constants_P)
     for truth in _other_laws(law, values):
         log_loss_N = np.log(SKALING.value(truth.constants_P, values))
-        fitted = nearest(law.form, values, log_loss_N, law.constants_P, tuple(law.form.held))
+        fitted = nearest(law.form, values, log_loss_N, start_P, tuple(law.form.held))
         answers_A = target.answers(law.form, fitted.constants_P)
         missed_A = np.abs(answers_A - target.answers(SKALING, truth.constants_P))
         share = min(1.0, hidden / truth.misfit) if truth.misfit else 1.0
@@ -143,7 +146,8 @@ def _other_laws(law: KnownLaw, values: Mapping[str, np.ndarray]) -> Iterator[Nea
     power = law.constants[law.form.outer] if law.form.outer else 1.0
     for k in _POWERS:
         # Each term alone, raised to k, is the assumed law's.
-        a, b = (law.constants[name] ** (power / k) for name in (a_name, b_name))
+        logs = (np.log(max(law.constants[name], _LEAST)) for name in (a_name, b_name))
+        a, b = (_finite(power / k * log) for log in logs)
         start_P = np.array([floor, a, b, alpha / k, beta / k, k])
         yield nearest(SKALING, values, log_loss_N, start_P, held=("k",))
     yield without_floor(law, values)
@@ -154,3 +158,7 @@ def _slopes_of(law: KnownLaw) -> tuple[float, float]:
     alpha, beta, _, _ = frontier_names(law.form)
     power = law.constants[law.form.outer] if law.form.outer else 1.0
     return power * law.constants[alpha], power * law.constants[beta]
+
+
+def _finite(log_coefficient: float) -> float:
+    return float(np.exp(np.clip(log_coefficient, -_MOST_LOG, _MOST_LOG)))

@@ -9,7 +9,7 @@ is.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,8 @@ from scaling_jax.laws.conventions import (
 )
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
+from scaling_jax.laws.planning.answers import ANSWERS, Target, hidden_misfit
+from scaling_jax.laws.planning.form_error import form_errors
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.noise import Noise, measured_losses, scatter
 from scaling_jax.laws.planning.simulated_fits import fit_laws, fit_table
@@ -58,6 +60,9 @@ class Simulation:
             the loss of one more run at the optimum, with its prediction interval.
         refused: reason -> number of studies that could not be fitted.
         training_flops: cost of one study.
+        form: quantity -> the largest error of its estimate where losses follow a law of another
+            form, as far as the noise hides it (`form_error`): of logs for sizes and tokens, else a
+            difference. Empty for approach 2, which fits no law of the loss.
         unit: of the loss; empty where it is not known.
     """
 
@@ -68,6 +73,7 @@ class Simulation:
     refused: Mapping[str, int]
     training_flops: float
     unit: str
+    form: Mapping[str, float] = field(default_factory=dict)
 
     def summary(self) -> "pd.DataFrame":
         """One row per quantity, named in the index.
@@ -76,7 +82,8 @@ class Simulation:
         the estimates of `level` of the studies lie; `error`, the bound on the error of the same
         share of estimates, in log for sizes and tokens, else as a difference; `width`, the mean
         width of the studies' intervals, on the same scale (median for sizes and tokens, whose
-        intervals may be unbounded); `coverage`, the share of intervals that contain the truth.
+        intervals may be unbounded); `coverage`, the share of intervals that contain the truth;
+        `form`, the error of the form on the scale of `error`, NaN where there is none.
         """
         import pandas as pd
 
@@ -101,6 +108,7 @@ class Simulation:
             "error": float(np.quantile(error, self.level)),
             "width": float(np.median(width) if in_logs else np.mean(width)),
             "coverage": float(np.mean((low <= truth) & (truth <= high))),
+            "form": self.form.get("loss" if name == "measured" else name, np.nan),
         }
 
 
@@ -151,6 +159,7 @@ def simulate_study(
         fits = _fit_each(tables, approach, options, refused)
     target = BEYOND * float(_flops(fitted).max()) if flops is None else flops
     params, tokens, loss = law.optimal(target)
+    at_optimum = Target(target, params, tokens)
     return Simulation(
         flops=target,
         level=level,
@@ -159,7 +168,19 @@ def simulate_study(
         refused=refused,
         training_flops=noise.seeds * float(_spent(cells).sum()),
         unit=law.unit,
+        form=_form_errors(fitted, law, at_optimum, noise, level) if approach == 3 else {},
     )
+
+
+def _form_errors(
+    cells: "pd.DataFrame", law: KnownLaw, target: Target, noise: Noise, level: float
+) -> dict[str, float]:
+    values = {"params": PARAMS_COLUMN[law.count], "tokens": "tokens"}
+    values_N = {name: cells[column].to_numpy(np.float64) for name, column in values.items()}
+    hidden = hidden_misfit(noise.scale, level, noise.seeds * len(cells))
+    found = dict(zip(ANSWERS, form_errors(law, values_N, target, hidden).tolist(), strict=True))
+    loss = float(law.loss(target.params, target.tokens))
+    return found | {"loss": loss * math.expm1(found["loss"])}
 
 
 def _losses(

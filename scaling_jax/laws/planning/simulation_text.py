@@ -12,8 +12,12 @@ from scaling_jax.text_table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLUMNS = ("quantity", "truth", "estimates", "interval's width", "holds the truth")
+_COLUMNS = (
+    *("quantity", "truth", "estimates", "interval's width", "holds the truth"),
+    "error of the form",
+)
 _RATIOS = ("params", "tokens")
+_OFF = ("params", "loss")
 _FORMATS: dict[str, Callable[[Any], str]] = {
     "params": formatting.count,
     "tokens": formatting.count,
@@ -58,6 +62,12 @@ def simulation_sentences(simulation: Simulation) -> list[str]:
         f"Their {formatting.level(level)} intervals would hold the truth in "
         f"{' to '.join(shares)} % of studies."
     )
+    if simulation.form:
+        off = ", ".join(f"{_MEANING[name]} {_error(name, simulation.form[name])}" for name in _OFF)
+        lines.append(
+            "Losses of another form, hidden by the noise, would move the answers besides, by up "
+            f"to: {off}."
+        )
     return [formatting.plain_spaces(line) for line in lines]
 
 
@@ -86,4 +96,12 @@ def _cells(name: str, row: "pd.Series[float]") -> tuple[str, ...]:
         formatting.interval((row.low, row.high), form),
         f"x {math.exp(row.width):.2f}" if name in _RATIOS else form(row.width),
         f"{100 * row.coverage:.0f} %",
+        "-" if math.isnan(row.form) else _error(name, row.form),
     )
+
+
+def _error(name: str, error: float) -> str:
+    """A half-width: a factor for sizes and tokens, else a difference."""
+    if name in _RATIOS:
+        return f"x {math.exp(error):.2f}"
+    return f"± {_FORMATS.get(name, '{:.3f}'.format)(error)}"

@@ -75,7 +75,9 @@ def test_a_floor_that_noise_hides_is_warned_of():
     assert 0.001 < found.error < 0.02
     assert found.misfit < found.misfit_of_form
     without = dataclasses.replace(LAW, constants=dict(LAW.constants) | {"E": 0.0})
-    assert score(isoflop(), without).floor is None
+    scored = score(isoflop(), without)
+    assert scored.floor is None
+    assert 0 < scored.doubts["loss"].form < 0.05
 
 
 @pytest.mark.parametrize("end", [1.5e18, 1.2e22], ids=["below", "above"])

@@ -9,6 +9,7 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.planning.design_checks import Cells, score
 from scaling_jax.laws.planning.known import KnownLaw, law_of, published_law
 from scaling_jax.laws.planning.noise import Noise
 from scaling_jax.laws.planning.simulate import simulate_losses, simulate_study
@@ -140,8 +141,21 @@ def test_error_and_width_grow_with_the_noise():
     for name in ("a", "loss"):
         assert loud.error[name] / quiet.error[name] == pytest.approx(4, rel=0.4)
         assert loud.width[name] / quiet.width[name] == pytest.approx(4, rel=0.4)
+        # Noise that is louder hides more of another form.
+        assert loud.form[name] > 2 * quiet.form[name] > 0
+    assert loud.form["measured"] == loud.form["loss"]
     assert quiet.error["params"] < loud.error["params"]
     assert (loud.coverage > 0.6).all()
+
+
+def test_the_error_of_the_form_is_that_of_the_designs_score():
+    cells = isoflop()
+    done = simulate_study(cells, LAW, noise=Noise(0.001), n_studies=1, bootstrap=20)
+    scored = score(Cells.of(cells["params"], cells["tokens"]), LAW, noise=0.001).doubts
+    assert done.form["params"] == pytest.approx(scored["params"].form)
+    assert done.form["loss"] == pytest.approx(done.truth["loss"] * np.expm1(scored["loss"].form))
+    twice = simulate_study(cells, LAW, noise=Noise(0.001, seeds=2), n_studies=1, bootstrap=20)
+    assert twice.form["loss"] < done.form["loss"]
 
 
 def test_coverage_counts_intervals_that_hold_the_truth():
@@ -166,6 +180,8 @@ def test_approach_2_has_an_optimum_and_no_loss():
     done = simulate_study(isoflop(), LAW, noise=Noise(0.0), n_studies=1, bootstrap=20, approach=2)
     summary = done.summary()
     assert set(summary.index) == {"a", "b", "params", "tokens"}
+    assert done.form == {}
+    assert summary.form.isna().all()
     assert summary.error["a"] < 1e-3
     assert summary.error["params"] < 0.02
 
