@@ -103,6 +103,32 @@ NamedNumbers = Annotated[
 ]
 
 
+def _centred(texts: list[str]) -> dict[str, tuple[float, float]]:
+    given = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            centre, deviation = map(float, value.split(":"))
+        except ValueError as error:
+            raise InputError(
+                f"--prior {text}: write NAME=CENTRE:DEVIATION, as E=1.6:0.1"
+            ) from error
+        given[name] = (centre, deviation)
+    return given
+
+
+NamedPriors = Annotated[
+    Mapping[str, tuple[float, float]],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="NAME=CENTRE:DEVIATION",
+        instance_from_str=_centred,
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=lambda value: [f"{n}={c}:{d}" for n, (c, d) in value.items()],
+    ),
+]
+
+
 def load_study(path: Path, scale: Scale, settings: tuple[str, ...] = ()) -> "Study":
     """The study that `path` defines or names, with `settings` applied.
 

@@ -13,6 +13,7 @@ from scaling_jax.cli.arguments import (
     Columns,
     Json,
     NamedNumbers,
+    NamedPriors,
     Unit,
     check_output,
     names,
@@ -46,6 +47,14 @@ class FitOptions(Options):
         NamedNumbers,
         tyro.conf.arg(name="hold", metavar="NAME=VALUE", help_behavior_hint=""),
     ] = dataclasses.field(default_factory=dict)
+    prior: Annotated[
+        NamedPriors,
+        tyro.conf.arg(metavar="NAME=CENTRE:DEVIATION", help_behavior_hint=""),
+    ] = dataclasses.field(default_factory=dict)
+    within: Annotated[float | None, tyro.conf.arg(metavar="SHARE", help_behavior_hint="")] = None
+    weight_by_compute: Annotated[
+        float | None, tyro.conf.arg(metavar="POWER", help_behavior_hint="")
+    ] = None
     isoflop_curve: Annotated[
         ReadOff | None,
         tyro.conf.arg(name="curve", metavar=_one_of(READ_OFFS), help_behavior_hint=""),
@@ -78,9 +87,9 @@ def fit(
         str | None,
         optional(
             "the formula that approach 3 fits, such as chinchilla (the default), chinchilla-tied "
-            "or kaplan; auto takes the one that best predicts larger runs from smaller ones; a law "
-            "of other columns, such as data-constrained; or FILE.py:NAME, a function of columns "
-            "with constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
+            "or kaplan; auto averages forms, rows and weights by how they predict larger runs; a "
+            "law of other columns, such as data-constrained; or FILE.py:NAME, a function of "
+            "columns with constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
             "NAME",
         ),
     ] = None,

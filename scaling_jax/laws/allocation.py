@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,11 +95,17 @@ class Prediction:
 
     Attributes:
         value: of the law's response, in its unit; a loss is in nats per token.
-        law_interval: where the law itself lies; None without a bootstrap.
-        interval: where one run's measurement lies: the law's interval and a run's scatter.
+        law_interval: where the true loss lies, the error of the law's form included; None without
+            a bootstrap.
+        interval: where one run's measurement lies: `law_interval` and a run's scatter.
         extrapolation: the run's FLOPs (6 N D) over the largest fitted; NaN where a law says
             nothing of compute.
         outside: variables that lie outside the range of the fitted rows.
+        resampling_interval: where one run's measurement would lie if the law's form were right,
+            from resampled fits and a run's scatter alone; None without a bootstrap.
+        parts: standard deviations of the log response that make up the interval: `runs` (a run's
+            scatter), `noise` (of the fit), `form` (fits of several forms and rows) and `distance`
+            (what predictions beyond rolled cut-offs erred by besides); empty without a bootstrap.
     """
 
     value: float
@@ -107,6 +113,8 @@ class Prediction:
     interval: Interval | None
     extrapolation: float = math.nan
     outside: tuple[str, ...] = ()
+    resampling_interval: Interval | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def loss(self) -> float:
@@ -124,7 +132,7 @@ class Frontier:
 
 
 def form_frontier(
-    law: Law, constants_P: np.ndarray, flops: float, compute: Compute = SIX_N_D
+    law: Law, constants_P: np.ndarray, flops: float | np.ndarray, compute: Compute = SIX_N_D
 ) -> Frontier:
     """The closed-form optimum of `A / N^alpha + B / D^beta` under C = k N^p D.
 

@@ -23,6 +23,7 @@ from scaling_jax.laws.allocation import (
 )
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import SIX_N_D, Compute
+from scaling_jax.laws.form_error import FormError, Member, beyond_draws, combined, scaled, widened
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.notes import Note
 
@@ -96,6 +97,10 @@ class Fit(ABC):
 
     @abstractmethod
     def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier: ...
+
+    def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
+        """The draws' frontiers with the error of the form added."""
+        return drawn
 
     @abstractmethod
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]: ...
@@ -176,7 +181,9 @@ class Fit(ABC):
                 "and for runs that diverged, or add runs that span more of it"
             )
         point = self._frontier(self._constants_P, flops)
-        drawn = None if self.draws_BxP is None else self._frontier(self.draws_BxP, flops)
+        drawn = None
+        if self.draws_BxP is not None:
+            drawn = self._beyond(self._frontier(self.draws_BxP, flops), flops)
         return Optimum(
             flops=float(flops),
             params=float(point.params),
@@ -240,6 +247,9 @@ class LawFit(Fit):
         ranges: variable -> least and most value fitted; empty for fits stored before there were
             any.
         is_logged: whether `noise_N` is of log responses rather than in the response's unit.
+        form_error: how fast errors grow beyond the data, which intervals of predictions and optima
+            hold; None where that is not known, such as for a law that reads no size or data.
+        members: what the fit averages, the heaviest first; empty for a single fit.
     """
 
     _: KW_ONLY
@@ -247,6 +257,8 @@ class LawFit(Fit):
     approach: int = 3
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     is_logged: bool = True
+    form_error: FormError | None = None
+    members: tuple[Member, ...] = ()
 
     @property
     def law(self) -> str:
@@ -324,13 +336,90 @@ class LawFit(Fit):
             for name, (least, most) in self.ranges.items()
             if name in variables and not least <= variables[name] <= most
         )
+        value = float(law.value(self._constants_P, variables))
+        extrapolation = _flops_of(variables, self.compute) / self.flops_range[1]
+        if drawn_B is None:
+            return Prediction(value, None, None, extrapolation, outside)
+        ratio, between = self._ratio(variables, extrapolation), self._between(variables)
+        wider_B = self._with_form_error(drawn_B, value, ratio, between)
         return Prediction(
-            value=float(law.value(self._constants_P, variables)),
-            law_interval=self._interval(drawn_B),
-            interval=self._interval(None if drawn_B is None else self._runs(drawn_B)),
-            extrapolation=_flops_of(variables, self.compute) / self.flops_range[1],
+            value=value,
+            law_interval=self._interval(wider_B),
+            interval=self._interval(self._runs(wider_B)),
+            extrapolation=extrapolation,
             outside=outside,
+            resampling_interval=self._interval(self._runs(drawn_B)),
+            parts=self._parts(drawn_B, ratio, between),
         )
+
+    def _between(self, variables: Mapping[str, float]) -> float:
+        """Standard deviation of the log response over the members of an average."""
+        if not self.members:
+            return 0.0
+        values_J = self.definition.value(np.array([m.constants for m in self.members]), variables)
+        return self._scatter(np.log(values_J))
+
+    def _scatter(self, log_J: np.ndarray) -> float:
+        weight_J = np.array([member.weight for member in self.members])
+        known_J = np.isfinite(log_J) & (weight_J > 0)
+        weight_J, log_J = weight_J[known_J] / weight_J[known_J].sum(), log_J[known_J]
+        return float(np.sqrt(weight_J @ (log_J - weight_J @ log_J) ** 2))
+
+    def _ratio(self, variables: Mapping[str, float], extrapolation: float) -> float:
+        """How far beyond the data a run is: in compute, in size, or in data, whichever is most."""
+        beyond = [
+            variables[n] / self.ranges[n][1] for n in FALLING if n in self.ranges.keys() & variables
+        ]
+        known = [x for x in (extrapolation, *beyond) if math.isfinite(x)]
+        return max(known, default=1.0)
+
+    def _with_form_error(
+        self, draws_B: np.ndarray, value: float, ratio: float, between: float
+    ) -> np.ndarray:
+        """Draws of the response with the error of the form in them."""
+        if self.form_error is None:
+            return draws_B
+        deviation = self.form_error.loss_deviation(ratio)
+        if self.members:
+            return scaled(draws_B, value, combined(deviation, between))
+        return widened(draws_B, beyond_draws(deviation, draws_B))
+
+    def _parts(self, draws_B: np.ndarray, ratio: float, between: float) -> dict[str, float]:
+        if not self.is_logged or not (draws_B > 0).all():
+            return {}
+        low, high = np.quantile(np.log(draws_B), [0.16, 0.84])
+        noise = math.sqrt(max(((high - low) / 2) ** 2 - between**2, 0.0))
+        deviation = noise if self.form_error is None else self.form_error.loss_deviation(ratio)
+        if self.members:
+            noise = min(noise, deviation)
+        noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
+        return {
+            "runs": float(np.sqrt(np.mean(noise_N**2))),
+            "noise": noise,
+            "form": combined(0.0, between),
+            "distance": math.sqrt(max(deviation**2 - noise**2, 0.0)),
+        }
+
+    def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
+        if self.form_error is None:
+            return drawn
+        point, ratio = self._frontier(self._constants_P, flops), flops / self.flops_range[1]
+        deviation, between = self.form_error.params_deviation(ratio), 0.0
+        loss = drawn.loss
+        if self.members:
+            each = self._frontier(np.array([m.constants for m in self.members]), flops)
+            with np.errstate(all="ignore"):
+                deviation = combined(deviation, self._scatter(np.log(each.params)))
+            between = 0.0 if each.loss is None else self._scatter(np.log(each.loss))
+            params = scaled(drawn.params, float(point.params), deviation)
+        else:
+            params = widened(drawn.params, beyond_draws(deviation, drawn.params))
+        if loss is not None and point.loss is not None:
+            loss = self._with_form_error(loss, float(point.loss), ratio, between)
+        # C = k N^p D: at fixed compute, more parameters mean fewer tokens.
+        with np.errstate(all="ignore"):
+            tokens = point.tokens * (params / point.params) ** -self.compute.power
+        return Frontier(params, tokens, loss)
 
     def _runs(self, law_B: np.ndarray) -> np.ndarray | None:
         return None if self.noise_N is None else self.scattered(law_B).ravel()

@@ -5,16 +5,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.approaches.backtest import choose_law
 from scaling_jax.laws.approaches.parametric import AUTO, fit_law
-from scaling_jax.laws.catalogue import CHINCHILLA, Law, law_named
+from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
-from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.extrapolation.average import fit_average
+from scaling_jax.laws.extrapolation.judgement import form_notes, rung_notes
+from scaling_jax.laws.extrapolation.named import with_form_error
+from scaling_jax.laws.extrapolation.row_weights import weighted_rows
+from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options, Resampling, require_applicable
@@ -48,6 +51,9 @@ def fit(
     corrected: bool = False,
     objective: str | Objective | None = None,
     fixed: Mapping[str, float] | None = None,
+    prior: Mapping[str, tuple[float, float]] | None = None,
+    within: float | None = None,
+    weight_by_compute: float | None = None,
     columns: Mapping[str, str] | None = None,
     unit: str | None = None,
 ) -> Fit:
@@ -67,9 +73,9 @@ def fit(
             that `read_table` reads.
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
         law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
-            `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto` takes
-            the one that best predicts larger runs from smaller ones. The table needs the columns
-            that the law reads and predicts.
+            `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto`
+            averages forms, rows and weights by how they predict larger runs from smaller ones. The
+            table needs the columns that the law reads and predicts.
         bootstrap: resamples behind the intervals; 0 fits the point alone.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
@@ -89,6 +95,11 @@ def fit(
             `gaussian` (maximum likelihood, noise on log loss), `log-squares`, `squares`, or
             `lower-envelope`.
         fixed: constants of the law to hold, such as `{"E": 1.69}`.
+        prior: constants of the law that are known beside the rows, as centre and standard
+            deviation, such as `{"E": (1.6, 0.1)}`.
+        within: fit only rows whose loss lies at most this share above the frontier of a first fit,
+            such as 0.02.
+        weight_by_compute: weigh rows by (C / C_max) to this power, such as 0.5.
         columns: our name -> the table's, such as `{"params": "n_params"}`.
         unit: of the loss, such as `nats per token` or `bits per byte`; by default what the table
             says, and no unit where it says none.
@@ -101,6 +112,9 @@ def fit(
     options = Options(
         objective=objective,
         fixed=dict(fixed or {}),
+        prior=dict(prior or {}),
+        within=within,
+        weight_by_compute=weight_by_compute,
         isoflop_curve=isoflop_curve,
         corrected=corrected,
         resampling=resampling,
@@ -127,12 +141,13 @@ def fit(
         found = fit_isoflop(rows, options, method=curve, corrected=corrected)
     else:
         notes: tuple[Note, ...] = ()
-        if law == AUTO:
-            name, why = choose_law(rows, options)
-            chosen, notes = law_named(name), (why,)
         if resampling is None and repeats_runs(rows):
-            options, notes = replace(options, resampling="runs"), (*notes, RUNS_RESAMPLED)
-        found = fit_law(rows, chosen, options, notes)
+            options, notes = replace(options, resampling="runs"), (RUNS_RESAMPLED,)
+        if law == AUTO:
+            found = fit_average(rows, options, notes)
+        else:
+            rows = weighted_rows(rows, options)
+            found = with_form_error(fit_law(rows, chosen, options, notes), rows, options)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     return replace(found, diagnostics=notes, unit=known_unit)
 
@@ -143,7 +158,9 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
     doubt = f"Are rows there twice? In the table, {twice}, and each counts."
     return (
         *((Note(NoteCode.LOSS_RISES, f"{found.rising}."),) if found.rising else ()),
+        *(form_notes(found) if isinstance(found, LawFit) else ()),
         *notes_on(frame),
+        *rung_notes(rows),
         *((Note(NoteCode.REPEATED_ROWS, doubt),) if twice else ()),
         *missing_runs(frame),
         *mixed_knobs(frame),

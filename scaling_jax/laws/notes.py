@@ -146,7 +146,7 @@ class NoteCode(StrEnum):
         "The objective is nearly flat in some direction: read constants together.",
     )
     NOISE_SCALE = ("noise-scale", "note", "How far single rows scatter about the law.")
-    LAW_CHOSEN = ("law-chosen", "note", "Which law was chosen by prediction, with all errors.")
+    LAW_CHOSEN = ("law-chosen", "note", "Which forms, rows and weights were averaged, and why.")
     RUNS_RESAMPLED = (
         "runs-resampled",
         "note",
@@ -209,7 +209,7 @@ class NoteCode(StrEnum):
     FORM_ERROR_UNMEASURED = (
         "form-error-unmeasured",
         "warning",
-        "Too few cut-offs in compute measure the error of the form, so intervals leave it out.",
+        "Too few cut-offs measure the error of the form; published tables stand in for them.",
     )
     EXTRAPOLATION_REFUSED = (
         "extrapolation-refused",

@@ -1,5 +1,6 @@
 """How a fit is made, whatever the approach: declared once, for Python and the command line."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
@@ -21,6 +22,9 @@ _APPROACH_OF = {
     "law": (3, "law", "fits no law"),
     "objective": (3, "objective", "has an objective of its own"),
     "fixed": (3, "held constant", "fits no law"),
+    "prior": (3, "prior", "fits no law"),
+    "within": (3, "within", "fits no law"),
+    "weight_by_compute": (3, "weight by compute", "fits no law"),
     "resampling": (3, "resampling", "always resamples {resampled}"),
     "isoflop_curve": (2, "curve", "fits no curves of equal FLOPs"),
     "corrected": (2, "correction", "fits no curves of equal FLOPs"),
@@ -40,6 +44,10 @@ class Options:
             log-squares, squares (the default where the response may be negative), gaussian
             (maximum likelihood), or lower-envelope.
         fixed: constants of the law to hold rather than fit, such as E=1.69.
+        prior: what is known of constants beside the rows, as centre and standard deviation, such
+            as E=1.6:0.1.
+        within: fit only rows whose loss lies at most this share above the frontier, such as 0.02.
+        weight_by_compute: power of a row's weight in its compute, such as 0.5; 0 for none.
         isoflop_curve: what approach 2 puts through the runs of each budget: a parabola (the
             default), a parabola through the sizes near the best (window), an Akima spline; or
             one law through the runs of all budgets (surface).
@@ -58,6 +66,9 @@ class Options:
 
     objective: str | Objective | None = None
     fixed: Mapping[str, float] = field(default_factory=dict)
+    prior: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    within: float | None = None
+    weight_by_compute: float | None = None
     isoflop_curve: ReadOff | None = None
     corrected: bool = False
     resampling: Resampling | None = None
@@ -75,6 +86,15 @@ class Options:
             raise InputError(
                 f"bootstrap {self.bootstrap} is too few resamples for an interval: "
                 "use at least 20, or 0 for the point alone"
+            )
+        if self.within is not None and not 0 < self.within < math.inf:
+            raise InputError(
+                f"within {self.within} must be a positive share of the loss, such as 0.02"
+            )
+        if self.weight_by_compute is not None and not 0 <= self.weight_by_compute < math.inf:
+            raise InputError(
+                f"weight_by_compute {self.weight_by_compute} must be a power of at least 0, such "
+                "as 0.5"
             )
         if not 0 < self.level < 1:
             raise InputError(f"level {self.level} must lie between 0 and 1, such as 0.9")

@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.catalogue.law import Law
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,9 @@ def require_known(priors: Mapping[str, object], names: Sequence[str], law: str) 
     for name in priors:
         if name not in names:
             raise InputError(f"the law {law!r} has no {name!r}{suggestion(name, list(names))}")
+
+
+def priors_of(law: "Law", given: Mapping[str, tuple[float, float]]) -> Priors:
+    """The law's priors, with those given as centre and deviation added or put over them."""
+    own = {n: prior_from(*prior, positive=n in law.positive) for n, prior in given.items()}
+    return {**law.priors, **own}

@@ -17,6 +17,7 @@ from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
+from scaling_jax.laws.form_error import FormError, Member
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 from scaling_jax.laws.notes import Note, note_of
 from scaling_jax.laws.stored_checks import require_consistent, require_near_draws
@@ -39,6 +40,7 @@ def to_json(fit: Fit) -> str:
     data |= {"exponent_intervals": fit.exponent_intervals, "unit": fit.unit}
     if isinstance(fit, LawFit):
         data |= {"ranges": fit.ranges, "is_logged": fit.is_logged}
+        data |= {"form_error": fit.form_error, "members": fit.members}
         if LAWS.get(fit.law) is not fit.definition:
             data["origin"] = fit.definition.origin
     plain = _plain(data)
@@ -67,7 +69,14 @@ def from_json(text: str) -> Fit:
             ranges = {name: _ends(ends) for name, ends in data.get("ranges", {}).items()}
             is_logged = bool(data.get("is_logged", True))
             law = _law(data)
-            found: Fit = LawFit(**common, definition=law, ranges=ranges, is_logged=is_logged)
+            found: Fit = LawFit(
+                **common,
+                definition=law,
+                ranges=ranges,
+                is_logged=is_logged,
+                form_error=_form_error(data.get("form_error")),
+                members=tuple(map(_member, data.get("members", ()))),
+            )
         else:
             found = FrontierFit(**common, **_findings(data))
         require_consistent(found, data)
@@ -173,6 +182,24 @@ def _findings(data: Mapping[str, Any]) -> dict[str, Any]:
         "sizes": tuple(map(_size, data["sizes"])),
         "frontier_points": points,
     }
+
+
+def _form_error(entry: Mapping[str, Any] | None) -> FormError | None:
+    if entry is None:
+        return None
+    return FormError(
+        loss_rate=float(entry["loss_rate"]),
+        params_rate=float(entry["params_rate"]),
+        cutoffs=tuple(map(float, entry["cutoffs"])),
+    )
+
+
+def _member(entry: Mapping[str, Any]) -> Member:
+    changed = {
+        "score": float(entry["score"]),
+        "constants": tuple(float(value) for value in entry["constants"]),
+    }
+    return Member(**{**entry, **changed})
 
 
 def _ends(bounds: Any) -> tuple[float, float]:

@@ -19,6 +19,8 @@ from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import OBJECTIVES
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import PointFit
+from scaling_jax.laws.tables.check import checked
+from scaling_jax.laws.tables.select import usable_rows
 from scaling_jax.laws.uncertainty import profile as profile_module
 
 TRUTH = np.array([1.2, 40.0, 90.0, 0.36, 0.33])
@@ -232,7 +234,7 @@ def test_no_optimum_that_ran_off_is_used(monkeypatch):
         monkeypatch.setattr(module, "optimum", run_off)
     for refused in (
         lambda: laws.profile(table, "E"),
-        lambda: laws.fit(table, law="auto", bootstrap=0),
+        lambda: laws.backtest(usable_rows(checked(table)), ["chinchilla"], Options(bootstrap=0)),
         lambda: laws.fit(table, approach=2, isoflop_curve="surface", bootstrap=0),
         lambda: laws.fit(table, approach=2, corrected=True, bootstrap=0),
     ):

@@ -11,16 +11,11 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import PowerSum, power_sum_named
-from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.convergence import require_converged
 from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
-
-# No candidate is a special case of another: choosing the narrower of two nested laws by a hair
-# would hide the uncertainty of the wider one.
-CANDIDATES = ("chinchilla", "kaplan-floor")
 
 # Below a cutoff there are at least so many rows per constant, above it at least one budget.
 _ROWS_PER_CONSTANT = 2
@@ -89,20 +84,6 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
         )
     tests = [_test(form, rows, cutoffs, options) for form in forms]
     return tuple(sorted(tests, key=lambda test: test.rms))
-
-
-def choose_law(rows: Rows, options: Options) -> tuple[str, Note]:
-    """The candidate that predicts best, and a sentence with the errors of all candidates."""
-    tests = backtest(rows, CANDIDATES, options)
-    scores = ", ".join(f"{test.law} {100 * test.rms:.2f} %" for test in tests)
-    best = tests[0]
-    return best.law, Note(
-        NoteCode.LAW_CHOSEN,
-        f"The law was chosen by prediction: fitted at or below "
-        f"{', '.join(f'{cutoff:.3g}' for cutoff in best.cutoffs)} FLOPs, the laws missed the "
-        f"{len(best.errors)} losses above by (root mean square) {scores}; "
-        f"{best.law}'s mean error was {100 * best.bias:+.2f} %.",
-    )
 
 
 def _cutoffs(rows: Rows, need: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from scaling_jax.laws.fitted import FALLING, LawFit
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
+from scaling_jax.laws.priors import priors_of
 from scaling_jax.laws.solver.convergence import converged, require_converged
 from scaling_jax.laws.solver.optimum import PointFit, optimum
 from scaling_jax.laws.tables.select import Rows
@@ -40,13 +41,19 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[Note, ...] = ()
             determine the law, or a function that does not give one finite number per row.
     """
     objective = objective_named(options.objective or law.default_objective)
-    _require_identifiable(rows, law, options)
+    require_identifiable(rows, law, options)
     _require_above_floor(rows, law, options)
-    _require_comparable_weights(rows)
+    require_comparable_weights(rows)
     if isinstance(law, FunctionLaw):
         require_works(law, rows.variables)
     point = optimum(
-        law, rows.variables, rows.response, rows.weight, objective=objective, fixed=options.fixed
+        law,
+        rows.variables,
+        rows.response,
+        rows.weight,
+        objective=objective,
+        fixed=options.fixed,
+        priors=priors_of(law, options.prior),
     )
     _require_falling(law, rows, point)
     require_converged(law, point, len(rows))
@@ -100,7 +107,7 @@ def _influence_notes(
     return (*((note,) if note else ()), *(fit_quality.run_notes(rows) if by_run else ()))
 
 
-def _require_comparable_weights(rows: Rows) -> None:
+def require_comparable_weights(rows: Rows) -> None:
     """Refuse weights beside which the other rows are lost in rounding."""
     low, high = int(rows.weight.argmin()), int(rows.weight.argmax())
     if rows.weight[high] > _MOST_WEIGHT_RATIO * rows.weight[low]:
@@ -153,7 +160,7 @@ def _distinct(rows: Rows, law: Law) -> int:
     return len(np.unique(np.stack(columns), axis=1).T)
 
 
-def _require_identifiable(rows: Rows, law: Law, options: Options) -> None:
+def require_identifiable(rows: Rows, law: Law, options: Options) -> None:
     """Refuse what no optimizer can answer: fewer rows than constants, a variable held fixed."""
     distinct = _distinct(rows, law)
     n_free = len(law.free_names(options.fixed))

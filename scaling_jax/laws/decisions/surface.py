@@ -97,7 +97,7 @@ class Surface:
     def training_optimum(self, flops: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """N and D of the lowest loss at `flops` = 6 N D (Hoffmann et al. 2022, eq. 4)."""
         # The closed form is elementwise, so it takes a budget per row as well.
-        found = allocation.form_frontier(self.form, self.constants_RxP, flops)  # type: ignore[arg-type]
+        found = allocation.form_frontier(self.form, self.constants_RxP, flops)
         return found.params, found.tokens
 
     def at_loss(

@@ -1,8 +1,8 @@
 """The rows and columns of a checked table that a fit uses."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -77,6 +77,18 @@ class Rows:
     def loss(self) -> np.ndarray:
         """The response of a law of the loss, nats per token."""
         return self.response
+
+    def only(self, kept_N: np.ndarray, reason: str) -> "Rows":
+        """The rows kept; how many others were dropped is counted under the reason."""
+        columns = ("response", "flops", "budget", "run_id", "weight", "label")
+        parts = {name: getattr(self, name) for name in columns}
+        kept: dict[str, Any] = {n: p if p is None else p[kept_N] for n, p in parts.items()}
+        return replace(
+            self,
+            variables={name: column[kept_N] for name, column in self.variables.items()},
+            dropped={**self.dropped, reason: int((~kept_N).sum())},
+            **kept,
+        )
 
     @property
     def has_size_and_data(self) -> bool:

@@ -1,0 +1,269 @@
+"""The average of many fits, weighted by how they predict larger runs: what `auto` fits.
+
+Every candidate is a case of the law `skaling`, and so are the resampled fits of all of them. The
+average of their predictions over sizes, horizons and compute is again described by that law, to
+within a small part of its error, so that a fit by `auto` is a fit of one law.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from scaling_jax.laws import allocation
+from scaling_jax.laws.approaches.parametric import (
+    require_comparable_weights,
+    require_identifiable,
+)
+from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
+from scaling_jax.laws.extrapolation.candidates import Candidate, candidates
+from scaling_jax.laws.extrapolation.cutoffs import NEAR
+from scaling_jax.laws.extrapolation.judgement import average_note
+from scaling_jax.laws.extrapolation.rolled import Rolled, roll, weighted
+from scaling_jax.laws.extrapolation.row_weights import LEAST_KEPT
+from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.form_error import FormError, Member, growth
+from scaling_jax.laws.notes import Note
+from scaling_jax.laws.objectives import Objective, objective_named
+from scaling_jax.laws.options import Options
+from scaling_jax.laws.solver.many import Weighted
+from scaling_jax.laws.tables.select import Rows, clusters
+from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
+
+# Weights fall with the fourth power of the error: twice the error, a sixteenth of the weight. The
+# best candidate alone, which a higher power comes to, predicted published tables worse.
+_SELECTIVITY = 4.0
+_EXACT = 1e-5  # errors below this are all alike
+# What cut-offs show of the error is averaged, in logs, with one cut-off's worth of what published
+# tables show: see docs/extrapolation.md.
+USUAL_LOSS_RATE, USUAL_PARAMS_RATE = 0.0047, 0.1
+# Where the average is described: compute from the least fitted to this many times the largest, and
+# sizes about the optimum.
+_BEYOND, _N_BUDGETS, _N_SIZES, _WIDTH = 100.0, 12, 7, 8.0
+
+
+def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> LawFit:
+    """The average of every candidate that the options leave, with its error beyond the data.
+
+    Args:
+        rows: usable rows of a table, with params, tokens and FLOPs.
+        options: of the fit; what they hold or name restricts the candidates.
+        notes: what to say before what is averaged.
+
+    Raises:
+        InputError: rows that do not tell size from data, options that leave no candidate, or a
+            constant that the laws do not have.
+    """
+    objective = objective_named(options.objective or SKALING.default_objective)
+    # Priors give every table an answer, also one whose rows do not tell size from data.
+    require_identifiable(rows, CHINCHILLA, options)
+    require_comparable_weights(rows)
+    chosen = candidates(options)
+    rolled = roll(rows, chosen, objective)
+    scores_J, weight_J = _weights(rows, rolled)
+    constants_P = _described(rows, rolled.constants_JxKxP[:, 0], weight_J)
+    drawn, noise_N = _draws(rows, chosen, rolled, weight_J, objective, options)
+    order = np.argsort(-weight_J, kind="stable").tolist()
+    found = LawFit(
+        definition=SKALING,
+        params=dict(zip(SKALING.names, constants_P.tolist(), strict=True)),
+        level=options.level,
+        count=options.count,
+        objective={"name": objective.name, "delta": objective.delta},
+        n_points=len(rows),
+        n_dropped=rows.dropped,
+        diagnostics=(),
+        flops_range=(float(rows.flops.min()), float(rows.flops.max())),
+        reference_flops=float(rows.flops.max()),
+        provenance=options.provenance(rows),
+        compute=rows.compute,
+        draws_BxP=np.concatenate([drawn[j] for j in order]) if options.bootstrap else None,
+        noise_N=noise_N,
+        ranges={n: (float(v.min()), float(v.max())) for n, v in rows.variables.items()},
+        form_error=_form_error(rows, rolled, weight_J),
+        members=tuple(
+            Member(
+                form=chosen[j].form.name,
+                within=chosen[j].within,
+                compute_power=chosen[j].compute_power,
+                score=float(scores_J[j]),
+                weight=float(weight_J[j]),
+                constants=tuple(rolled.constants_JxKxP[j, 0].tolist()),
+                n_draws=len(drawn[j]),
+            )
+            for j in order
+        ),
+    )
+    return dataclasses.replace(found, diagnostics=(*notes, average_note(found)))
+
+
+def _weights(rows: Rows, rolled: Rolled) -> tuple[np.ndarray, np.ndarray]:
+    """Every candidate's score and its weight."""
+    n = len(rolled.errors_JxKxN)
+    if len(rolled.cutoffs) == 1:
+        return np.full(n, np.nan), np.full(n, 1 / n)
+    errors = [rolled.score(rows, errors_KxN) for errors_KxN in rolled.errors_JxKxN]
+    score_J = np.sqrt(np.mean(np.square(errors), axis=1))
+    weight_J = (np.maximum(score_J, _EXACT) / max(score_J.min(), _EXACT)) ** -_SELECTIVITY
+    return score_J, weight_J / weight_J.sum()
+
+
+def _form_error(rows: Rows, rolled: Rolled, weight_J: np.ndarray) -> FormError:
+    """The growth of the average's own errors beyond the cut-offs."""
+    averaged_KxN = np.einsum("j,jkn->kn", weight_J, rolled.errors_JxKxN)
+    log_params_JxK = np.log(_optimal_params(rows, rolled))
+    averaged_K = np.einsum("j,jk->k", weight_J, log_params_JxK)
+    return form_error(
+        rolled.cutoffs, rolled.score(rows, averaged_KxN), averaged_K[1:] - averaged_K[0]
+    )
+
+
+def form_error(
+    ends: tuple[float, ...], loss_errors_K: np.ndarray, log_params_errors_K: np.ndarray
+) -> FormError:
+    """The form's error from the errors beyond each cut-off.
+
+    Args:
+        ends: the largest compute, then the cut-offs.
+        loss_errors_K: median absolute errors of log loss, per unit of growth.
+        log_params_errors_K: errors of log N_opt at the largest compute.
+    """
+    ratio_K = ends[0] / np.array(ends[1:])
+    params_K = np.abs(log_params_errors_K) / growth(ratio_K)
+    return FormError(
+        loss_rate=_rate(loss_errors_K, USUAL_LOSS_RATE),
+        params_rate=_rate(params_K, USUAL_PARAMS_RATE),
+        cutoffs=ends[1:],
+    )
+
+
+def _rate(errors_K: np.ndarray, usual: float) -> float:
+    """The geometric mean of the errors and of the usual one."""
+    known = errors_K[np.isfinite(errors_K)]
+    return float(np.exp(np.mean(np.log([usual, *np.maximum(known, _EXACT)]))))
+
+
+def _optimal_params(rows: Rows, rolled: Rolled) -> np.ndarray:
+    """N_opt at the largest compute, `JxK`; where a fit has none, that of the fit to all rows."""
+    found = allocation.form_frontier(
+        SKALING, rolled.constants_JxKxP, float(rows.flops.max()), rows.compute
+    ).params
+    known = np.isfinite(found) & (found > 0)
+    whole_Jx1 = np.where(known[:, :1], found[:, :1], rows.params.mean())
+    params_JxK: np.ndarray = np.where(known, found, whole_Jx1)
+    return params_JxK
+
+
+def _described(rows: Rows, constants_JxP: np.ndarray, weight_J: np.ndarray) -> np.ndarray:
+    """Constants of the law that lies closest to the weighted mean of the log losses."""
+    from scipy.optimize import least_squares
+
+    at = _grid(rows, constants_JxP[weight_J.argmax()])
+    aim_G = weight_J @ np.log(SKALING.value(constants_JxP[:, None, :], at))
+    centre = {name: float(np.log(at[name]).mean()) for name in SKALING.variables}
+    start_P = constants_JxP[weight_J.argmax()].copy()
+    start_P[0] = max(start_P[0], 0.3 * float(rows.loss.min()))
+
+    def off(theta_P: np.ndarray) -> np.ndarray:
+        value_G = SKALING.value(SKALING.constants(theta_P, centre), at)
+        missed_G: np.ndarray = np.log(value_G) - aim_G
+        return missed_G
+
+    with np.errstate(all="ignore"):
+        found = least_squares(off, SKALING.theta(start_P, centre), method="lm", max_nfev=2000)
+    return SKALING.constants(found.x, centre)
+
+
+def _grid(rows: Rows, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+    low, high = float(rows.flops.min()), _BEYOND * float(rows.flops.max())
+    flops_G = np.repeat(np.geomspace(low, high, _N_BUDGETS), _N_SIZES)
+    factor_G = np.tile(np.geomspace(1 / _WIDTH, _WIDTH, _N_SIZES), _N_BUDGETS)
+    best = allocation.form_frontier(SKALING, constants_P, flops_G, rows.compute).params
+    middle_G = np.exp(np.interp(np.log(flops_G), *_by_compute(rows)))
+    params_G = np.where(np.isfinite(best) & (best > 0), best, middle_G) * factor_G
+    tokens_G = flops_G / rows.compute.of(params_G, np.ones_like(params_G))
+    return {"params": params_G, "tokens": tokens_G}
+
+
+def _by_compute(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(rows.flops)
+    return np.log(rows.flops[order]), np.log(rows.params[order])
+
+
+def _draws(
+    rows: Rows,
+    chosen: tuple[Candidate, ...],
+    rolled: Rolled,
+    weight_J: np.ndarray,
+    objective: Objective,
+    options: Options,
+) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """Resampled constants of every candidate, and the noise of the heaviest one's rows.
+
+    Candidates are resampled in proportion to their weights, each about its own fit.
+    """
+    counts_J = _shares(weight_J, options.bootstrap)
+    best = int(weight_J.argmax())
+    drawn: dict[int, np.ndarray] = {}
+    noise_N = np.empty(0)
+    for form in dict.fromkeys(candidate.form for candidate in chosen):
+        problem = weighted(form, rows, objective)
+        mine = [j for j, candidate in enumerate(chosen) if candidate.form == form]
+        noises = {
+            j: _noise(rolled, j, problem, objective) for j in mine if counts_J[j] or j == best
+        }
+        if best in noises:
+            noise_N = noises[best][_typical(rolled, best)]
+        at_B = np.repeat(mine, counts_J[mine])
+        drawn |= {j: np.empty((0, len(SKALING.names))) for j in mine}
+        if not len(at_B):
+            continue
+        parts = [
+            resamples(
+                options.resampled,
+                rows.loss,
+                rows.loss * np.exp(-rolled.errors_JxKxN[j, 0]),
+                noises[j],
+                int(counts_J[j]),
+                options.seed + j,
+                clusters(rows) if options.resampled == "runs" else None,
+                objective.quantile,
+            )
+            for j in mine
+            if counts_J[j]
+        ]
+        response_BxN, times_BxN = map(np.concatenate, zip(*parts, strict=True))
+        theta_BxP = problem.resampled(
+            rolled.theta_JxKxP[at_B, 0],
+            rolled.weights_JxKxN[at_B, 0] * times_BxN,
+            response_BxN,
+            rolled.least,
+            np.full(len(at_B), rolled.noise_K[0]),
+        )
+        constants_BxP = problem.constants(theta_BxP)
+        drawn |= {j: constants_BxP[at_B == j] for j in mine}
+    return drawn, noise_N
+
+
+def _typical(rolled: Rolled, j: int) -> np.ndarray:
+    """Rows that a candidate is fitted to, near the frontier where enough of them are."""
+    used_N = rolled.weights_JxKxN[j, 0] > 0
+    near_N = used_N & ~(rolled.above_KxN[0] > NEAR)
+    typical_N: np.ndarray = near_N if near_N.sum() >= LEAST_KEPT else used_N
+    return typical_N
+
+
+def _shares(weight_J: np.ndarray, total: int) -> np.ndarray:
+    """Whole numbers in proportion to the weights, with the given total."""
+    ends = np.rint(np.cumsum(weight_J) * total).astype(int)
+    counts: np.ndarray = np.diff(ends, prepend=0)
+    return counts
+
+
+def _noise(rolled: Rolled, j: int, problem: Weighted, objective: Objective) -> np.ndarray:
+    """Every row's scatter about the candidate's fit; rows without weight keep their residuals."""
+    weight_N = rolled.weights_JxKxN[j, 0]
+    used_N, noise_N = weight_N > 0, rolled.errors_JxKxN[j, 0].copy()
+    leverage_N = problem.leverage(rolled.theta_JxKxP[j, 0], weight_N)
+    seen_N = unseen_noise(noise_N[used_N], leverage_N[used_N], problem.n_free, objective)
+    noise_N[used_N] = seen_N
+    return np.asarray(noise_N)

@@ -1,0 +1,56 @@
+"""Cut-offs in compute, below which a law is fitted and above which its predictions are scored.
+
+Rolling the cut-off through the data is the evaluation on a rolling origin of forecasting (Tashman
+2000, International Journal of Forecasting 16, 437); a random split would test interpolation only.
+"""
+
+import numpy as np
+
+from scaling_jax.laws.tables.select import Rows
+
+# How far below the largest compute cut-offs lie; beyond 32 few tables have enough rows left.
+_RATIOS = (2.0, 4.0, 8.0, 16.0, 32.0)
+_LEAST_ROWS = 10
+# Steps are rounded, so that runs of one budget have slightly different FLOPs.
+_SAME = 1e-9
+# With fewer cut-offs, what they show of the error of a prediction is anecdote.
+ENOUGH = 3
+# Rows this near the frontier tell what a recommended run will do; others bend with the law's form.
+NEAR = 0.05
+_LEAST_NEAR = 3
+
+
+def sizes_of(rows: Rows) -> np.ndarray:
+    """Compute of every row: of its IsoFLOP budget, where there are budgets."""
+    return rows.flops if rows.budget is None else rows.budget
+
+
+def cutoffs(rows: Rows, least_rows: int = _LEAST_ROWS) -> tuple[float, ...]:
+    """The largest compute, then the cut-offs below it with enough rows, from the largest.
+
+    Cut-offs lie a factor of 2, 4, 8, 16 and 32 below the largest compute, moved down to a budget
+    where the table has budgets, and have at least `least_rows` rows at or below them.
+    """
+    size_N = sizes_of(rows)
+    largest = float(size_N.max())
+    if rows.budget is None:
+        below = [largest / ratio for ratio in _RATIOS]
+    else:
+        budgets = np.unique(size_N)
+        reached = [budgets[budgets <= largest / ratio * 1.05] for ratio in _RATIOS]
+        below = [float(each[-1]) for each in reached if len(each)]
+    kept = [c for c in dict.fromkeys(below) if at_or_below(size_N, c).sum() >= least_rows]
+    return (largest, *kept)
+
+
+def at_or_below(size_N: np.ndarray, cutoff: float) -> np.ndarray:
+    """Which rows a fit below the cut-off may see."""
+    seen_N: np.ndarray = size_N <= cutoff * (1 + _SAME)
+    return seen_N
+
+
+def scored(size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray) -> np.ndarray:
+    """Which rows above a cut-off score its predictions: those near the frontier, or all."""
+    beyond_N = ~at_or_below(size_N, cutoff)
+    near_N = beyond_N & ~(above_frontier_N > NEAR)
+    return near_N if near_N.sum() >= _LEAST_NEAR else beyond_N

@@ -1,0 +1,77 @@
+"""What rolled cut-offs say of a fit, in sentences: what was averaged, and what cannot be known."""
+
+import numpy as np
+
+from scaling_jax.laws.conventions import BEYOND
+from scaling_jax.laws.extrapolation.cutoffs import ENOUGH
+from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
+from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.notes import Note, NoteCode
+from scaling_jax.laws.tables.select import Rows
+
+# A study is not worth its compute if the prediction may be off by this at ten times its compute.
+_USELESS = 0.05
+
+
+def form_notes(found: LawFit) -> tuple[Note, ...]:
+    """Warnings where cut-offs are few, or where they show that nothing predicts the table."""
+    error = found.form_error
+    if error is None:
+        return ()
+    notes = []
+    deviation = error.loss_deviation(BEYOND)
+    if deviation > _USELESS:
+        text = (
+            f"Nothing here predicts larger runs: below {len(error.cutoffs)} cut-offs in compute "
+            "the fit missed the runs above by so much that a prediction at "
+            f"{BEYOND:g} times the largest budget errs by {100 * deviation:.1f} % (one standard "
+            "deviation). Check the runs for mixed recipes and badly tuned sizes before the answer "
+            "is used."
+        )
+        notes.append(Note(NoteCode.EXTRAPOLATION_REFUSED, text))
+    if len(error.cutoffs) < ENOUGH:
+        few = f"{len(error.cutoffs)} of {ENOUGH} cut-offs" if error.cutoffs else "no cut-off"
+        text = (
+            f"The table leaves {few} in compute with enough runs below, so that the error of the "
+            "law's form is mostly what other published tables show, not this one: add smaller "
+            "budgets to measure it."
+        )
+        notes.append(Note(NoteCode.FORM_ERROR_UNMEASURED, text))
+    return tuple(notes)
+
+
+def average_note(found: LawFit) -> Note:
+    """What was averaged, with the scores of the best and what each of these would say."""
+    at = _beyond(found)
+    best, second = found.members[:2]
+    text = f"The fit averages {len(found.members)} combinations of form, rows and weights"
+    if np.isnan(best.score) or found.form_error is None:
+        return Note(NoteCode.LAW_CHOSEN, f"{text}, all alike: no cut-off tells them apart.")
+    value, first, other = (
+        float(found.definition.value(np.array(constants), at))
+        for constants in (list(found.params.values()), best.constants, second.constants)
+    )
+    return Note(
+        NoteCode.LAW_CHOSEN,
+        f"{text} by how well each predicts runs beyond {len(found.form_error.cutoffs)} cut-offs in "
+        f"compute: {best.name} has the most weight, {best.weight:.2f}, with errors of "
+        f"{100 * best.score:.2f} % near a cut-off; {second.name} has {second.weight:.2f} and "
+        f"{100 * second.score:.2f} %. At the optimum of {BEYOND:g} times the largest budget the "
+        f"average says {value:.4f}, the first alone {first:.4f}, the second {other:.4f}.",
+    )
+
+
+def rung_notes(rows: Rows) -> tuple[Note, ...]:
+    """A warning for each budget whose runs lie above what the other budgets imply."""
+    if not rows.has_size_and_data or rows.budget is None:
+        return ()
+    return tuple(Note(NoteCode.BADLY_TUNED_RUNG, str(rung)) for rung in suspect_rungs(rows))
+
+
+def _beyond(found: LawFit) -> dict[str, float]:
+    optimum = found._frontier(_constants(found), BEYOND * found.flops_range[1])
+    return {"params": float(optimum.params), "tokens": float(optimum.tokens)}
+
+
+def _constants(found: LawFit) -> np.ndarray:
+    return np.array(list(found.params.values()))

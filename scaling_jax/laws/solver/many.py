@@ -1,0 +1,186 @@
+"""Fits of one sum of powers to many weightings of the same rows, as one batch of descents.
+
+A search from hundreds of starts for every weighting would cost more than the answer is worth: with
+priors of the constants the objective has few optima, and the best of a coarse grid lead to them.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaling_jax.laws.catalogue.power_sum import PowerSum
+from scaling_jax.laws.float64 import in_float64
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.priors import Priors
+from scaling_jax.laws.solver import newton
+from scaling_jax.laws.solver.optimum import per_nat
+from scaling_jax.laws.solver.power_sum import PowerSumSolver, closed_form_starts
+from scaling_jax.laws.solver.search import leverages, padded
+
+_EXPONENTS, _POWERS, _FLOORS = (0.2, 0.4, 0.8), (0.35, 0.6, 1.0), (0.3, 0.6, 0.85)
+_TRIED = 3
+_NOTHING = 1e-12  # of the lowest response: a floor that is held at zero
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """One law on one table under several weightings, which `fits` and `resampled` fit.
+
+    Attributes:
+        law: a sum of a floor and a power of a sum of two terms, such as `skaling`.
+        values: the law's variables.
+        response_N: what was measured.
+        objective: what is minimized.
+        priors: of the law's constants.
+        held: constants that are held: a floor or a power; a floor may be held at zero.
+    """
+
+    law: PowerSum
+    values: Mapping[str, np.ndarray]
+    response_N: np.ndarray
+    objective: Objective
+    priors: Priors
+    held: Mapping[str, float]
+
+    @in_float64
+    def fits(self, weights_BxN: np.ndarray, least: float, noise_B: np.ndarray) -> np.ndarray:
+        """Optima `theta_BxP` for every weighting; `constants` makes constants of them.
+
+        Args:
+            weights_BxN: weights of the rows.
+            least: the lowest response that counts, which relative priors are a share of.
+            noise_B: robust standard deviation of each fit's residuals, for the priors' weight.
+        """
+        data, w_BxN = self._data(weights_BxN)
+        prior_B = self._priors(least, noise_B)
+        starts_SxP = self._starts(data, least)
+        values_BxS = np.asarray(_values(self._solver.problem, starts_SxP, data, w_BxN, prior_B))
+        order_BxS = np.argsort(np.where(np.isfinite(values_BxS), values_BxS, np.inf), axis=1)
+        first_S = starts_SxP[order_BxS[:, :_TRIED]].reshape(-1, starts_SxP.shape[1])
+        ends = newton.descend(
+            self._solver.problem,
+            first_S,
+            data,
+            w_SxN=np.repeat(w_BxN, _TRIED, axis=0),
+            prior_S=newton.Pull(*(np.repeat(x, _TRIED, axis=0) for x in prior_B)),
+        )
+        value_BxS = np.where(np.isnan(ends.value_S), np.inf, ends.value_S).reshape(-1, _TRIED)
+        theta_BxSxP = ends.theta_SxP.reshape(*value_BxS.shape, -1)
+        lowest: np.ndarray = theta_BxSxP[np.arange(len(w_BxN)), value_BxS.argmin(axis=1)]
+        return lowest
+
+    @in_float64
+    def resampled(
+        self,
+        theta_BxP: np.ndarray,
+        weights_BxN: np.ndarray,
+        response_BxN: np.ndarray,
+        least: float,
+        noise_B: np.ndarray,
+    ) -> np.ndarray:
+        """Optima of resamples, each descended to from its own `theta_P`, priors drawn."""
+        data, w_BxN = self._data(weights_BxN)
+        y_BxN = padded(data.inputs, np.log(response_BxN).T, weights_BxN.T)[1].T
+        mean_BxP, precision_BxP = self._priors(least, noise_B)
+        spread_P = self._prior(least)[1]
+        normal_BxP = np.random.default_rng(0).standard_normal(mean_BxP.shape)
+        drawn_BxP = mean_BxP + np.where(np.isfinite(spread_P), spread_P, 0.0) * normal_BxP
+        prior_B = newton.Pull(drawn_BxP, precision_BxP)
+        ends = newton.descend(self._solver.problem, theta_BxP, data, y_BxN, w_BxN, prior_S=prior_B)
+        return ends.theta_SxP
+
+    def constants(self, theta_BxP: np.ndarray) -> np.ndarray:
+        """Constants from `theta`, a floor that is held at zero exactly so."""
+        constants_BxP = self.law.constants(theta_BxP, self._centre)
+        for name, value in self.held.items():
+            constants_BxP[..., self.law.names.index(name)] = value
+        return constants_BxP
+
+    @in_float64
+    def leverage(self, theta_P: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
+        """Share of each row's value that least squares would fit to the row itself."""
+        data = self._data(weights_N[None])[0]
+        gradient_NxP = _gradients(self._solver.problem, theta_P, data)
+        found_N = leverages(np.asarray(gradient_NxP)[: len(weights_N)], weights_N)
+        return found_N
+
+    @property
+    def n_free(self) -> int:
+        """How many constants are fitted."""
+        return len(self.law.free_names(self.held))
+
+    @property
+    def _solver(self) -> PowerSumSolver:
+        return PowerSumSolver(self.law, self.objective)
+
+    @property
+    def _centre(self) -> dict[str, float]:
+        return self._solver.centre(self.values)
+
+    def _data(self, weights_BxN: np.ndarray) -> tuple[newton.Data, np.ndarray]:
+        inputs = self._solver.inputs(self.values, self._centre)
+        inputs, log_N, w_NxB = padded(inputs, np.log(self.response_N), weights_BxN.T)
+        is_free = np.array([float(name not in self.held) for name in self.law.names])
+        arrays = (inputs, log_N, w_NxB.mean(axis=1), is_free)
+        on_device, y_N, w_N, free_P = [jnp.asarray(array) for array in arrays]
+        return newton.Data(on_device, y_N, w_N, free_P), w_NxB.T
+
+    def _prior(self, least: float) -> tuple[np.ndarray, np.ndarray]:
+        known = {name: prior for name, prior in self.priors.items() if name not in self.held}
+        return self.law.prior_theta(known, least)
+
+    def _priors(self, least: float, noise_B: np.ndarray) -> newton.Pull:
+        mean_P, spread_P = self._prior(least)
+        # `per_nat` takes residuals: one of the size of the noise stands for them.
+        nat_B = np.array([per_nat(np.full(1, s / 1.4826), self.objective) for s in noise_B])
+        shape = (len(noise_B), len(mean_P))
+        return newton.Pull(np.broadcast_to(mean_P, shape), nat_B[:, None] / spread_P**2)
+
+    def _starts(self, data: newton.Data, least: float) -> np.ndarray:
+        law, (alpha, beta) = self.law, self.law.exponents[:2]
+        axes: list[tuple[float, ...]] = [_EXPONENTS, _EXPONENTS, _POWERS, _FLOORS]
+        floor_name, power_name = law.terms[0].coefficient, str(law.outer)
+        axes[2] = (self.held[power_name],) if power_name in self.held else _POWERS
+        axes[3] = (_NOTHING,) if floor_name in self.held else _FLOORS
+        grid_Sx4 = np.array(list(itertools.product(*axes)))
+        assert law.exponents == (alpha, beta)
+        return np.asarray(
+            closed_form_starts(
+                np.column_stack([grid_Sx4[:, :2], np.log(grid_Sx4[:, 2])]),
+                data,
+                n_terms=len(law.terms),
+                outer=True,
+                outside=1,
+                floor_S=grid_Sx4[:, 3] * least,
+            )
+        )
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def _values(
+    problem: newton.Problem,
+    starts_SxP: jax.Array,
+    data: newton.Data,
+    w_BxN: jax.Array,
+    prior_B: newton.Pull,
+) -> jax.Array:
+    """The objective of every start under every weighting, `BxS`."""
+
+    def of_one(own: tuple[jax.Array, newton.Pull]) -> jax.Array:
+        weighted = data._replace(w_N=own[0], prior=own[1])
+        return jax.vmap(lambda theta: newton.value_of(problem, theta, weighted))(starts_SxP)
+
+    # One weighting after the other, since memory is rows times starts.
+    values_BxS: jax.Array = jax.lax.map(of_one, (w_BxN, prior_B))
+    return values_BxS
+
+
+@partial(jax.jit, static_argnames=("problem",))
+def _gradients(problem: newton.Problem, theta_P: jax.Array, data: newton.Data) -> jax.Array:
+    gradient_NxP: jax.Array = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs)
+    return gradient_NxP * data.free_P

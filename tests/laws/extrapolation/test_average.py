@@ -1,0 +1,143 @@
+"""`auto`: an average of forms, rows and weights, chosen by what each predicts of larger runs."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling_jax import laws
+from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
+from scaling_jax.laws.fitted import Fit
+
+TRUE = {
+    "chinchilla": (CHINCHILLA, dict(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)),
+    "skaling": (SKALING, dict(E=0.9, A=3e4, B=6e4, alpha=0.6, beta=0.6, k=0.45)),
+}
+
+
+def study(truth: str, noise: float = 0.001, budgets: int = 6, seed: int = 0) -> pd.DataFrame:
+    law, constants = TRUE[truth]
+    rng, rows = np.random.default_rng(seed), []
+    for c in np.geomspace(1e17, 1e17 * 3.0 ** (budgets - 1), budgets):
+        for n in 3e7 * (c / 1e17) ** 0.5 * np.geomspace(0.2, 5, 6):
+            loss = float(law.value(law.ordered(constants), {"params": n, "tokens": c / 6 / n}))
+            rows.append(dict(params=n, tokens=c / 6 / n, loss=loss, budget=c))
+    table = pd.DataFrame(rows)
+    return table.assign(loss=table["loss"] * np.exp(noise * rng.standard_normal(len(table))))
+
+
+@pytest.fixture(scope="module", params=TRUE)
+def fitted(request: pytest.FixtureRequest) -> tuple[str, laws.LawFit]:
+    fit = laws.fit(study(request.param), law="auto", bootstrap=60)
+    assert isinstance(fit, laws.LawFit)
+    return request.param, fit
+
+
+def test_a_larger_run_is_predicted_whatever_the_form_behind_the_data(
+    fitted: tuple[str, laws.LawFit],
+) -> None:
+    truth, fit = fitted
+    law, constants = TRUE[truth]
+    at = {"params": 3e9, "tokens": 6e10}
+    true = float(law.value(law.ordered(constants), at))
+    prediction = fit.predict(**at)
+    assert prediction.extrapolation > 40
+    assert prediction.loss == pytest.approx(true, rel=0.015)
+    assert prediction.law_interval is not None
+    low, high = prediction.law_interval
+    assert low < true < high
+
+
+def test_the_fit_is_one_law_that_says_what_its_members_say_on_average(
+    fitted: tuple[str, laws.LawFit],
+) -> None:
+    _, fit = fitted
+    weights = np.array([member.weight for member in fit.members])
+    each = np.array([member.constants for member in fit.members])
+    assert weights.sum() == pytest.approx(1)
+    assert [*weights] == sorted(weights, reverse=True)
+    for params, tokens in ((1e8, 2e9), (1e9, 2e10), (5e9, 1e11)):
+        at = {"params": params, "tokens": tokens}
+        average = np.exp(weights @ np.log(SKALING.value(each, at)))
+        assert fit.predict(**at).loss == pytest.approx(average, rel=1e-3)
+
+
+def test_intervals_widen_with_the_distance_beyond_the_data(
+    fitted: tuple[str, laws.LawFit],
+) -> None:
+    _, fit = fitted
+    predictions = [fit.predict(params=5e8 * h**0.5, tokens=1e10 * h**0.5) for h in (1, 10, 100)]
+    widths = [np.subtract(*reversed(p.law_interval or (0, 0))) / p.loss for p in predictions]
+    assert widths == sorted(widths)
+    assert widths[-1] > 2 * widths[0]
+    assert {"runs", "noise", "form", "distance"} == set(predictions[0].parts)
+    optima = [fit.optimal(h * fit.flops_range[1]).params_interval or (1, 1) for h in (1, 100)]
+    assert optima[0][1] / optima[0][0] < optima[1][1] / optima[1][0]
+
+
+def test_the_fit_is_stored_and_read_with_its_members(fitted: tuple[str, laws.LawFit]) -> None:
+    _, fit = fitted
+    again = Fit.from_json(fit.to_json())
+    assert isinstance(again, laws.LawFit)
+    assert again.members == fit.members
+    assert again.form_error == fit.form_error
+    assert again.predict(params=3e9, tokens=6e10) == fit.predict(params=3e9, tokens=6e10)
+
+
+def test_held_constants_and_windows_restrict_what_is_averaged() -> None:
+    fit = laws.fit(
+        study("chinchilla"), law="auto", bootstrap=0, fixed={"k": 1.0}, within=0.05,
+        weight_by_compute=0.5,
+    )  # fmt: skip
+    assert isinstance(fit, laws.LawFit)
+    assert {member.within for member in fit.members} == {0.05}
+    assert {member.compute_power for member in fit.members} == {0.5}
+    assert all(member.constants[-1] == 1.0 for member in fit.members)
+    assert fit.params["k"] == pytest.approx(1.0, rel=0.1)
+    with pytest.raises(InputError, match="no 'gamma'"):
+        laws.fit(study("chinchilla"), law="auto", bootstrap=0, prior={"gamma": (1, 1)})
+
+
+def test_a_prior_of_the_floor_that_the_data_do_not_bound_is_followed() -> None:
+    table = study("skaling", budgets=4)
+    low, high = (
+        laws.fit(table, law="auto", bootstrap=0, prior={"E": (floor, 0.01)}) for floor in (0.3, 1.6)
+    )
+    assert low.params["E"] < 0.6 < 1.3 < high.params["E"]
+
+
+def test_few_budgets_are_said_first_and_still_answered() -> None:
+    fit = laws.fit(study("chinchilla", budgets=2), law="auto", bootstrap=40)
+    assert isinstance(fit, laws.LawFit)
+    assert "no cut-off" in fit.diagnostics[0] or "cut-offs in compute" in fit.diagnostics[0]
+    assert fit.predict(params=1e9, tokens=1e10).interval is not None
+
+
+def test_runs_that_nothing_predicts_are_said_first() -> None:
+    table = study("chinchilla")
+    top = table["budget"].to_numpy() / table["budget"].min()
+    # Every budget was trained by a recipe of its own.
+    spoiled = table.assign(loss=table["loss"] * (1 + 0.15 * np.sin(3 * np.log(top))))
+    fit = laws.fit(spoiled, law="auto", bootstrap=40)
+    assert fit.diagnostics[0].startswith("Nothing here predicts larger runs")
+
+
+def test_a_fit_of_one_law_has_the_error_of_its_form_in_its_intervals() -> None:
+    right = laws.fit(study("chinchilla"), bootstrap=60)
+    wrong = laws.fit(study("skaling"), bootstrap=60)
+    for fit in (right, wrong):
+        assert isinstance(fit, laws.LawFit)
+        assert fit.form_error is not None
+    assert isinstance(wrong, laws.LawFit)
+    assert isinstance(right, laws.LawFit)
+    assert wrong.form_error.loss_rate > 1.5 * right.form_error.loss_rate  # type: ignore[union-attr]
+    at = dict(params=3e9, tokens=6e10)
+    prediction = wrong.predict(**at)
+    without = dataclasses.replace(wrong, form_error=None).predict(**at)
+    assert prediction.resampling_interval == without.interval
+    assert prediction.interval is not None
+    assert without.interval is not None
+    assert prediction.interval[0] < without.interval[0] < without.interval[1]
+    assert without.interval[1] < prediction.interval[1]
