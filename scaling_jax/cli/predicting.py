@@ -97,7 +97,7 @@ def predict(
         }
         _refuse_without("--flops C, the budget they are weighed at,", extras)
         answers = [_predicted(fitted, {"params": params, "tokens": tokens})]
-        flops = 6 * params * tokens
+        flops = fitted.compute.of(params, tokens)
     else:
         raise InputError(
             "give either --flops C, or --params N and --tokens D, or --at NAME=VALUE for a law of "

@@ -10,6 +10,7 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import SIX_N_D, Compute
+from scaling_jax.laws.frontier_root import SizeCondition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,11 +135,12 @@ class Frontier:
 def form_frontier(
     law: Law, constants_P: np.ndarray, flops: float | np.ndarray, compute: Compute = SIX_N_D
 ) -> Frontier:
-    """The closed-form optimum of `A / N^alpha + B / D^beta` under C = k N^p D.
+    """The optimum of `A / N^alpha + B / D^beta` under C = k (N + n0)^p D.
 
-    Hoffmann et al. 2022, equation 4, with k = 6 and p = 1; in general N_opt = G (C/k)^a and
-    D_opt = (C/k)^b / G^p with G = (alpha A / (p beta B))^(1/(alpha + p beta)),
-    a = beta / (alpha + p beta) and b = alpha / (alpha + p beta).
+    Hoffmann et al. 2022, equation 4, with k = 6, n0 = 0 and p = 1; in general for n0 = 0
+    N_opt = G (C/k)^a and D_opt = (C/k)^b / G^p with
+    G = (alpha A / (p beta B))^(1/(alpha + p beta)), a = beta / (alpha + p beta) and
+    b = alpha / (alpha + p beta). For other n0 `SizeCondition` is solved for N_opt.
 
     Raises:
         InputError: the form has no such frontier.
@@ -146,20 +148,42 @@ def form_frontier(
     alpha, beta, a_coef, b_coef = _frontier_constants(law, constants_P)
     with np.errstate(all="ignore"):
         p_beta = compute.power * beta
-        log_g = np.log(alpha * a_coef / (p_beta * b_coef)) / (alpha + p_beta)
+        log_ratio = np.log(alpha * a_coef / (p_beta * b_coef))
         log_products = np.log(flops / compute.factor)
-        params = np.exp(log_g + beta / (alpha + p_beta) * log_products)
-        tokens = np.exp(-compute.power * log_g + alpha / (alpha + p_beta) * log_products)
+        if compute.offset:
+            at = (log_products, compute.power, math.log(compute.offset))
+            condition = SizeCondition(log_ratio, alpha, beta, *at)
+            x = condition.root()
+            params, tokens = np.exp(x), np.exp(condition.log_tokens(x))
+        else:
+            log_g = log_ratio / (alpha + p_beta)
+            params = np.exp(log_g + beta / (alpha + p_beta) * log_products)
+            tokens = np.exp(-compute.power * log_g + alpha / (alpha + p_beta) * log_products)
         loss = law.value(constants_P, {"params": params, "tokens": tokens})
     return Frontier(params, tokens, loss)
 
 
 def form_exponents(
-    law: Law, constants_P: np.ndarray, compute: Compute = SIX_N_D
+    law: Law,
+    constants_P: np.ndarray,
+    compute: Compute = SIX_N_D,
+    flops_range: tuple[float, float] = (math.nan, math.nan),
 ) -> dict[str, np.ndarray]:
-    """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier."""
+    """Exponents a of N_opt and b of D_opt in C; empty for a form without a frontier.
+
+    Where C = k (N + n0)^p D the optimum is no power law of C, and the exponents are those of the
+    power laws through its ends at `flops_range`.
+    """
     if law.frontier is None:
         return {}
+    if compute.offset:
+        low, high = (form_frontier(law, constants_P, flops, compute) for flops in flops_range)
+        decades = np.log(flops_range[1] / flops_range[0])
+        with np.errstate(all="ignore"):
+            return {
+                "a": np.log(high.params / low.params) / decades,
+                "b": np.log(high.tokens / low.tokens) / decades,
+            }
     alpha, beta, _, _ = _frontier_constants(law, constants_P)
     total = alpha + compute.power * beta
     return {"a": beta / total, "b": alpha / total}

@@ -116,7 +116,8 @@ def compare(table: Table, **options: Any) -> Comparison:
         if found.exponents:
             fits[approach] = found
         else:
-            refused[approach] = f"the law {found.law!r} has no compute-optimal frontier"
+            no_frontier = f"the law {found.law!r} has no compute-optimal frontier"
+            refused[approach] = found.without_optimum or no_frontier
     if not fits and len(set(refused.values())) == 1:
         raise InputError(refused[APPROACHES[0]])
     return Comparison(fits, refused)

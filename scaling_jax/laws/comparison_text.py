@@ -19,6 +19,11 @@ OPTIMA = ("approach", "N_opt", "D_opt", "D/N", "loss")
 def comparison_text(compared: "Comparison") -> list[str | Table]:
     """Warnings, exponents, the optimum at the largest budget and ten times it, and notes."""
     allocations = list(compared.allocations().values())
+    refused: list[str | Table] = [
+        f"approach {k} was not fitted: {why}" for k, why in compared.refused.items()
+    ]
+    if not allocations:
+        return refused
     first = allocations[0]
     level = formatting.level(first.level)
     bounds = f" ({level} intervals in brackets)" if first.optima[0].params_interval else ""
@@ -33,7 +38,6 @@ def comparison_text(compared: "Comparison") -> list[str | Table]:
         where = f"At {flops / largest:g} times that" if k else "At the largest budget"
         rows = [(_name(each), *_optimum(each.optima[k])) for each in allocations]
         blocks += [f"\n{where}, {formatting.flops(flops)} FLOPs:", Table(OPTIMA, rows, OPTIMA[:1])]
-    refused = [f"approach {k} was not fitted: {why}" for k, why in compared.refused.items()]
     return [*blocks, "", *refused, *_notes(compared, "note")]
 
 

@@ -1,5 +1,6 @@
 """Conventions that every step from a table to a decision shares: units, and how far to look."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -35,27 +36,62 @@ PARAMS_COLUMN: dict[Count, str] = {
 
 Values = TypeVar("Values")
 
+# Runs of one budget differ by less in C, so a relation that misses C by less is as good.
+MOST_MISFIT = math.log(1.15)
+
 
 @dataclass(frozen=True)
 class Compute:
-    """What a table's C is, the same for every approach: `C = factor N^power D`.
+    """What a table's C is, the same for every approach: `C = factor (N + offset)^power D`.
 
-    Counts of FLOPs that include attention, or leave out the embedding, are not 6 N D, and grow
-    with N by another power.
+    Counts of FLOPs that include attention, or leave out the embedding, are not 6 N D: they grow
+    with N by another power, or by a constant besides.
 
     Attributes:
         source: the column that holds C, `flops` or `budget`, or `6 N D` where none does.
-        factor, power: the relation of C to N and D. Exact for 6 N D, fitted to the rows' C
+        factor, power, offset: the relation of C to N and D. Exact for 6 N D, fitted to the rows' C
             otherwise.
+        misfit: the largest log of a row's C over the relation.
     """
 
     source: str = "6 N D"
     factor: float = FLOPS_PER_PARAM_TOKEN
     power: float = 1.0
+    offset: float = 0.0
+    misfit: float = 0.0
 
     def of(self, params: Values, tokens: Values) -> Values:
         """C of runs of N and D, elementwise."""
-        return self.factor * params**self.power * tokens  # type: ignore[no-any-return, operator]
+        return self.factor * (params + self.offset) ** self.power * tokens  # type: ignore[no-any-return, operator]
+
+    @property
+    def is_six_n_d(self) -> bool:
+        """Whether C is 6 N D, wherever it comes from."""
+        return (self.factor, self.power, self.offset) == (FLOPS_PER_PARAM_TOKEN, 1.0, 0.0)
+
+    @property
+    def column(self) -> str:
+        """Where C comes from, in words."""
+        return {"flops": "the column flops", "budget": "the budget"}.get(self.source, self.source)
+
+    @property
+    def relation(self) -> str:
+        """C in terms of N and D, such as `90 N^0.9 D`."""
+        size = f"(N + {self.offset:.3g})" if self.offset else "N"
+        power = "" if self.power == 1 else f"^{self.power:.3g}"
+        return f"{self.factor:.3g} {size}{power} D"
+
+    @property
+    def undetermined(self) -> str:
+        """Why no optimum at a given C follows from a law of N and D; empty where one does."""
+        if self.misfit < MOST_MISFIT:
+            return ""
+        return (
+            f"C is {self.column}, which params and tokens do not determine (C = {self.relation} "
+            f"misses rows by up to {100 * math.expm1(self.misfit):.3g} %), so that no optimum at a "
+            "C follows from a law of these two: use approach 2, or leave the column out to take "
+            "C = 6 N D"
+        )
 
 
 SIX_N_D = Compute()

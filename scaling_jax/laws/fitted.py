@@ -111,6 +111,16 @@ class Fit(ABC):
         """What the fitted loss rises or does not change with; empty where it falls as it should."""
 
     @property
+    def without_optimum(self) -> str:
+        """Why no run is compute-optimal; empty where one is."""
+        if not self.rising:
+            return ""
+        return (
+            f"{self.rising}, so no run is compute-optimal: check the columns for their units "
+            "and for runs that diverged, or add runs that span more of it"
+        )
+
+    @property
     def minima(self) -> tuple[Minimum, ...]:
         """The IsoFLOP minima that approach 2 fitted; empty for the other approaches."""
         return ()
@@ -128,7 +138,7 @@ class Fit(ABC):
     @property
     def exponents(self) -> dict[str, float]:
         """Exponents a of N_opt and b of D_opt in C; empty where there is no optimum."""
-        if self.rising:
+        if self.without_optimum:
             return {}
         return {name: float(value) for name, value in self._exponents(self._constants_P).items()}
 
@@ -145,7 +155,7 @@ class Fit(ABC):
         """Intervals of the exponents, or None without a bootstrap."""
         if self.draws_BxP is None:
             return None
-        if self.rising:
+        if self.without_optimum:
             return {}
         drawn = self._exponents(self.draws_BxP)
         return {name: interval(draws, self.level) for name, draws in drawn.items()}
@@ -171,15 +181,13 @@ class Fit(ABC):
         """The compute-optimal run of a budget of `flops`.
 
         Raises:
-            InputError: a budget that is not positive and finite, a law without a frontier, or a
-                fit whose loss rises with what should lower it.
+            InputError: a budget that is not positive and finite, a law without a frontier, a fit
+                whose loss rises with what should lower it, or a C that params and tokens do not
+                determine.
         """
         _require_positive("flops", flops)
-        if self.rising:
-            raise InputError(
-                f"{self.rising}, so no run is compute-optimal: check the columns for their units "
-                "and for runs that diverged, or add runs that span more of it"
-            )
+        if self.without_optimum:
+            raise InputError(self.without_optimum)
         point = self._frontier(self._constants_P, flops)
         drawn = None
         if self.draws_BxP is not None:
@@ -304,6 +312,12 @@ class LawFit(Fit):
         if rises:
             return f"The fitted loss rises with {' and '.join(rises)}"
         return f"The fitted loss does not change with {' and '.join(still)}" if still else ""
+
+    @property
+    def without_optimum(self) -> str:
+        """Why no run is compute-optimal; empty where one is."""
+        undetermined = self.compute.undetermined if self.definition.frontier else ""
+        return super().without_optimum or undetermined
 
     def _change_with(self, variable: str) -> float:
         """The loss at the variable's largest value over that at its least, less 1.
@@ -441,7 +455,9 @@ class LawFit(Fit):
         return allocation.form_frontier(self.definition, constants_P, flops, self.compute)
 
     def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
-        return allocation.form_exponents(self.definition, constants_P, self.compute)
+        return allocation.form_exponents(
+            self.definition, constants_P, self.compute, self.flops_range
+        )
 
     def _require_variables(self, given: Mapping[str, float]) -> None:
         law = self.definition

@@ -166,7 +166,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
         *mixed_knobs(frame),
         *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),
         *questions(rows, found.unit),
-        *(rows.compute_notes if found.exponents else ()),
+        *(rows.compute_notes if found.exponents or found.without_optimum else ()),
         *found.diagnostics,
         *drifting_grid(rows, found),
     )

@@ -33,9 +33,15 @@ def profile_text(fit: "Fit", found: "Profiles") -> list[str | Table]:
         for key, (name, form) in OF_OPTIMUM.items():
             at = f"{name} at {formatting.flops(flops)} FLOPs"
             rows.append(_row(at, profiles[key], getattr(optimum, f"{key}_interval"), form))
+    why = (
+        [f"note: exponents and optima have no profile in C = {fit.compute.relation}."]
+        if fit.exponents and not found.exponents
+        else []
+    )
     return [
         f"\n{level} intervals by the bootstrap and by profile likelihood:\n",
         Table(COLUMNS, rows, COLUMNS[:1]),
+        *why,
     ]
 
 

@@ -56,7 +56,9 @@ def test_an_unbounded_side_is_said_to_be_one(capsys: pytest.CaptureFixture[str])
         "B": made("B", 1.0, math.inf),
         "alpha": made("alpha", -math.inf, math.inf),
     }
-    fit = SimpleNamespace(level=0.9, exponent_intervals={}, intervals={"A": (1.5, 2.5)})
+    fit = SimpleNamespace(
+        exponents={}, level=0.9, exponent_intervals={}, intervals={"A": (1.5, 2.5)}
+    )
     found = laws.Profiles(constants, {}, {})
     print_blocks(profile_text(fit, found))
     lines = capsys.readouterr().out.splitlines()

@@ -88,7 +88,8 @@ def fit_isoflop(
         found = grid_biases([(c.budget, c.log_params_N) for c in kept], rows, method)
         if found is None and corrected:
             raise InputError(
-                f"the {len(rows)} rows do not determine the law whose curves tell the bias of a "
+                rows.compute.undetermined
+                or f"the {len(rows)} rows do not determine the law whose curves tell the bias of a "
                 f"{method}: leave out the correction, or add runs at other params and tokens"
             )
         biases = found or biases

@@ -29,10 +29,12 @@ def grid_biases(
         method: how minima are estimated.
 
     Returns:
-        None where the rows do not determine the law: then no bias is known.
+        None where the rows do not determine the law, or N and D not C: then no bias is known.
     """
     distinct = len(np.unique(np.stack([rows.params, rows.tokens]), axis=1).T)
     if distinct <= len(CHINCHILLA.names):
+        return None
+    if rows.compute.undetermined:
         return None
     point = optimum(CHINCHILLA, rows.variables, rows.loss)
     if not converged(point):

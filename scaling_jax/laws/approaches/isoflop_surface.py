@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
 from scaling_jax.laws.catalogue import CHINCHILLA
@@ -30,8 +31,10 @@ def surface_minima(
         options: of the resamples.
 
     Raises:
-        InputError: the fit of the law does not converge.
+        InputError: the fit of the law does not converge, or N and D do not determine C.
     """
+    if rows.compute.undetermined:
+        raise InputError(rows.compute.undetermined)
     index_N = np.concatenate([index for _, index in groups])
     constants_RxP = _surfaces(rows, index_N, options)
     return [_minima(constants_RxP, rows, index) for _, index in groups]
@@ -58,7 +61,7 @@ def _minima(
     constants_RxP: np.ndarray, rows: Rows, index: np.ndarray
 ) -> tuple[CurveMinima, CurveMinima]:
     x_N, y_N = np.log(rows.params[index]), np.log(rows.tokens[index])
-    flops = rows.compute.factor * float(np.exp((rows.compute.power * x_N + y_N).mean()))
+    flops = float(np.exp(np.log(rows.compute.of(np.exp(x_N), np.exp(y_N))).mean()))
     best = form_frontier(CHINCHILLA, constants_RxP, flops, rows.compute)
     assert best.loss is not None
     at = {"params": rows.params[index], "tokens": rows.tokens[index]}

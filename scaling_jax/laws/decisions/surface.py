@@ -153,7 +153,8 @@ def surface_of(law: SurfaceLike) -> Surface:
     """The loss surface of a fit and of its bootstrap draws.
 
     Raises:
-        InputError: a fit of approach 1 or 2, which has no loss, or of a law of another shape.
+        InputError: a fit of approach 1 or 2, which has no loss, of a law of another shape, or one
+            whose C is not 6 N D.
     """
     if isinstance(law, Surface):
         return law
@@ -161,6 +162,11 @@ def surface_of(law: SurfaceLike) -> Surface:
         raise InputError(
             f"approach {law.approach} fits the optimum, not the loss: "
             "fit with approach 3 for this decision"
+        )
+    if not law.compute.is_six_n_d:
+        raise InputError(
+            f"this decision counts C = 6 N D, but C of this fit is {law.compute.column}, "
+            f"{law.compute.relation}: fit the table without the column {law.compute.source!r}"
         )
     point_1xP = np.array([list(law.params.values())])
     draws = () if law.draws_BxP is None else (law.draws_BxP,)

@@ -4,7 +4,7 @@ import numpy as np
 
 from scaling_jax.laws.allocation import Interval, form_exponents, form_frontier, interval
 from scaling_jax.laws.catalogue import Law
-from scaling_jax.laws.conventions import BEYOND, Compute
+from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit, optimum, refit
@@ -48,7 +48,7 @@ def influential(
         The sentence; None where no row moves the answer so far, and where nothing can be
         compared: no frontier, no resamples, more than 500 rows, or too few to drop one.
     """
-    if law.frontier is None:
+    if law.frontier is None or rows.compute.undetermined:
         return None
     labels, unit_N = _units(rows, by_run)
     spare = len(labels) - 1 > len(law.names)
@@ -63,10 +63,7 @@ def influential(
         rows.weight * kept_UxN,
         objective=objective,
     )
-    flops = BEYOND * float(rows.flops.max())
-    at, drawn, left = (
-        _answers(law, p, flops, rows.compute) for p in (point.constants_P, draws_BxP, left_out_UxP)
-    )
+    at, drawn, left = (_answers(law, p, rows) for p in (point.constants_P, draws_BxP, left_out_UxP))
     width_2 = np.array([_width(interval(draws, level)) for draws in drawn])
     if not np.isfinite(width_2).all():
         return None
@@ -78,7 +75,7 @@ def influential(
         alone = optimum(
             law, rows.variables, rows.loss, rows.weight * kept_UxN[u], objective=objective
         )
-        left[:, u] = _answers(law, alone.constants_P, flops, rows.compute)
+        left[:, u] = _answers(law, alone.constants_P, rows)
     share_U = _moved(left, at, width_2)
     if not (share_U > _MUCH).any():
         return None
@@ -118,11 +115,13 @@ def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
     return names, np.arange(len(rows))
 
 
-def _answers(law: Law, constants_P: np.ndarray, flops: float, compute: Compute) -> np.ndarray:
+def _answers(law: Law, constants_P: np.ndarray, rows: Rows) -> np.ndarray:
     """The exponent a and log N_opt, on a first axis of 2 before those of the constants."""
-    frontier = form_frontier(law, constants_P, flops, compute)
+    ends = float(rows.flops.min()), float(rows.flops.max())
+    frontier = form_frontier(law, constants_P, BEYOND * ends[1], rows.compute)
+    exponents = form_exponents(law, constants_P, rows.compute, ends)
     with np.errstate(all="ignore"):
-        return np.stack([form_exponents(law, constants_P, compute)["a"], np.log(frontier.params)])
+        return np.stack([exponents["a"], np.log(frontier.params)])
 
 
 def _sentence(

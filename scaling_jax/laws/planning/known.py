@@ -8,7 +8,7 @@ import numpy as np
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum
-from scaling_jax.laws.conventions import Count
+from scaling_jax.laws.conventions import SIX_N_D, Compute, Count
 from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.tables.layouts import NATS
 
@@ -53,13 +53,13 @@ class KnownLaw:
         """Loss at N and D, elementwise."""
         return self.form.value(self.constants_P, {"params": params, "tokens": tokens})
 
-    def optimal(self, flops: float) -> tuple[float, float, float]:
-        """Params, tokens and loss of the optimum at C = 6 N D = `flops`.
+    def optimal(self, flops: float, compute: Compute = SIX_N_D) -> tuple[float, float, float]:
+        """Params, tokens and loss of the optimum at C = `flops`, by default of C = 6 N D.
 
         Raises:
             InputError: a law without a frontier.
         """
-        point = allocation.form_frontier(self.form, self.constants_P, flops)
+        point = allocation.form_frontier(self.form, self.constants_P, flops, compute)
         return (
             float(point.params),
             float(point.tokens),
@@ -68,8 +68,12 @@ class KnownLaw:
 
     @property
     def exponents(self) -> dict[str, float]:
-        """Exponents a of N_opt and b of D_opt in C."""
-        found = allocation.form_exponents(self.form, self.constants_P)
+        """Exponents a of N_opt and b of D_opt in C = 6 N D."""
+        return self.exponents_in(SIX_N_D, (1.0, 1.0))
+
+    def exponents_in(self, compute: Compute, flops_range: tuple[float, float]) -> dict[str, float]:
+        """Exponents a of N_opt and b of D_opt in another C, as a fit over a range of C has them."""
+        found = allocation.form_exponents(self.form, self.constants_P, compute, flops_range)
         return {name: float(value) for name, value in found.items()}
 
 

@@ -16,7 +16,7 @@ from scipy.stats import norm
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import PowerSum
-from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Count
+from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Compute, Count
 from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
@@ -106,9 +106,9 @@ class Goal:
         low, high = map(float, bounds)
         return high - low if self.quantity == "loss" else high / low
 
-    def value(self, form: PowerSum, constants_P: np.ndarray) -> np.ndarray:
+    def value(self, form: PowerSum, constants_P: np.ndarray, compute: Compute) -> np.ndarray:
         """The quantity on the scale of its width: logs of sizes and tokens, plain losses."""
-        point = form_frontier(form, constants_P, self.flops)
+        point = form_frontier(form, constants_P, self.flops, compute)
         if self.quantity == "loss":
             assert point.loss is not None
             return point.loss
@@ -152,6 +152,8 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     form = fit.definition if isinstance(fit, LawFit) else None
     if not isinstance(form, PowerSum) or form.outer is not None:
         raise InputError(f"the law {fit.law!r} cannot direct a study: use chinchilla")
+    if fit.compute.undetermined:
+        raise InputError(fit.compute.undetermined)
     constants_P = form.ordered(fit.params)
     flops_C = candidates["flops"].to_numpy(np.float64)
     if not np.isfinite(constants_P).all():
@@ -160,7 +162,7 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     centre = centre_of(form, values)
     rows_NxP = slopes(form, constants_P, centre, values)
     rows_CxP = slopes(form, constants_P, centre, choices)
-    toward_P = gradient(lambda each: goal.value(form, each), form, constants_P, centre)
+    toward_P = gradient(lambda each: goal.value(form, each, fit.compute), form, constants_P, centre)
     information_PxP = rows_NxP.T @ rows_NxP
     if np.diag(information_PxP).min() < _VANISHED or not np.isfinite(toward_P).all():
         return _no_law(flops_C)

@@ -158,12 +158,13 @@ def simulate_study(
     else:
         fits = _fit_each(tables, approach, options, refused)
     target = BEYOND * float(_flops(fitted).max()) if flops is None else flops
-    params, tokens, loss = law.optimal(target)
+    compute, ends = fits[0].compute, fits[0].flops_range
+    params, tokens, loss = law.optimal(target, compute)
     at_optimum = Target(target, params, tokens)
     return Simulation(
         flops=target,
         level=level,
-        truth=law.exponents | {"params": params, "tokens": tokens, "loss": loss},
+        truth=law.exponents_in(compute, ends) | {"params": params, "tokens": tokens, "loss": loss},
         studies=_reports(fits, (params, tokens, loss), target, scatter(noise, rng, (len(fits),))),
         refused=refused,
         training_flops=noise.seeds * float(_spent(cells).sum()),

@@ -1,6 +1,6 @@
 """What C is in a table: one definition for all approaches, and the IsoFLOP groups in it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def _of_column(
 def _relation(
     source: str, flops_K: np.ndarray, params_K: np.ndarray, tokens_K: np.ndarray
 ) -> Compute:
-    """The power law C / D = k N^p of the rows; exactly 6 N D where it is that."""
+    """C / D of the rows as k N^p or k (N + n0), whichever is nearer; 6 N D where it is that."""
     if (np.abs(flops_K / SIX_N_D.of(params_K, tokens_K) - 1) < _SAME).all():
         return Compute(source)
     x_K, y_K = np.log(params_K), np.log(flops_K / tokens_K)
@@ -149,20 +149,44 @@ def _relation(
     slope = float(dx_K @ y_K / (dx_K @ dx_K)) if np.ptp(x_K) else 1.0
     # C grows with N whatever is counted; where rows say otherwise, N does not explain their C.
     power = slope if slope > 0 else 1.0
-    return Compute(source, float(np.exp(y_K.mean() - power * x_K.mean())), power)
+    of_power = Compute(source, float(np.exp(y_K.mean() - power * x_K.mean())), power)
+    candidates = [of_power, *_shifted(source, flops_K / tokens_K, params_K)]
+    return min(
+        (replace(each, misfit=_misfit(each, flops_K, params_K, tokens_K)) for each in candidates),
+        key=lambda each: each.misfit,
+    )
+
+
+def _shifted(source: str, per_token_K: np.ndarray, params_K: np.ndarray) -> list[Compute]:
+    """C / D = k (N + n0), fitted to relative differences; none unless k and n0 are positive.
+
+    Attention adds FLOPs to those of the parameters, so n0 is positive; with a negative one C would
+    be zero at a size that could be trained.
+    """
+    columns_Kx2 = np.stack([params_K / per_token_K, 1 / per_token_K], axis=1)
+    scale_2 = columns_Kx2.max(axis=0)
+    found_2 = np.linalg.lstsq(columns_Kx2 / scale_2, np.ones(len(params_K)), rcond=None)[0]
+    slope, constant = (found_2 / scale_2).tolist()
+    return [Compute(source, slope, 1.0, constant / slope)] if min(slope, constant) > 0 else []
+
+
+def _misfit(
+    compute: Compute, flops_K: np.ndarray, params_K: np.ndarray, tokens_K: np.ndarray
+) -> float:
+    return float(np.abs(np.log(flops_K / compute.of(params_K, tokens_K))).max())
 
 
 def _sentence(
     compute: Compute, flops_N: np.ndarray, params_N: np.ndarray, tokens_N: np.ndarray
 ) -> str:
     ratio_N = flops_N / SIX_N_D.of(params_N, tokens_N)
-    what = f"C is the {'column flops' if compute.source == 'flops' else 'budget'}"
-    if (compute.factor, compute.power) == (SIX_N_D.factor, SIX_N_D.power):
-        return f"{what}, which is 6 N D."
-    power = "N" if compute.power == 1 else f"N^{compute.power:.3g}"
-    off = float(np.abs(np.log(flops_N / compute.of(params_N, tokens_N))).max())
-    misfit = f", which misses rows by up to {100 * np.expm1(off):.2g} %" if off > _SAME else ""
-    return (
-        f"{what}, {ratio_N.min():.3g} to {ratio_N.max():.3g} times 6 N D; the optima of a law are "
-        f"taken at C = {compute.factor:.3g} {power} D{misfit}."
-    )
+    if compute.is_six_n_d:
+        return f"C is {compute.column}, which is 6 N D."
+    what = f"C is {compute.column}, {ratio_N.min():.3g} to {ratio_N.max():.3g} times 6 N D"
+    off = compute.misfit
+    misses = f"misses rows by up to {100 * np.expm1(off):.3g} %"
+    misfit = f", which {misses}" if off > _SAME else ""
+    if compute.undetermined:
+        return f"{what}; params and tokens do not determine it: {compute.relation} {misses}."
+    exponents = ", a and b between the least and the largest C" if compute.offset else ""
+    return f"{what}; the optima of a law are taken at C = {compute.relation}{misfit}{exponents}."

@@ -80,12 +80,15 @@ def profile(
 
     Raises:
         InputError: an unknown quantity, one that is held, or one whose budget, size or tokens
-            are missing; a fit that does not converge.
+            are missing; a fit that does not converge; an optimum in a C that is no product of
+            powers of N and D.
     """
     form = find_law(law)
     chosen = form.default_objective if objective is None else objective_named(objective)
     rows = usable_rows(load_table(table, form, columns), count, form)
     at = _where(form, quantity, flops, params, tokens)
+    if quantity in (*EXPONENTS, *AT_A_BUDGET):
+        _require_powers(rows)
     fit = optimum(form, rows.variables, rows.response, rows.weight, objective=chosen, fixed=fixed)
     if quantity in form.names and not fit.free_P[form.names.index(quantity)]:
         raise InputError(f"{quantity} is held, so it has no profile: ask for another quantity")
@@ -114,6 +117,19 @@ def _where(
         if value is None or not 0 < value < math.inf:
             raise InputError(f"the profile of {name!r} needs {what}, positive and finite: {value}")
     return tuple(float(value) for value in given.values() if value is not None)
+
+
+def _require_powers(rows: Rows) -> None:
+    """Refuse a profile of an optimum that has no closed form, along which it would be followed."""
+    compute = rows.compute
+    if compute.undetermined:
+        raise InputError(compute.undetermined)
+    if compute.offset:
+        raise InputError(
+            f"C is {compute.column}, {compute.relation}: exponents and optima have profiles where "
+            "C is a product of powers of N and D alone; take the bootstrap's intervals, or leave "
+            "the column out to take C = 6 N D"
+        )
 
 
 @dataclass(frozen=True)

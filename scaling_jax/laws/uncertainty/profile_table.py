@@ -17,7 +17,8 @@ class Profiles:
 
     Attributes:
         constants: name -> profile, of every constant that is not held.
-        exponents: `a` and `b`; empty for a law without a frontier.
+        exponents: `a` and `b`; empty for a law without a frontier, and where C is no
+            product of powers of N and D.
         optima: budget in FLOPs -> `params`, `tokens` and `loss` of its optimum.
     """
 
@@ -54,9 +55,11 @@ def profiles(
     constants = {name: of(name) for name in free}
     if form.frontier is None:
         return Profiles(constants, {}, {})
-    a = of("a")
     count = options.get("count", "total")
-    compute = usable_rows(load_table(table, form), count, form).compute
+    compute = usable_rows(load_table(table, form, options.get("columns")), count, form).compute
+    if compute.undetermined or compute.offset:
+        return Profiles(constants, {}, {})
+    a = of("a")
     optima = {}
     for flops in budgets:
         params = of("params", flops)
@@ -64,9 +67,8 @@ def profiles(
         tokens = _turned(params, "tokens", lambda n, c=flops: c / compute.of(n, 1.0))
         loss = dataclasses.replace(of("frontier_loss", flops), name="loss")
         optima[float(flops)] = {"params": params, "tokens": tokens, "loss": loss}
-    return Profiles(
-        constants, {"a": a, "b": _turned(a, "b", lambda a: 1 - compute.power * a)}, optima
-    )
+    b = _turned(a, "b", lambda a: 1 - compute.power * a)
+    return Profiles(constants, {"a": a, "b": b}, optima)
 
 
 def _turned(found: Profile, name: str, falling: Any) -> Profile:

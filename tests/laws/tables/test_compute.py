@@ -6,6 +6,11 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import CHINCHILLA
+from scaling_jax.laws.planning.known import KnownLaw
+from scaling_jax.laws.planning.next_runs import Goal, next_cells
+from scaling_jax.laws.planning.noise import Noise
+from scaling_jax.laws.planning.simulate import simulate_study
 from scaling_jax.laws.tables.compute import cost_of, groups_of
 
 E, A, B, ALPHA, BETA = 1.7, 400.0, 410.0, 0.34, 0.31
@@ -75,6 +80,79 @@ def test_flops_that_grow_with_another_power_of_n_are_the_c_of_all_approaches():
     assert cost(best.params) * best.tokens == pytest.approx(1e20, rel=1e-6)
     reached = fit.predict(params=best.params, tokens=best.tokens)
     assert reached.extrapolation == pytest.approx(best.extrapolation)
+
+
+def shifted(n):
+    return 6 * (n + 2e8)
+
+
+def test_flops_with_a_constant_per_token_are_the_c_of_all_approaches():
+    table = study(shifted).rename(columns={"budget": "flops"})
+    _, compared = exponents(table, curves(shifted))
+    fit = compared.fits[3]
+    assert any("C = 6 (N + 2e+08) D, a and b between" in note for note in fit.diagnostics)
+    for c in (1e18, 1e20, 1e23):
+        fine = np.geomspace(1e7, 1e12, 200001)
+        loss = E + A / fine**ALPHA + B / (c / shifted(fine)) ** BETA
+        assert fit.optimal(c).params == pytest.approx(fine[loss.argmin()], rel=1e-3)
+        best = fit.optimal(c)
+        assert shifted(best.params) * best.tokens == pytest.approx(c, rel=1e-9)
+    ends = [fit.optimal(c) for c in (1e18, 1e21)]
+    assert fit.exponents == pytest.approx(
+        {
+            "a": np.log10(ends[1].params / ends[0].params) / 3,
+            "b": np.log10(ends[1].tokens / ends[0].tokens) / 3,
+        }
+    )
+    # Power laws through the same optima; those of approach 1 lie at larger C.
+    assert compared.fits[2].exponents["a"] == pytest.approx(fit.exponents["a"], abs=0.01)
+    middle = compared.fits[1].reference_flops
+    for k, c in ((1, middle), (2, 1e20)):
+        same = pytest.approx(fit.optimal(c).params, rel=0.05)
+        assert compared.fits[k].optimal(c).params == same
+    assert laws.Fit.from_json(fit.to_json()).optimal(1e22) == fit.optimal(1e22)
+    found = laws.profiles(table, budgets=(1e20,))
+    assert (found.exponents, found.optima) == ({}, {})
+    assert found.constants["E"].estimate == pytest.approx(E, rel=1e-4)
+    with pytest.raises(InputError, match="product of powers"):
+        laws.profile(table, "a")
+    with pytest.raises(InputError, match=r"C of this fit is the column flops, 6 \(N"):
+        laws.size_range(fit, 0.1)
+
+
+def test_flops_that_params_and_tokens_do_not_determine_have_no_optimum():
+    table = study().rename(columns={"budget": "flops"})
+    table["flops"] *= np.resize([1.0, 4.0], len(table))
+    fit = laws.fit(table, bootstrap=20)
+    assert fit.exponents == {}
+    assert fit.predict(params=1e9, tokens=2e10).law_interval is not None
+    assert any("params and tokens do not determine it" in note for note in fit.diagnostics)
+    goal = Goal("params", 1e22, 1.5)
+    for refused in (
+        lambda: fit.optimal(1e20),
+        lambda: laws.profile(table, "a"),
+        lambda: next_cells(goal, fit, table, table),
+        lambda: laws.fit(table, approach=2, corrected=True, bootstrap=0),
+        lambda: laws.fit(table, approach=2, isoflop_curve="surface", bootstrap=0),
+    ):
+        with pytest.raises(InputError, match="column flops, which params and tokens do not"):
+            refused()
+    compared = laws.compare(table, bootstrap=0)
+    assert "do not determine" in compared.refused[3]
+    without = laws.fit(table.drop(columns="flops"), bootstrap=0)
+    assert without.exponents["a"] == pytest.approx(BETA / (ALPHA + BETA), abs=1e-3)
+
+
+def test_simulations_and_the_choice_of_runs_are_in_the_c_of_the_table():
+    law = KnownLaw(CHINCHILLA, dict(E=E, A=A, B=B, alpha=ALPHA, beta=BETA), "made up")
+    table = study(shifted).rename(columns={"budget": "flops"})
+    done = simulate_study(table, law, noise=Noise(1e-5), n_studies=3, bootstrap=20, flops=1e22)
+    fit = laws.fit(table, bootstrap=0)
+    assert done.truth["params"] == pytest.approx(fit.optimal(1e22).params, rel=1e-3)
+    assert done.studies["params"].to_numpy() == pytest.approx(done.truth["params"], rel=0.01)
+    assert done.studies["a"].to_numpy() == pytest.approx(done.truth["a"], abs=1e-3)
+    value = Goal("params", 1e22, 1.5).value(CHINCHILLA, law.constants_P, fit.compute)
+    assert value == pytest.approx(np.log(done.truth["params"]), rel=1e-6)
 
 
 def test_a_budget_that_is_not_6nd_is_the_c_of_the_table():
