@@ -4,24 +4,19 @@ Runs can only be worse than the best recipe, so a rung that is off for its tunin
 most often the smallest rungs are, since a recipe is tuned at larger ones.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scaling_jax.laws.extrapolation.budget_minima import BudgetMinimum, budget_minima
+from scaling_jax.laws.extrapolation.outlying_groups import Excess, outlying
 from scaling_jax.laws.tables.select import Rows
 
 # Within a few decades of compute the frontier is a quadratic in logs to 0.1 %.
 _CONSTANTS = 3
 # The others must show their own scatter about it.
 _LEAST_OTHERS = _CONSTANTS + 1
-_MOST_AT_ONCE = 2
-# A rung counts as off where noise alone would put any rung of a table so far off in one table of
-# fifty, and by a share of the loss that a user would act on.
-_BY_CHANCE = 0.02
-_LEAST_SHARE = 0.005
 
 
 @dataclass(frozen=True)
@@ -73,53 +68,41 @@ def suspect_rungs(rows: Rows) -> tuple[SuspectRung, ...]:
     Returns:
         None at all where fewer than 5 budgets have a minimum.
     """
-    left, found = list(budget_minima(rows)), []
-    while suspects := _next(left):
-        found += suspects
-        budgets = [rung.budget for rung in suspects]
-        left = [minimum for minimum in left if minimum.budget not in budgets]
-    return tuple(sorted(found, key=lambda rung: rung.budget))
+    minima = budget_minima(rows)
+    if not minima:
+        return ()
+    found = outlying(len(minima), _Trend.of(minima).compare, _LEAST_OTHERS, minima[0].degrees)
+    return tuple(SuspectRung(minima[g].budget, x.above, x.spreads) for g, x in found.items())
 
 
-def _next(minima: Sequence[BudgetMinimum]) -> list[SuspectRung]:
-    """One rung that is off, or two where either hides the other; of several, the farthest off."""
-    for count in range(1, _MOST_AT_ONCE + 1):
-        if len(minima) - count < _LEAST_OTHERS:
-            return []
-        sets = list(itertools.combinations(range(len(minima)), count))
-        limit = _limit(minima, len(sets))
-        best = max((_without(minima, out) for out in sets), key=_least_spreads)
-        if _least_spreads(best) > limit and min(rung.above for rung in best) > _LEAST_SHARE:
-            return best
-    return []
+@dataclass(frozen=True)
+class _Trend:
+    """Log losses of the budgets, their standard errors, and powers of log compute."""
 
+    log_loss_G: np.ndarray
+    error_G: np.ndarray
+    basis_Gx3: np.ndarray
 
-def _least_spreads(rungs: Sequence[SuspectRung]) -> float:
-    return min(rung.spreads for rung in rungs)
+    @classmethod
+    def of(cls, minima: Sequence[BudgetMinimum]) -> "_Trend":
+        x_G = np.log([minimum.budget for minimum in minima])
+        spread = max(float(x_G.std()), np.finfo(float).tiny)
+        return cls(
+            np.log([minimum.loss for minimum in minima]),
+            np.array([minimum.error for minimum in minima]),
+            np.vander((x_G - x_G.mean()) / spread, _CONSTANTS),
+        )
 
-
-def _without(minima: Sequence[BudgetMinimum], out: Sequence[int]) -> list[SuspectRung]:
-    """How far the rungs `out` lie above the trend of the others."""
-    x_G = np.log([minimum.budget for minimum in minima])
-    y_G = np.log([minimum.loss for minimum in minima])
-    error_G = np.array([minimum.error for minimum in minima])
-    basis_Gx3 = np.vander((x_G - x_G.mean()) / x_G.std(), _CONSTANTS)
-    others = np.delete(np.arange(len(minima)), out)
-    weighted = basis_Gx3[others] / error_G[others, None]
-    inverse = np.linalg.pinv(weighted)
-    constants_3 = inverse @ (y_G[others] / error_G[others])
-    scatter = y_G[others] / error_G[others] - weighted @ constants_3
-    # Where the others scatter by more than their standard errors, all of these are too small.
-    excess = max(1.0, float(scatter @ scatter) / (len(others) - _CONSTANTS))
-    of_trend_G = np.sum((basis_Gx3 @ inverse) ** 2, axis=1)
-    above_G = y_G - basis_Gx3 @ constants_3
-    spreads_G = above_G / np.sqrt(excess * (error_G**2 + of_trend_G))
-    return [
-        SuspectRung(minima[g].budget, float(np.expm1(above_G[g])), float(spreads_G[g])) for g in out
-    ]
-
-
-def _limit(minima: Sequence[BudgetMinimum], looks: int) -> float:
-    from scipy.stats import t as student
-
-    return float(student.ppf(1 - _BY_CHANCE / looks, minima[0].degrees))
+    def compare(self, out: Sequence[int], others: Sequence[int]) -> list[Excess]:
+        """How far the budgets `out` lie above the trend of the others."""
+        weighted = self.basis_Gx3[others] / self.error_G[others, None]
+        measured = self.log_loss_G[others] / self.error_G[others]
+        inverse = np.linalg.pinv(weighted)
+        constants_3 = inverse @ measured
+        scatter = measured - weighted @ constants_3
+        # Where the others scatter by more than their standard errors, all of these are too small.
+        excess = max(1.0, float(scatter @ scatter) / (len(others) - _CONSTANTS))
+        of_trend_G = np.sum((self.basis_Gx3 @ inverse) ** 2, axis=1)
+        above_G = self.log_loss_G - self.basis_Gx3 @ constants_3
+        spreads_G = above_G / np.sqrt(excess * (self.error_G**2 + of_trend_G))
+        return [Excess(float(np.expm1(above_G[g])), float(spreads_G[g])) for g in out]
