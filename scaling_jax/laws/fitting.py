@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.approaches.parametric import AUTO, fit_law
+from scaling_jax.laws.approaches.parametric import AUTO, fit_law, law_optimum
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
@@ -147,7 +147,9 @@ def fit(
             found = fit_average(rows, options, notes)
         else:
             rows = weighted_rows(rows, options)
-            found = with_form_error(fit_law(rows, chosen, options, notes), rows, options)
+            point = law_optimum(rows, chosen, options)
+            found = fit_law(rows, chosen, point, options, notes)
+            found = with_form_error(found, point, rows, options)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     return replace(found, diagnostics=notes, unit=known_unit)
 

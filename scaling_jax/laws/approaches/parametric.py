@@ -27,20 +27,18 @@ _MOST_WEIGHT_RATIO = 1e9
 _LEAST_RISE = 1e-6
 
 
-def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[Note, ...] = ()) -> LawFit:
-    """The law at the global optimum of the objective, with constants refitted to resamples.
+def law_optimum(rows: Rows, law: Law, options: Options) -> PointFit:
+    """The law at the global optimum of the objective.
 
     Args:
         rows: the usable rows of a table.
         law: any law of their columns.
         options: of the fit.
-        notes: what to say first, such as how the law was chosen.
 
     Raises:
         InputError: an unknown objective, a constant that cannot be held, rows that cannot
             determine the law, or a function that does not give one finite number per row.
     """
-    objective = objective_named(options.objective or law.default_objective)
     require_identifiable(rows, law, options)
     _require_above_floor(rows, law, options)
     require_comparable_weights(rows)
@@ -51,12 +49,28 @@ def fit_law(rows: Rows, law: Law, options: Options, notes: tuple[Note, ...] = ()
         rows.variables,
         rows.response,
         rows.weight,
-        objective=objective,
+        objective=objective_named(options.objective or law.default_objective),
         fixed=options.fixed,
         priors=priors_of(law, options.prior),
     )
     _require_falling(law, rows, point)
     require_converged(law, point, len(rows))
+    return point
+
+
+def fit_law(
+    rows: Rows, law: Law, point: PointFit, options: Options, notes: tuple[Note, ...] = ()
+) -> LawFit:
+    """The law at its optimum, with constants refitted to resamples and notes on the fit.
+
+    Args:
+        rows: the usable rows of a table.
+        law: any law of their columns.
+        point: the law's optimum on the rows.
+        options: of the fit.
+        notes: what to say first, such as what was resampled.
+    """
+    objective = objective_named(options.objective or law.default_objective)
     noise_N = noise_of_rows(point, objective)
     n_distinct = _distinct(rows, law)
     # What a prior knows of a constant takes the place of rows.

@@ -23,6 +23,7 @@ from scaling_jax.laws.solver.power_sum import PowerSumSolver, closed_form_starts
 from scaling_jax.laws.solver.search import leverages, padded
 
 _EXPONENTS, _POWERS, _FLOORS = (0.2, 0.4, 0.8), (0.35, 0.6, 1.0), (0.3, 0.6, 0.85)
+_STARTS = len(_EXPONENTS) ** 2 * len(_POWERS) * len(_FLOORS)
 _TRIED = 3
 _NOTHING = 1e-12  # of the lowest response: a floor that is held at zero
 
@@ -37,7 +38,7 @@ class Weighted:
         response_N: what was measured.
         objective: what is minimized.
         priors: of the law's constants.
-        held: constants that are held: a floor or a power; a floor may be held at zero.
+        held: constants that are held: the floor, which may be zero, exponents or the power.
     """
 
     law: PowerSum
@@ -59,9 +60,12 @@ class Weighted:
         data, w_BxN = self._data(weights_BxN)
         prior_B = self._priors(least, noise_B)
         starts_SxP = self._starts(data, least)
-        values_BxS = np.asarray(_values(self._solver.problem, starts_SxP, data, w_BxN, prior_B))
+        values_BxS = self._values(starts_SxP, data, w_BxN, prior_B)
         order_BxS = np.argsort(np.where(np.isfinite(values_BxS), values_BxS, np.inf), axis=1)
-        first_S = starts_SxP[order_BxS[:, :_TRIED]].reshape(-1, starts_SxP.shape[1])
+        # Starts that are repeated have equal values, and follow one another.
+        distinct = _STARTS // len(np.unique(starts_SxP, axis=0))
+        chosen_BxS = order_BxS[:, : _TRIED * distinct : distinct]
+        first_S = starts_SxP[chosen_BxS].reshape(-1, starts_SxP.shape[1])
         ends = newton.descend(
             self._solver.problem,
             first_S,
@@ -141,43 +145,39 @@ class Weighted:
         shape = (len(noise_B), len(mean_P))
         return newton.Pull(np.broadcast_to(mean_P, shape), nat_B[:, None] / spread_P**2)
 
+    def _values(
+        self, starts_SxP: np.ndarray, data: newton.Data, w_BxN: np.ndarray, prior_B: newton.Pull
+    ) -> np.ndarray:
+        """The objective of every start under every weighting, `BxS`."""
+        # One weighting after the other: one program for any number of them, and little memory.
+        found = []
+        for b, w_N in enumerate(w_BxN):
+            own = data._replace(w_N=w_N, prior=newton.Pull(*(x[b] for x in prior_B)))
+            found.append(np.asarray(newton.values_at(self._solver.problem, starts_SxP, own)))
+        return np.array(found)
+
     def _starts(self, data: newton.Data, least: float) -> np.ndarray:
-        law, (alpha, beta) = self.law, self.law.exponents[:2]
-        axes: list[tuple[float, ...]] = [_EXPONENTS, _EXPONENTS, _POWERS, _FLOORS]
+        law = self.law
         floor_name, power_name = law.terms[0].coefficient, str(law.outer)
-        axes[2] = (self.held[power_name],) if power_name in self.held else _POWERS
-        axes[3] = (_NOTHING,) if floor_name in self.held else _FLOORS
-        grid_Sx4 = np.array(list(itertools.product(*axes)))
-        assert law.exponents == (alpha, beta)
-        return np.asarray(
-            closed_form_starts(
-                np.column_stack([grid_Sx4[:, :2], np.log(grid_Sx4[:, 2])]),
-                data,
-                n_terms=len(law.terms),
-                outer=True,
-                outside=1,
-                floor_S=grid_Sx4[:, 3] * least,
-            )
+        names = (*law.exponents[:2], power_name, floor_name)
+        free = (_EXPONENTS, _EXPONENTS, _POWERS, tuple(share * least for share in _FLOORS))
+        # A floor held at zero is one that adds nothing, since the solver has its logarithm.
+        held = {floor_name: max(self.held.get(floor_name, 0.0), _NOTHING * least)}
+        axes = [
+            ({**self.held, **held}[name],) if name in self.held else axis
+            for name, axis in zip(names, free, strict=True)
+        ]
+        # Repeated up to one number of starts for any constants held, so that programs are shared.
+        grid_Sx4 = np.resize(np.array(list(itertools.product(*axes))), (_STARTS, 4))
+        starts_SxP = closed_form_starts(
+            np.column_stack([grid_Sx4[:, :2], np.log(grid_Sx4[:, 2])]),
+            data,
+            n_terms=len(law.terms),
+            outer=True,
+            outside=1,
+            floor_S=grid_Sx4[:, 3],
         )
-
-
-@partial(jax.jit, static_argnames=("problem",))
-def _values(
-    problem: newton.Problem,
-    starts_SxP: jax.Array,
-    data: newton.Data,
-    w_BxN: jax.Array,
-    prior_B: newton.Pull,
-) -> jax.Array:
-    """The objective of every start under every weighting, `BxS`."""
-
-    def of_one(own: tuple[jax.Array, newton.Pull]) -> jax.Array:
-        weighted = data._replace(w_N=own[0], prior=own[1])
-        return jax.vmap(lambda theta: newton.value_of(problem, theta, weighted))(starts_SxP)
-
-    # One weighting after the other, since memory is rows times starts.
-    values_BxS: jax.Array = jax.lax.map(of_one, (w_BxN, prior_B))
-    return values_BxS
+        return np.asarray(starts_SxP)
 
 
 @partial(jax.jit, static_argnames=("problem",))

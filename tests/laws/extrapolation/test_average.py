@@ -100,6 +100,17 @@ def test_held_constants_and_windows_restrict_what_is_averaged() -> None:
         laws.fit(study("chinchilla"), law="auto", bootstrap=0, prior={"gamma": (1, 1)})
 
 
+@pytest.mark.parametrize("held", [{"E": 1.6}, {"alpha": 0.3}, {"E": 1.2, "k": 0.8}])
+def test_constants_are_held_at_their_values(held: dict[str, float]) -> None:
+    fit = laws.fit(study("chinchilla"), law="auto", bootstrap=0, fixed=held)
+    assert isinstance(fit, laws.LawFit)
+    for member in fit.members:
+        constants = dict(zip(SKALING.names, member.constants, strict=True))
+        assert {name: constants[name] for name in held} == pytest.approx(held)
+        # The law is still fitted: held constants off the truth cost a little within the data.
+        assert member.score < 0.02
+
+
 def test_a_prior_of_the_floor_that_the_data_do_not_bound_is_followed() -> None:
     table = study("skaling", budgets=4)
     low, high = (
