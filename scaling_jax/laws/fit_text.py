@@ -1,6 +1,7 @@
 """A fit and its predictions in words."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -65,15 +66,49 @@ def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Predicti
         where = ", ".join(f"{name} {value:g}" for name, value in at.items())
         response = fit.definition.response if isinstance(fit, LawFit) else "loss"
         lines = [f"At {where}: {response} {formatting.constant(prediction.value)}"]
-    for bounds, meaning in (
+    has_form_error = isinstance(fit, LawFit) and fit.form_error is not None
+    of_law = "with" if has_form_error else "without"
+    intervals = [
         (prediction.interval, "of a measured run"),
-        (prediction.law_interval, "of the law alone"),
-    ):
+        (prediction.law_interval, f"of the law, {of_law} the error of its form"),
+    ]
+    if has_form_error:
+        resampled = "of a measured run by resampling alone, if the law's form were right"
+        intervals.append((prediction.resampling_interval, resampled))
+    for bounds, meaning in intervals:
         text = formatting.interval(bounds, form)
         if text:
             lines.append(f"      {level} interval {meaning}: {text}")
+    lines += _parts(prediction.parts)
     lines += [note.line for note in prediction_notes(fit, prediction)]
     return plain_spaces("\n".join(lines))
+
+
+# Part of a prediction's interval -> its name, and what makes it smaller.
+_PARTS = {
+    "runs": ("runs", "the mean of several seeds of the predicted run"),
+    "noise": ("noise of the fit", "more seeds or more runs"),
+    "form": ("form and rows", "more sizes and more token counts at each budget"),
+    "distance": ("distance", "a larger rung"),
+}
+_LEAST_PART = 1e-6
+
+
+def _parts(parts: Mapping[str, float]) -> list[str]:
+    """The standard deviations behind an interval, and what would make the largest smaller."""
+    shown = {name: each for name, each in parts.items() if each >= _LEAST_PART}
+    if not shown:
+        return []
+    made_of = ", ".join(f"{_PARTS[name][0]} {100 * each:.2g} %" for name, each in shown.items())
+    largest = max(shown, key=shown.__getitem__)
+    total = math.hypot(*shown.values())
+    narrower = 1 - math.sqrt(max(total**2 - shown[largest] ** 2, 0.0)) / total
+    name, remedy = _PARTS[largest]
+    return [
+        f"      The interval is made of: {made_of} (standard deviations).",
+        f"      What narrows it most: {remedy}; without the part {name} the interval would be "
+        f"{100 * narrower:.0f} % narrower.",
+    ]
 
 
 def prediction_notes(fit: Fit, prediction: "Prediction") -> tuple[Note, ...]:

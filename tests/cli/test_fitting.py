@@ -86,7 +86,12 @@ def test_loss_of_a_stored_fit(cli: Callable, fit: Path) -> None:
     assert reported["interval"][0] < reported["loss"] < reported["interval"][1]
     words = cli("predict", fit, "--params", 1e6, "--tokens", 2e7).out
     assert "of a measured run" in words
-    assert "of the law alone" in words
+    assert "of the law, with the error of its form" in words
+    assert "by resampling alone, if the law's form were right" in words
+    assert reported["resampling_interval"][0] > reported["interval"][0]
+    for name in ("runs", "noise of the fit", "distance"):
+        assert f"{name} {100 * reported['parts'][name.split()[0]]:.2g} %" in words
+    assert "What narrows it most: " in words
     assert "7.5 times the largest fitted budget" in words
 
 
