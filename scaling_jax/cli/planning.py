@@ -61,7 +61,7 @@ def plan(
     if answer := plan_answer(priced):
         print(answer)
     if suggest and (additions := additions_table(priced)):
-        print("\nFurther runs, the most narrowing per FLOP first:\n")
+        print("\nFurther runs, those first that narrow the loss most per FLOP:\n")
         print_table(additions)
     for sentence in priced.warnings:
         remark(f"warning: {sentence}")

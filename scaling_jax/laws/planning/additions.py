@@ -68,7 +68,7 @@ class Proposal:
         n_runs: how many runs it has.
         flops, price: of all its runs.
         score: of the design with them.
-        gain: by how much it lowers the logarithms of the half-widths of loss and N_opt, per FLOP.
+        gain: by how much it lowers the logarithm of the loss's total half-width, per FLOP.
     """
 
     name: str
@@ -88,7 +88,7 @@ def as_planned(addition: Addition) -> Trained:
 def propose(
     before: DesignScore, trained: Callable[[Addition], Trained | None] = as_planned
 ) -> list[Proposal]:
-    """What could be added to a design, the most narrowing per FLOP first.
+    """What could be added to a design, ordered by how much it narrows the loss per FLOP.
 
     >>> import numpy as np
     >>> from scaling_jax.laws.planning.additions import propose
@@ -115,16 +115,22 @@ def propose(
         after = score(
             together, before.law, noise=before.noise, level=before.level, target=before.target
         )
-        gain = (_logarithms(before) - _logarithms(after)) / runs.flops
+        narrowed = math.log(_width(before) / _width(after))
         found.append(
-            Proposal(addition.name, len(runs.params_K), runs.flops, runs.price, after, gain)
+            Proposal(
+                addition.name,
+                len(runs.params_K),
+                runs.flops,
+                runs.price,
+                after,
+                narrowed / runs.flops,
+            )
         )
     return sorted(found, key=lambda proposal: -proposal.gain)
 
 
-def _logarithms(score: DesignScore) -> float:
-    totals = (score.doubts[name].total for name in ("loss", "params"))
-    return sum(math.log(min(total, _UNKNOWN)) for total in totals)
+def _width(score: DesignScore) -> float:
+    return min(score.doubts["loss"].total, _UNKNOWN)
 
 
 def additions(before: DesignScore) -> Iterator[Addition]:

@@ -314,7 +314,7 @@ def answer_doubts(
         InputError: a law without a frontier.
     """
     by_noise_A = two_sided(level) * noise_errors(law, values, target, noise)
-    by_form_A = form_errors(law, values, target, hidden_misfit(noise, level, len(values["params"])))
+    by_form_A = form_errors(law, values, target, noise)
     pairs = zip(ANSWERS, by_noise_A.tolist(), by_form_A.tolist(), strict=True)
     return {name: Doubt(of_noise, of_form) for name, of_noise, of_form in pairs}
 

@@ -109,19 +109,20 @@ def without_floor(
 
 
 def form_errors(
-    law: KnownLaw, values: Mapping[str, np.ndarray], target: Target, hidden: float
+    law: KnownLaw, values: Mapping[str, np.ndarray], target: Target, noise: float
 ) -> np.ndarray:
     """The largest errors of `Target.answers` of a fit where its form is not the truth's.
 
     To each other law's losses, without noise, the assumed law's form is fitted. Where those losses
-    differ from the assumed law's by more than noise hides, the runs would show that they follow
-    another law; only the part of the error that noise hides then counts.
+    differ from the assumed law's by more in the mean than a run's noise, residuals would show that
+    the runs follow another law; then only a part of the error counts, as small as the noise is to
+    the difference. A smaller difference shows in nothing, because the noise is read off residuals.
 
     Args:
         law: the assumed law; its form is fitted.
         values: params and tokens of every run.
         target: what is asked.
-        hidden: root mean square of log losses that noise hides.
+        noise: standard deviation of a run's log loss.
     """
     errors_A = np.zeros(len(ANSWERS))
     # A search does not leave a floor of zero by itself.
@@ -133,7 +134,7 @@ def form_errors(
         fitted = nearest(law.form, values, log_loss_N, start_P, tuple(law.form.held))
         answers_A = target.answers(law.form, fitted.constants_P)
         missed_A = np.abs(answers_A - target.answers(SKALING, truth.constants_P))
-        share = min(1.0, hidden / truth.misfit) if truth.misfit else 1.0
+        share = min(1.0, noise / truth.misfit) if truth.misfit else 1.0
         errors_A = np.maximum(errors_A, np.nan_to_num(share * missed_A, nan=np.inf, posinf=np.inf))
     return errors_A
 

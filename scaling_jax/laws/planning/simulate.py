@@ -24,7 +24,7 @@ from scaling_jax.laws.conventions import (
 )
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
-from scaling_jax.laws.planning.answers import ANSWERS, Target, hidden_misfit
+from scaling_jax.laws.planning.answers import ANSWERS, Target
 from scaling_jax.laws.planning.form_error import form_errors
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.noise import Noise, measured_losses, scatter
@@ -169,17 +169,17 @@ def simulate_study(
         refused=refused,
         training_flops=noise.seeds * float(_spent(cells).sum()),
         unit=law.unit,
-        form=_form_errors(fitted, law, at_optimum, noise, level) if approach == 3 else {},
+        form=_form_errors(fitted, law, at_optimum, noise) if approach == 3 else {},
     )
 
 
 def _form_errors(
-    cells: "pd.DataFrame", law: KnownLaw, target: Target, noise: Noise, level: float
+    cells: "pd.DataFrame", law: KnownLaw, target: Target, noise: Noise
 ) -> dict[str, float]:
     values = {"params": PARAMS_COLUMN[law.count], "tokens": "tokens"}
     values_N = {name: cells[column].to_numpy(np.float64) for name, column in values.items()}
-    hidden = hidden_misfit(noise.scale, level, noise.seeds * len(cells))
-    found = dict(zip(ANSWERS, form_errors(law, values_N, target, hidden).tolist(), strict=True))
+    errors_A = form_errors(law, values_N, target, noise.scale)
+    found = dict(zip(ANSWERS, errors_A.tolist(), strict=True))
     loss = float(law.loss(target.params, target.tokens))
     return found | {"loss": loss * math.expm1(found["loss"])}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def proposals(plan: PlanCost) -> "list[Proposal]":
-    """Runs that would narrow the plan's expected interval, the most narrowing per FLOP first.
+    """What could be added to a plan, ordered by how much it narrows the loss per FLOP.
 
     Empty for a plan without a score. Additions that the recipe cannot train, such as sizes beyond
     its family, are left out.

@@ -64,7 +64,7 @@ def plan_answer(plan: PlanCost) -> str:
 
 
 def additions_table(plan: PlanCost) -> Table | None:
-    """What could be added to the plan, the most narrowing per FLOP first; None without a score."""
+    """What could be added to the plan, in the order of `proposals`; None without a score."""
     from scaling_jax.laws.planning.design_text import proposals_table
 
     if plan.score is None:

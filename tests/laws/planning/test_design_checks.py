@@ -144,6 +144,14 @@ def test_errors_of_the_form_vanish_with_the_noise_that_hides_them():
     assert quiet.noise < 0.02 * loud.noise
 
 
+def test_another_seed_halves_the_noise_and_leaves_the_form():
+    once = isoflop()
+    twice = Cells.of(*(np.tile(x, 2) for x in (once.params_N, once.tokens_N, once.budget_N)))
+    before, after = (score(cells, LAW).doubts["loss"] for cells in (once, twice))
+    assert after.noise == pytest.approx(before.noise / np.sqrt(2), rel=1e-3)
+    assert after.form == pytest.approx(before.form, rel=1e-3)
+
+
 def test_the_assumed_law_is_the_published_one_where_its_runs_are():
     assert assumed_law(isoflop()) == LAW
     small = Cells.of(isoflop().params_N / 1e4, isoflop().tokens_N / 1e4)
