@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from scaling_jax.laws import best_of as best_of
     from scaling_jax.laws import compare as compare
     from scaling_jax.laws import fit as fit
+    from scaling_jax.laws import forecast as forecast
     from scaling_jax.laws import read_table as read_table
+    from scaling_jax.laws import score as score
     from scaling_jax.study import FixedModels as FixedModels
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
@@ -30,7 +32,9 @@ _EXPORTS = {
     "best_of": "laws",
     "compare": "laws",
     "fit": "laws",
+    "forecast": "laws",
     "read_table": "laws",
+    "score": "laws",
 }
 
 

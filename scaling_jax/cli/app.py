@@ -20,6 +20,7 @@ from scaling_jax.cli.checking import doctor
 from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.fitting import fit
+from scaling_jax.cli.forecasting import forecast, score
 from scaling_jax.cli.listing import experiments
 from scaling_jax.cli.output import remark
 from scaling_jax.cli.planning import plan
@@ -42,6 +43,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diff": diff,
     "fit": fit,
     "predict": predict,
+    "forecast": forecast,
+    "score": score,
     "report": report,
     "flops": flops,
     "compile": compile_,

@@ -15,11 +15,9 @@ from scaling_jax.cli.arguments import (
     NamedNumbers,
     NamedPriors,
     Unit,
-    check_output,
     names,
     optional,
     pairs,
-    replacing,
 )
 from scaling_jax.cli.output import print_blocks, print_json, remark
 from scaling_jax.errors import InputError
@@ -27,6 +25,7 @@ from scaling_jax.laws.comparison_text import comparison_data, comparison_text
 from scaling_jax.laws.conventions import READ_OFFS, ReadOff
 from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling, require_applicable
 from scaling_jax.laws.profile_text import profile_data, profile_text
+from scaling_jax.system.outputs import check_output, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +130,7 @@ def fit(
     require_applicable(
         1 if approach == "all" else approach, {name: each for name, each in extras.items() if each}
     )
-    table, curves = _read(records, approach)
+    table, curves = read_records(records, approach)
     mapping = names("--columns", columns)
     if best_of is not None:
         table, mapping = _best(table, best_of, law, mapping), {}
@@ -211,7 +210,9 @@ def _profiles(
     )
 
 
-def _read(path: Path, approach: int | str) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
+def read_records(
+    path: Path, approach: int | str = 3
+) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
     """Records, and for approach 1 the curves, of a store; a file is left for the laws to read."""
     # Unlike `Path.is_dir`, false for a name that the file system refuses.
     if not os.path.isdir(path):  # noqa: PTH112

@@ -71,7 +71,9 @@ def predict(
     With a budget: which sizes cost little more, what changes when the model is served or unique
     tokens run out, how another recipe compares, and what training takes in time and money.
     """
-    fitted = load_fit(fit)
+    from scaling_jax import laws
+
+    fitted = laws.Fit.read(fit)
     demand = _demand(
         inference_tokens,
         prefill_tokens,
@@ -163,7 +165,7 @@ def _at_budget(
 def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
     from scaling_jax import laws
 
-    second = load_fit(other)
+    second = laws.Fit.read(other)
     found = laws.compute_multiplier(fitted, second, flops=flops)
     # Two fitted floors are never the same to the last digit.
     shared = fitted.params.get("E") == second.params.get("E")
@@ -240,22 +242,3 @@ def _refuse_without(needed: str, options: dict[str, Any]) -> None:
     for name, value in options.items():
         if value is not None:
             raise InputError(f"{name} needs {needed} too")
-
-
-def load_fit(path: Path) -> "Fit":
-    """The fit in a file.
-
-    Raises:
-        InputError: a file that cannot be read, or holds no fit.
-    """
-    from scaling_jax import laws
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"cannot read {path}: {reason}; write one with fit --out") from error
-    try:
-        return laws.Fit.from_json(text)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -15,16 +15,15 @@ from scaling_jax.cli.arguments import (
     Json,
     StoreDirectory,
     Unit,
-    check_output,
     names,
     optional,
     refuse_with,
-    replacing,
 )
 from scaling_jax.cli.output import drawn, on_terminal, print_blocks, print_json, remark
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
+from scaling_jax.system.outputs import check_output, replacing
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:

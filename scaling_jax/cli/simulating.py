@@ -1,6 +1,5 @@
 """`simulate`: what a planned study would find out, before it is trained."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -15,7 +14,6 @@ from scaling_jax.cli.arguments import (
     optional,
 )
 from scaling_jax.cli.output import print_json, print_table, remark
-from scaling_jax.cli.predicting import load_fit
 from scaling_jax.laws.conventions import LEVEL
 
 if TYPE_CHECKING:
@@ -92,11 +90,12 @@ def simulate(
 
 
 def _law(text: str) -> "KnownLaw":
+    from scaling_jax import laws
     from scaling_jax.laws.planning import known
 
     if text in known.PUBLISHED or not text.endswith(".json"):
         return known.published_law(text)
-    return known.law_of(load_fit(Path(text)))
+    return known.law_of(laws.Fit.read(text))
 
 
 def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:

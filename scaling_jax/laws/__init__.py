@@ -42,6 +42,12 @@ from scaling_jax.laws.fitted import Fit as Fit
 from scaling_jax.laws.fitted import FrontierFit as FrontierFit
 from scaling_jax.laws.fitted import LawFit as LawFit
 from scaling_jax.laws.fitting import fit as fit
+from scaling_jax.laws.forecasts.freeze import Forecast as Forecast
+from scaling_jax.laws.forecasts.freeze import ForecastRun as ForecastRun
+from scaling_jax.laws.forecasts.freeze import forecast as forecast
+from scaling_jax.laws.forecasts.score import Score as Score
+from scaling_jax.laws.forecasts.score import ScoredRun as ScoredRun
+from scaling_jax.laws.forecasts.score import score as score
 from scaling_jax.laws.frontier_points import EnvelopeSize as EnvelopeSize
 from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
 from scaling_jax.laws.frontier_points import Minimum as Minimum

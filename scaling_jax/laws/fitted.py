@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -53,7 +54,8 @@ class Fit(ABC):
         diagnostics: sentences about what the data can and cannot say, each with a code.
         flops_range: least and most FLOPs fitted; NaN where the rows have none.
         reference_flops: the largest FLOPs fitted, or where power laws have the value N_ref.
-        provenance: package version, hash of the records, options.
+        provenance: package version, hash of the records, options, and the recipe of the runs: the
+            hyperparameters that one recipe has one value of, as far as the table has them.
         draws_BxP: bootstrap constants, in the order of `params`; None without a bootstrap.
         noise_N: scatter of single runs about the law; None where none is known.
         unit: of the loss, such as `nats per token`; empty where it is not known.
@@ -229,6 +231,17 @@ class Fit(ABC):
         from scaling_jax.laws.stored import from_json
 
         return from_json(text)
+
+    @staticmethod
+    def read(path: "os.PathLike[str] | str") -> "Fit":
+        """Read a file that holds what `to_json` wrote.
+
+        Raises:
+            InputError: a file that cannot be read, or as `from_json`, with the path.
+        """
+        from scaling_jax.laws.stored import read_fit
+
+        return read_fit(path)
 
     @property
     def _constants_P(self) -> np.ndarray:

@@ -10,7 +10,7 @@ from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
-from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
+from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.extrapolation.average import fit_average
@@ -151,7 +151,8 @@ def fit(
             found = fit_law(rows, chosen, point, options, notes)
             found = with_form_error(found, point, rows, options)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
-    return replace(found, diagnostics=notes, unit=known_unit)
+    provenance = {**found.provenance, "recipe": recipe_of(frame, chosen.response)}
+    return replace(found, diagnostics=notes, unit=known_unit, provenance=provenance)
 
 
 def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Note, ...]:

@@ -118,12 +118,16 @@ class Options:
 
     def provenance(self, rows: Rows) -> Mapping[str, Any]:
         """What the fit can be traced to."""
-        try:
-            version = metadata.version("scaling_jax")
-        except metadata.PackageNotFoundError:
-            version = "not installed"
         options = {**asdict(self), "resampling": self.resampled}
-        return {"scaling_jax": version, "records": rows.fingerprint, "options": options}
+        return {"scaling_jax": package_version(), "records": rows.fingerprint, "options": options}
+
+
+def package_version() -> str:
+    """The installed version of this package."""
+    try:
+        return metadata.version("scaling_jax")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def applicable(approach: int, given: Mapping[str, Any]) -> dict[str, Any]:

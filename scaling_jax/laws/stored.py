@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +44,7 @@ def to_json(fit: Fit) -> str:
         data |= {"form_error": fit.form_error, "members": fit.members}
         if LAWS.get(fit.law) is not fit.definition:
             data["origin"] = fit.definition.origin
-    plain = _plain(data)
-    return json.dumps({**plain, "sha256": _digest(plain)}, indent=1)
+    return sealed(plain(data))
 
 
 def from_json(text: str) -> Fit:
@@ -100,7 +100,7 @@ def _require_unchanged(fit: Fit, data: Mapping[str, Any]) -> None:
     """Refuse a fit that was edited; a `UncheckedWarning` where that cannot be ruled out."""
     remedy = "fit the records again with `scaling-jax fit RECORDS --out fit.json`"
     if "sha256" in data:
-        if data["sha256"] != _digest(data):
+        if data["sha256"] != digest(data):
             raise InputError(
                 f"this fit was changed after it was written (its sha256 differs): {remedy}"
             )
@@ -117,9 +117,36 @@ def _require_unchanged(fit: Fit, data: Mapping[str, Any]) -> None:
     )
 
 
-def _digest(plain: Mapping[str, Any]) -> str:
-    """A digest of everything in the file but the digest itself."""
-    rest = {key: value for key, value in plain.items() if key != "sha256"}
+def read_fit(path: "os.PathLike[str] | str") -> Fit:
+    """The fit in a file.
+
+    Raises:
+        InputError: a file that cannot be read, or holds no fit.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(f"cannot read {path}: {reason}; write one with fit --out") from error
+    try:
+        return from_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def sha256_of(fit: Fit) -> str:
+    """The checksum that the file of a fit holds."""
+    return str(json.loads(to_json(fit))["sha256"])
+
+
+def sealed(values: Mapping[str, Any]) -> str:
+    """The values as JSON, with their digest as `sha256`."""
+    return json.dumps({**values, "sha256": digest(values)}, indent=1)
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """A digest of everything in a file but the digest itself."""
+    rest = {key: value for key, value in values.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
@@ -135,16 +162,16 @@ def _law(data: Mapping[str, Any]) -> Law:
     return law_at(Origin(Path(origin["file"]), origin["name"], origin["sha256"]))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays, dataclasses and notes as lists and mappings; JSON has no infinity, so a word."""
     if isinstance(value, Note):
         return value.as_data()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, float | np.floating):
@@ -153,7 +180,7 @@ def _plain(value: Any) -> Any:
 
 
 def _common(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that every fit has, from what `_plain` made of them."""
+    """The fields that every fit has, from what `plain` made of them."""
     arrays = {
         name: None if data[name] is None else np.array(data[name], np.float64)
         for name in ("draws_BxP", "noise_N")

@@ -9,6 +9,7 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
+from scaling_jax.report.forecasts import study_forecasts
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import StudyMonitor
@@ -69,6 +70,7 @@ def build_report(
         provenance=_provenance(known),
         seconds=_seconds(known),
         refused=compared.refused,
+        forecasts=study_forecasts(store, records),
         under_way=None if standing.seconds_left == 0 else under_way(standing),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scaling_jax.laws.tables.layouts import loss_unit
+from scaling_jax.report.forecasts import StudyForecast
 from scaling_jax.report.under_way import UnderWay
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ReportData:
         seconds: wall-clock seconds by activity, summed over runs.
         refused: for each approach without a fit, the reason.
         under_way: progress of a study that has not ended.
+        forecasts: the forecasts in the study's directory, with their scores.
         refresh: seconds after which a browser reloads a page that is being rewritten.
     """
 
@@ -61,6 +63,7 @@ class ReportData:
     seconds: Mapping[str, float]
     refused: Mapping[int, str] = field(default_factory=dict)
     under_way: UnderWay | None = None
+    forecasts: Sequence[StudyForecast] = ()
     refresh: float | None = None
 
     @property

@@ -11,6 +11,7 @@ from scaling_jax.laws.size_text import COLUMNS, size_rows
 from scaling_jax.report import style, svg, tables
 from scaling_jax.report.content import ReportData
 from scaling_jax.report.envelope import envelope_panel
+from scaling_jax.report.forecasts import forecast_panel
 from scaling_jax.report.frontier import frontier_panels
 from scaling_jax.report.isoflop import isoflop_panel
 from scaling_jax.report.panels import Panel
@@ -32,7 +33,10 @@ def write_report(data: ReportData, path: str | Path) -> Path:
     figures.mkdir(parents=True, exist_ok=True)
     with style.figure_style():
         shown = [_draw(panel, figures) for panel in _panels(data)]
-    write_text_atomically(epath.Path(path), _render(data, shown, figures.name))
+        scores = [each.score for each in data.forecasts if each.score is not None]
+        forecast = forecast_panel(scores)
+        drawn = None if forecast is None else _draw(forecast, figures)
+    write_text_atomically(epath.Path(path), _render(data, shown, drawn, figures.name))
     return path
 
 
@@ -54,7 +58,12 @@ def _draw(panel: Panel, directory: Path) -> dict[str, Any]:
     }
 
 
-def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> str:
+def _render(
+    data: ReportData,
+    shown: list[dict[str, Any]],
+    forecast: dict[str, Any] | None,
+    directory: str,
+) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -70,6 +79,7 @@ def _render(data: ReportData, shown: list[dict[str, Any]], directory: str) -> st
         budget_columns=BUDGET_COLUMNS,
         work_columns=WORK_COLUMNS,
         figures=shown,
+        forecast_figure=forecast,
         figure_directory=directory,
         summary=summarize(data),
         approaches=tables.approach_rows(data),

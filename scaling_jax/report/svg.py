@@ -20,9 +20,11 @@ def save(figure: "Figure", directory: Path, name: str) -> str:
     return svg
 
 
-def save_alone(figure: "Figure", path: str | Path) -> None:
-    """Write a figure to `path` in the format of its suffix; an SVG holds no date."""
-    figure.savefig(path, metadata=NO_METADATA if Path(path).suffix == ".svg" else None)
+def save_alone(figure: "Figure", path: str | Path, ending: str | None = None) -> None:
+    """Write a figure to `path` in the format of its ending, or of another; without a date."""
+    ending = ending or Path(path).suffix
+    metadata = {".svg": NO_METADATA, ".pdf": NO_PDF_METADATA}.get(ending)
+    figure.savefig(path, format=ending.removeprefix("."), metadata=metadata)
 
 
 def inline(svg: str, name: str) -> str:

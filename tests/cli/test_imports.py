@@ -46,7 +46,17 @@ def test_laws_load_no_trainer() -> None:
 def test_exports_exist_and_are_listed() -> None:
     import scaling_jax as sj
 
-    for name in ("fit", "Fit", "read_table", "Study", "Recipe", "IsoFlop", "FixedModels"):
+    for name in (
+        "fit",
+        "Fit",
+        "forecast",
+        "score",
+        "read_table",
+        "Study",
+        "Recipe",
+        "IsoFlop",
+        "FixedModels",
+    ):
         assert name in dir(sj)
         assert callable(getattr(sj, name))
     with pytest.raises(AttributeError, match="no attribute 'fitt'"):

@@ -74,6 +74,26 @@ def mixed_knobs(table: "pd.DataFrame") -> list[Note]:
     return [Note(NoteCode.MIXED_RECIPES, text) for text in notes]
 
 
+def recipe_of(table: "pd.DataFrame", response: str = "loss") -> dict[str, Any]:
+    """Each hyperparameter that one recipe has one value of, and that value in all fitted rows.
+
+    Hyperparameters that follow a rule, such as the learning rate, are left out, since they differ
+    between sizes. So are hyperparameters in which the rows differ.
+
+    >>> import pandas as pd
+    >>> from scaling_jax.laws.diagnostics.mixed_recipes import recipe_of
+    >>> recipe_of(pd.DataFrame({"optimizer": ["muon"] * 2, "seq_len": [512, 1024]}))
+    {'optimizer': 'muon'}
+    """
+    runs = fitted_rows(table, response)
+    values = {name: _values(runs, name) for name in _CONSTANT_KNOBS if name in runs}
+    return {
+        name: only[0].item() if hasattr(only[0], "item") else only[0]
+        for name, only in values.items()
+        if len(only) == 1
+    }
+
+
 def missing_runs(table: "pd.DataFrame") -> list[Note]:
     """A sentence on how many runs each budget still lacks, where the table lists planned ones.
 

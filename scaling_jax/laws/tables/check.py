@@ -173,7 +173,7 @@ def numbers(
             f"{place} {column!r} holds {_KINDS[kind]} ({cells.iloc[0]}), not numbers: convert "
             "it to numbers or rename it"
         )
-    values = _as_floats(cells)
+    values = as_numbers(cells)
     good = np.isfinite(values) & (np.abs(values) <= _MOST)
     if not may_be_signed:
         good &= (values >= _LEAST) | (may_be_zero & (values == 0))
@@ -198,14 +198,14 @@ def numbers(
 def shortened(value: object) -> str:
     """The value as a message shows it, cut where it is long."""
     try:
-        text = repr(value)
+        text = repr(value.item() if isinstance(value, np.generic) else value)
     except ValueError:
         # Python refuses to write out a whole number of more than 4,300 digits.
         return "a number of thousands of digits"
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def _as_floats(cells: "pd.Series") -> np.ndarray:
+def as_numbers(cells: "pd.Series") -> np.ndarray:
     """Every cell as a number, NaN where it is none."""
     import pandas as pd
 

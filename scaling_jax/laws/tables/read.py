@@ -43,8 +43,7 @@ def read_table(
         InputError: no such file, another kind of file, a missing or doubled column, or a cell
             that is not a positive finite number (a weight may be zero), named by line and column.
     """
-    path = Path(path)
-    return checked(with_our_names(frame_of(path), columns, str(path)), law, str(path))
+    return _loaded(Path(path), law, columns)
 
 
 def load_table(
@@ -91,19 +90,32 @@ def best_of(
     return best_rows(_loaded(table, form, columns), by, form)
 
 
-def _loaded(table: Table, law: Law, columns: Mapping[str, str] | None) -> "pd.DataFrame":
+def named_table(
+    table: Table, columns: Mapping[str, str] | None = None
+) -> "tuple[pd.DataFrame, str]":
+    """A table with our names for its columns, its cells as they are, and its name in messages.
+
+    Raises:
+        InputError: what is no table, a file that cannot be read, or columns of unequal length.
+    """
     import pandas as pd
 
     if isinstance(table, Mapping):
         table = _frame_of_columns(table)
     if isinstance(table, pd.DataFrame):
-        return checked(with_our_names(table, columns), law)
+        return with_our_names(table, columns), "the table"
     if not isinstance(table, str | os.PathLike):
         raise InputError(
             f"{type(table).__name__} is no table: give a frame, columns such as "
             "{'params': [...], 'tokens': [...], 'loss': [...]}, or the path of a file"
         )
-    return read_table(table, law, columns)
+    path = Path(table)
+    return with_our_names(frame_of(path), columns, str(path)), str(path)
+
+
+def _loaded(table: Table, law: Law, columns: Mapping[str, str] | None) -> "pd.DataFrame":
+    frame, name = named_table(table, columns)
+    return checked(frame, law, name)
 
 
 def _frame_of_columns(columns: Mapping[str, ArrayLike]) -> "pd.DataFrame":

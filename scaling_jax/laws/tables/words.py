@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE = "line"
-FINISHED, VERIFICATION = "finished", "verification"
+FINISHED, DIVERGED, VERIFICATION = "finished", "diverged", "verification"
 
 # The words of this package, each with what trackers and schedulers write for the same.
 _STATES: Mapping[str, tuple[str, ...]] = {
@@ -23,7 +23,7 @@ _STATES: Mapping[str, tuple[str, ...]] = {
         *("fail", "failure", "error", "errored", "crash", "crashed", "killed", "oom"),
         *("out of memory", "timeout", "timed out", "aborted"),
     ),
-    "diverged": ("diverge", "divergent", "diverging", "nan", "exploded", "unstable"),
+    DIVERGED: ("diverge", "divergent", "diverging", "nan", "exploded", "unstable"),
     "running": (
         *("run", "started", "in progress", "training", "active", "unfinished", "incomplete"),
         *("preempted", "preempting", "interrupted", "paused"),

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from scaling_jax import laws
+from scaling_jax.laws.diagnostics.mixed_recipes import recipe_of
 
 BUDGETS = (1e18, 4e18, 1.6e19)
 
@@ -95,3 +96,17 @@ def test_missing_runs_are_counted_by_budget():
     assert sentence in fit.diagnostics
     assert fit.n_points == 9
     assert laws.missing_runs(table()) == laws.missing_runs(table(status="finished")) == []
+
+
+def test_a_recipe_is_what_all_fitted_runs_have_in_common() -> None:
+    table = pd.DataFrame(
+        {
+            "loss": [2.0, 2.1, 2.2],
+            "role": ["grid", "grid", "verification"],
+            "optimizer": ["muon", "muon", "adamw"],
+            "seq_len": [512, 1024, 512],
+            "tied_embedding": [True, None, True],
+            "peak_lr": 1e-3,
+        }
+    )
+    assert recipe_of(table) == {"optimizer": "muon", "tied_embedding": True}

@@ -1,0 +1,133 @@
+"""Forecasts of a study's runs: made from its records, kept in its directory, scored later."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.store.records import collect
+from scaling_jax.study.store.store import Store
+from scaling_jax.system import files
+
+if TYPE_CHECKING:
+    from scaling_jax.laws import Forecast
+    from scaling_jax.laws.forecasts.freeze import Runs
+
+PATTERN = "forecast*.json"
+
+
+def forecast_study(
+    store: Store, runs: "Sequence[Runs] | None" = None, **fitting: Any
+) -> "Forecast":
+    """Fit the finished runs of a study, and freeze what the fit predicts of runs to come.
+
+    Args:
+        store: the study on disk.
+        runs: as `laws.forecast` takes them; by default the study's verification runs that have no
+            result yet.
+        fitting: options of `laws.fit`, such as `law`.
+
+    Raises:
+        InputError: runs that cannot be fitted or forecast, no verification run without a result,
+            or a run that is measured already.
+    """
+    from scaling_jax import laws
+
+    records = collect(store)
+    fit = laws.fit(records, **fitting)
+    if runs is None:
+        tests = records[records["role"] == "verification"]
+        tests = tests[~tests["status"].isin(["finished", "diverged"])]
+        if tests.empty:
+            raise InputError(
+                f"{store.directory} has no verification run without a result: give the runs to "
+                "forecast, such as --runs params=1e9,tokens=2e10"
+            )
+        runs = [tests]
+    made = laws.forecast(fit, runs)
+    for run in laws.score(made, records).runs:
+        raise InputError(
+            f"run {run.name!r} is measured already ({made.response} {run.measured:.4f}), and a "
+            "forecast is made before its run is trained: leave the run out"
+        )
+    return made
+
+
+def forecast_from(
+    source: os.PathLike | str, runs: "Sequence[Runs] | None" = None, *, law: str | None = None
+) -> "Forecast":
+    """A forecast by the fit in a file, or by a fit of the study in a directory.
+
+    Raises:
+        InputError: as `laws.forecast` and `forecast_study`; a fit without runs to forecast, or with
+            another law.
+    """
+    from scaling_jax import laws
+
+    # Unlike `Path.is_file`, false for a name that the file system refuses.
+    if not os.path.isfile(source):  # noqa: PTH113
+        return forecast_study(Store.open(source), runs, law=law)
+    if law is not None:
+        raise InputError(f"{source} holds a law, so --law {law} does not apply: leave it out")
+    if runs is None:
+        raise InputError(f"{source} plans no runs: give some with --runs params=1e9,tokens=2e10")
+    return laws.forecast(laws.Fit.read(source), runs)
+
+
+def write_forecast(forecast: "Forecast", path: os.PathLike | str) -> None:
+    """Write a forecast to a new file, which appears in one step.
+
+    Raises:
+        InputError: there is such a file already, or the file cannot be written.
+    """
+    file = epath.Path(path)
+    refuse_existing(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text_atomically(file, forecast.to_json())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def refuse_existing(path: os.PathLike | str) -> None:
+    """Refuse to replace a forecast.
+
+    Raises:
+        InputError: there is such a file.
+    """
+    if epath.Path(path).exists():
+        raise InputError(
+            f"{path} exists, and a forecast is never replaced: give another name, or move it away"
+        )
+
+
+def read_forecast(path: os.PathLike | str) -> "Forecast":
+    """The forecast in a file.
+
+    Raises:
+        InputError: the file cannot be read, holds no forecast, or was changed.
+    """
+    from scaling_jax.laws import Forecast
+
+    try:
+        return Forecast.from_json(files.read_text(epath.Path(path)))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise InputError(
+            f"cannot read {path}: {reason}; write one with scaling-jax forecast"
+        ) from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def forecasts_of(store: Store) -> "Mapping[str, Forecast | InputError]":
+    """The forecasts in a study's directory, or why they cannot be read, under their file names."""
+    found: dict[str, Forecast | InputError] = {}
+    for path in sorted(store.directory.glob(PATTERN), key=lambda path: path.stem):
+        try:
+            found[path.name] = read_forecast(path)
+        except InputError as error:
+            found[path.name] = error
+    return found

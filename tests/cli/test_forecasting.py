@@ -1,0 +1,97 @@
+"""`forecast` writes predictions down before their runs are trained; `score` compares them later."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from scaling_jax.study import PlannedRun, Store, StoredRun, Study
+
+RUN = "params=2e6,tokens=2e8,name=large"
+
+
+@pytest.fixture
+def fit(cli: Callable, table: Path, tmp_path: Path) -> Path:
+    assert cli("fit", table, "--unit", "nats", "--out", tmp_path / "fit.json").code == 0
+    return tmp_path / "fit.json"
+
+
+@pytest.fixture
+def test_run(study: Study, store: Store) -> StoredRun:
+    """A planned verification run at four times the largest budget."""
+    recipe, flops = study.recipe, 6.4e13
+    config = recipe.for_budget(recipe.family.nearest(4e5), flops)
+    return store.add(PlannedRun(config, flops, "verification", recipe.convention))
+
+
+def test_a_forecast_is_frozen_and_scored(cli: Callable, fit: Path, tmp_path: Path) -> None:
+    out, figure = tmp_path / "forecast.json", tmp_path / "score.svg"
+    made = cli("forecast", fit, "--runs", RUN, "--runs", "params=4e6,tokens=2e8", "--out", out)
+    assert made.code == 0, made.err
+    assert "large" in made.out
+    predicted = json.loads(out.read_text())["runs"][0]["predicted"]
+    records = pd.DataFrame({"size": [2e6], "tokens": 2e8, "loss": 1.01 * predicted})
+    records.to_csv(tmp_path / "later.csv", index=False)
+    mapped = ("--columns", "params=size", "--unit", "nats")
+    later = cli("score", out, tmp_path / "later.csv", *mapped, "--figure", figure, "--json")
+    assert later.json["runs"][0]["error_percent"] == pytest.approx(1.0)
+    assert later.json["not_scored"] == {"params 4e+06, tokens 2e+08": "no record of it"}
+    assert figure.read_text().count("<svg") == 1
+    other = cli("score", out, tmp_path / "later.csv", *mapped[:2], "--unit", "bits")
+    assert (other.code, "in bits per token, and the forecast in nats" in other.err) == (2, True)
+
+
+def test_a_study_is_fitted_and_its_verification_runs_are_forecast(
+    cli: Callable, store: Store, test_run: StoredRun, finish: Callable
+) -> None:
+    out = store.directory / "forecast.json"
+    made = cli("forecast", store.directory, "--out", out, "--json")
+    assert [run["name"] for run in made.json["runs"]] == [test_run.run_id]
+    assert made.json["recipe"]["corpus"] == "embedded"
+    assert cli("score", out, store.directory).out.startswith(f"Not scored: {test_run.run_id}")
+    finish(test_run, "finished")
+    scored = cli("score", out, store.directory, "--json").json
+    assert [run["name"] for run in scored["runs"]] == [test_run.run_id]
+    again = cli("forecast", store.directory, "--out", store.directory / "late.json")
+    assert (again.code, "no verification run without a result" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "plans no runs: give some with --runs"),
+        (("--runs", "params"), "--runs params: write NAME=VALUE"),
+        (("--runs", "missing.csv"), "--runs missing.csv: write NAME=VALUE"),
+        (("--runs", "params=1e5,tokens=1e7"), "lies inside the fitted data"),
+        (("--runs", "params=2e6,token=2e8"), "has no variable 'token'"),
+        (("--runs", RUN, "--law", "kaplan"), "holds a law, so --law kaplan does not apply"),
+    ],
+    ids=["none", "text", "file", "inside", "unknown", "law"],
+)
+def test_what_cannot_be_forecast_is_refused_in_one_line(
+    cli: Callable, fit: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    refused = cli("forecast", fit, "--out", tmp_path / "forecast.json", *options)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert message in refused.err
+    assert not (tmp_path / "forecast.json").exists()
+
+
+def test_a_forecast_is_never_replaced_and_a_changed_one_is_named(
+    cli: Callable, fit: Path, table: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "forecast.json"
+    assert cli("forecast", fit, "--runs", RUN, "--out", out).code == 0
+    before = out.read_text()
+    again = cli("forecast", fit, "--runs", RUN, "--out", out)
+    assert again.code == 2
+    assert f"{out} exists, and a forecast is never replaced" in again.err
+    assert out.read_text() == before
+    nothing = cli("score", out, table, "--figure", tmp_path / "score.svg")
+    assert (nothing.code, "nothing to draw" in nothing.err) == (2, True)
+    out.write_text(before.replace('"level": 0.9', '"level": 0.5'))
+    changed = cli("score", out, table)
+    assert changed.code == 2
+    assert f"{out}: this forecast was changed after it was written" in changed.err
