@@ -1,17 +1,13 @@
 """A demonstration on the text that ships with the package: plan, train, fit, predict, verify.
 
 It trains an IsoFLOP study of byte-level models, fits a law, predicts the loss of the optimal model
-at four times the largest budget, stores the prediction, trains that model and compares.
+at four times the largest budget, freezes the forecast, trains that model and scores the forecast.
 """
 
-import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from etils import epath
 
 from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
@@ -29,10 +25,11 @@ from scaling_jax.study import (
     run_study,
     train_runs,
 )
+from scaling_jax.study.store.forecasts import forecasts_of, write_forecast
 from scaling_jax.system.files import write_text_atomically
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Fit, Prediction
+    from scaling_jax.laws import Fit, Forecast
 
 N_BUDGETS = 4
 SMALLEST_BUDGET = 7.5e10
@@ -50,17 +47,9 @@ SIZES_PER_BUDGET = 5
 # "auto" chooses the law that best predicts the larger budgets when fitted to the smaller ones.
 LAW = "auto"
 
-PREDICTION_FILE = "prediction.json"
+FORECAST_FILE = "forecast.json"
 FIT_FILE = "fit.json"
 REPORT_FILE = "report.html"
-
-
-@dataclass(frozen=True)
-class _Predicted:
-    """The verification run and its predicted loss."""
-
-    run: PlannedRun
-    prediction: "Prediction"
 
 
 def demo_recipe(seed: int = 0) -> Recipe:
@@ -128,10 +117,11 @@ def put_to_the_test(
 ) -> dict[str, Any]:
     """Train and fit `study`, predict the optimum at `target_flops`, train that run and compare.
 
-    Finished runs are not trained again. The prediction is on disk before its run is trained. The
-    outcome holds `predicted`, `measured` (nats per token), `error_percent`, `interval`,
-    `inside_interval`, the run's `params`, `tokens` and `flops`, `budgets`, `optima`, `fit`,
-    `report` (the path of the page) and `seconds`. `seed` is the random seed of the bootstrap.
+    Finished runs are not trained again. The forecast is on disk before its run is trained, and is
+    never replaced. The outcome holds `predicted`, `measured` (nats per token), `error_percent`,
+    `interval`, `inside_interval`, the run's `params`, `tokens` and `flops`, `budgets`, `optima`,
+    `fit`, `report` (the path of the page) and `seconds`. `seed` is the random seed of the
+    bootstrap.
 
     Raises:
         InputError: a root that cannot be used, or too many diverged runs to fit a law.
@@ -145,9 +135,9 @@ def put_to_the_test(
     store = run_study(study, root, workers=workers, progress=progress)
     fit = laws.fit(collect(store), law=LAW, seed=seed)
     write_text_atomically(store.directory / FIT_FILE, fit.to_json())
-    test = _predict(study, fit, target_flops)
-    _store_prediction(store, test)
-    train_runs([store.add(test.run)], workers=1, progress=progress)
+    run = _verification_run(study, fit, target_flops)
+    forecast = _forecast(store, fit, run)
+    train_runs([store.add(run)], workers=1, progress=progress)
     content = build_report(
         store,
         target_flops=target_flops,
@@ -157,29 +147,42 @@ def put_to_the_test(
     )
     page = write_report(content, store.directory / REPORT_FILE)
     seconds = time.monotonic() - began
-    return _outcome(store, fit, test) | {"report": os.fspath(page), "seconds": round(seconds, 1)}
+    return _outcome(store, fit, run, forecast) | {
+        "report": os.fspath(page),
+        "seconds": round(seconds, 1),
+    }
 
 
-def _predict(study: Study, fit: "Fit", target_flops: float) -> _Predicted:
-    """The run of the shape nearest the fitted optimum at the target budget, and its prediction."""
+def _verification_run(study: Study, fit: "Fit", target_flops: float) -> PlannedRun:
+    """The run of the shape nearest the fitted optimum at the target budget."""
     recipe = study.recipe
     shape = recipe.family.nearest(fit.optimal(target_flops).params)
     config = recipe.for_budget(shape, target_flops)
-    run = PlannedRun(config, target_flops, "verification", recipe.convention)
-    params = run.flops / config.tokens / 6
-    return _Predicted(run, fit.predict(params=params, tokens=config.tokens))
+    return PlannedRun(config, target_flops, "verification", recipe.convention)
 
 
-def _store_prediction(store: Store, test: _Predicted) -> None:
-    path: epath.Path = store.directory / PREDICTION_FILE
-    made = test.prediction
-    written = {
-        "run_id": test.run.config.run_id,
-        "flops": test.run.flops,
-        "predicted": made.loss,
-        "interval": made.interval,
-    }
-    write_text_atomically(path, json.dumps(written, indent=1))
+def _forecast(store: Store, fit: "Fit", run: PlannedRun) -> "Forecast":
+    """The stored forecast of the run; without one, a new forecast, stored before training."""
+    from scaling_jax import laws
+
+    name = run.config.run_id
+    for stored in forecasts_of(store).values():
+        if isinstance(stored, InputError):
+            raise stored
+        if any(each.name == name for each in stored.runs):
+            return stored
+    at = {"run_id": name, "params": _params(run), "tokens": run.config.tokens}
+    made = laws.forecast(fit, at)
+    # What is measured already can no longer be forecast.
+    if store.place(run).result is None:
+        path = store.directory / FORECAST_FILE
+        path = path if not path.exists() else path.with_name(f"forecast-{name}.json")
+        write_forecast(made, path)
+    return made
+
+
+def _params(run: PlannedRun) -> float:
+    return run.flops / run.config.tokens / 6
 
 
 def outcome_text(outcome: dict[str, Any]) -> str:
@@ -198,24 +201,26 @@ def outcome_text(outcome: dict[str, Any]) -> str:
     )
 
 
-def _outcome(store: Store, fit: "Fit", test: _Predicted) -> dict[str, Any]:
-    made, result = test.prediction, store.add(test.run).result
-    if result is None or result.loss is None:
-        state = store.add(test.run).state
+def _outcome(store: Store, fit: "Fit", run: PlannedRun, forecast: "Forecast") -> dict[str, Any]:
+    from scaling_jax import laws
+
+    name = run.config.run_id
+    found = laws.score(forecast, collect(store))
+    if name in found.not_scored:
         raise InputError(
-            f"the verification run {test.run.config.run_id} {state}, so there is no loss to "
-            f"compare; see {store.directory}"
+            f"the verification run {name} has no loss to compare ({found.not_scored[name]}); see "
+            f"{store.directory}"
         )
-    assert made.interval is not None
+    scored = next(each for each in found.runs if each.name == name)
     return {
-        "predicted": made.loss,
-        "measured": result.loss,
-        "error_percent": 100 * (result.loss / made.loss - 1),
-        "interval": list(made.interval),
-        "inside_interval": made.interval[0] <= result.loss <= made.interval[1],
-        "params": round(test.run.flops / test.run.config.tokens / 6),
-        "tokens": test.run.config.tokens,
-        "flops": test.run.flops,
+        "predicted": scored.predicted,
+        "measured": scored.measured,
+        "error_percent": scored.error_percent,
+        "interval": list(scored.interval),
+        "inside_interval": scored.inside_interval,
+        "params": round(_params(run)),
+        "tokens": run.config.tokens,
+        "flops": run.flops,
         "budgets": sorted({r.planned.budget for r in store.runs() if r.planned.role == "grid"}),
         "optima": _optima(store),
         "fit": {

@@ -1,6 +1,5 @@
 """The whole job from a trained grid on: predicted before it is trained, done once."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,13 @@ import pytest
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig
+from scaling_jax.data import prepare
 from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
 from scaling_jax.laws.catalogue import KAPLAN
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
 from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, Study, around
+from scaling_jax.study.store.forecasts import read_forecast
 from tests.made_up import made_up_result
 
 # A law of made-up losses whose optimum at 2e9 FLOPs has some 10,000 parameters.
@@ -36,17 +37,18 @@ def study() -> Study:
 
 def finish_grid(study: Study, root: Path) -> None:
     """Results for every planned run, as if it had been trained."""
-    rng = np.random.default_rng(0)
+    rng, text = np.random.default_rng(0), prepare("embedded", "bytes").fingerprint
     for run in Store.create(root, study).runs():
         config = run.planned.config
         values = {"params": flops.count_params(config.shape).total, "tokens": config.tokens}
         loss = float(KAPLAN.value(LAW, values)) * np.exp(0.002 * rng.normal())
-        result = made_up_result(config, loss, data_fingerprint="made up", device="none")
+        result = made_up_result(config, loss, data_fingerprint=text, device="none")
         write_result(run.directory, result, config)
 
 
 def times(root: Path) -> dict[Path, int]:
-    return {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file() and "runs" in p.parts}
+    kept = (p for p in root.rglob("*") if "runs" in p.parts or p.name == "forecast.json")
+    return {p: p.stat().st_mtime_ns for p in kept if p.is_file()}
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -54,10 +56,10 @@ def test_the_prediction_is_made_before_its_run_and_nothing_is_trained_twice(stud
     finish_grid(study, tmp_path)
     outcome = put_to_the_test(study, tmp_path, TARGET, workers=1, progress=False)
     directory = tmp_path / "tiny"
-    written = json.loads((directory / "prediction.json").read_text())
-    assert written["predicted"] == outcome["predicted"]
-    run = directory / "runs" / written["run_id"]
-    predicted_at = (directory / "prediction.json").stat().st_mtime_ns
+    (forecast,) = read_forecast(directory / "forecast.json").runs
+    assert forecast.predicted == outcome["predicted"]
+    run = directory / "runs" / forecast.name
+    predicted_at = (directory / "forecast.json").stat().st_mtime_ns
     assert predicted_at <= (run / "config.json").stat().st_mtime_ns
     assert outcome["error_percent"] == pytest.approx(
         100 * (outcome["measured"] / outcome["predicted"] - 1)
