@@ -10,13 +10,11 @@ from scaling_jax.cli.arguments import Json, optional, pairs
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions import decision_text
-from scaling_jax.laws.notes import Note, of_severity
+from scaling_jax.laws.notes import of_severity
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Demand, Fit, SizeRange
-
-# Shares of the optimum's compute for which the range of sizes is shown.
-EXTRA_COMPUTE = (0.05, 0.1, 0.2)
+    from scaling_jax.laws import Demand
+    from scaling_jax.laws.decisions.answers import Answer
 
 Number = float | None
 
@@ -72,6 +70,7 @@ def predict(
     tokens run out, how another recipe compares, and what training takes in time and money.
     """
     from scaling_jax import laws
+    from scaling_jax.laws.decisions import answers as found
 
     fitted = laws.Fit.read(fit)
     demand = _demand(
@@ -85,12 +84,13 @@ def predict(
         if prefill_utilization is None and decode_utilization is None:
             _refuse_without("--hardware NAME", {"--utilization": utilization})
     if flops is not None and params is None and tokens is None:
-        answers = _at_budget(fitted, flops, demand, unique_tokens)
+        answers = found.at_budget(fitted, flops, demand, unique_tokens)
         if against is not None:
-            answers.append(_against(fitted, flops, against))
+            other = laws.Fit.read(against)
+            answers.append(found.compared(fitted, flops, other, against.name))
     elif at and flops is None and params is None and tokens is None:
         _refuse_without("--params N and --tokens D", {"--hardware": hardware})
-        answers = [_predicted(fitted, pairs("--at", at))]
+        answers = [found.predicted(fitted, pairs("--at", at))]
     elif flops is None and params is not None and tokens is not None:
         extras = {
             "--unique-tokens": unique_tokens,
@@ -98,7 +98,7 @@ def predict(
             "--against": against,
         }
         _refuse_without("--flops C, the budget they are weighed at,", extras)
-        answers = [_predicted(fitted, {"params": params, "tokens": tokens})]
+        answers = [found.predicted(fitted, {"params": params, "tokens": tokens})]
         flops = fitted.compute.of(params, tokens)
     else:
         raise InputError(
@@ -115,78 +115,6 @@ def predict(
     else:
         warned = "\n".join(note.line for note in of_severity(fitted.diagnostics, "warning"))
         print(*filter(None, (warned, *(text for _, text, _ in answers))), sep="\n\n")
-
-
-# As plain data, in words, and its notes, which the words hold.
-Answer = tuple[dict[str, Any], str, tuple[Note, ...]]
-
-
-def _predicted(fitted: "Fit", at: dict[str, float]) -> Answer:
-    from scaling_jax.laws.fit_text import describe_prediction, is_of_size_and_data, prediction_notes
-
-    made = fitted.predict(**at)
-    answer = dataclasses.asdict(made)
-    if is_of_size_and_data(fitted):
-        answer["loss"] = answer.pop("value")
-    return answer, describe_prediction(fitted, at, made), prediction_notes(fitted, made)
-
-
-def _at_budget(
-    fitted: "Fit", flops: float, demand: "Demand | None", unique_tokens: Number
-) -> list[Answer]:
-    """The optimum and what else was asked about it."""
-    from scaling_jax import laws
-    from scaling_jax.laws.fit_text import describe_optimum
-
-    optimum = fitted.optimal(flops)
-    answers: list[Answer] = [(dataclasses.asdict(optimum), describe_optimum(fitted, optimum), ())]
-    ranges = _size_ranges(fitted)
-    if ranges:
-        sizes = [dataclasses.asdict(entry) for entry in ranges]
-        answers.append(({"sizes": sizes}, decision_text.describe_sizes(optimum, ranges), ()))
-    if demand is not None:
-        same_loss = laws.cheapest_served(fitted, demand, training_flops=flops)
-        budget = flops * demand.training.per_flop
-        same_budget = laws.best_served(fitted, demand, budget=budget)
-        as_data: dict[str, Any] = {
-            "same_loss": dataclasses.asdict(same_loss),
-            "same_budget": dataclasses.asdict(same_budget),
-        }
-        text = decision_text.describe_served(fitted.level, demand, same_loss, same_budget)
-        answers.append(({"served": as_data}, text, ()))
-    if unique_tokens is not None:
-        best = laws.repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
-        text = decision_text.describe_repeated(fitted.level, best)
-        notes = decision_text.repeated_notes(best)
-        answers.append(({"repeated": dataclasses.asdict(best)}, text, notes))
-    return answers
-
-
-def _against(fitted: "Fit", flops: float, other: Path) -> Answer:
-    from scaling_jax import laws
-
-    second = laws.Fit.read(other)
-    found = laws.compute_multiplier(fitted, second, flops=flops)
-    # Two fitted floors are never the same to the last digit.
-    shared = fitted.params.get("E") == second.params.get("E")
-    text = decision_text.describe_multiplier(fitted.level, other.name, found, shared_floor=shared)
-    warned = of_severity(second.diagnostics, "warning")
-    others = tuple(Note(note.code, f"{other.name}: {note}") for note in warned)
-    notes = decision_text.multiplier_notes(found, shared_floor=shared)
-    lines = [text, *(note.line for note in others)]
-    return {"against": dataclasses.asdict(found)}, "\n".join(lines), (*notes, *others)
-
-
-def _size_ranges(fitted: "Fit") -> "list[SizeRange]":
-    """Sizes near the optimum; none for a law that does not say what they cost."""
-    from scaling_jax import laws
-    from scaling_jax.laws.decisions.surface import surface_of
-
-    try:
-        surface = surface_of(fitted)
-    except InputError:
-        return []
-    return [laws.size_range(surface, extra) for extra in EXTRA_COMPUTE]
 
 
 def _demand(
@@ -222,7 +150,9 @@ def _demand(
     return Demand(*served, Rate(usual), *(Rate(usual if u is None else u) for u in phases))
 
 
-def _cost(flops: float, name: str, chips: int | None, utilization: Number, price: Number) -> Answer:
+def _cost(
+    flops: float, name: str, chips: int | None, utilization: Number, price: Number
+) -> "Answer":
     from scaling_jax import laws
     from scaling_jax.accounting import hardware
 
