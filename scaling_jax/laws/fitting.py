@@ -13,9 +13,7 @@ from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
-from scaling_jax.laws.extrapolation.average import fit_average
 from scaling_jax.laws.extrapolation.judgement import form_notes, rung_notes
-from scaling_jax.laws.extrapolation.named import with_form_error
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
 from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.notes import Note, NoteCode
@@ -144,11 +142,15 @@ def fit(
         if resampling is None and repeats_runs(rows):
             options, notes = replace(options, resampling="runs"), (RUNS_RESAMPLED,)
         if law == AUTO:
+            from scaling_jax.laws.extrapolation.average import fit_average
+
             found = fit_average(rows, options, notes)
         else:
             rows = weighted_rows(rows, options)
             point = law_optimum(rows, chosen, options)
             found = fit_law(rows, chosen, point, options, notes)
+            from scaling_jax.laws.extrapolation.named import with_form_error
+
             found = with_form_error(found, point, rows, options)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     provenance = {**found.provenance, "recipe": recipe_of(frame, chosen.response)}
