@@ -56,7 +56,7 @@ def test_draws_of_what_the_rows_do_not_say_spread_as_the_prior() -> None:
         fit,
         np.tile(loss, (400, 1)),
         np.ones((400, 8)),
-        draws_prior=True,
+        prior_draws=range(400),
     )
     alpha = draws_BxP[:, SKALING.names.index("alpha")]
     assert alpha.mean() == pytest.approx(0.4, abs=0.06)

@@ -13,7 +13,14 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.priors import Priors
 from scaling_jax.laws.solver.revival import around, revived_at, with_revivals
-from scaling_jax.laws.solver.search import Found, global_optimum, padded
+from scaling_jax.laws.solver.search import (
+    MOST_SEARCHED,
+    Found,
+    best_ends,
+    global_optimum,
+    padded,
+    sampled,
+)
 
 if TYPE_CHECKING:
     from scaling_jax.laws.solver.model import Parametrization
@@ -208,11 +215,18 @@ def _optimum(
     centre = solver.centre(columns)
     y_N = solver.measured(measured_N)
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
-    rows = padded(solver.inputs(columns, centre), y_N, w_N)
-    data = newton.Data(*_on_device((*rows, free_P)))._replace(prior=pull(prior))
-    starts_SxP = solver.starts(held_P, data, float(measured_N.min()))
+    rows = (solver.inputs(columns, centre), y_N, w_N)
+
+    def data_of(rows: tuple[Any, np.ndarray, np.ndarray]) -> newton.Data:
+        return newton.Data(*_on_device((*padded(*rows), free_P)))._replace(prior=pull(prior))
+
+    data, least = data_of(rows), float(measured_N.min())
+    is_long = len(y_N) > MOST_SEARCHED
+    searched = data_of(sampled(*rows)) if is_long else data
+    starts_SxP = solver.starts(held_P, searched, least)
     starts_SxP = np.where(free_P > 0, starts_SxP, np.nan_to_num(held_P))
-    least = float(measured_N.min())
+    if is_long:
+        starts_SxP = best_ends(solver.problem, starts_SxP, searched)
     found, revived = with_revivals(
         solver, global_optimum(solver.problem, starts_SxP, data), data, least
     )
@@ -267,15 +281,15 @@ def refit(
     weights_BxN: np.ndarray,
     *,
     objective: Objective | None = None,
-    draws_prior: bool = False,
+    prior_draws: range | None = None,
 ) -> np.ndarray:
     """Constants `BxP` of the law refitted to B resamples, each from the optimum of the whole.
 
     One descent to each, not a search from many starts: a resample moves the optimum little, and
     a bootstrap should follow the optimum that was fitted rather than jump to another. Where terms
     have vanished at that optimum, a descent from it cannot bring them back, so further descents
-    start where they are there, and the lowest end counts. With `draws_prior` the means of the
-    fit's priors are drawn for each resample, as a bootstrap needs.
+    start where they are there, and the lowest end counts. With `prior_draws` the means of the
+    fit's priors are drawn for each resample, as a bootstrap needs; it numbers the resamples.
     """
     from scaling_jax.laws.solver import newton
 
@@ -287,9 +301,9 @@ def refit(
     data = newton.Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
     data = data._replace(prior=pull(fitted.prior))
     prior_L = None
-    if draws_prior and fitted.prior is not None:
-        precision_P = fitted.prior.precision_P
-        prior_L = newton.Pull(fitted.prior.drawn(len(y_BxN)), np.tile(precision_P, (len(y_BxN), 1)))
+    if prior_draws is not None and fitted.prior is not None:
+        means_LxP = fitted.prior.drawn(prior_draws.stop)[prior_draws.start :]
+        prior_L = newton.Pull(means_LxP, np.tile(fitted.prior.precision_P, (len(y_BxN), 1)))
     ends = newton.descend_from_each(
         solver.problem, fitted.starts_SxP, data, y_NxB.T, w_NxB.T, prior_L
     )

@@ -23,7 +23,12 @@ from scaling_jax.laws.solver.model import (
     RowWeights,
     from_row_gradients,
 )
-from scaling_jax.laws.solver.newton import Data, Problem, solve_positive
+from scaling_jax.laws.solver.newton import Data, Problem, at_once, solve_positive
+
+# From so many rows on, derivatives are summed over blocks of rows, which limits their memory.
+_BLOCKS_FROM, _BLOCK = 1 << 16, 1 << 14
+# Starts of closed forms of a program, for every descent of one.
+_STARTS_PER_DESCENT = 2
 
 # Exponents that starts are laid out over. It is only a start: the descent may leave the range.
 _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
@@ -56,34 +61,57 @@ class TermSum:
     def derivatives(
         self, theta_P: jax.Array, u_NxKxP: jax.Array, weights: RowWeights
     ) -> Derivatives:
-        """Weighted sums of derivatives, as one product with what does not depend on `theta`.
+        """Weighted sums of derivatives, over blocks of rows where there are many."""
+        n_rows, _, n = u_NxKxP.shape
+        if n_rows <= _BLOCKS_FROM:
+            return _sums(theta_P, u_NxKxP, weights)
+        extra = -n_rows % _BLOCK
 
-        A row's gradient is the mean of its terms' by their shares of the loss, and its Hessian
-        their covariance, so both are sums over pairs of terms of shares times fixed matrices.
-        """
-        _, n_terms, n = u_NxKxP.shape
-        gradient_N, outer_N, gauss_newton_N = weights
-        share_KxN = _log_sum(theta_P, u_NxKxP)[1]
-        first, second = np.triu_indices(n_terms)
-        pair_JxN = share_KxN[first] * share_KxN[second]
-        alone_JxN = jnp.where((first == second)[:, None], share_KxN[first], 0)
-        weights_2xJxN = jnp.stack(
-            [(outer_N - gradient_N) * pair_JxN + gradient_N * alone_JxN, gauss_newton_N * pair_JxN]
-        )
-        rows, columns = np.tril_indices(n)
-        upper = u_NxKxP[:, first][..., rows] * u_NxKxP[:, second][..., columns]
-        lower = u_NxKxP[:, second][..., rows] * u_NxKxP[:, first][..., columns]
-        fixed_NxJxT = jnp.where((first == second)[:, None], upper, upper + lower)
-        hessian_T, gauss_newton_T = jnp.einsum("mjn,njt->mt", weights_2xJxN, fixed_NxJxT)
-        return Derivatives(
-            jnp.einsum("kn,nkp->p", gradient_N * share_KxN, u_NxKxP),
-            _symmetric(hessian_T, n),
-            _symmetric(gauss_newton_T, n),
-        )
+        def blocks(x_N: jax.Array) -> jax.Array:
+            padding = ((0, extra), *((0, 0) for _ in x_N.shape[1:]))
+            return jnp.pad(x_N, padding).reshape(-1, _BLOCK, *x_N.shape[1:])
+
+        def add(
+            total: Derivatives, block: tuple[jax.Array, RowWeights]
+        ) -> tuple[Derivatives, None]:
+            return jax.tree.map(jnp.add, total, _sums(theta_P, *block)), None
+
+        none = Derivatives(jnp.zeros(n), jnp.zeros((n, n)), jnp.zeros((n, n)))
+        total: Derivatives = jax.lax.scan(
+            add, none, (blocks(u_NxKxP), jax.tree.map(blocks, weights))
+        )[0]
+        return total
 
     def row_gradients(self, theta_P: jax.Array, u_NxKxP: jax.Array) -> jax.Array:
         """Gradients of the rows, `NxP`: their terms' gradients, averaged by shares of the loss."""
         return jnp.einsum("kn,nkp->np", _log_sum(theta_P, u_NxKxP)[1], u_NxKxP)
+
+
+def _sums(theta_P: jax.Array, u_NxKxP: jax.Array, weights: RowWeights) -> Derivatives:
+    """Weighted sums of derivatives, as one product with what does not depend on `theta`.
+
+    A row's gradient is the mean of its terms' by their shares of the loss, and its Hessian
+    their covariance, so both are sums over pairs of terms of shares times fixed matrices.
+    """
+    _, n_terms, n = u_NxKxP.shape
+    gradient_N, outer_N, gauss_newton_N = weights
+    share_KxN = _log_sum(theta_P, u_NxKxP)[1]
+    first, second = np.triu_indices(n_terms)
+    pair_JxN = share_KxN[first] * share_KxN[second]
+    alone_JxN = jnp.where((first == second)[:, None], share_KxN[first], 0)
+    weights_2xJxN = jnp.stack(
+        [(outer_N - gradient_N) * pair_JxN + gradient_N * alone_JxN, gauss_newton_N * pair_JxN]
+    )
+    rows, columns = np.tril_indices(n)
+    upper = u_NxKxP[:, first][..., rows] * u_NxKxP[:, second][..., columns]
+    lower = u_NxKxP[:, second][..., rows] * u_NxKxP[:, first][..., columns]
+    fixed_NxJxT = jnp.where((first == second)[:, None], upper, upper + lower)
+    hessian_T, gauss_newton_T = jnp.einsum("mjn,njt->mt", weights_2xJxN, fixed_NxJxT)
+    return Derivatives(
+        jnp.einsum("kn,nkp->p", gradient_N * share_KxN, u_NxKxP),
+        _symmetric(hessian_T, n),
+        _symmetric(gauss_newton_T, n),
+    )
 
 
 def _log_sum(theta_P: jax.Array, u_NxKxP: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -183,15 +211,21 @@ class PowerSumSolver:
     def starts(self, held_P: np.ndarray, data: Data, least: float) -> np.ndarray:
         """A grid of exponents, with coefficients that solve least squares at each."""
         grid_SxQ, floor_S = _with_floors(self.law, _start_grid(self.law, held_P), least)
-        starts_SxP = closed_form_starts(
-            grid_SxQ,
-            data,
-            n_terms=len(self.law.terms),
-            outer=self.law.outer is not None,
-            outside=self.law.outside,
-            floor_S=floor_S,
-        )
-        return np.asarray(starts_SxP)
+        size = min(len(grid_SxQ), _STARTS_PER_DESCENT * at_once(len(data.y_N)))
+        starts = []
+        for first in range(0, len(grid_SxQ), size):
+            # The last part is filled up with the first starts: one size, one program.
+            part = np.arange(first, first + size) % len(grid_SxQ)
+            starts_SxP = closed_form_starts(
+                grid_SxQ[part],
+                data,
+                n_terms=len(self.law.terms),
+                outer=self.law.outer is not None,
+                outside=self.law.outside,
+                floor_S=floor_S[part],
+            )
+            starts.append(np.asarray(starts_SxP))
+        return np.concatenate(starts)[: len(grid_SxQ)]
 
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
         """Coefficients and exponents in the variables' own units; floors of no size are zero."""

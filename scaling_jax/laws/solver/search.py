@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # Descents at a time, and how often the best optimum is left to look for a lower one.
 _TRIED = 32
+# Among more rows a search starts from the best ends on a sample of them.
+MOST_SEARCHED, _SAMPLED = 100_000, 1 << 14
+# Ends on a sample that are worth a descent on all rows.
+_FINISHED = 4
 # The objective alone takes less memory than a descent.
 _STARTS_PER_DESCENT = 8
 _MOST_RESTARTS = 12
@@ -63,28 +67,15 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
     A small Huber delta makes rugged objectives: many optima close together, each of a law that
     passes through other rows. So the best one is left again by descending with random weights on
     the rows and back with the true ones (bootstrap restarting, Wood 2001, Biometrics 57, 240),
-    as long as that leads to a lower one.
+    as long as that leads to a lower one. More than `MOST_SEARCHED` rows are neither shaken, since
+    their objective is smooth, nor descended on from more starts than there are.
 
     Raises:
         InputError: the objective is finite at no start.
     """
     from scaling_jax.laws.solver import newton
 
-    start_values_S = _values_of(problem, np.asarray(starts_SxP), data)
-    if not np.isfinite(start_values_S).any():
-        raise InputError(
-            "the law has no finite value on these rows from any start: check the ranges of its "
-            "constants and the units of the columns"
-        )
-    best = _Best(newton.descend(problem, _lowest(starts_SxP, start_values_S, _TRIED), data))
-    rng = np.random.default_rng(0)
-    w_SxN = np.broadcast_to(data.w_N, (_TRIED, len(data.w_N)))
-    for _ in range(_MOST_RESTARTS):
-        theta_SxP = np.tile(best.theta_P, (_TRIED, 1))
-        shaken_SxN = w_SxN * rng.exponential(size=w_SxN.shape)
-        shaken = newton.descend(problem, theta_SxP, data, w_SxN=shaken_SxN)
-        if not best.improve(newton.descend(problem, shaken.theta_SxP, data)):
-            break
+    best = _searched(problem, np.asarray(starts_SxP), data)
     end = newton.examined(problem, best.theta_P, data)
     return Found(
         theta_P=np.asarray(end.theta_P),
@@ -97,6 +88,60 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         gradient_NxP=np.asarray(end.gradient_NxP),
         leverage_N=leverages(np.asarray(end.gradient_NxP), np.asarray(data.w_N)),
     )
+
+
+def sampled(rows: T, y_N: np.ndarray, w_N: np.ndarray) -> tuple[T, np.ndarray, np.ndarray]:
+    """Some of many rows, the same at every call, which count as often as all do.
+
+    `rows` is an array or tree of arrays with rows first.
+    """
+    import jax
+
+    counted = np.flatnonzero(w_N)
+    size = min(_SAMPLED, len(counted))
+    some = np.sort(np.random.default_rng(0).choice(counted, size, replace=False))
+    more = float(w_N.sum() / w_N[some].sum())
+    return jax.tree.map(lambda x: x[some], rows), y_N[some], w_N[some] * more
+
+
+def best_ends(problem: Any, starts_SxP: np.ndarray, data: Any) -> np.ndarray:
+    """The few lowest optima of a search, lowest first.
+
+    Raises:
+        InputError: the objective is finite at no start.
+    """
+    best = _searched(problem, starts_SxP, data)
+    order = np.argsort(np.where(np.isfinite(best.values), best.values, np.inf), kind="stable")
+    distinct = [order[0]]
+    for k in order[1:]:
+        if is_lower(float(best.values[distinct[-1]]), float(best.values[k])):
+            distinct.append(k)
+    return best.ends_SxP[distinct[:_FINISHED]]
+
+
+def _searched(problem: Any, starts_SxP: np.ndarray, data: Any) -> "_Best":
+    from scaling_jax.laws.solver import newton
+
+    start_values_S = _values_of(problem, starts_SxP, data)
+    if not np.isfinite(start_values_S).any():
+        raise InputError(
+            "the law has no finite value on these rows from any start: check the ranges of its "
+            "constants and the units of the columns"
+        )
+    is_long = len(data.y_N) > MOST_SEARCHED
+    tried = min(_TRIED, len(starts_SxP)) if is_long else _TRIED
+    best = _Best(newton.descend(problem, _lowest(starts_SxP, start_values_S, tried), data))
+    if is_long:
+        return best
+    rng = np.random.default_rng(0)
+    w_SxN = np.broadcast_to(data.w_N, (_TRIED, len(data.w_N)))
+    for _ in range(_MOST_RESTARTS):
+        theta_SxP = np.tile(best.theta_P, (_TRIED, 1))
+        shaken_SxN = w_SxN * rng.exponential(size=w_SxN.shape)
+        shaken = newton.descend(problem, theta_SxP, data, w_SxN=shaken_SxN)
+        if not best.improve(newton.descend(problem, shaken.theta_SxP, data)):
+            break
+    return best
 
 
 def _values_of(problem: Any, starts_SxP: np.ndarray, data: Any) -> np.ndarray:
@@ -112,12 +157,13 @@ class _Best:
     """The lowest end of any descent so far."""
 
     def __init__(self, ends: "Ends") -> None:
-        self.values = ends.value_S
+        self.ends_SxP, self.values = ends
         lowest = int(np.nanargmin(ends.value_S))
         self.theta_P, self.value = ends.theta_SxP[lowest], float(ends.value_S[lowest])
 
     def improve(self, ends: "Ends") -> bool:
         """Take in more ends; whether the best of them is really lower."""
+        self.ends_SxP = np.concatenate([self.ends_SxP, ends.theta_SxP])
         self.values = np.concatenate([self.values, ends.value_S])
         other = _Best(ends)
         improved = is_lower(other.value, self.value)

@@ -14,6 +14,8 @@ from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
 # A row of leverage 1 is fitted exactly and says nothing of its noise.
 _MOST_LEVERAGE = 0.99
+# Rows times resamples of a block, which limits the memory of long tables.
+_MOST_VALUES = 1 << 23
 
 
 def draws(
@@ -44,30 +46,54 @@ def draws(
     if n_resamples == 0:
         return None
     run_id_N = clusters(rows) if kind == "runs" else None
+    # One stream of random numbers, whatever the size of the blocks.
+    rng, size = np.random.default_rng(seed), max(1, _MOST_VALUES // len(rows))
+    drawn = []
+    for first in range(0, n_resamples, size):
+        block = range(first, min(first + size, n_resamples))
+        response_BxN, weights_BxN = _resampled(
+            law, rows, point, noise_N, objective, kind, len(block), rng, run_id_N
+        )
+        drawn.append(
+            refit(
+                law,
+                rows.variables,
+                point,
+                response_BxN,
+                weights_BxN * rows.weight,
+                objective=objective,
+                prior_draws=block,
+            )
+        )
+    return np.concatenate(drawn)
+
+
+def _resampled(
+    law: Law,
+    rows: Rows,
+    point: PointFit,
+    noise_N: np.ndarray,
+    objective: Objective,
+    kind: Resampling,
+    n_resamples: int,
+    rng: np.random.Generator,
+    run_id_N: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Responses and weights `BxN` of the next resamples."""
     if kind == "residuals" and not law.is_logged(objective):
         fitted_N = rows.response - point.residuals_N
-        response_BxN = fitted_N + signed(noise_N, n_resamples, seed, objective.quantile)
-        weights_BxN = np.ones(response_BxN.shape)
-    else:
-        response_BxN, weights_BxN = resamples(
-            kind,
-            rows.response,
-            # Residuals of a law without logs are no logs, but then only rows or runs are drawn.
-            rows.response * np.exp(-point.residuals_N) if kind == "residuals" else rows.response,
-            noise_N,
-            n_resamples,
-            seed,
-            run_id_N,
-            objective.quantile,
-        )
-    return refit(
-        law,
-        rows.variables,
-        point,
-        response_BxN,
-        weights_BxN * rows.weight,
-        objective=objective,
-        draws_prior=True,
+        response_BxN = fitted_N + signed(noise_N, n_resamples, rng, objective.quantile)
+        return response_BxN, np.ones(response_BxN.shape)
+    return resamples(
+        kind,
+        rows.response,
+        # Residuals of a law without logs are no logs, but then only rows or runs are drawn.
+        rows.response * np.exp(-point.residuals_N) if kind == "residuals" else rows.response,
+        noise_N,
+        n_resamples,
+        rng,
+        run_id_N,
+        objective.quantile,
     )
 
 
@@ -77,7 +103,7 @@ def resamples(
     fitted_N: np.ndarray,
     noise_N: np.ndarray,
     n_resamples: int,
-    seed: int,
+    seed: int | np.random.Generator,
     run_id_N: np.ndarray | None = None,
     quantile: float = 0.5,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +128,9 @@ def resamples(
     return fitted_N * np.exp(drawn_BxN), np.ones((n_resamples, n))
 
 
-def signed(noise_N: np.ndarray, n_resamples: int, seed: int, quantile: float) -> np.ndarray:
+def signed(
+    noise_N: np.ndarray, n_resamples: int, seed: int | np.random.Generator, quantile: float
+) -> np.ndarray:
     """Every row's noise with random signs, `BxN`; a share `quantile` of them lies below zero."""
     below_BxN = np.random.default_rng(seed).random((n_resamples, len(noise_N))) < quantile
     sign_BxN = np.where(below_BxN, -2 * quantile, 2 * (1 - quantile))

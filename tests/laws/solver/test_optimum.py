@@ -9,7 +9,11 @@ import pytest
 from scipy.optimize import minimize
 
 from scaling_jax.laws.catalogue import CHINCHILLA, CHINCHILLA_TIED
+from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import HUBER_DELTA as DELTA
+from scaling_jax.laws.solver import optimum as optimum_module
+from scaling_jax.laws.solver import power_sum, search
+from scaling_jax.laws.solver.model import RowWeights
 from scaling_jax.laws.solver.optimum import optimum, refit
 
 DATA = Path(__file__).parents[1] / "data"
@@ -160,3 +164,34 @@ def test_the_callers_precision_is_left_alone():
     optimum(CHINCHILLA, *columns("chinchilla_isoflop_124.csv"))
     assert jax.numpy.zeros(1).dtype == jax.numpy.float32
     assert not jax.config.jax_enable_x64
+
+
+def noisy(n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    params, tokens = 10 ** rng.uniform([7, 9], [10, 12], (n_rows, 2)).T
+    loss = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
+    return {"params": params, "tokens": tokens}, loss * np.exp(0.003 * rng.normal(size=n_rows))
+
+
+def test_a_search_on_a_sample_ends_in_the_optimum_of_all_rows(monkeypatch):
+    values, loss = noisy(400)
+    whole = optimum(CHINCHILLA, values, loss)
+    for module in (search, optimum_module):
+        monkeypatch.setattr(module, "MOST_SEARCHED", 100)
+    monkeypatch.setattr(search, "_SAMPLED", 150)
+    thinned = optimum(CHINCHILLA, values, loss)
+    assert thinned.value == pytest.approx(whole.value, rel=1e-9)
+    np.testing.assert_allclose(thinned.constants_P, whole.constants_P, rtol=1e-6)
+
+
+def test_sums_over_blocks_of_rows_are_those_over_all_rows():
+    n_rows = power_sum._BLOCKS_FROM + 1000
+    values = noisy(n_rows)[0]
+    logs = {name: np.log(column / column.mean()) for name, column in values.items()}
+    u_NxKxP = CHINCHILLA.design(logs)
+    weights = RowWeights(*np.random.default_rng(1).normal(size=(3, n_rows)))
+    theta_P = np.array([0.5, 0.1, -0.2, 0.34, 0.28])
+    blocks = in_float64(power_sum.TermSum().derivatives)(theta_P, u_NxKxP, weights)
+    at_once = in_float64(power_sum._sums)(theta_P, u_NxKxP, weights)
+    for one, other in zip(blocks, at_once, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)

@@ -9,6 +9,7 @@ from scaling_jax import laws
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.solver.optimum import optimum
+from scaling_jax.laws.uncertainty import bootstrap
 from scaling_jax.laws.uncertainty.bootstrap import noise_of_rows, resamples
 
 TRUTH = CHINCHILLA.ordered(CHINCHILLA.published["besiroglu-2024"])
@@ -65,3 +66,15 @@ def test_unequal_noise_widens_intervals_as_much_as_resampled_rows_do():
     )
     for name in ("E", "alpha", "beta"):
         assert np.ptp(residuals[name]) == pytest.approx(np.ptp(rows[name]), rel=0.25)
+
+
+@pytest.mark.parametrize("resampling", ["residuals", "rows"])
+def test_blocks_of_resamples_are_of_one_stream(monkeypatch, resampling):
+    rng = np.random.default_rng(0)
+    n, d = 10 ** rng.uniform([7, 9], [10, 12], (40, 2)).T
+    loss = (1.7 + 400 / n**0.34 + 410 / d**0.28) * np.exp(0.003 * rng.normal(size=40))
+    table = {"params": n, "tokens": d, "loss": loss}
+    whole = laws.fit(table, bootstrap=30, resampling=resampling).draws_BxP
+    monkeypatch.setattr(bootstrap, "_MOST_VALUES", 7 * 40)
+    parts = laws.fit(table, bootstrap=30, resampling=resampling).draws_BxP
+    np.testing.assert_allclose(parts, whole, rtol=1e-6)
