@@ -6,6 +6,7 @@ within a small part of its error, so that a fit by `auto` is a fit of one law.
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,9 +26,11 @@ from scaling_jax.laws.form_error import FormError, Member, growth
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options
-from scaling_jax.laws.solver.many import Weighted
 from scaling_jax.laws.tables.select import Rows, clusters
 from scaling_jax.laws.uncertainty.bootstrap import resamples, unseen_noise
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.solver.many import Weighted
 
 # Weights fall with the fourth power of the error: twice the error, a sixteenth of the weight. The
 # best candidate alone, which a higher power comes to, predicted published tables worse.
@@ -259,7 +262,7 @@ def _shares(weight_J: np.ndarray, total: int) -> np.ndarray:
     return counts
 
 
-def _noise(rolled: Rolled, j: int, problem: Weighted, objective: Objective) -> np.ndarray:
+def _noise(rolled: Rolled, j: int, problem: "Weighted", objective: Objective) -> np.ndarray:
     """Every row's scatter about the candidate's fit; rows without weight keep their residuals."""
     weight_N = rolled.weights_JxKxN[j, 0]
     used_N, noise_N = weight_N > 0, rolled.errors_JxKxN[j, 0].copy()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from scaling_jax.laws.extrapolation.row_weights import (
 )
 from scaling_jax.laws.form_error import growth
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.many import Weighted
 from scaling_jax.laws.tables.select import Rows
+
+if TYPE_CHECKING:
+    from scaling_jax.laws.solver.many import Weighted
 
 _FIRST_NOISE, _LEAST_NOISE = 3e-3, 1e-3
 _NORMAL = 1.4826
@@ -61,8 +64,10 @@ class Rolled:
         return np.array(found)
 
 
-def weighted(form: Form, rows: Rows, objective: Objective) -> Weighted:
+def weighted(form: Form, rows: Rows, objective: Objective) -> "Weighted":
     """The form on the rows, ready to be fitted under many weightings."""
+    from scaling_jax.laws.solver.many import Weighted
+
     return Weighted(SKALING, rows.variables, rows.loss, objective, form.priors, form.held)
 
 
@@ -74,6 +79,8 @@ def roll(rows: Rows, chosen: tuple[Candidate, ...], objective: Objective) -> Rol
         chosen: candidates; those of one form follow one another.
         objective: what the fits minimize.
     """
+    from scaling_jax.laws.solver.many import Weighted
+
     size_N, ends = sizes_of(rows), cutoffs(rows)
     seen_KxN = np.array([at_or_below(size_N, end) for end in ends])
     least = float(rows.loss.min())

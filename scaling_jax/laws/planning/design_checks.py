@@ -1,7 +1,7 @@
 """What a design identifies, before it is trained: the interval of its answer, and what is wrong.
 
 The noise's part of an interval is that of the assumed law linearized about its constants
-(`answers`); the form's part is that of `form_error`.
+(`answers`); the form's part is that of `other_forms`.
 """
 
 import math
@@ -23,9 +23,9 @@ from scaling_jax.laws.planning.answers import (
     standard_errors,
     two_sided,
 )
-from scaling_jax.laws.planning.form_error import form_errors, without_floor
 from scaling_jax.laws.planning.known import KnownLaw, published_law
 from scaling_jax.laws.planning.linearized import centre_of, slopes
+from scaling_jax.laws.planning.other_forms import form_errors, without_floor
 
 # Standard deviation of a run's log loss that is assumed where none is given.
 RUN_NOISE = 0.003

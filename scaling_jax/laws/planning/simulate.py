@@ -25,9 +25,9 @@ from scaling_jax.laws.conventions import (
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.options import Options, Resampling
 from scaling_jax.laws.planning.answers import ANSWERS, Target
-from scaling_jax.laws.planning.form_error import form_errors
 from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.noise import Noise, measured_losses, scatter
+from scaling_jax.laws.planning.other_forms import form_errors
 from scaling_jax.laws.planning.simulated_fits import fit_laws, fit_table
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Simulation:
         refused: reason -> number of studies that could not be fitted.
         training_flops: cost of one study.
         form: quantity -> the largest error of its estimate where losses follow a law of another
-            form, as far as the noise hides it (`form_error`): of logs for sizes and tokens, else a
+            form, as far as the noise hides it (`other_forms`): of logs for sizes and tokens, else a
             difference. Empty for approach 2, which fits no law of the loss.
         unit: of the loss; empty where it is not known.
     """

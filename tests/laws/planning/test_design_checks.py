@@ -11,10 +11,10 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import SKALING
 from scaling_jax.laws.planning.answers import ANSWERS, Target, noise_errors
 from scaling_jax.laws.planning.design_checks import Cells, assumed_law, score
-from scaling_jax.laws.planning.form_error import nearest
 from scaling_jax.laws.planning.known import KnownLaw, published_law
 from scaling_jax.laws.planning.linearized import centre_of, slopes
 from scaling_jax.laws.planning.noise import Noise
+from scaling_jax.laws.planning.other_forms import nearest
 from scaling_jax.laws.planning.simulate import simulate_study
 
 LAW = published_law("chinchilla-besiroglu")
