@@ -3,13 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
-from scaling_jax.report.forecasts import study_forecasts
+from scaling_jax.report.forecasts import StudyForecast, study_forecasts
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import StudyMonitor
@@ -52,7 +53,8 @@ def build_report(
     if compared is None:
         compared = compare_finished(store, law=law, bootstrap=bootstrap, seed=seed)
     standing = StudyMonitor(store).look()
-    verification = verify(records, compared.fits.get(3))
+    forecasts = study_forecasts(store, records)
+    verification = _as_forecast(verify(records, compared.fits.get(3)), forecasts)
     target = target_flops if target_flops is not None else _target(records, verification)
     if not 0 < target < math.inf:
         raise InputError(f"the target of {target} FLOPs must be positive and finite")
@@ -70,7 +72,7 @@ def build_report(
         provenance=_provenance(known),
         seconds=_seconds(known),
         refused=compared.refused,
-        forecasts=study_forecasts(store, records),
+        forecasts=forecasts,
         under_way=None if standing.seconds_left == 0 else under_way(standing),
     )
 
@@ -124,6 +126,26 @@ def verify(records: "pd.DataFrame", fit: "Fit | None") -> Verification | None:
         error_percent=100 * (measured / prediction.loss - 1),
         inside_interval=low <= measured <= high,
     )
+
+
+def _as_forecast(
+    check: Verification | None, forecasts: Sequence[StudyForecast]
+) -> Verification | None:
+    """The verification by the frozen forecast of its run, where there is one, not by the fit."""
+    if check is None:
+        return None
+    for score in (each.score for each in forecasts if each.score is not None):
+        for run in score.runs:
+            if run.name == check.run_id:
+                return replace(
+                    check,
+                    predicted=run.predicted,
+                    interval=run.interval,
+                    level=score.level,
+                    error_percent=run.error_percent,
+                    inside_interval=run.inside_interval,
+                )
+    return check
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, object]:

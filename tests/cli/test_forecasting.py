@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from scaling_jax.report.build import build_report
 from scaling_jax.study import PlannedRun, Store, StoredRun, Study
 
 RUN = "params=2e6,tokens=2e8,name=large"
@@ -54,6 +55,10 @@ def test_a_study_is_fitted_and_its_verification_runs_are_forecast(
     finish(test_run, "finished")
     scored = cli("score", out, store.directory, "--json").json
     assert [run["name"] for run in scored["runs"]] == [test_run.run_id]
+    # The page tests the frozen prediction, not that of another fit.
+    check = build_report(store, bootstrap=20).verification
+    assert check is not None
+    assert list(check.interval) == scored["runs"][0]["interval"]
     again = cli("forecast", store.directory, "--out", store.directory / "late.json")
     assert (again.code, "no verification run without a result" in again.err) == (2, True)
 
