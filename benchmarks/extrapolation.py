@@ -11,6 +11,9 @@ Raftery 2007), then the error of N_opt against the minimum of the largest budget
 factor, whether the interval of N_opt holds that minimum, and how much loss following the predicted
 N_opt would have lost there.
 
+With `--simulated 25`, 25 studies of Besiroglu et al.'s law are simulated for each design of
+`benchmarks/coverage.py` and asked for the optimum of ten times their largest budget.
+
 A method is the name of a law, with the options of a fit behind it: `chinchilla,within=0.05`,
 `skaling,weight_by_compute=0.5`.
 """
@@ -25,9 +28,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from coverage import DESIGNS, LAW, NOISES
 
 from scaling_jax import laws
 from scaling_jax.errors import InputError
+from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.extrapolation.budget_minima import BudgetMinimum, budget_minima
 from scaling_jax.laws.extrapolation.cutoffs import sizes_of
 from scaling_jax.laws.tables.select import fitted_rows, usable_rows
@@ -118,24 +123,57 @@ def score(path: Path, methods: tuple[str, ...], cuts: tuple[float, ...]) -> Iter
             yield Score(**named, **found)  # type: ignore[arg-type]
 
 
-def total(scores: pd.DataFrame) -> pd.DataFrame:
+def simulated(n_studies: int, methods: tuple[str, ...]) -> Iterator[Score]:
+    """Studies of a known law, asked for the optimum of ten times their largest budget."""
+    noise = NOISES["normal 0.3 %"].scale
+    for design, cells in DESIGNS.items():
+        at = dict(
+            zip(("params", "tokens"), LAW.optimal(BEYOND * flops_of(cells).max())[:2], strict=True)
+        )
+        largest = pd.DataFrame([at])
+        for study in range(n_studies):
+            rng = np.random.default_rng([7, study])
+            below, measured = (
+                frame.assign(
+                    loss=LAW.loss(frame.params, frame.tokens)
+                    * np.exp(rng.normal(0, noise, len(frame)))
+                )
+                for frame in (cells, largest)
+            )
+            for method in methods:
+                yield Score(
+                    design, BEYOND, method, len(below), **predict(below, measured, None, method)
+                )
+
+
+def flops_of(cells: pd.DataFrame) -> np.ndarray:
+    return 6 * (cells["params"] * cells["tokens"]).to_numpy()
+
+
+def total(scores: pd.DataFrame, by: tuple[str, ...] = ()) -> pd.DataFrame:
     """Medians of errors and widths over tables, means of shares and scores."""
     ways = dict(
         median="median", bias="mean", inside="mean", width="median", score="mean",
         n_opt="median", n_inside="mean", lost="median",
     )  # fmt: skip
-    grouped = scores[scores["refused"] == ""].groupby(["method", "cut"], sort=False)
+    grouped = scores[scores["refused"] == ""].groupby([*by, "method", "cut"], sort=False)
     return grouped.agg(tables=("table", "nunique"), **{k: (k, how) for k, how in ways.items()})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tables", nargs="+", type=Path)
+    parser.add_argument("tables", nargs="*", type=Path)
+    parser.add_argument("--simulated", type=int, metavar="STUDIES", help="simulate so many instead")
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--cuts", nargs="+", type=float, default=CUTS)
     parser.add_argument("--out", type=Path, help="write every score here, as CSV")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
+    if options.simulated:
+        scores = simulated(options.simulated, tuple(options.methods))
+        frame = pd.DataFrame([asdict(each) for each in scores])
+        print(total(frame, by=("table",)).round(2).to_string())
+        return
     found = []
     for path in options.tables:
         try:
