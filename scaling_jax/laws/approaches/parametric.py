@@ -23,6 +23,8 @@ AUTO = "auto"
 
 # Double precision has sixteen digits; a fit needs some for the rows of least weight.
 _MOST_WEIGHT_RATIO = 1e9
+# A prior that has the floor above a loss by so many deviations contradicts the rows.
+_FARTHEST = 3.0
 # A share of the loss, over the range of a variable: more than rounding.
 _LEAST_RISE = 1e-6
 
@@ -40,7 +42,7 @@ def law_optimum(rows: Rows, law: Law, options: Options) -> PointFit:
             determine the law, or a function that does not give one finite number per row.
     """
     require_identifiable(rows, law, options)
-    _require_above_floor(rows, law, options)
+    require_above_floor(rows, law, options)
     require_comparable_weights(rows)
     if isinstance(law, FunctionLaw):
         require_works(law, rows.variables)
@@ -158,7 +160,8 @@ def _require_falling(law: Law, rows: Rows, point: PointFit) -> None:
         )
 
 
-def _require_above_floor(rows: Rows, law: Law, options: Options) -> None:
+def require_above_floor(rows: Rows, law: Law, options: Options) -> None:
+    """Refuse a floor that is held, or that a prior puts, above a measured loss."""
     floor = options.fixed.get("E") if isinstance(law, PowerSum) else None
     if floor is not None and floor >= rows.loss.min():
         worst = int(rows.loss.argmin())
@@ -166,6 +169,14 @@ def _require_above_floor(rows: Rows, law: Law, options: Options) -> None:
             f"the floor E is held at {floor}, but {rows.label[worst]}, column 'loss': "
             f"{rows.loss[worst]:.4g} is not above it: hold it lower, or fit it"
         )
+    if isinstance(law, PowerSum) and "E" in options.prior:
+        centre, deviation = options.prior["E"]
+        if centre - _FARTHEST * deviation >= rows.loss.min():
+            worst = int(rows.loss.argmin())
+            raise InputError(
+                f"the prior E={centre:g}:{deviation:g} puts the floor above {rows.label[worst]}, "
+                f"column 'loss': {rows.loss[worst]:.4g}: give a lower floor or a wider prior"
+            )
 
 
 def _distinct(rows: Rows, law: Law) -> int:

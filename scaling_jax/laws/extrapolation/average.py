@@ -12,6 +12,7 @@ import numpy as np
 
 from scaling_jax.laws import allocation
 from scaling_jax.laws.approaches.parametric import (
+    require_above_floor,
     require_comparable_weights,
     require_identifiable,
 )
@@ -59,6 +60,7 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
     objective = objective_named(options.objective or SKALING.default_objective)
     # Priors give every table an answer, also one whose rows do not tell size from data.
     require_identifiable(rows, CHINCHILLA, options)
+    require_above_floor(rows, SKALING, options)
     require_comparable_weights(rows)
     chosen = candidates(options)
     rolled = roll(rows, chosen, objective)

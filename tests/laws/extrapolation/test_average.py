@@ -119,6 +119,12 @@ def test_a_prior_of_the_floor_that_the_data_do_not_bound_is_followed() -> None:
     assert low.params["E"] < 0.6 < 1.3 < high.params["E"]
 
 
+@pytest.mark.parametrize("law", ["auto", "chinchilla"])
+def test_a_prior_that_excludes_the_data_is_refused(law: str) -> None:
+    with pytest.raises(InputError, match=r"E=9:0\.1 puts the floor above row"):
+        laws.fit(study("chinchilla"), law=law, bootstrap=0, prior={"E": (9.0, 0.1)})
+
+
 def test_few_budgets_are_said_first_and_still_answered() -> None:
     fit = laws.fit(study("chinchilla", budgets=2), law="auto", bootstrap=40)
     assert isinstance(fit, laws.LawFit)
