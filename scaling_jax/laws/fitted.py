@@ -443,9 +443,9 @@ class LawFit(Fit):
             params = widened(drawn.params, beyond_draws(deviation, drawn.params))
         if loss is not None and point.loss is not None:
             loss = self._with_form_error(loss, float(point.loss), ratio, between)
-        # C = k N^p D: at fixed compute, more parameters mean fewer tokens.
+        # At fixed compute, more parameters mean fewer tokens.
         with np.errstate(all="ignore"):
-            tokens = point.tokens * (params / point.params) ** -self.compute.power
+            tokens = flops / self.compute.of(params, np.ones_like(params))
         return Frontier(params, tokens, loss)
 
     def _runs(self, law_B: np.ndarray) -> np.ndarray | None:

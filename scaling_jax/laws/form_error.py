@@ -28,8 +28,8 @@ class FormError:
 
     >>> from scaling_jax.laws.form_error import FormError
     >>> error = FormError(loss_rate=0.005, params_rate=0.05, cutoffs=(1e18, 1e19))
-    >>> round(float(error.loss_deviation(10)), 4)  # of log loss, ten times beyond
-    0.0099
+    >>> round(error.loss_deviation(100), 4)  # of log loss, a hundred times beyond
+    0.0188
 
     Attributes:
         loss_rate: median absolute error of log loss per unit of `growth`.
