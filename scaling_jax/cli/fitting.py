@@ -1,7 +1,6 @@
 """`fit`: laws from a table of losses."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +119,7 @@ def fit(
     """Fit a scaling law and print it with intervals, and the optimum at and beyond the data."""
     from scaling_jax import laws
     from scaling_jax.laws.fit_text import describe_prediction, prediction_notes, summary_of
+    from scaling_jax.study.store import sources
 
     if out is not None:
         check_output(out, (".json",))
@@ -130,7 +130,7 @@ def fit(
     require_applicable(
         1 if approach == "all" else approach, {name: each for name, each in extras.items() if each}
     )
-    table, curves = read_records(records, approach)
+    table, curves = sources.read_records(records, with_curves=approach in (1, "all"))
     mapping = names("--columns", columns)
     if best_of is not None:
         table, mapping = _best(table, best_of, law, mapping), {}
@@ -208,16 +208,3 @@ def _profiles(
         objective=options.objective,
         columns=columns,
     )
-
-
-def read_records(
-    path: Path, approach: int | str = 3
-) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
-    """Records, and for approach 1 the curves, of a store; a file is left for the laws to read."""
-    # Unlike `Path.is_dir`, false for a name that the file system refuses.
-    if not os.path.isdir(path):  # noqa: PTH112
-        return path, None
-    from scaling_jax import study
-
-    store = study.Store.open(path)
-    return study.collect(store), study.curves(store) if approach in (1, "all") else None

@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from scaling_jax.cli.arguments import Columns, Json, Unit, names, optional, values
-from scaling_jax.cli.fitting import read_records
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.outputs import check_output
@@ -53,6 +52,7 @@ def score(
     from scaling_jax import laws
     from scaling_jax.report.forecasts import draw_score
     from scaling_jax.study.store.forecasts import read_forecast
+    from scaling_jax.study.store.sources import read_records
 
     if figure is not None:
         check_output(figure, (".svg", ".pdf", ".png"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax.cli.arguments import Json, optional, pairs
+from scaling_jax.cli.arguments import Columns, Json, names, optional, pairs
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions import decision_text
@@ -21,7 +21,13 @@ Number = float | None
 
 def predict(
     fit: Annotated[
-        Path, tyro.conf.Positional, tyro.conf.arg(metavar="fit.json", help="what fit --out wrote")
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            metavar="fit.json|RECORDS",
+            help="what fit --out wrote; or a table or a study's directory, as for fit, which is "
+            "fitted by the law auto first",
+        ),
     ],
     /,
     *,
@@ -62,6 +68,18 @@ def predict(
         tuple[str, ...],
         optional("a value for each column that the law reads, whatever they are", "NAME=VALUE"),
     ] = (),
+    records: Annotated[
+        Path | None,
+        optional("what fit.json was fitted to: bounds the loss without assuming a form", "RECORDS"),
+    ] = None,
+    columns: Columns = None,
+    sensitivity: Annotated[
+        bool,
+        optional("the answer under each form, floor, window and weight, and without each run"),
+    ] = False,
+    floors: Annotated[
+        tuple[float, ...], optional("further floors for --sensitivity", "E [E ...]")
+    ] = (),
     json: Json = False,
 ) -> None:
     """Predict the optimum at a budget (--flops), or a model's loss (--params and --tokens).
@@ -71,8 +89,17 @@ def predict(
     """
     from scaling_jax import laws
     from scaling_jax.laws.decisions import answers as found
+    from scaling_jax.laws.extrapolation import answers as beyond
+    from scaling_jax.study.store.sources import fit_and_records
 
-    fitted = laws.Fit.read(fit)
+    if floors and not sensitivity:
+        raise InputError("--floors needs --sensitivity too")
+    if sensitivity:
+        from scaling_jax.system.compilation import use_compilation_cache
+
+        use_compilation_cache()
+    mapping = names("--columns", columns)
+    fitted, table = fit_and_records(fit, records, mapping)
     demand = _demand(
         inference_tokens,
         prefill_tokens,
@@ -83,6 +110,7 @@ def predict(
         _refuse_without("--hardware NAME", {"--chips": chips, "--price": price})
         if prefill_utilization is None and decode_utilization is None:
             _refuse_without("--hardware NAME", {"--utilization": utilization})
+    run: dict[str, float] | None = None
     if flops is not None and params is None and tokens is None:
         answers = found.at_budget(fitted, flops, demand, unique_tokens)
         if against is not None:
@@ -90,7 +118,8 @@ def predict(
             answers.append(found.compared(fitted, flops, other, against.name))
     elif at and flops is None and params is None and tokens is None:
         _refuse_without("--params N and --tokens D", {"--hardware": hardware})
-        answers = [found.predicted(fitted, pairs("--at", at))]
+        run = pairs("--at", at)
+        answers = [found.predicted(fitted, run)]
     elif flops is None and params is not None and tokens is not None:
         extras = {
             "--unique-tokens": unique_tokens,
@@ -98,13 +127,19 @@ def predict(
             "--against": against,
         }
         _refuse_without("--flops C, the budget they are weighed at,", extras)
-        answers = [found.predicted(fitted, {"params": params, "tokens": tokens})]
+        run = {"params": params, "tokens": tokens}
+        answers = [found.predicted(fitted, run)]
         flops = fitted.compute.of(params, tokens)
     else:
         raise InputError(
             "give either --flops C, or --params N and --tokens D, or --at NAME=VALUE for a law of "
             "other columns"
         )
+    if table is not None and flops is not None:
+        answers.append(beyond.certified(fitted, table, flops, mapping))
+    if sensitivity:
+        question: dict[str, Any] = {"at": run} if run else {"flops": flops}
+        answers.append(beyond.changed(fitted, table, **question, floors=floors, columns=mapping))
     if hardware is not None and flops is not None:
         answers.append(_cost(flops, hardware, chips, utilization, price))
     if json:

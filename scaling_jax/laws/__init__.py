@@ -38,6 +38,8 @@ from scaling_jax.laws.decisions.training_cost import training_cost as training_c
 from scaling_jax.laws.decisions.two_stage import Chain as Chain
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs as missing_runs
 from scaling_jax.laws.diagnostics.mixed_recipes import mixed_knobs as mixed_knobs
+from scaling_jax.laws.extrapolation.sensitivity import Sensitivity as Sensitivity
+from scaling_jax.laws.extrapolation.sensitivity import sensitivity as sensitivity
 from scaling_jax.laws.fitted import Fit as Fit
 from scaling_jax.laws.fitted import FrontierFit as FrontierFit
 from scaling_jax.laws.fitted import LawFit as LawFit

@@ -8,12 +8,12 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.parametric import AUTO, fit_law, law_optimum
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
-from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
+from scaling_jax.laws.conventions import BEYOND, DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
-from scaling_jax.laws.extrapolation.judgement import form_notes, rung_notes
+from scaling_jax.laws.extrapolation.judgement import certificate_notes, form_notes, rung_notes
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
 from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.notes import Note, NoteCode
@@ -144,7 +144,8 @@ def fit(
         if law == AUTO:
             from scaling_jax.laws.extrapolation.average import fit_average
 
-            found = fit_average(rows, options, notes)
+            beyond = certificate_notes(rows, BEYOND * float(rows.flops.max()), level)
+            found = fit_average(rows, options, (*notes, *beyond))
         else:
             rows = weighted_rows(rows, options)
             point = law_optimum(rows, chosen, options)

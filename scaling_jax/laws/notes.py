@@ -201,6 +201,11 @@ class NoteCode(StrEnum):
         "warning",
         "The runs of a budget lie above what the others imply, as badly tuned runs do.",
     )
+    CERTIFICATE = (
+        "certificate",
+        "note",
+        "The optimal loss at a budget by every positive mixture of power laws through the data.",
+    )
     FORM_REFUTED = (
         "form-refuted",
         "warning",

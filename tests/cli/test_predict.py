@@ -107,6 +107,62 @@ def test_warnings_of_the_fit_come_first_and_all_notes_are_in_json(
     assert f"note: {reported[2]['text']}" in words
 
 
+def test_what_the_runs_say_beyond_the_fit(
+    cli: Callable, table: Path, fit: Path, fitted: laws.Fit
+) -> None:
+    options = ("predict", fit, "--flops", BUDGET, "--records", table)
+    bounded = cli(*options)
+    assert (bounded.code, bounded.err) == (0, "")
+    bounds = "note: All positive mixtures of power laws with a floor that pass through the measured"
+    assert bounds in bounded.out
+    assert "certificate" in [note["code"] for note in cli(*options, "--json").json["diagnostics"]]
+    # At the data there is nothing to bound.
+    assert bounds not in cli("predict", fit, "--flops", 1e12, "--records", table).out
+    words = cli(*options, "--sensitivity", "--floors", 1.3).out
+    assert bounds in words
+    for case in ("chinchilla (the fit)", "E = 1.3", "without the largest budget", "weights C^1"):
+        assert case in words
+    reported = cli(*options, "--sensitivity", "--json").json["sensitivity"]
+    assert reported["cases"][0]["loss"] == pytest.approx(fitted.optimal(BUDGET).loss)
+    assert reported["left_out"] == 15
+
+
+def test_a_table_is_fitted_by_the_average_of_forms(cli: Callable, table: Path) -> None:
+    reported = cli("predict", table, "--params", 1e6, "--tokens", 2e7, "--json").json
+    fit = laws.fit(table, law="auto")
+    assert reported["loss"] == fit.predict(params=1e6, tokens=2e7).loss
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--sensitivity",), "give --records TABLE"),
+        (("--floors", 1.3), "--floors needs --sensitivity"),
+        (("--records", "none.csv"), "none.csv is not a file"),
+    ],
+)
+def test_questions_about_runs_need_the_runs(
+    cli: Callable, fit: Path, options: tuple, words: str
+) -> None:
+    code, out, err = cli("predict", fit, "--flops", BUDGET, *options)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_records_of_another_fit_are_refused(
+    cli: Callable, table: Path, fit: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(table.read_text().splitlines()[:-1]))
+    code, out, err = cli("predict", fit, "--flops", BUDGET, "--records", other)
+    assert (code, out) == (2, "")
+    assert "the fit is of other records than these" in err
+    code, _, err = cli("predict", table, "--flops", BUDGET, "--records", other)
+    assert code == 2
+    assert "give one of the two" in err
+
+
 def test_serving(predict: Callable, fitted: laws.Fit) -> None:
     reported, words = predict("--inference-tokens", 1e9)
     expected = laws.cheapest_served(fitted, laws.Demand(1e9), training_flops=BUDGET)

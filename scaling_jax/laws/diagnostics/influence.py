@@ -13,7 +13,7 @@ from scaling_jax.laws.tables.select import Rows
 # The distance from the middle of an interval to its end, as a share of its width.
 _MUCH = 0.5
 # Among more rows no single one weighs much, and refits without each would take seconds.
-_MOST_UNITS = 500
+MOST_UNITS = 500
 _MOST_SHOWN = 3
 # Intervals of noise-free tables are as narrow as rounding; the solver moves answers by less.
 _ROUNDING = 1e-6
@@ -50,9 +50,9 @@ def influential(
     """
     if law.frontier is None or rows.compute.undetermined:
         return None
-    labels, unit_N = _units(rows, by_run)
+    labels, unit_N = units_of(rows, by_run)
     spare = len(labels) - 1 > len(law.names)
-    if draws_BxP is None or not spare or len(labels) > _MOST_UNITS:
+    if draws_BxP is None or not spare or len(labels) > MOST_UNITS:
         return None
     kept_UxN = unit_N != np.arange(len(labels))[:, None]
     left_out_UxP = refit(
@@ -102,7 +102,7 @@ def _width(bounds: Interval) -> float:
     return max(high - low, _ROUNDING) if np.isfinite([low, high]).all() else np.inf
 
 
-def _units(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
+def units_of(rows: Rows, by_run: bool) -> tuple[list[str], np.ndarray]:
     """Names of what is dropped at a time, a row or a run, and the one that each row belongs to."""
     if by_run and rows.run_id is not None:
         runs, unit_N = np.unique(rows.run_id, return_inverse=True)

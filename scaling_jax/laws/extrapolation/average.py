@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.approaches.parametric import (
     require_above_floor,
@@ -99,6 +100,49 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
         ),
     )
     return dataclasses.replace(found, diagnostics=(*notes, average_note(found)))
+
+
+def restricted(
+    found: LawFit,
+    rows: Rows,
+    *,
+    form: str | None = None,
+    within: float | None = None,
+    compute_power: float | None = None,
+) -> LawFit:
+    """The average of the members with one form, window or weighting, without intervals.
+
+    It is what a fit with such options averages, since these do not change a member's score.
+
+    Args:
+        found: an average.
+        rows: what it was fitted to.
+        form, within, compute_power: of the members that are kept; None keeps any.
+
+    Raises:
+        InputError: no member is left.
+    """
+    wanted = {"form": form, "within": within, "compute_power": compute_power}
+    asks = {name: value for name, value in wanted.items() if value is not None}
+    kept = [m for m in found.members if all(getattr(m, n) == v for n, v in asks.items())]
+    if not kept:
+        named = ", ".join(f"{name} {value}" for name, value in asks.items())
+        raise InputError(f"the fit averages no member of {named}: fit with fewer options")
+    weight_J = np.array([member.weight for member in kept])
+    weight_J = weight_J / weight_J.sum()
+    constants_P = _described(rows, np.array([member.constants for member in kept]), weight_J)
+    return dataclasses.replace(
+        found,
+        params=dict(zip(SKALING.names, constants_P.tolist(), strict=True)),
+        members=tuple(
+            dataclasses.replace(member, weight=float(weight), n_draws=0)
+            for member, weight in zip(kept, weight_J, strict=True)
+        ),
+        draws_BxP=None,
+        noise_N=None,
+        form_error=None,
+        diagnostics=(),
+    )
 
 
 def _weights(rows: Rows, rolled: Rolled) -> tuple[np.ndarray, np.ndarray]:

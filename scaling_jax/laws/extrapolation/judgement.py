@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from scaling_jax.laws.conventions import BEYOND
+from scaling_jax.errors import InputError
+from scaling_jax.laws.conventions import BEYOND, LEVEL
+from scaling_jax.laws.extrapolation.certificate import certify_rows
 from scaling_jax.laws.extrapolation.cutoffs import ENOUGH
 from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
 from scaling_jax.laws.fitted import LawFit
@@ -59,6 +61,34 @@ def average_note(found: LawFit) -> Note:
         f"{100 * second.score:.2f} %. At the optimum of {BEYOND:g} times the largest budget the "
         f"average says {value:.4f}, the first alone {first:.4f}, the second {other:.4f}.",
     )
+
+
+def certificate_notes(rows: Rows, flops: float, level: float = LEVEL) -> tuple[Note, ...]:
+    """The range of the optimal loss at a budget that no single form is behind, or its refutation.
+
+    Args:
+        rows: the usable rows of a table.
+        flops: the budget.
+        level: of the bands together.
+
+    Returns:
+        None at all where the table has fewer than 3 budgets with a minimum between their smallest
+        and largest size, and where the budget is not beyond them.
+    """
+    try:
+        found = certify_rows(rows, flops, level)
+    except InputError:
+        return ()
+    if flops <= found.bands.flops[-1]:
+        return ()
+    if found.low is None or found.high is None:
+        return (Note(NoteCode.FORM_REFUTED, str(found)),)
+    text = (
+        "All positive mixtures of power laws with a floor that pass through the measured bands of "
+        f"{len(found.bands.flops)} budgets give an optimal loss of {found.low:.4f} to "
+        f"{found.high:.4f} at {found.flops:.3g} FLOPs."
+    )
+    return (Note(NoteCode.CERTIFICATE, text),)
 
 
 def rung_notes(rows: Rows) -> tuple[Note, ...]:

@@ -1,6 +1,7 @@
 """`auto`: an average of forms, rows and weights, chosen by what each predicts of larger runs."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,19 @@ def test_the_fit_is_stored_and_read_with_its_members(fitted: tuple[str, laws.Law
     assert again.predict(params=3e9, tokens=6e10) == fit.predict(params=3e9, tokens=6e10)
 
 
+def test_the_loss_beyond_the_data_is_bounded_without_a_form(
+    fitted: tuple[str, laws.LawFit],
+) -> None:
+    truth, fit = fitted
+    law, constants = TRUE[truth]
+    best = fit.optimal(10 * fit.flops_range[1])
+    true = float(law.value(law.ordered(constants), {"params": best.params, "tokens": best.tokens}))
+    (note,) = [note for note in fit.diagnostics if note.code == "certificate"]
+    low, high = map(float, re.findall(r"(\d\.\d{4})", note))
+    assert low < true < high
+    assert f"{best.flops:.3g} FLOPs" in note
+
+
 def test_held_constants_and_windows_restrict_what_is_averaged() -> None:
     fit = laws.fit(
         study("chinchilla"), law="auto", bootstrap=0, fixed={"k": 1.0}, within=0.05,
@@ -96,6 +110,8 @@ def test_held_constants_and_windows_restrict_what_is_averaged() -> None:
     assert {member.compute_power for member in fit.members} == {0.5}
     assert all(member.constants[-1] == 1.0 for member in fit.members)
     assert fit.params["k"] == pytest.approx(1.0, rel=0.1)
+    with pytest.raises(InputError, match="the floor E is held at 9"):
+        laws.fit(study("chinchilla"), law="auto", bootstrap=0, fixed={"E": 9})
     with pytest.raises(InputError, match="no 'gamma'"):
         laws.fit(study("chinchilla"), law="auto", bootstrap=0, prior={"gamma": (1, 1)})
 
@@ -139,6 +155,7 @@ def test_runs_that_nothing_predicts_are_said_first() -> None:
     spoiled = table.assign(loss=table["loss"] * (1 + 0.15 * np.sin(3 * np.log(top))))
     fit = laws.fit(spoiled, law="auto", bootstrap=40)
     assert fit.diagnostics[0].startswith("Nothing here predicts larger runs")
+    assert "form-refuted" in [note.code for note in fit.diagnostics]
 
 
 def test_a_fit_of_one_law_has_the_error_of_its_form_in_its_intervals() -> None:

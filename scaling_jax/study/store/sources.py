@@ -1,0 +1,61 @@
+"""Records and fits by their path: a study's directory, a table, a stored fit."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.store.records import collect, curves
+from scaling_jax.study.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_jax.laws import Fit
+
+
+def read_records(
+    path: Path, *, with_curves: bool = False
+) -> "tuple[pd.DataFrame | Path, pd.DataFrame | None]":
+    """Records of a study's directory, with its training curves; a file is left for the laws.
+
+    Raises:
+        InputError: a directory that holds no study.
+    """
+    if not _is_directory(path):
+        return path, None
+    store = Store.open(path)
+    return collect(store), curves(store) if with_curves else None
+
+
+def fit_and_records(
+    source: Path, records: Path | None = None, columns: Mapping[str, str] | None = None
+) -> "tuple[Fit, pd.DataFrame | Path | None]":
+    """A stored fit, with its records where these are given; or records and their fit by `auto`.
+
+    Args:
+        source: a fit as `Fit.to_json` wrote it, in a file that ends in `.json`; or a study's
+            directory or a table.
+        records: what a stored fit was fitted to.
+        columns: our name -> the table's.
+
+    Raises:
+        InputError: a source that cannot be read or fitted, or records beside records.
+    """
+    from scaling_jax import laws
+
+    if source.suffix == ".json" and not _is_directory(source):
+        return laws.Fit.read(source), None if records is None else read_records(records)[0]
+    if records is not None:
+        raise InputError(
+            f"{source} holds records, and so does {records}: give one of the two, or a stored fit "
+            "and its records"
+        )
+    table, _ = read_records(source)
+    return laws.fit(table, law="auto", columns=columns), table
+
+
+def _is_directory(path: Path) -> bool:
+    # Unlike `Path.is_dir`, false for a name that the file system refuses.
+    return os.path.isdir(path)  # noqa: PTH112
