@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
     from scaling_jax.study import Study as Study
+    from scaling_jax.trained import TrainedRun as TrainedRun
+    from scaling_jax.trained import load_run as load_run
 
 __version__ = "0.1.0"
 
@@ -29,10 +31,12 @@ _EXPORTS = {
     "RunConfig": "config",
     "Shape": "config",
     "Study": "study",
+    "TrainedRun": "trained",
     "best_of": "laws",
     "compare": "laws",
     "fit": "laws",
     "forecast": "laws",
+    "load_run": "trained",
     "read_table": "laws",
     "score": "laws",
 }

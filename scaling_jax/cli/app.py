@@ -28,6 +28,7 @@ from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
+from scaling_jax.cli.using import evaluate, export, sample
 from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
 
@@ -46,6 +47,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "forecast": forecast,
     "score": score,
     "report": report,
+    "evaluate": evaluate,
+    "sample": sample,
+    "export": export,
     "flops": flops,
     "compile": compile_,
     "doctor": doctor,

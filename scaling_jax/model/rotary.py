@@ -1,5 +1,8 @@
 """Rotary position embedding (Su et al. 2021) of pairs from the two halves of each head."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +18,22 @@ def angles(seq_len: int, head_dim: int) -> np.ndarray:
 
 def rotate(x_BxTxHxK: jax.Array) -> jax.Array:
     """`x_BxTxHxK` with the channel pairs (i, i + K/2) of every head rotated by `angles`."""
-    seq_len, head_dim = x_BxTxHxK.shape[1], x_BxTxHxK.shape[3]
-    angle_1xTx1xK2 = angles(seq_len, head_dim)[None, :, None, :]
-    half = (*x_BxTxHxK.shape[:-1], head_dim // 2)
-    cos = jnp.broadcast_to(jnp.asarray(np.cos(angle_1xTx1xK2), x_BxTxHxK.dtype), half)
-    sin = jnp.broadcast_to(jnp.asarray(np.sin(angle_1xTx1xK2), x_BxTxHxK.dtype), half)
+    return rotate_by(x_BxTxHxK, angles(x_BxTxHxK.shape[1], x_BxTxHxK.shape[3]))
+
+
+def rotate_by(x_BxTxHxK: jax.Array, angle_TxK2: np.ndarray, first: Any = None) -> jax.Array:
+    """`x_BxTxHxK` with its channel pairs rotated by `angle_TxK2`.
+
+    With `first`, T positions that start there use their rows of a longer table.
+    """
+    half = (*x_BxTxHxK.shape[:-1], x_BxTxHxK.shape[-1] // 2)
+
+    def table(function: Callable[[np.ndarray], np.ndarray]) -> jax.Array:
+        values_TxK2 = jnp.asarray(function(angle_TxK2), x_BxTxHxK.dtype)
+        if first is not None:
+            values_TxK2 = jax.lax.dynamic_slice_in_dim(values_TxK2, first, half[1])
+        return jnp.broadcast_to(values_TxK2[None, :, None, :], half)
+
+    cos, sin = table(np.cos), table(np.sin)
     first, second = jnp.split(x_BxTxHxK, 2, axis=-1)
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)

@@ -117,8 +117,11 @@ class Transformer(nnx.Module):
         x_NxD, balance = self._run_blocks(self.embed(tokens_BxT), tokens_BxT.shape[1])
         return self.final_norm(x_NxD) * self.scales.logits, balance
 
-    def embed(self, tokens_BxT: jax.Array) -> jax.Array:
-        """Rows `x_NxD` of the residual stream before the first block, at unit scale."""
+    def embed(self, tokens_BxT: jax.Array, first: Any = None) -> jax.Array:
+        """Rows `x_NxD` of the residual stream before the first block, at unit scale.
+
+        With `first`, the tokens are at the T positions that start there.
+        """
         # The activations are two-dimensional from here on, because matrix products of flat operands
         # are faster on a CPU and as fast elsewhere. The table has variance 1 / d_model, which suits
         # a tied output; the factor below undoes it. Each device holds rows of the table at their
@@ -127,7 +130,10 @@ class Transformer(nnx.Module):
         x_BxTxD = constrain(table_VxD[tokens_BxT], "batch")
         x_BxTxD = x_BxTxD * np.float32(self.scales.table_fan_in**0.5)
         if self.shape.positions == "learned":
-            positions_TxD = self.positions[...][: tokens_BxT.shape[1]]
+            table, n = self.positions[...], tokens_BxT.shape[1]
+            positions_TxD = (
+                table[:n] if first is None else jax.lax.dynamic_slice_in_dim(table, first, n)
+            )
             x_BxTxD = x_BxTxD + jnp.broadcast_to(positions_TxD, x_BxTxD.shape)
         return constrain(x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model), "batch", None)
 

@@ -10,6 +10,7 @@ from etils import epath
 
 from scaling_jax.errors import InputError
 from scaling_jax.system.agreement import from_first, gathered, is_first
+from scaling_jax.system.files import absolute
 from scaling_jax.train.digest import digest
 
 KEEP = 2
@@ -113,7 +114,7 @@ def open_checkpoints(directory: epath.Path, kept: Collection[int] = ()) -> Itera
     policies = ocp.training.preservation_policies
     keep = policies.AnyPreservationPolicy([policies.LatestN(KEEP), policies.CustomSteps(kept)])
     with ocp.training.Checkpointer(
-        directory, preservation_policy=keep, cleanup_tmp_directories=True
+        absolute(directory), preservation_policy=keep, cleanup_tmp_directories=True
     ) as checkpointer:
         yield Checkpoints(checkpointer)
 
@@ -126,7 +127,8 @@ def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[An
     """
     from orbax.checkpoint import v1 as ocp
 
-    path = run / CHECKPOINTS / str(step)
+    # Orbax refuses relative paths.
+    path = absolute(run) / CHECKPOINTS / str(step)
     return _read(path, lambda: ocp.load(path, abstract_state))
 
 

@@ -35,6 +35,11 @@ class HeldOutLoss:
     stderr: float | None
     bits_per_byte: float | None
 
+    def __str__(self) -> str:
+        spread = "" if self.stderr is None else f" ± {self.stderr:.4f}"
+        bits = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits per byte"
+        return f"loss {self.loss:.4f}{spread} nats per token{bits}"
+
 
 def held_out_loss(loss_N: np.ndarray, bytes_per_token: float | None) -> HeldOutLoss:
     """The mean of the losses `loss_N` (nats/token) of equally long sequences, in float64."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig
@@ -15,7 +16,7 @@ from scaling_jax.config.optimizer import without_horizon
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.model.stacking import stack_layers, unstack_layers
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.evaluate import evaluation_batch
+from scaling_jax.train.evaluate import evaluation_batch, padded_batches
 from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
@@ -27,6 +28,22 @@ _RUN_ONCE_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """The compiled evaluation of held-out windows, `batch_size` sequences at once."""
+
+    program: Any
+    batch_size: int
+    mesh: Mesh
+
+    def __call__(self, params: Any, tokens_NxT1: np.ndarray) -> np.ndarray:
+        """Mean loss of every window (nats/token), as float32 `loss_N`."""
+        tokens_KxBxT1 = padded_batches(tokens_NxT1, self.batch_size)
+        rows = layout.local_rows(self.mesh, self.batch_size)
+        tokens = layout.put_batches(tokens_KxBxT1[:, rows], self.mesh, self.batch_size)
+        return np.asarray(self.program(params, tokens)).ravel()[: len(tokens_NxT1)]
+
+
+@dataclass(frozen=True)
 class Programs:
     """Compiled functions of runs, and the abstract state of one run.
 
@@ -34,15 +51,14 @@ class Programs:
         init: a key to the state of one run.
         train: takes `steps_per_dispatch` steps with the result of `pack`. For several runs, its
             arguments have a leading axis of runs; the tokens have it as their second axis.
-        evaluate: held-out losses of one run, from `eval_batch` sequences at once.
+        evaluate: held-out losses of one run.
         abstract_state: shapes, dtypes and shardings of the state of one run.
         pack, unpack: states of all runs to the argument of `train`, and back to that of run i.
     """
 
     init: Any
     train: Any
-    evaluate: Any
-    eval_batch: int
+    evaluate: Evaluation
     abstract_state: Any
     steps_per_dispatch: int
     pack: Callable[..., State]
@@ -84,6 +100,24 @@ def programs(
     resolved = resolved_on(mesh, execution, config)
     key = replace(_key(config, resolved), n_runs=n_runs)
     return _compile(key, _evaluation_key(key.spec, n_held_out, mesh), mesh)
+
+
+def evaluation(
+    config: RunConfig, mesh: Mesh, n_held_out: int, execution: Execution = DEFAULT
+) -> Evaluation:
+    """The evaluation of runs like `config` on `n_held_out` windows, the one that training uses.
+
+    Raises:
+        InputError: `execution` does not suit the run or the devices.
+    """
+    spec = _key(config, resolved_on(mesh, execution, config)).spec
+    key = _evaluation_key(spec, n_held_out, mesh)
+    return Evaluation(_evaluate(key, mesh), key.batch_size, mesh)
+
+
+def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
+    """Shapes, dtypes and shardings of the state in the checkpoints of a run of `config`."""
+    return _abstract_state(_key(config, resolved_on(mesh, DEFAULT, config)).spec, mesh)
 
 
 def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
@@ -214,8 +248,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
     return Programs(
         init=init.result(),
         train=train.result(),
-        evaluate=evaluate.result(),
-        eval_batch=held_out.batch_size,
+        evaluate=Evaluation(evaluate.result(), held_out.batch_size, mesh),
         abstract_state=state,
         steps_per_dispatch=n_steps,
         pack=pack,

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 import jax
-import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
@@ -33,7 +32,6 @@ from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
-from scaling_jax.train.evaluate import padded_batches
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
@@ -238,7 +236,12 @@ def _train(
         del begun, states
         _timed(loop, watch)
         with watch.part("evaluate"):
-            losses = _evaluate(loop, tracks, compiled, inputs, mesh)
+            losses = [
+                compiled.evaluate(loop.state(i)["params"], inputs.held_out_NxT1)
+                if track.healthy
+                else None
+                for i, track in enumerate(tracks)
+            ]
         with watch.part("checkpoint"):
             for track in tracks:
                 track.checkpoints.wait()
@@ -297,20 +300,3 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
     loop.run()
     elapsed = time.perf_counter() - start
     watch.seconds["train"] += elapsed - (sum(watch.seconds.values()) - before)
-
-
-def _evaluate(
-    loop: Loop, tracks: Sequence[Track], compiled: Programs, inputs: Inputs, mesh: Mesh
-) -> list[np.ndarray | None]:
-    """Held-out losses `loss_N` of every run on the same text; None for a run that diverged."""
-    batch_size, n_windows = compiled.eval_batch, len(inputs.held_out_NxT1)
-    tokens_KxBxT1 = padded_batches(inputs.held_out_NxT1, batch_size)
-    tokens = layout.put_batches(
-        tokens_KxBxT1[:, layout.local_rows(mesh, batch_size)], mesh, batch_size
-    )
-
-    def losses(i: int) -> np.ndarray:
-        loss_KxB = np.asarray(compiled.evaluate(loop.state(i)["params"], tokens))
-        return loss_KxB.ravel()[:n_windows]
-
-    return [losses(i) if track.healthy else None for i, track in enumerate(tracks)]

@@ -1,0 +1,85 @@
+"""A finished run, read from its directory."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from etils import epath
+
+from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
+from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.result import Result, read_result
+from scaling_jax.system.files import absolute, read_text
+from scaling_jax.train.checkpoint import load_checkpoint
+from scaling_jax.train.preflight import CONFIG_FILE
+from scaling_jax.train.programs import abstract_state
+from scaling_jax.trained.language_model import LanguageModel, mesh_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedRun(LanguageModel):
+    """A finished run: its configuration, its model, its loss curve and its result.
+
+    Attributes:
+        directory: where the run is stored.
+        result: its losses, and what they were measured with.
+    """
+
+    directory: epath.Path
+    result: Result
+
+    @cached_property
+    def history(self) -> "pd.DataFrame":
+        """The loss curve: a row for each step, with its tokens, training loss and learning rate."""
+        import pandas as pd
+
+        return pd.DataFrame(read_metrics(self.directory))
+
+
+def load_run(path: os.PathLike | str) -> TrainedRun:
+    """The finished run in the directory `path`, such as `results/mine/runs/RUN_ID` of a store.
+
+    Its model has the parameters after the last step. Nothing is written there.
+
+    Raises:
+        InputError: no run there, a run that has not finished or has diverged, or damaged files.
+    """
+    directory = absolute(path)
+    config = _config(directory)
+    result = read_result(directory, config)
+    if result is None:
+        raise InputError(f"{directory} has no result: train the run to its end first")
+    if result.status == "diverged":
+        raise InputError(
+            f"the run in {directory} diverged at step {result.steps:,}, so it has no model: load "
+            "another run"
+        )
+    state, problem = load_checkpoint(
+        directory, result.steps, abstract_state(config, mesh_of(config))
+    )
+    if problem is not None:
+        raise InputError(
+            f"the checkpoint of step {result.steps:,} in {directory} cannot be read ({problem}): "
+            "restore the directory's checkpoints, or delete the run and train it again"
+        )
+    return TrainedRun(config, state["params"], result.data_fingerprint, directory, result)
+
+
+def _config(directory: epath.Path) -> RunConfig:
+    try:
+        return RunConfig.from_json(read_text(directory / CONFIG_FILE))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{directory} is not the directory of a run, since it has no {CONFIG_FILE}: give one "
+            "such as results/STUDY/runs/RUN_ID"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{directory / CONFIG_FILE} is damaged ({getattr(error, 'strerror', None) or error}): "
+            "restore it"
+        ) from error
