@@ -30,6 +30,7 @@ class Sensitivity:
         flops: its compute, the budget that N_opt is of.
         cases: the answer, then every change.
         left_out: how many runs were left out one at a time; 0 where none was.
+        run_law: the law of the fits without a run.
         run_ranges: the least and the greatest `loss` and `params` over these.
         level: of the intervals.
         count: which parameters N counts.
@@ -40,6 +41,7 @@ class Sensitivity:
     flops: float
     cases: tuple[Case, ...]
     left_out: int
+    run_law: str
     run_ranges: Mapping[str, Interval]
     level: float
     count: str
@@ -49,11 +51,17 @@ class Sensitivity:
         """One row per case: `kind`, `case`, the answers with their intervals, and `reason`.
 
         The answers are `loss` and `params` (N_opt), each with `_low` and `_high`, and `loss_change`
-        and `params_change`, as shares of the first row's; what is not known is NaN.
+        and `params_change`, as shares of the first row's, or, where a run is left out, of the row
+        of the same law with all runs; what is not known is NaN.
         """
         import pandas as pd
 
-        return pd.DataFrame([_row(case, self.cases[0]) for case in self.cases])
+        return pd.DataFrame([_row(case, self.unchanged(case)) for case in self.cases])
+
+    def unchanged(self, case: Case) -> Case:
+        """The case that another is compared with: the answer, or the law with all runs."""
+        named = (each for each in self.cases if each.name == self.run_law)
+        return next(named, self.cases[0]) if case.kind == "run" else self.cases[0]
 
     def data(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -66,13 +74,13 @@ class Sensitivity:
         return "\n".join(map(str, sensitivity_text(self)))
 
 
-def _row(case: Case, first: Case) -> dict[str, Any]:
+def _row(case: Case, unchanged: Case) -> dict[str, Any]:
     row: dict[str, Any] = {"kind": case.kind, "case": case.name}
     for name in ("loss", "params"):
         bounds = getattr(case, f"{name}_interval") or (math.nan, math.nan)
         row |= {name: _number(getattr(case, name))}
         row |= {f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
-        row[f"{name}_change"] = row[name] / _number(getattr(first, name)) - 1
+        row[f"{name}_change"] = row[name] / _number(getattr(unchanged, name)) - 1
     return {**row, "reason": case.reason}
 
 
@@ -130,6 +138,7 @@ def sensitivity(
         flops=budget,
         cases=(*changes.cases(floors), *runs.cases),
         left_out=runs.count,
+        run_law=changes.run_law.name,
         run_ranges=runs.ranges,
         level=answer.level,
         count=answer.count,

@@ -95,6 +95,11 @@ class Changes:
         """The fitted law; None for an average."""
         return None if self.answer.members else self.answer.definition
 
+    @property
+    def run_law(self) -> Law:
+        """The law that is fitted without a run."""
+        return self.law or SKALING
+
     def cases(self, floors: Iterable[float]) -> tuple[Case, ...]:
         """The answer, and every change but the runs that are left out."""
         name = f"{AUTO}, the average" if self.law is None else self.law.name
@@ -216,7 +221,7 @@ class Changes:
         All refits are one batch of descents from the optimum (case deletion, Cook 1977,
         Technometrics 19, 15).
         """
-        law = self.law or SKALING
+        law = self.run_law
         name = f"{law.name} without each run"
         try:
             rows = weighted_rows(self.rows, self.options)

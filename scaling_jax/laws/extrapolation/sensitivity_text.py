@@ -16,7 +16,7 @@ def sensitivity_text(found: "Sensitivity") -> list[str | Table]:
     """The run asked about, the table, the range over runs, and why numbers are missing."""
     params, tokens = found.at["params"], found.at["tokens"]
     first = found.cases[0]
-    rows = [_row(case, first) for case in found.cases]
+    rows = [_row(case, found.unchanged(case)) for case in found.cases]
     level = formatting.level(found.level)
     return [
         f"The loss of {formatting.count(params)} parameters on {formatting.count(tokens)} "
@@ -29,13 +29,13 @@ def sensitivity_text(found: "Sensitivity") -> list[str | Table]:
     ]
 
 
-def _row(case: "Case", first: "Case") -> tuple[str, ...]:
+def _row(case: "Case", unchanged: "Case") -> tuple[str, ...]:
     return (
         case.name,
         formatting.loss(case.loss),
-        _change(case.loss, first.loss),
+        _change(case.loss, unchanged.loss),
         formatting.count(case.params),
-        _change(case.params, first.params),
+        _change(case.params, unchanged.params),
     )
 
 
@@ -66,6 +66,7 @@ def _ranges(found: "Sensitivity") -> list[str]:
         for name, ends in found.run_ranges.items()
     ]
     return [
-        f"\nWithout any one of {found.left_out} runs, {' and '.join(between)}; the table has the "
-        "runs that move the loss most."
+        f"\nWithout any one of {found.left_out} runs, {' and '.join(between)} by the law "
+        f"{found.run_law}; the table has the runs that move the loss most, with the change from "
+        "that law with all runs."
     ]

@@ -73,6 +73,9 @@ def test_exact_losses_of_chinchilla_leave_every_compatible_case_where_it_is(
 
 def test_cases_without_an_answer_say_why(exact: laws.Sensitivity) -> None:
     table = exact.table()
+    # A fit of `skaling` without a run is compared with `skaling`, not with the average.
+    run, law = table.query("kind == 'run'").iloc[0], case(exact, "skaling")
+    assert run["loss_change"] == pytest.approx(run["loss"] / law["loss"] - 1)
     assert ((table["reason"] != "") == (table["loss"].isna() | table["params"].isna())).all()
     above = case(exact, "E = 9")
     assert math.isnan(above["loss"])
