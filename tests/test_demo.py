@@ -1,5 +1,6 @@
 """The whole job from a trained grid on: predicted before it is trained, done once."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,10 @@ def test_the_demo_has_the_documented_design():
     assert all(abs(run.flops / run.budget - 1) < 0.005 for run in planned)
     assert {run.config.seed for run in planned} == {3}
     assert not any(run.config.data.repeat for run in planned)
+
+
+def test_the_demos_runs_keep_their_names_across_versions_of_this_package():
+    study = demo_study()
+    assert study.recipe_hash == "6344a02629f1d573"
+    names = " ".join(run.config.run_id for run in study.plan())
+    assert hashlib.sha256(names.encode()).hexdigest()[:16] == "1180f22effa30553"

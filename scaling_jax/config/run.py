@@ -6,16 +6,24 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from scaling_jax.config.evaluation import (
+    EvalSet,
+    LogSpaced,
+    check_evaluation,
+    evaluation_steps,
+)
 from scaling_jax.config.optimizer import DEFAULT_BALANCE_WEIGHT, OptimizerConfig
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.shape import Shape
 from scaling_jax.config.strict import (
     from_dict,
+    later,
     parsed_json,
     require_one_of,
     require_positive,
     settle_numbers,
     stored_fields,
+    whole_number,
 )
 from scaling_jax.errors import InputError
 
@@ -81,11 +89,16 @@ class RunConfig:
         parameterization: how initialization and learning rates depend on the model's size.
         seed: random seed of the initialization and of the order of the data.
         version: version of this format.
+        eval_every: tokens between evaluations along the run, or `LogSpaced` points; by default
+            the run is evaluated at its end alone.
+        curve_tokens: held-out tokens of each evaluation before the end, by default 8,192 or
+            `eval_tokens` if fewer: windows evenly spread over those of the final evaluation.
+        evals: further held-out sets, on `eval_tokens` tokens each.
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
-            that is not shorter than the run, `balance_weight` set for a dense model, or another
-            version.
+            that is not shorter than the run, `balance_weight` set for a dense model, another
+            version, or a reason of `check_evaluation`.
     """
 
     shape: Shape
@@ -98,9 +111,16 @@ class RunConfig:
     parameterization: Parameterization = STANDARD
     seed: int = 0
     version: int = field(default=1)
+    eval_every: int | LogSpaced | None = later(None)
+    curve_tokens: int | None = later(None)
+    evals: tuple[EvalSet, ...] = later(())
 
     def __post_init__(self) -> None:
         settle_numbers(self)
+        object.__setattr__(self, "evals", tuple(self.evals))
+        if not isinstance(self.eval_every, LogSpaced | None):
+            every = whole_number("eval_every", self.eval_every)
+            object.__setattr__(self, "eval_every", every)
         for name in ("batch_size", "steps", "eval_tokens"):
             require_positive(name, getattr(self, name))
         require_one_of("precision", self.precision, Precision)
@@ -114,6 +134,9 @@ class RunConfig:
                 f"balance_weight {self.optimizer.balance_weight} has no effect in a dense model: "
                 "leave it out, or set the shape's n_experts"
             )
+        check_evaluation(
+            self.eval_every, self.curve_tokens, self.evals, self.tokens, self.eval_tokens
+        )
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed} must lie in [0, 2^32)")
         if self.version != 1:
@@ -131,6 +154,16 @@ class RunConfig:
     def tokens_per_step(self) -> int:
         """Training tokens in one optimizer step."""
         return self.batch_size * self.shape.seq_len
+
+    @property
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """The steps, in ascending order, after which the run is evaluated; the last is its end."""
+        return evaluation_steps(self.eval_every, self.steps, self.tokens_per_step)
+
+    @property
+    def keeps_evaluations(self) -> bool:
+        """Whether the run has more held-out losses than one at its end."""
+        return self.eval_every is not None or bool(self.evals)
 
     @functools.cached_property
     def run_id(self) -> str:
@@ -153,6 +186,8 @@ class RunConfig:
 
 def _as_dict(config: Any) -> Any:
     # `dataclasses.asdict` copies every value, which would take most of the time of hashing.
+    if isinstance(config, tuple):
+        return [_as_dict(each) for each in config]
     fields = stored_fields(config)
     return {name: _as_dict(value) for name, value in fields.items()} if fields else config
 

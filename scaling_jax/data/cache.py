@@ -21,14 +21,13 @@ from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.round_trip import NOTHING, RoundTrip, round_trip
+from scaling_jax.data.split import HELD_OUT_FRACTION, documents_of, is_held_out
 from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.system.environment import default_cache_dir
 from scaling_jax.system.files import write_text_atomically
 
 T = TypeVar("T")
-
-HELD_OUT_FRACTION = 0.05
 
 _FORMAT = 1
 _META = "meta.json"
@@ -77,14 +76,15 @@ def prepare(
     A hash of a document's text decides whether the document is held out, so equal documents are
     never on both sides of the split. If several processes call this at once, one of them tokenizes
     and the others wait. The cache directory is renamed into place when it is complete; a directory
-    that a killed process left incomplete is deleted at the next call.
+    that a killed process left incomplete is deleted at the next call. A held-out fraction of 1
+    leaves no text for training.
 
     Raises:
         InputError: an unknown corpus or tokenizer, no text on one side of the split, or a
             cache directory that cannot be written.
     """
-    if not 0 < held_out_fraction < 1:
-        raise InputError(f"held_out_fraction {held_out_fraction} must lie between 0 and 1")
+    if not 0 < held_out_fraction <= 1:
+        raise InputError(f"held_out_fraction {held_out_fraction} must lie in (0, 1]")
     source, coder = load_corpus(corpus), load_tokenizer(tokenizer)
     identity = f"{_FORMAT} {source.fingerprint} {coder.fingerprint} {held_out_fraction}"
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:24]
@@ -186,10 +186,10 @@ def _write_tokens(
         open(directory / "held_out.bin", "wb") as held_out,
         _progress_line(f"tokenizing {corpus.name}", progress) as advance,
     ):
-        for document in _documents(corpus):
+        for document in documents_of(corpus):
             replaced += document.count(_REPLACEMENT)
             text = document.encode()
-            side = "held_out" if _unit_hash(text) < held_out_fraction else "train"
+            side = "held_out" if is_held_out(text, held_out_fraction) else "train"
             encoded = coder.encode(document)
             if side == "held_out":
                 measured = measured.after(document, encoded, coder)
@@ -204,7 +204,7 @@ def _write_tokens(
             "U+FFFD, the replacement character; convert the files to UTF-8 to keep them",
             file=sys.stderr,
         )
-    if not all(counts.values()):
+    if not counts["held_out"] or (not counts["train"] and held_out_fraction < 1):
         raise InputError(
             f"corpus {corpus.name!r} is too short: {counts['train']} training and "
             f"{counts['held_out']} held-out tokens; use more documents"
@@ -240,16 +240,6 @@ def _progress_line(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
         yield lambda n_bytes: bar.advance(task, n_bytes)
 
 
-def _documents(corpus: Corpus) -> Iterator[str]:
-    """The documents as valid Unicode.
-
-    JSON can hold half of a surrogate pair, which no encoding takes; the replacement character
-    takes its place, as it does for bytes that are not UTF-8.
-    """
-    for document in corpus.documents():
-        yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _save_round_trip(directory: Path, measured: RoundTrip, tokenizer: str) -> None:
     if not measured.is_lossless:
         print(f"warning: {measured.describe(tokenizer)}", file=sys.stderr)
@@ -262,16 +252,11 @@ def _measure_round_trip(
     directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float
 ) -> RoundTrip:
     """What the tokenizer changes, for a cache that was written without the measurement."""
-    documents = _documents(corpus)
-    held_out = (text for text in documents if _unit_hash(text.encode()) < held_out_fraction)
+    documents = documents_of(corpus)
+    held_out = (text for text in documents if is_held_out(text.encode(), held_out_fraction))
     measured = round_trip(held_out, coder)
     _save_round_trip(directory, measured, coder.name)
     return measured
-
-
-def _unit_hash(text: bytes) -> float:
-    """A hash of the text as a number in [0, 1)."""
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
 
 
 def _open(directory: Path, fingerprint: str, measured: RoundTrip) -> TokenCache:
@@ -287,4 +272,6 @@ def _tokens(path: Path, dtype: str, n_tokens: int) -> np.ndarray:
     size = path.stat().st_size if path.is_file() else 0
     if size != n_tokens * np.dtype(dtype).itemsize:
         raise _damaged(path, f"it has {size:,} bytes, not those of {n_tokens:,} tokens")
+    if n_tokens == 0:
+        return np.empty(0, dtype)  # An empty file cannot be mapped.
     return np.memmap(path, dtype=dtype, mode="r")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POINTS_PER_CURVE = 120
 TITLE = "Training curves and their envelope"
 CAPTION = (
-    "Training loss of every run against the compute spent so far. Lighter curves are larger "
+    "{loss} loss of every run against the compute spent so far. Lighter curves are larger "
     "models. At first small models have the lower loss; with more compute large models overtake "
     "them. "
 )
@@ -42,8 +42,10 @@ def envelope_panel(data: ReportData) -> Panel | None:
     if points is not None:
         axes.plot(points.flops, points.loss, "o", color=style.INK, markersize=3, zorder=5)
     _finish_axes(figure, axes, curves, points, colouring)
-    axes.set_ylabel(f"training loss{data.in_unit}")
-    caption = CAPTION + (ENVELOPE if points is not None else "")
+    held_out = "loss_of" in curves and curves["loss_of"].eq("held_out").all()
+    loss = "held-out" if held_out else "training"
+    axes.set_ylabel(f"{loss} loss{data.in_unit}")
+    caption = CAPTION.format(loss=loss.capitalize()) + (ENVELOPE if points is not None else "")
     if not set(curves["run_id"]) <= done:
         caption += UNDER_WAY
     return Panel("envelope", TITLE, caption, figure)

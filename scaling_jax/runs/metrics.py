@@ -1,16 +1,17 @@
-"""The loss curve of a run: `metrics.jsonl`, with a JSON line for each step."""
+"""The curves of a run: `metrics.jsonl`, with a JSON line for each step, and `evaluations.jsonl`."""
 
 import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from etils import epath
 
 from scaling_jax.runs.curve import row_in
+from scaling_jax.runs.held_out import EVALUATIONS_FILE, HeldOutLoss, evaluation_row
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.system.agreement import is_first
 from scaling_jax.system.files import in_bucket, retried, write_text_atomically
@@ -23,8 +24,17 @@ FLUSH_SECONDS = 10.0
 
 def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
     """Rows of the run's loss curve in step order, up to the first damaged line."""
+    return _rows(directory / METRICS_FILE)
+
+
+def read_evaluations(directory: epath.Path) -> list[dict[str, Any]]:
+    """Rows of the run's held-out curve in step order, up to the first damaged line."""
+    return _rows(directory / EVALUATIONS_FILE)
+
+
+def _rows(path: epath.Path) -> list[dict[str, Any]]:
     try:
-        content = retried((directory / METRICS_FILE).read_bytes)
+        content = retried(path.read_bytes)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return []
     rows = []
@@ -46,52 +56,111 @@ def steps_without_gap(directory: epath.Path) -> int:
 
 
 def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
-    """Start the loss curve of the run in `target` with the first `steps` steps of `source`.
+    """Start the curves of the run in `target` with the first `steps` steps of `source`.
 
     Raises:
-        OSError: the curve cannot be written.
+        OSError: a curve cannot be written.
     """
-    rows = [row for row in read_metrics(source) if row["step"] <= steps]
-    write_text_atomically(target / METRICS_FILE, _joined([json.dumps(row) for row in rows]))
+    for name in (METRICS_FILE, EVALUATIONS_FILE):
+        rows = [row for row in _rows(source / name) if row["step"] <= steps]
+        if rows:
+            write_text_atomically(target / name, _joined([json.dumps(row) for row in rows]))
 
 
 class MetricsLog:
-    """Appends rows to `metrics.jsonl`, and passes them to TensorBoard.
+    """Appends rows to the curves of a run, and passes them to TensorBoard.
 
-    The loop calls `flush` before every checkpoint, so that no checkpoint is ahead of the curve.
+    The loop calls `flush` before every checkpoint, so that no checkpoint is ahead of a curve.
+
+    Args:
+        directory: of the run.
+        resume_step: the step of the checkpoint from which the run continues. Later steps are
+            trained again, and each step must be in a file once.
+        events: receives scalars of TensorBoard.
+        evaluated: steps before the end at which the run is evaluated; None for a run that keeps no
+            held-out curve.
     """
 
-    def __init__(self, directory: epath.Path, resume_step: int, events: Events) -> None:
-        self._path = directory / METRICS_FILE
-        self._events = events
-        # Steps after the checkpoint are trained again, and each step must be in the file once.
+    def __init__(
+        self,
+        directory: epath.Path,
+        resume_step: int,
+        events: Events,
+        evaluated: Collection[int] | None = None,
+    ) -> None:
+        self._events, self._evaluations = events, None
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
-        self._lines = [json.dumps(row) for row in kept]
-        text = _joined(self._lines)
-        write_text_atomically(self._path, text)
-        self._size = len(text.encode())
-        self._unwritten: list[str] = []
+        self._steps = _Lines(directory / METRICS_FILE, kept)
+        if evaluated is not None:
+            kept = [row for row in read_evaluations(directory) if row["step"] <= resume_step]
+            # The last evaluation, at the end, is repeated by a run that has no result yet.
+            kept = [row for row in kept if row["step"] in evaluated]
+            self._evaluations = _Lines(directory / EVALUATIONS_FILE, kept)
         self._flushed_at = time.monotonic()
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Add one row for each step; the last row is also written to TensorBoard."""
-        self._unwritten += [json.dumps(_finite(row)) for row in rows]
+        self._steps.add(rows)
         last = dict(rows[-1])
         step = last.pop("step")
         finite = {k: v for k, v in last.items() if v is not None and math.isfinite(v)}
         self._events.add(step, finite)
         # Those who watch a run see its curve before the next checkpoint. A bucket is written only
         # at checkpoints, because every write replaces the whole file.
-        if not in_bucket(self._path) and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
+        if not self._steps.in_bucket and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
             self.flush()
 
+    def add_evaluation(self, step: int, tokens: int, losses: Mapping[str, HeldOutLoss]) -> None:
+        """Add the held-out losses after a step; TensorBoard has them as `eval/<set>`."""
+        if self._evaluations is not None:
+            self._evaluations.add([evaluation_row(step, tokens, losses)])
+        values = {f"eval/{name}": found.loss for name, found in losses.items()}
+        self._events.add(step, {k: v for k, v in values.items() if math.isfinite(v)})
+
     def flush(self) -> None:
-        """Write every row to disk; in a bucket, which cannot append, replace the whole file.
+        """Write every row to disk.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: a file cannot be written.
         """
         self._flushed_at = time.monotonic()
+        for lines in self._files:
+            lines.flush()
+
+    def close(self) -> None:
+        """Write every row to disk, and replace a file if another process has changed it.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        for lines in self._files:
+            lines.close()
+
+    @property
+    def _files(self) -> "list[_Lines]":
+        return [self._steps] + ([] if self._evaluations is None else [self._evaluations])
+
+
+class _Lines:
+    """A file with a JSON line for each row, to which rows are appended."""
+
+    def __init__(self, path: epath.Path, rows: list[dict[str, Any]]) -> None:
+        self._path = path
+        self._lines = [json.dumps(row) for row in rows]
+        text = _joined(self._lines)
+        write_text_atomically(self._path, text)
+        self._size = len(text.encode())
+        self._unwritten: list[str] = []
+
+    @property
+    def in_bucket(self) -> bool:
+        return in_bucket(self._path)
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        self._unwritten += [json.dumps(_finite(row)) for row in rows]
+
+    def flush(self) -> None:
+        # A bucket cannot append, so the whole file is replaced there.
         lines = self._lines + self._unwritten
         if in_bucket(self._path):
             write_text_atomically(self._path, _joined(lines))
@@ -102,11 +171,6 @@ class MetricsLog:
         self._lines, self._unwritten = lines, []
 
     def close(self) -> None:
-        """Write every row to disk, and replace the file if another process has changed it.
-
-        Raises:
-            OSError: the file cannot be written.
-        """
         self.flush()
         text = _joined(self._lines)
         if retried(self._path.read_bytes) != text.encode():
@@ -131,18 +195,27 @@ class NoMetrics(MetricsLog):
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Discard `rows`."""
 
+    def add_evaluation(self, step: int, tokens: int, losses: Mapping[str, HeldOutLoss]) -> None:
+        """Discard `losses`."""
+
     def flush(self) -> None:
         """Do nothing."""
 
 
 @contextmanager
-def open_metrics(directory: epath.Path, resume_step: int) -> Iterator[MetricsLog]:
-    """The metrics of a run that continues after `resume_step` (0 for a new one)."""
+def open_metrics(
+    directory: epath.Path, resume_step: int, evaluated: Collection[int] | None = None
+) -> Iterator[MetricsLog]:
+    """The metrics of a run that continues after `resume_step` (0 for a new one).
+
+    `evaluated` holds the steps before the end at which the run is evaluated; None for a run that
+    keeps no held-out curve.
+    """
     if not is_first():
         yield NoMetrics()
         return
     events = Events(directory / "tensorboard", resume_step)
-    log = MetricsLog(directory, resume_step, events)
+    log = MetricsLog(directory, resume_step, events, evaluated)
     try:
         yield log
     finally:

@@ -46,6 +46,11 @@ class Result:
         side_by_side: number of runs trained in one program, including this one.
         code: commit of this package's source, and whether files have changed since.
         curve: digest of the loss curve; None in results of earlier versions.
+        evaluations: digest of the held-out curve; None for a run that keeps none.
+        evaluation_flops: FLOPs of the run's own held-out evaluations, which no other count of
+            FLOPs includes; None for a run that keeps no held-out curve.
+        held_out: by column of the record, for each held-out set: the loss at the end, its standard
+            error, bits per byte, the least loss and the tokens at which it was.
     """
 
     status: Status
@@ -67,6 +72,9 @@ class Result:
     side_by_side: int = 1
     code: dict = field(default_factory=dict)
     curve: str | None = None
+    evaluations: str | None = None
+    evaluation_flops: int | None = None
+    held_out: dict = field(default_factory=dict)
 
 
 class FaultyResultError(InputError):

@@ -1,13 +1,15 @@
 """The data of a run: training batches and held-out text, checked before training."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from etils import epath
 
 from scaling_jax import data
-from scaling_jax.config import RunConfig
+from scaling_jax.config import EvalSet, RunConfig
+from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.errors import InputError
 from scaling_jax.system.files import read_text, write_text_atomically
 
@@ -15,20 +17,40 @@ _FINGERPRINT_FILE = "data_fingerprint"
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Training batches, held-out windows `held_out_NxT1`, and facts about the text."""
+class HeldOut:
+    """The windows `tokens_NxT1` of a held-out set, and facts about its text."""
 
-    batches: data.Batches
-    held_out_NxT1: np.ndarray
+    tokens_NxT1: np.ndarray
     bytes_per_token: float | None
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Training batches, a mapping of held-out sets, and the fingerprint of the run's corpus."""
+
+    batches: data.Batches
+    held_out: Mapping[str, HeldOut]
+    fingerprint: str
+
+    @property
+    def n_windows(self) -> int:
+        """Number of windows in each of the held-out sets."""
+        return len(self.held_out[HELD_OUT].tokens_NxT1)
+
+    @property
+    def texts(self) -> str:
+        """The fingerprints of all texts: that of the run's corpus, and those of further sets."""
+        further = [f"{name}={each.fingerprint}" for name, each in self.held_out.items()]
+        return " ".join([self.fingerprint, *further[1:]])
 
 
 def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool) -> Inputs:
     """The batches and the held-out text of a run; the corpus is tokenized if necessary.
 
     Raises:
-        InputError: the tokenizer's vocabulary exceeds the shape's, or the text is too short.
+        InputError: the tokenizer's vocabulary exceeds the shape's, a text is too short, or a
+            held-out set shares documents with the training text.
     """
     cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
     shape = config.shape
@@ -43,10 +65,39 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
     batches.check_enough(config.steps)
     return Inputs(
         batches=batches,
-        held_out_NxT1=data.held_out_windows(cache, shape.seq_len, config.eval_tokens),
-        bytes_per_token=cache.bytes_per_token,
+        held_out={
+            HELD_OUT: _held_out(cache, config),
+            **{each.name: _further(each, config, cache_dir, progress) for each in config.evals},
+        },
         fingerprint=cache.fingerprint,
     )
+
+
+def _held_out(cache: data.TokenCache, config: RunConfig) -> HeldOut:
+    windows_NxT1 = data.held_out_windows(cache, config.shape.seq_len, config.eval_tokens)
+    return HeldOut(windows_NxT1, cache.bytes_per_token, cache.fingerprint)
+
+
+def _further(
+    each: EvalSet, config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool
+) -> HeldOut:
+    share = 1.0 if each.part == "all" else data.HELD_OUT_FRACTION
+    tokenizer = config.data.tokenizer
+    try:
+        cache = data.prepare(
+            each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress
+        )
+        found = _held_out(cache, config)
+    except InputError as error:
+        raise InputError(f"evaluation set {each.name!r} ({each.part}): {error}") from error
+    # Whether a document is held out depends on its text alone, so only whole corpora can overlap.
+    n = data.shared_documents(config.data.corpus, each.corpus, cache_dir) if share == 1 else 0
+    if n:
+        raise InputError(
+            f"evaluation set {each.name!r} shares {n:,} documents of {each.corpus!r} with the "
+            f"training text {config.data.corpus!r}: remove them, or evaluate on part='held_out'"
+        )
+    return found
 
 
 def check_same_text(directory: epath.Path, fingerprint: str) -> None:

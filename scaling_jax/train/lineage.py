@@ -7,6 +7,7 @@ Until its cooldown, a run under the schedule `wsd` does not depend on its length
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from etils import epath
 
 from scaling_jax.config.strict import parsed_json, whole_number
 from scaling_jax.errors import InputError
-from scaling_jax.runs.metrics import copy_metrics, steps_without_gap
+from scaling_jax.runs.held_out import evaluated_without_gap
+from scaling_jax.runs.metrics import copy_metrics, read_evaluations, steps_without_gap
 from scaling_jax.system.agreement import from_first, is_first
 from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
@@ -63,13 +65,16 @@ class Lineage:
 SINGLE = Lineage()
 
 
-def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> Any:
-    """The state at the origin, for the run in `directory`; its loss curve up to there is copied.
+def begin_from(
+    origin: Origin, directory: epath.Path, abstract_state: Any, evaluated: Iterable[int] = ()
+) -> Any:
+    """The state at the origin, for the run in `directory`; its curves up to there are copied.
 
-    The result is None if the checkpoint or the loss curve is missing or damaged, which is logged
-    to standard error. The run is then trained from its first step, with the same result.
+    The result is None if the checkpoint or a curve is missing or damaged, which is logged to
+    standard error. The run is then trained from its first step, with the same result. The run is
+    evaluated after the steps `evaluated`.
     """
-    state, problem = None, from_first(lambda: _missing(origin))
+    state, problem = None, from_first(lambda: _missing(origin, evaluated))
     if problem is None:
         state, problem = load_checkpoint(origin.directory, origin.step, abstract_state)
     if is_first():
@@ -87,11 +92,13 @@ def begin_from(origin: Origin, directory: epath.Path, abstract_state: Any) -> An
     return None if problem else state
 
 
-def _missing(origin: Origin) -> str | None:
+def _missing(origin: Origin, evaluated: Iterable[int]) -> str | None:
     if not origin.is_there:
         return "the checkpoint is missing"
     if steps_without_gap(origin.directory) < origin.step:
         return "the metrics of steps before it are lost"
+    if evaluated_without_gap(read_evaluations(origin.directory), evaluated) < origin.step:
+        return "held-out losses of steps before it are lost"
     return None
 
 

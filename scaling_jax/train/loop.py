@@ -1,8 +1,10 @@
 """The training loop: dispatch steps, read their metrics one dispatch late, save checkpoints."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -18,6 +20,7 @@ from scaling_jax.system.agreement import Agreement
 from scaling_jax.system.preemption import Preempted, StopRequest
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import Checkpoints
+from scaling_jax.train.held_out import HeldOutSets
 from scaling_jax.train.inputs import Inputs
 from scaling_jax.train.programs import Programs
 from scaling_jax.train.schedule import Horizon
@@ -36,6 +39,7 @@ class Track:
         checkpoints, metrics, report: receivers of its checkpoints, loss curve and progress.
         step: steps taken or dispatched.
         kept: steps whose checkpoints other runs start from.
+        evaluated: steps before the end after which the run is evaluated.
         healthy: whether every loss and gradient was finite.
         tokens_trained, seconds_trained: work of this process, for the speed.
     """
@@ -47,6 +51,7 @@ class Track:
     report: Report
     step: int
     kept: frozenset[int] = frozenset()
+    evaluated: frozenset[int] = frozenset()
     healthy: bool = True
     tokens_trained: int = 0
     seconds_trained: float = 0.0
@@ -58,14 +63,23 @@ class Track:
 
     @property
     def ahead(self) -> int:
-        """Number of steps until the next step in `kept`, or until the end."""
-        kept = min((step for step in self.kept if step > self.step), default=self.config.steps)
-        return min(self.left, kept - self.step)
+        """Number of steps until the next step in `kept` or `evaluated`, or until the end."""
+        return min(self.left, self._stops[bisect_right(self._stops, self.step)] - self.step)
+
+    @cached_property
+    def _stops(self) -> list[int]:
+        # A run that has ended is at the last but one of them.
+        return sorted({*self.kept, *self.evaluated, self.config.steps, self.config.steps + 1})
 
     @property
     def is_at_kept(self) -> bool:
         """Whether the current step is in `kept`."""
         return self.healthy and self.step in self.kept
+
+    @property
+    def is_at_evaluation(self) -> bool:
+        """Whether the current step is in `evaluated`."""
+        return self.healthy and self.step in self.evaluated
 
 
 @dataclass(frozen=True)
@@ -101,9 +115,11 @@ class Loop:
         states: Sequence[State],
         mesh: Mesh,
         programs: Programs,
+        held_out: HeldOutSets,
         tools: Tools,
     ) -> None:
         self._tracks, self._mesh, self._programs, self._tools = tracks, mesh, programs, tools
+        self._held_out = held_out
         self._state = programs.pack(*states)
         horizons = [Horizon.of(track.config) for track in tracks]
         self._horizon = self._whole(Horizon(*map(self._joined, zip(*horizons, strict=True))))
@@ -131,14 +147,19 @@ class Loop:
             if pending:
                 self._read(pending)
             pending = dispatched
+            # Other tracks may have arrived earlier, and stay where they are.
+            moved = [i for i, count in enumerate(dispatched.counts) if count]
+            due = [i for i in moved if self._tracks[i].is_at_evaluation]
             request = self._agreed(self._request())
-            if request or any(track.is_at_kept for track in self._tracks):
+            saves = request or any(track.is_at_kept for track in self._tracks)
+            if due or saves:
                 self._read(pending)
                 pending = None
-                if self._left():
-                    self.save()
-                    self._agreed.forget()
-                    self._stop(request)
+                self._evaluate(due)
+            if saves and self._left():
+                self.save()
+                self._agreed.forget()
+                self._stop(request)
         if pending:
             self._read(pending)
         self.save()
@@ -151,6 +172,16 @@ class Loop:
                     track.metrics.flush()
                     track.checkpoints.save(track.step, self.state(i))
         self._saved_at = time.perf_counter()
+
+    def _evaluate(self, due: Sequence[int]) -> None:
+        """Add a point to the held-out curves of these runs, but of those that have diverged."""
+        with self._tools.watch.part("curve"):
+            for i in due:
+                track = self._tracks[i]
+                if track.healthy:
+                    losses = self._held_out.at_point(self.state(i)["params"])
+                    tokens = track.step * self._tokens_per_step
+                    track.metrics.add_evaluation(track.step, tokens, losses)
 
     def _left(self) -> int:
         return max(track.left for track in self._tracks)

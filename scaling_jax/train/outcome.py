@@ -1,18 +1,23 @@
 """The result of a run, from its loop, its loss curve and its held-out losses."""
 
 import platform
+from collections.abc import Mapping, Sequence
 from importlib import metadata
+from typing import Any
 
 import jax
 import numpy as np
 from etils import epath
 
+from scaling_jax.accounting import flops
+from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.curve import curve_digest, smoothed_loss
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.held_out import HeldOutLoss, evaluations_digest, set_record
+from scaling_jax.runs.metrics import read_evaluations, read_metrics
 from scaling_jax.runs.result import Result
 from scaling_jax.runs.timing import Stopwatch
-from scaling_jax.train.evaluate import held_out_loss
+from scaling_jax.train.held_out import n_evaluated_at_once
 from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
 
@@ -22,16 +27,18 @@ _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-ch
 def measured(
     track: Track,
     directory: epath.Path,
-    loss_N: np.ndarray | None,
+    at_end: Mapping[str, HeldOutLoss] | None,
     watch: Stopwatch,
     n_runs: int,
     n_devices: int,
 ) -> Result:
-    """The result of a run that has ended; its held-out losses `loss_N` are None if it diverged."""
+    """The result of a run that has ended; its losses `at_end` by set are None if it diverged."""
     config, inputs = track.config, track.inputs
     curve = read_metrics(directory)
-    held_out = None if loss_N is None else held_out_loss(loss_N, inputs.bytes_per_token)
+    # A run whose loss on a further set alone is not finite has finished.
+    held_out = None if at_end is None else at_end[HELD_OUT]
     finished = held_out is not None and np.isfinite(held_out.loss)
+    evaluations = read_evaluations(directory) if config.keeps_evaluations else []
     return Result(
         status="finished" if finished else "diverged",
         steps=track.step,
@@ -53,7 +60,36 @@ def measured(
         side_by_side=n_runs,
         code=dict(code_state()),
         curve=curve_digest(curve),
+        **_evaluated(track, evaluations, at_end if finished else None, begun_at(directory)),
     )
+
+
+def _evaluated(
+    track: Track,
+    rows: Sequence[Mapping[str, Any]],
+    at_end: Mapping[str, HeldOutLoss] | None,
+    begun_at: int,
+) -> dict[str, Any]:
+    """What the result of a run with a held-out curve has more; nothing without a curve."""
+    config = track.config
+    if not config.keeps_evaluations:
+        return {}
+    records = [set_record(name, rows, (at_end or {}).get(name)) for name in track.inputs.held_out]
+    return {
+        "evaluations": evaluations_digest(rows),
+        "evaluation_flops": _evaluation_flops(track, rows, begun_at),
+        "held_out": {name: value for record in records for name, value in record.items()},
+    }
+
+
+def _evaluation_flops(track: Track, rows: Sequence[Mapping[str, Any]], begun_at: int) -> int:
+    """FLOPs of the run's own evaluations: the forward pass of each window of each set."""
+    config, n_windows = track.config, track.inputs.n_windows
+    of_window = len(track.inputs.held_out) * flops.forward_ops(config.shape).total
+    own = [row["step"] for row in rows if row["step"] > begun_at]
+    at_end = track.step in own and track.step == config.steps
+    n_of_curve = n_evaluated_at_once(config, n_windows)
+    return of_window * ((len(own) - at_end) * n_of_curve + at_end * n_windows)
 
 
 def packages() -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import LogSpaced, RunConfig
 from scaling_jax.config.optimizer import without_horizon
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
@@ -44,7 +44,8 @@ def program_of(config: RunConfig) -> RunConfig:
     One program can train two runs if the results are equal.
     """
     optimizer = without_horizon(config.optimizer)
-    return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0)
+    every = None if config.eval_every is None else LogSpaced()
+    return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0, eval_every=every)
 
 
 def check_directories(

@@ -29,18 +29,24 @@ _RUN_ONCE_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The compiled evaluation of held-out windows, `batch_size` sequences at once."""
+    """The compiled evaluation of held-out windows, in `n_batches` of `batch_size` at a time."""
 
     program: Any
+    n_batches: int
     batch_size: int
     mesh: Mesh
 
     def __call__(self, params: Any, tokens_NxT1: np.ndarray) -> np.ndarray:
         """Mean loss of every window (nats/token), as float32 `loss_N`."""
-        tokens_KxBxT1 = padded_batches(tokens_NxT1, self.batch_size)
-        rows = layout.local_rows(self.mesh, self.batch_size)
-        tokens = layout.put_batches(tokens_KxBxT1[:, rows], self.mesh, self.batch_size)
-        return np.asarray(self.program(params, tokens)).ravel()[: len(tokens_NxT1)]
+        n, rows = self.n_batches, layout.local_rows(self.mesh, self.batch_size)
+        padded = padded_batches(tokens_NxT1, n * self.batch_size)
+        tokens_KxBxT1 = padded.reshape(-1, self.batch_size, tokens_NxT1.shape[1])[:, rows]
+        losses = []
+        for first in range(0, len(tokens_KxBxT1), n):
+            piece = tokens_KxBxT1[first : first + n]
+            tokens = layout.put_batches(piece, self.mesh, self.batch_size)
+            losses.append(np.asarray(self.program(params, tokens)).ravel())
+        return np.concatenate(losses)[: len(tokens_NxT1)]
 
 
 @dataclass(frozen=True)
@@ -89,17 +95,20 @@ def programs(
     n_held_out: int,
     execution: Execution = DEFAULT,
     n_runs: int = 1,
+    n_evaluated: int | None = None,
 ) -> Programs:
     """The compiled programs of `n_runs` like `config` on `mesh`, compiled once per process.
 
-    `n_held_out` is the number of held-out sequences.
+    `n_held_out` is the number of held-out sequences. The evaluation program takes `n_evaluated` of
+    them at a time, by default all.
 
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
     resolved = resolved_on(mesh, execution, config)
     key = replace(_key(config, resolved), n_runs=n_runs)
-    return _compile(key, _evaluation_key(key.spec, n_held_out, mesh), mesh)
+    held_out = _evaluation_key(key.spec, n_held_out, n_evaluated or n_held_out, mesh)
+    return _compile(key, held_out, mesh)
 
 
 def evaluation(
@@ -111,8 +120,8 @@ def evaluation(
         InputError: `execution` does not suit the run or the devices.
     """
     spec = _key(config, resolved_on(mesh, execution, config)).spec
-    key = _evaluation_key(spec, n_held_out, mesh)
-    return Evaluation(_evaluate(key, mesh), key.batch_size, mesh)
+    key = _evaluation_key(spec, n_held_out, n_held_out, mesh)
+    return Evaluation(_evaluate(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
 def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
@@ -137,13 +146,15 @@ def _key(config: RunConfig, execution: Execution) -> _Key:
     return _Key(spec, config.batch_size)
 
 
-def _evaluation_key(spec: ModelSpec, n_held_out: int, mesh: Mesh) -> _EvaluationKey:
+def _evaluation_key(
+    spec: ModelSpec, n_held_out: int, n_evaluated: int, mesh: Mesh
+) -> _EvaluationKey:
     batch_size = evaluation_batch(n_held_out, spec.shape.seq_len, layout.batch_shares(mesh))
     platform = mesh.devices.flat[0].platform
     n_chunks = fewest_loss_chunks(spec.shape, batch_size, platform, mesh.size)
     execution = replace(spec.execution, accumulate=1, steps_per_dispatch=1, loss_chunks=n_chunks)
     return _EvaluationKey(
-        replace(spec, execution=execution), -(-n_held_out // batch_size), batch_size
+        replace(spec, execution=execution), -(-n_evaluated // batch_size), batch_size
     )
 
 
@@ -248,7 +259,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
     return Programs(
         init=init.result(),
         train=train.result(),
-        evaluate=Evaluation(evaluate.result(), held_out.batch_size, mesh),
+        evaluate=Evaluation(evaluate.result(), held_out.n_batches, held_out.batch_size, mesh),
         abstract_state=state,
         steps_per_dispatch=n_steps,
         pack=pack,

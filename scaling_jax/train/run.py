@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
@@ -17,7 +17,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.forked import refuse_forked
 from scaling_jax.runs.code import code_state
-from scaling_jax.runs.metrics import open_metrics, steps_without_gap
+from scaling_jax.runs.held_out import evaluated_without_gap
+from scaling_jax.runs.metrics import open_metrics, read_evaluations, steps_without_gap
 from scaling_jax.runs.progress_bar import Report, progress_bar
 from scaling_jax.runs.result import (
     DamagedResultError,
@@ -32,6 +33,7 @@ from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
+from scaling_jax.train.held_out import HeldOutSets, Losses, n_evaluated_at_once
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
@@ -152,7 +154,9 @@ def train_replicas(
         inputs = [load_inputs(config, cache_dir, shown) for config in configs]
     _begin_directories(configs, paths, inputs)
     with watch.part("compile"):
-        compiled = programs(first, mesh, len(inputs[0].held_out_NxT1), execution, n_runs)
+        n_windows = inputs[0].n_windows
+        at_once = n_evaluated_at_once(first, n_windows)
+        compiled = programs(first, mesh, n_windows, execution, n_runs, at_once)
     displays = [
         partial(progress_bar, config.run_id, config.steps, shown and n_runs == 1, report)
         for config, report in zip(
@@ -170,7 +174,7 @@ def train_replicas(
 def _begin_directories(
     configs: Sequence[RunConfig], paths: Sequence[epath.Path], inputs: Sequence[Inputs]
 ) -> None:
-    ours = [each.fingerprint for each in inputs]
+    ours = [each.texts for each in inputs]
     theirs = from_first(lambda: ours)
     with together():
         if ours != theirs:
@@ -232,16 +236,13 @@ def _train(
             peak = hardware.local_peak_flops(config.precision)
             tracks, states = zip(*begun, strict=True)
             tools = Tools(stop, watch, checkpoint_seconds, peak)
-            loop = Loop(tracks, jax.block_until_ready(states), mesh, compiled, tools)
+            held_out = HeldOutSets(config, inputs.held_out, compiled.evaluate)
+            states = jax.block_until_ready(states)
+            loop = Loop(tracks, states, mesh, compiled, held_out, tools)
         del begun, states
         _timed(loop, watch)
         with watch.part("evaluate"):
-            losses = [
-                compiled.evaluate(loop.state(i)["params"], inputs.held_out_NxT1)
-                if track.healthy
-                else None
-                for i, track in enumerate(tracks)
-            ]
+            losses = [_at_end(loop, i, track, held_out) for i, track in enumerate(tracks)]
         with watch.part("checkpoint"):
             for track in tracks:
                 track.checkpoints.wait()
@@ -249,8 +250,15 @@ def _train(
     def written() -> list[dict]:
         paths = [path for _, path, *_ in runs]
         results = [
-            measured(track, path, loss_N, watch, len(tracks), mesh.size)
-            for track, path, loss_N in zip(tracks, paths, losses, strict=True)
+            measured(
+                track,
+                path,
+                None if at_end is None else held_out.means(at_end),
+                watch,
+                len(tracks),
+                mesh.size,
+            )
+            for track, path, at_end in zip(tracks, paths, losses, strict=True)
         ]
         for track, path, result in zip(tracks, paths, results, strict=True):
             write_result(path, result, track.config)
@@ -272,23 +280,31 @@ def _begin(
 
     Its checkpoints, metrics and progress bar stay open until `stack` is closed.
     """
-    kept = lineage.kept
+    kept, evaluated = lineage.kept, frozenset(config.evaluation_steps[:-1])
     checkpoints = stack.enter_context(open_checkpoints(path / CHECKPOINTS, kept))
     # Continuing after the last metric without a gap keeps every step in the loss curve.
     restored = checkpoints.restore(
-        compiled.abstract_state, at_most=from_first(lambda: steps_without_gap(path))
+        compiled.abstract_state, at_most=from_first(lambda: _without_gap(path, evaluated))
     )
     step, state = restored or _first(compiled, config, path, lineage.origin)
-    metrics = stack.enter_context(open_metrics(path, step))
+    curve = evaluated if config.keeps_evaluations else None
+    metrics = stack.enter_context(open_metrics(path, step, curve))
     report = stack.enter_context(display(step))
-    return Track(config, inputs, checkpoints, metrics, report, step, kept), state
+    return Track(config, inputs, checkpoints, metrics, report, step, kept, evaluated), state
+
+
+def _without_gap(path: epath.Path, evaluated: Iterable[int]) -> int:
+    """The last step before the first gap in the run's curves."""
+    held_out = evaluated_without_gap(read_evaluations(path), evaluated)
+    return int(min(steps_without_gap(path), held_out))
 
 
 def _first(
     compiled: Programs, config: RunConfig, path: epath.Path, origin: Origin | None
 ) -> tuple[int, State]:
     if origin is not None:
-        state = begin_from(origin, path, compiled.abstract_state)
+        before = [step for step in config.evaluation_steps if step <= origin.step]
+        state = begin_from(origin, path, compiled.abstract_state, before)
         if state is not None:
             return origin.step, state
     return 0, compiled.init(jax.random.key(config.seed))
@@ -300,3 +316,14 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
     loop.run()
     elapsed = time.perf_counter() - start
     watch.seconds["train"] += elapsed - (sum(watch.seconds.values()) - before)
+
+
+def _at_end(loop: Loop, i: int, track: Track, held_out: HeldOutSets) -> Losses | None:
+    """Held-out losses of every window at the end of run `i`; None for a run that diverged."""
+    if not track.healthy:
+        return None
+    losses = held_out.at_end(loop.state(i)["params"])
+    tokens = track.step * track.config.tokens_per_step
+    track.metrics.add_evaluation(track.step, tokens, held_out.last_point(losses))
+    track.metrics.flush()
+    return losses

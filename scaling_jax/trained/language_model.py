@@ -17,7 +17,7 @@ from scaling_jax.data.registry import CORPORA
 from scaling_jax.errors import InputError
 from scaling_jax.model import Transformer
 from scaling_jax.model.stacking import unstack_layers
-from scaling_jax.train.evaluate import HeldOutLoss, held_out_loss
+from scaling_jax.runs.held_out import HeldOutLoss, held_out_loss
 from scaling_jax.train.mesh import make_mesh, mesh_for
 from scaling_jax.train.programs import evaluation
 from scaling_jax.trained.export import export_model

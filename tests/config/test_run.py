@@ -6,12 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape, from_dict
+from scaling_jax.config import (
+    DataConfig,
+    EvalSet,
+    LogSpaced,
+    OptimizerConfig,
+    RunConfig,
+    Shape,
+    from_dict,
+)
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.errors import InputError
 
 SHAPE = Shape(n_layers=2, d_model=32, n_heads=4, d_ff=128, vocab_size=256, seq_len=64)
 OPTIMIZER = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
+CODE = EvalSet("code", "stdlib")
 CONFIG = RunConfig(SHAPE, DataConfig(), OPTIMIZER, batch_size=8, steps=100, eval_tokens=4096)
 
 # One other valid value for every field of a run.
@@ -55,6 +64,9 @@ OTHER = {
     "shape.experts_per_token": 2,
     "shape.capacity": 1.25,
     "optimizer.balance_weight": 0.1,
+    "eval_every": 1000,
+    "curve_tokens": 1024,
+    "evals": [{"name": "code", "corpus": "stdlib", "part": "all"}],
 }
 
 # Fields that a run is stored without where they are at their defaults.
@@ -63,6 +75,9 @@ LATER = {
     "shape.experts_per_token",
     "shape.capacity",
     "optimizer.balance_weight",
+    "eval_every",
+    "curve_tokens",
+    "evals",
 }
 MIXED = dataclasses.replace(SHAPE, n_experts=8)
 
@@ -75,6 +90,8 @@ def base_of(path: str) -> RunConfig:
     if path == "optimizer.cooldown_share":
         wsd = OptimizerConfig(peak_lr=1e-3, warmup_steps=10, schedule="wsd")
         return dataclasses.replace(CONFIG, optimizer=wsd)
+    if path == "curve_tokens":
+        return dataclasses.replace(CONFIG, eval_every=LogSpaced())
     if path in LATER - {"shape.n_experts"}:
         return dataclasses.replace(CONFIG, shape=MIXED)
     if path.startswith("parameterization."):
@@ -178,6 +195,9 @@ def test_defaults_written_out_are_the_same_run() -> None:
         "shape.experts_per_token": 1,
         "shape.capacity": 2.0,
         "optimizer.balance_weight": 0.01,
+        "eval_every": None,
+        "curve_tokens": None,
+        "evals": [],
     }.items():
         assert read(changed(path, default)).run_id == CONFIG.run_id
     # JSON writers may drop a float's point.
@@ -287,6 +307,16 @@ def test_a_part_can_be_read_alone() -> None:
             {"optimizer": dataclasses.replace(OPTIMIZER, balance_weight=0.1)},
             "balance_weight 0.1 has no effect in a dense model: leave it out, or set the",
         ),
+        ({"eval_every": 0}, "eval_every 0 must be at least 1"),
+        ({"eval_every": 1.5}, "eval_every 1.5 must be a whole number"),
+        ({"eval_every": 10**9}, r"eval_every 1,000,000,000 tokens is more than the run's"),
+        ({"curve_tokens": 64}, "curve_tokens 64 has no effect without eval_every"),
+        (
+            {"eval_every": LogSpaced(), "curve_tokens": 5000},
+            "curve_tokens 5,000 is more than eval_tokens 4,096",
+        ),
+        ({"evals": (CODE, CODE)}, "2 evaluation sets are named 'code': give each its own name"),
+        ({"evals": ("stdlib",)}, "'stdlib' is not an evaluation set"),
     ],
 )
 def test_impossible_runs_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -331,6 +361,8 @@ def test_a_field_of_another_kind_is_named_in_one_short_message(path: str, value:
     if of_the_kind is not None and path in ("data.corpus", "data.tokenizer", "data.repeat"):
         return
     if of_the_kind is bool and isinstance(OTHER.get(path), bool):
+        return
+    if value == "a list" and path == "evals":
         return
     text = json.dumps(changed(path, "@", base)).replace('"@"', HOSTILE[value])
     with pytest.raises(InputError, match=path.rpartition(".")[2]) as caught:

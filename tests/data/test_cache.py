@@ -199,7 +199,16 @@ def test_a_text_too_short_to_split_is_refused(tmp_path: Path) -> None:
         prepare(f"text:{tmp_path / 'short.txt'}", "bytes", tmp_path / "cache", progress=False)
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.5, float("nan")])
+def test_a_whole_corpus_can_be_held_out(text: Path, tmp_path: Path) -> None:
+    whole = prepare(f"text:{text}", "bytes", tmp_path, held_out_fraction=1, progress=False)
+    split = prepare(f"text:{text}", "bytes", tmp_path, progress=False)
+    assert len(whole.train) == 0
+    assert len(whole.held_out) == len(split.train) + len(split.held_out)
+    again = prepare(f"text:{text}", "bytes", tmp_path, held_out_fraction=1, progress=False)
+    np.testing.assert_array_equal(again.held_out, whole.held_out)
+
+
+@pytest.mark.parametrize("fraction", [0, 1.5, -0.5, float("nan")])
 def test_an_impossible_split_is_refused(text: Path, tmp_path: Path, fraction: float) -> None:
     with pytest.raises(InputError, match="held_out_fraction"):
         prepare(f"text:{text}", "bytes", tmp_path, held_out_fraction=fraction)

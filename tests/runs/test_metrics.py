@@ -74,7 +74,7 @@ def test_a_curve_is_on_disk_soon_without_a_checkpoint(tmp_path, monkeypatch):
 
 def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
     monkeypatch.setattr(files, "WAITS", (0.0,))
-    write, failures = metrics.MetricsLog._write, [errno.EIO, errno.ENOSPC]
+    write, failures = metrics._Lines._write, [errno.EIO, errno.ENOSPC]
 
     def half(log, added):
         if failures:
@@ -82,7 +82,7 @@ def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
             raise OSError(failures.pop(0), "no more")
         write(log, added)
 
-    monkeypatch.setattr(metrics.MetricsLog, "_write", half)
+    monkeypatch.setattr(metrics._Lines, "_write", half)
     with open_metrics(run, 5) as log:
         log.add([row(6), row(7)])
         # The first failure passes, a full disk does not.

@@ -1,10 +1,7 @@
-"""Held-out text in batches, and what is recorded of its losses."""
-
-import math
+"""Held-out text in batches."""
 
 import jax
 import numpy as np
-import pytest
 from helpers import small_run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,24 +9,11 @@ from hypothesis import strategies as st
 from scaling_jax.train import train_run
 from scaling_jax.train.evaluate import (
     evaluation_batch,
-    held_out_loss,
     padded_batches,
 )
 from scaling_jax.train.mesh import make_mesh
 
 ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
-
-
-def test_the_standard_error_is_over_sequences():
-    found = held_out_loss(np.array([1.0, 2.0, 3.0, 6.0]), bytes_per_token=4.0)
-    assert found.loss == 3.0
-    # The sum of squares about the mean is 14, over 3 degrees of freedom and 4 sequences.
-    assert found.stderr == pytest.approx(math.sqrt(14 / 3 / 4))
-    assert found.bits_per_byte == pytest.approx(3.0 / math.log(2) / 4)
-
-
-def test_a_single_sequence_has_no_standard_error():
-    assert held_out_loss(np.array([2.0]), bytes_per_token=1.0).stderr is None
 
 
 def test_windows_fill_whole_batches_and_the_copies_are_last():

@@ -41,7 +41,8 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fronti
     """Power laws through the runs of lowest loss at 1,500 log-spaced FLOPs.
 
     Hoffmann et al. 2022, section 3.1: every training curve is smoothed (a Gaussian of 10
-    steps) and interpolated; at each FLOP value the run with the lowest loss gives N and D. The
+    steps) and interpolated; at each FLOP value the run with the lowest loss gives N and D. A curve
+    of held-out losses is interpolated as it is. The
     bootstrap resamples whole runs, since the points of one curve share its noise. A cosine
     schedule reaches its low loss only at its end, so every size needs runs of several lengths.
 
@@ -51,7 +52,8 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fronti
 
     Args:
         rows: the fitted rows, for their C and the count of dropped ones.
-        curves: several rows per run, with `CURVE_COLUMNS`: FLOPs, tokens, nats per token.
+        curves: several rows per run, with `CURVE_COLUMNS`: FLOPs, tokens, nats per token. Their
+            losses are held out where the column `loss_of` is `held_out`.
         options: of the fit.
 
     Raises:
@@ -141,7 +143,11 @@ def _smoothed_runs(
         good = np.isfinite(columns["loss"]) & (columns["loss"] > 0)
         columns = {name: values[good] for name, values in columns.items()}
         if len(columns["loss"]) >= _LEAST_CURVE:
-            columns["loss"] = gaussian_filter1d(columns["loss"], _SMOOTHING_STEPS, mode="nearest")
+            # Held-out losses share their windows, and may be many steps apart.
+            if "loss_of" not in run or not run["loss_of"].eq("held_out").all():
+                columns["loss"] = gaussian_filter1d(
+                    columns["loss"], _SMOOTHING_STEPS, mode="nearest"
+                )
             runs.append(columns)
     if len(runs) < _LEAST_RUNS:
         raise InputError(

@@ -21,7 +21,7 @@ _CONSTANT_KNOBS = (
     *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),
     *("beta1", "beta2", "eps", "weight_decay", "clip_norm", "balance_weight"),
     *("parameterization", "base_d_model", "base_head_dim", "base_n_layers"),
-    *("precision", "eval_tokens", "convention"),
+    *("precision", "eval_tokens", "eval_every", "curve_tokens", "evals", "convention"),
 )
 # One recipe has one value of each for a size and a length; rules make them follow those, or the
 # family of shapes does.

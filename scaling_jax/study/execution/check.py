@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 from etils import epath
 
-from scaling_jax.config import DataConfig, RunConfig
+from scaling_jax.config import DataConfig, EvalSet, RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.study.execution.job import DEFAULT_JOB, LOCAL, Job
 from scaling_jax.study.execution.packs import pack_runs
@@ -14,6 +14,7 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
+from scaling_jax.train.inputs import Inputs
 
 
 def check_study(study: Study, root: os.PathLike | str, job: Job = DEFAULT_JOB) -> None:
@@ -54,13 +55,13 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
             n_runs=len(pack),
         )
     fingerprints = {
-        _text(config): load_inputs(config, job.cache_dir, job.progress).fingerprint
+        _text(config): _fingerprints(load_inputs(config, job.cache_dir, job.progress))
         for config in _most_demanding([run.planned.config for run in unsettled])
     }
     for run in runs:
         text = _text(run.planned.config)
         if text in fingerprints:
-            _check_fingerprint(run, fingerprints[text])
+            _check_fingerprint(run, *fingerprints[text])
 
 
 def _check_devices(job: Job) -> None:
@@ -86,19 +87,24 @@ def _most_demanding(configs: Sequence[RunConfig]) -> list[RunConfig]:
     for config in sorted(configs, key=lambda config: config.steps):
         shape = config.shape
         need = (shape.vocab_size, shape.seq_len, config.batch_size, config.eval_tokens)
-        longest[(config.data, *need)] = config
+        longest[(config.data, config.evals, *need)] = config
     return list(longest.values())
 
 
-def _text(config: RunConfig) -> DataConfig:
-    return DataConfig(config.data.corpus, config.data.tokenizer)
+def _text(config: RunConfig) -> tuple[DataConfig, tuple[EvalSet, ...]]:
+    return DataConfig(config.data.corpus, config.data.tokenizer), config.evals
 
 
-def _check_fingerprint(run: StoredRun, fingerprint: str) -> None:
+def _fingerprints(inputs: Inputs) -> tuple[str, str]:
+    """The fingerprint of the run's corpus, and those of all its texts."""
+    return inputs.fingerprint, inputs.texts
+
+
+def _check_fingerprint(run: StoredRun, fingerprint: str, texts: str) -> None:
     result = run.result
     if result is None:
         if (run.directory / "checkpoints").exists():
-            check_same_text(run.directory, fingerprint)
+            check_same_text(run.directory, texts)
     elif result.data_fingerprint != fingerprint:
         raise InputError(
             f"{run.directory} was trained on text with fingerprint {result.data_fingerprint}, but "

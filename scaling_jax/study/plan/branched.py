@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import RunConfig
+from scaling_jax.config.evaluation import LogSpaced
 from scaling_jax.config.run import descent_start
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.design import Branch, Design, PlannedRun
@@ -100,6 +101,11 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
         raise InputError(
             f"{horizons} under the schedule {schedule!r}, which follows the horizon from the "
             "start: set optimizer_knobs={'schedule': 'wsd'}, or plan the design without Branched"
+        )
+    if isinstance(first.eval_every, LogSpaced):
+        raise InputError(
+            f"{horizons}: with LogSpaced evaluations the horizons are evaluated at other steps; "
+            "give eval_every a number of tokens, or plan the design without Branched"
         )
     if descent_start(first) + 1 >= first.steps:
         raise InputError(

@@ -1,6 +1,7 @@
 """Changes to a study, written as text: `recipe.peak_lr=3e-3`."""
 
 import ast
+import contextlib
 import dataclasses
 import types
 import typing
@@ -129,7 +130,10 @@ def _read_union(text: str, hint: Any, where: str) -> Any:
         return _read_call(text, choices, where)
     if text == "None":
         return None
-    (inner,) = (choice for choice in choices if choice is not types.NoneType)
+    *scalars, inner = (choice for choice in choices if choice is not types.NoneType)
+    for scalar in scalars:
+        with contextlib.suppress(ValueError):
+            return _SCALARS[scalar](text)
     return _read(text, inner, where)
 
 

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
+from scaling_jax.config.evaluation import EvalSet, LogSpaced
 from scaling_jax.config.parameterization import STANDARD, Parameterization
-from scaling_jax.config.strict import number, settle_numbers, whole_number
+from scaling_jax.config.strict import later, number, settle_numbers, whole_number
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.shapes.table import ShapeTable
@@ -50,6 +51,11 @@ class Recipe:
         convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
             exactly, which is what the laws' frontiers assume.
         seed: seed of initialization and data order.
+        eval_every: tokens between held-out evaluations along a run, or a rule such as
+            `LogSpaced()`; by default a run is evaluated at its end alone.
+        curve_tokens: number of held-out tokens for each evaluation before the end, by default
+            8,192.
+        evals: further held-out sets, each an `EvalSet`.
 
     Raises:
         InputError: a learning-rate or batch rule that is not a function, or a field that is not a
@@ -67,9 +73,13 @@ class Recipe:
     eval_tokens: int = 131_072
     convention: flops.Convention = "6nd"
     seed: int = 0
+    eval_every: int | LogSpaced | None = later(None)
+    curve_tokens: int | None = later(None)
+    evals: tuple[EvalSet, ...] = later(())
 
     def __post_init__(self) -> None:
         settle_numbers(self)
+        object.__setattr__(self, "evals", tuple(self.evals))
         for name, example in (("peak_lr", "ConstantLR(3e-3)"), ("batch_size", "ConstantBatch(8)")):
             if not callable(getattr(self, name)):
                 raise InputError(
@@ -174,6 +184,9 @@ class Recipe:
             precision=self.precision,
             parameterization=self.parameterization,
             seed=self.seed,
+            eval_every=self.eval_every,
+            curve_tokens=self.curve_tokens,
+            evals=self.evals,
         )
 
 

@@ -5,11 +5,11 @@ import operator
 import typing
 import warnings
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
-from scaling_jax.errors import LeftOutWarning
+from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.study.store.store import CheckedResult, Store, StoredRun
 
 if TYPE_CHECKING:
@@ -32,10 +32,19 @@ _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
 _WITHOUT_COLUMN = ("version",)
 # Fields that are named for the part of the configuration that holds them.
 _NAMED_FOR_PART = ("optimizer.name", "parameterization.rule")
+# Beginnings of the names that a table of curves keeps of the rows on disk, which hold more.
+_KEPT = ("step", "loss")
+# Fields whose values a table holds as text.
+_AS_TEXT: dict[str, Callable[[RunConfig], Any]] = {
+    "eval_every": lambda config: _number_or_text(config.eval_every),
+    "evals": lambda config: ", ".join(map(str, config.evals)),
+}
 CURVE_COLUMNS = [
     *("run_id", "params", "params_non_embedding", "params_active"),
-    *("tokens", "flops", "step", "loss"),
+    *("tokens", "flops", "step", "loss", "loss_of"),
 ]
+
+LossOf = Literal["training", "held_out"]
 
 
 def _columns(kind: type, within: str = "") -> dict[str, Callable[[RunConfig], Any]]:
@@ -48,9 +57,15 @@ def _columns(kind: type, within: str = "") -> dict[str, Callable[[RunConfig], An
             columns |= _columns(hints[name], f"{path}.")
         elif path in _NAMED_FOR_PART:
             columns[within.removesuffix(".")] = operator.attrgetter(path)
+        elif path in _AS_TEXT:
+            columns[name] = _AS_TEXT[path]
         elif path not in _WITHOUT_COLUMN:
             columns[name] = operator.attrgetter(path)
     return columns
+
+
+def _number_or_text(value: Any) -> Any:
+    return value if value is None or isinstance(value, int) else str(value)
 
 
 CONFIGURATION = _columns(RunConfig)
@@ -66,6 +81,11 @@ def collect(store: Store) -> "pd.DataFrame":
     of a run's configuration has a column. `requested_tokens` are the design's, before they were
     rounded to whole steps; `variation` names the variation of a sweep.
 
+    Runs that are evaluated along the way, or on further sets, have more columns. `loss_least` is
+    the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
+    `bits_per_byte_<set>`, `loss_<set>_least` and `loss_<set>_least_tokens` are those of a further
+    set. `evaluation_flops` counts the run's own evaluations, which no other column includes.
+
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
     import pandas as pd
@@ -76,24 +96,44 @@ def collect(store: Store) -> "pd.DataFrame":
     return pd.DataFrame([_row(run, result, trunks) for run, result in checked])
 
 
-def curves(store: Store, *, unfinished: bool = False) -> "pd.DataFrame":
-    """Training loss in nats per token at every step of every finished run of the grid.
+def curves(store: Store, *, unfinished: bool = False, of: LossOf | None = None) -> "pd.DataFrame":
+    """Losses in nats per token along every finished run of the grid.
 
-    With `unfinished`, the curves of unfinished runs are included, for plots: no law is fitted to
-    such runs. A finished run whose curve is damaged is left out, and a `LeftOutWarning` names it.
+    By default these are held-out losses where every run of the grid is evaluated along the way,
+    and otherwise training losses, at every step. The column `loss_of` says which; `of` chooses.
+    Held-out losses have their standard error beside them, and the losses on further sets. With
+    `unfinished`, the curves of unfinished runs are included, for plots: no law is fitted to such
+    runs. A finished run whose curve is damaged is left out, and a `LeftOutWarning` names it.
+
+    Raises:
+        InputError: held-out losses of a run that is evaluated at its end alone.
     """
     import pandas as pd
 
     grid = [run for run in store.runs() if run.planned.role == "grid"]
-    read = [(run, *_curve(run, unfinished)) for run in grid]
+    without = [run.run_id for run in grid if run.planned.config.eval_every is None]
+    if of == "held_out" and without:
+        raise InputError(
+            f"run {without[0]} has no held-out curve: train with eval_every in the recipe, or read "
+            "the training losses"
+        )
+    held_out = of != "training" and bool(grid) and not without
+    read = [(run, *(_held_out if held_out else _curve)(run, unfinished)) for run in grid]
     _warn(_damaged(run, fault) for run, _, fault in read if fault is not None)
-    rows = [row for run, steps, fault in read if fault is None for row in _with_flops(run, steps)]
-    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+    loss_of: LossOf = "held_out" if held_out else "training"
+    rows = [
+        {"loss_of": loss_of} | row
+        for run, steps, fault in read
+        if fault is None
+        for row in _with_flops(run, steps)
+    ]
+    further = [name for row in rows[:1] for name in row if name not in CURVE_COLUMNS]
+    return pd.DataFrame(rows, columns=[*CURVE_COLUMNS, *further])
 
 
 def damage_of_curve(run: StoredRun) -> str | None:
-    """What is wrong with the training curve of a finished run; None for every other run."""
-    return _curve(run, unfinished=False)[1]
+    """What is wrong with the curves of a finished run; None for every other run."""
+    return _curve(run, unfinished=False)[1] or _held_out(run, unfinished=False)[1]
 
 
 def _warn(sentences: Iterable[str]) -> None:
@@ -131,6 +171,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         **{name: value(config) for name, value in CONFIGURATION.items()},
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
+        **_evaluated(result),
         **_made_with(result),
         "failure": run.failure_given(checked) or (result.note if result else None),
     }
@@ -149,6 +190,13 @@ def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[
         "begun_at": shared,
         "flops_spent": spent,
     }
+
+
+def _evaluated(result: "Result | None") -> dict[str, Any]:
+    """What a run with held-out losses before its end, or on further sets, has more."""
+    if result is None or result.evaluations is None:
+        return {}
+    return {**result.held_out, "evaluation_flops": result.evaluation_flops}
 
 
 def _made_with(result: "Result | None") -> dict[str, Any]:
@@ -170,25 +218,45 @@ def _made_with(result: "Result | None") -> dict[str, Any]:
 
 
 def _curve(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of the run's curve, if they are requested; what is wrong with a finished run's."""
+    """The rows of the run's training curve if they are requested, and what is wrong with them."""
     checked = run.check_result()
-    result, config = checked.result, run.planned.config
-    if checked.fault is not None or (result is None and not unfinished):
-        return [], None
-    if result is not None and result.status != "finished":
+    result = checked.result
+    if not _has_curve(checked, unfinished):
         return [], None
     # Imported here, since it needs JAX and a table of records does not.
     from scaling_jax.runs.curve import curve_fault
-    from scaling_jax.runs.metrics import read_metrics
+    from scaling_jax.runs.metrics import METRICS_FILE, read_metrics
 
     rows = read_metrics(run.directory)
-    return rows, None if result is None else curve_fault(rows, result, config)
+    fault = None if result is None else curve_fault(rows, result, run.planned.config)
+    return rows, fault and f"{METRICS_FILE} {fault}"
+
+
+def _held_out(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], str | None]:
+    """As `_curve`, of the held-out curve; no rows for a run that keeps none."""
+    checked = run.check_result()
+    result, config = checked.result, run.planned.config
+    if not config.keeps_evaluations or not _has_curve(checked, unfinished):
+        return [], None
+    from scaling_jax.runs.held_out import EVALUATIONS_FILE, evaluations_fault
+    from scaling_jax.runs.metrics import read_evaluations
+
+    rows = read_evaluations(run.directory)
+    fault = None if result is None else evaluations_fault(rows, result.evaluations, config)
+    return rows, fault and f"{EVALUATIONS_FILE} {fault}"
+
+
+def _has_curve(checked: CheckedResult, unfinished: bool) -> bool:
+    """Whether the curve of a run with this result is read."""
+    if checked.result is None:
+        return unfinished and checked.fault is None
+    return checked.result.status == "finished"
 
 
 def _damaged(run: StoredRun, fault: str) -> str:
     return (
-        f"the curve of run {run.run_id} is left out: metrics.jsonl {fault}. Restore the file, or "
-        "train the run again with run --retry-failed"
+        f"the curve of run {run.run_id} is left out: {fault}. Restore the file, or train the run "
+        "again with run --retry-failed"
     )
 
 
@@ -204,8 +272,7 @@ def _with_flops(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, An
             "params_active": counts.active,
             "tokens": row["tokens"],
             "flops": row["step"] * per_step,
-            "step": row["step"],
-            "loss": row["loss"],
+            **{name: value for name, value in row.items() if name.startswith(_KEPT)},
         }
         for row in rows
     ]

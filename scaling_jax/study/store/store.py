@@ -41,7 +41,7 @@ BRANCHES = "branches"
 _CANCELLED_FILE = "cancelled"
 
 # What one run has left behind, apart from its plan.
-_TRAINED = (RESULT_FILE, "metrics.jsonl", "checkpoints")
+_TRAINED = (RESULT_FILE, "metrics.jsonl", "evaluations.jsonl", "checkpoints")
 
 
 class CheckedResult(NamedTuple):

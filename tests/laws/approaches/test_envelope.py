@@ -86,3 +86,15 @@ def test_curves_without_the_count_are_refused(count):
     ends = table.assign(params_non_embedding=1e3, params_active=1e3).groupby("run_id").tail(1)
     with pytest.raises(InputError, match=f"lack the column 'params_{count}'"):
         laws.fit(ends, approach=1, training_curves=table, count=count, bootstrap=0)
+
+
+def test_held_out_losses_far_apart_are_not_smoothed():
+    table = curves(np.geomspace(20e3, 115e3, 7), HORIZONS, BALANCED)
+    exact = fit(table)
+    steps = np.unique(np.geomspace(4, 400, 20).round()) - 1
+    few = table[table.index.isin(steps)]
+    found = fit(few.assign(loss_of="held_out"))
+    assert found.exponents["a"] == pytest.approx(exact.exponents["a"], abs=0.01)
+    assert found.params["E"] == pytest.approx(1.2, abs=0.05)
+    blurred = fit(few.assign(loss_of="training"))
+    assert abs(blurred.exponents["a"] - 0.5) > 3 * abs(found.exponents["a"] - 0.5)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from small_studies import RECIPE, small_study
 
-from scaling_jax.config import Shape
+from scaling_jax.config import LogSpaced, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
@@ -40,6 +40,8 @@ from scaling_jax.study.plan.overrides import override
         ("recipe.optimizer_knobs.name=muon", dict(optimizer_knobs={"name": "muon"})),
         ("recipe.precision=bfloat16", dict(precision="bfloat16")),
         ("recipe.eval_tokens=1e4", dict(eval_tokens=10_000)),
+        ("recipe.eval_every=1e4", dict(eval_every=10_000)),
+        ("recipe.eval_every=LogSpaced(points=5)", dict(eval_every=LogSpaced(5))),
         ("recipe.data.repeat=true", dict(data=dataclasses.replace(RECIPE.data, repeat=True))),
     ],
 )

@@ -11,8 +11,11 @@ from small_studies import RECIPE, small_study, write_curve, write_fake_result
 
 from scaling_jax import laws
 from scaling_jax.accounting import flops
+from scaling_jax.config import EvalSet, LogSpaced
 from scaling_jax.config.parameterization import Parameterization
+from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.runs.code import code_state
+from scaling_jax.runs.held_out import evaluations_digest
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     FixedModels,
@@ -25,6 +28,7 @@ from scaling_jax.study import (
     vary,
 )
 from scaling_jax.study.store import history
+from scaling_jax.study.store.records import damage_of_curve
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
 LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]
@@ -132,7 +136,9 @@ CONSTANT = {"version"}
 
 def columns_of_fields(config):
     columns = {
-        RENAMED.get(path, path.rpartition(".")[2]): value
+        RENAMED.get(path, path.rpartition(".")[2]): (
+            ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        )
         for path, value in fields_of(config)
         if path not in CONSTANT
     }
@@ -155,6 +161,73 @@ def test_every_field_of_a_configuration_is_a_column(tmp_path):
     for run in store.runs():
         for name, value in columns_of_fields(run.planned.config).items():
             assert table[name][run.run_id] == value, name
+
+
+def evaluated_study(**changes):
+    every = {"eval_every": LogSpaced(6), "evals": (EvalSet("chain", "synthetic:markov"),)}
+    return small_study(**(every | changes))
+
+
+def evaluate_as(run, loss, **changes):
+    """Give `run`, which has ended, a held-out curve that ends at `loss`."""
+    config = run.planned.config
+    rows = [
+        {"step": step, "tokens": step * 256, "loss": loss + i, "loss_stderr": 0.1, "loss_chain": 1}
+        for i, step in enumerate(reversed(config.evaluation_steps))
+    ][::-1]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (run.directory / "evaluations.jsonl").write_text(text)
+    held_out = {"loss_least": loss, "loss_least_tokens": 512, "loss_chain": 1.5}
+    known = dict(evaluations=evaluations_digest(rows), evaluation_flops=7, held_out=held_out)
+    write_fake_result(run, **(known | changes))
+
+
+def test_held_out_curves_come_before_training_curves(tmp_path):
+    store = Store.create(tmp_path, evaluated_study())
+    done, under_way, *_ = store.runs()
+    evaluate_as(done, 2.0)
+    table = curves(store)
+    assert set(table.loss_of) == {"held_out"}
+    assert list(table.step) == list(done.planned.config.evaluation_steps)
+    assert list(table.loss) == [7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
+    assert set(table.loss_chain) == {1}
+    assert table.flops.iloc[-1] == pytest.approx(done.planned.flops)
+    write_curve(under_way, 3, 5.0)
+    assert set(curves(store, unfinished=True).run_id) == {done.run_id}
+    training = curves(store, of="training")
+    assert set(training.loss_of) == {"training"}
+    assert len(training) == done.planned.config.steps
+    record = collect(store).set_index("run_id").loc[done.run_id]
+    assert (record.loss_least, record.loss_least_tokens, record.loss_chain) == (2.0, 512, 1.5)
+    assert record.evaluation_flops == 7
+    assert (record.eval_every, record.evals) == (str(LogSpaced(6)), "chain=synthetic:markov")
+
+
+def test_curves_of_two_kinds_are_not_mixed(finished, tmp_path):
+    assert set(curves(finished).loss_of) == {"training"}
+    assert "loss_least" not in collect(finished)
+    with pytest.raises(InputError, match="has no held-out curve: train with eval_every"):
+        curves(finished, of="held_out")
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-3], lambda text: text.replace("2.0", "1.9")]
+)
+def test_a_damaged_held_out_curve_is_left_out(tmp_path, damage):
+    store = Store.create(tmp_path, evaluated_study())
+    one, other, *_ = store.runs()
+    evaluate_as(one, 2.0)
+    evaluate_as(other, 2.0)
+    path = one.directory / "evaluations.jsonl"
+    path.write_text(damage(path.read_text()))
+    with pytest.warns(LeftOutWarning, match=f"run {one.run_id} is left out: evaluations.jsonl"):
+        assert set(curves(store).run_id) == {other.run_id}
+    assert "evaluations.jsonl" in damage_of_curve(one)
+
+
+def test_a_point_in_tokens_must_fit_the_shortest_run():
+    with pytest.raises(InputError, match=r"eval_every 1,000,000,000 tokens is more than the run's"):
+        evaluated_study(eval_every=10**9).plan()
 
 
 def test_runs_that_differ_in_one_field_are_told_apart(finished):

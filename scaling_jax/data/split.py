@@ -1,0 +1,61 @@
+"""Which documents of a corpus are held out, and which of them another corpus trains on."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from etils import epath
+
+from scaling_jax.data.corpus import Corpus
+from scaling_jax.data.registry import load_corpus
+from scaling_jax.system.environment import default_cache_dir
+from scaling_jax.system.files import write_text_atomically
+
+HELD_OUT_FRACTION = 0.05
+
+
+def documents_of(corpus: Corpus) -> Iterator[str]:
+    """The documents as valid Unicode.
+
+    JSON can hold half of a surrogate pair, which no encoding takes; the replacement character
+    takes its place, as it does for bytes that are not UTF-8.
+    """
+    for document in corpus.documents():
+        yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def is_held_out(text: bytes, fraction: float = HELD_OUT_FRACTION) -> bool:
+    """Whether a document is held out, which follows from its text alone."""
+    unit_hash = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
+    return unit_hash < fraction
+
+
+def shared_documents(
+    training: str, evaluated: str, cache_dir: os.PathLike | str | None = None
+) -> int:
+    """Number of documents of the corpus `evaluated` that are training text of the other corpus.
+
+    Documents are equal if their text is. The number is stored beside the token caches.
+
+    Raises:
+        InputError: an unknown corpus.
+    """
+    ours, theirs = load_corpus(evaluated), load_corpus(training)
+    identity = f"{ours.fingerprint} {theirs.fingerprint} {HELD_OUT_FRACTION}"
+    name = f"shared-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
+    path = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
+    with suppress(OSError, ValueError):
+        return int(path.read_text(encoding="utf-8"))
+    known = {hashlib.sha256(text.encode()).digest() for text in documents_of(ours)}
+    trained = (text.encode() for text in documents_of(theirs))
+    shared = {
+        digest
+        for text in trained
+        if (digest := hashlib.sha256(text).digest()) in known and not is_held_out(text)
+    }
+    # A cache that belongs to somebody else may be read-only; the next call then counts again.
+    with suppress(OSError):
+        write_text_atomically(epath.Path(path), str(len(shared)))
+    return len(shared)

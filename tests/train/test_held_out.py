@@ -1,0 +1,232 @@
+"""Held-out curves: the same windows, whatever happened to the run, and beside whatever run."""
+
+import json
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from helpers import small_run, write_text
+
+from scaling_jax.accounting import flops
+from scaling_jax.config import EvalSet, LogSpaced
+from scaling_jax.errors import InputError
+from scaling_jax.runs.metrics import read_evaluations
+from scaling_jax.system.preemption import Preempted
+from scaling_jax.train import (
+    Execution,
+    MeshSpec,
+    make_mesh,
+    programs,
+    train_replicas,
+    train_run,
+)
+from scaling_jax.train.lineage import Lineage, Origin
+
+DISPATCH = Execution(steps_per_dispatch=4)
+SETS = (EvalSet("chain", "synthetic:markov?characters=200000"),)
+
+
+def options(cache):
+    mesh = make_mesh(devices=jax.devices()[:1])
+    return dict(cache_dir=cache, mesh=mesh, execution=DISPATCH, progress=False)
+
+
+def stopping_at(at):
+    def stop(step, loss, speed):
+        if step >= at:
+            raise Preempted("enough")
+
+    return stop
+
+
+def evaluated(text, **changes):
+    known = dict(steps=24, shape={"n_layers": 1}, eval_every=5 * 256, curve_tokens=160, evals=SETS)
+    return small_run(text, **(known | changes))
+
+
+def curve(directory):
+    return read_evaluations(epath.Path(directory))
+
+
+def same_but_for_time(one, other):
+    return replace(one, seconds={}, tokens_per_second=None) == replace(
+        other, seconds={}, tokens_per_second=None
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(text, cache, tmp_path_factory):
+    """The result and the held-out curve of a run that nothing stopped."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    result = train_run(evaluated(text), directory / "run", **options(cache))
+    return result, curve(directory / "run")
+
+
+def test_the_curve_holds_each_set_at_each_point_and_the_record_its_least(undisturbed):
+    result, rows = undisturbed
+    assert [row["step"] for row in rows] == [5, 10, 15, 20, 24]
+    assert [row["tokens"] for row in rows] == [256 * row["step"] for row in rows]
+    losses = np.array([[row["loss"], row["loss_chain"]] for row in rows])
+    assert (losses[0] > losses[-1]).all()
+    assert all(row["loss_stderr"] > 0 < row["loss_chain_stderr"] for row in rows)
+    # The windows of the curve are a part of those at the end.
+    assert abs(rows[-1]["loss"] - result.loss) < 4 * rows[-1]["loss_stderr"]
+    least = rows[int(losses[:, 1].argmin())]
+    assert result.held_out["loss_chain_least_tokens"] == least["tokens"]
+    shift = result.held_out["loss_chain"] - rows[-1]["loss_chain"]
+    assert result.held_out["loss_chain_least"] == pytest.approx(least["loss_chain"] + shift)
+
+
+def test_evaluation_flops_are_a_forward_pass_of_each_window(undisturbed, text):
+    result, _ = undisturbed
+    # 64 windows at the end and 5 of them at the four points before, of two sets.
+    of_window = flops.training_flops(evaluated(text).shape, 32) // 3
+    assert result.evaluation_flops == 2 * of_window * (64 + 4 * 5)
+
+
+def test_evaluations_change_nothing_else(undisturbed, text, cache, tmp_path):
+    result, _ = undisturbed
+    compiled = programs._train.cache_info().misses
+    config = small_run(text, steps=24, shape={"n_layers": 1})
+    plain = train_run(config, tmp_path / "run", **options(cache))
+    assert programs._train.cache_info().misses == compiled
+    assert (plain.loss, plain.loss_stderr, plain.curve) == (
+        result.loss,
+        result.loss_stderr,
+        result.curve,
+    )
+    assert not (tmp_path / "run" / "evaluations.jsonl").exists()
+    assert plain.held_out == {}
+
+
+@pytest.mark.parametrize("often", [0.0, 3600.0])
+def test_a_run_that_was_stopped_has_the_same_curve(undisturbed, text, cache, tmp_path, often):
+    for at in (3, 8, 13, 24):
+        with pytest.raises(Preempted):
+            train_run(
+                evaluated(text),
+                tmp_path / "run",
+                **options(cache),
+                checkpoint_seconds=often,
+                report=stopping_at(at),
+            )
+    result = train_run(evaluated(text), tmp_path / "run", **options(cache))
+    assert curve(tmp_path / "run") == undisturbed[1]
+    assert same_but_for_time(result, undisturbed[0])
+
+
+@pytest.mark.parametrize("lost", ["whole", "cut", "without its result"])
+def test_a_lost_point_is_measured_again(undisturbed, text, cache, tmp_path, lost):
+    path = tmp_path / "run" / "evaluations.jsonl"
+    often = dict(checkpoint_seconds=0.0, lineage=Lineage(kept=frozenset({4})))
+    if lost == "without its result":
+        train_run(evaluated(text), tmp_path / "run", **options(cache), **often)
+        (tmp_path / "run" / "result.json").unlink()
+    else:
+        stop = often | {"report": stopping_at(18)}
+        with pytest.raises(Preempted):
+            train_run(evaluated(text), tmp_path / "run", **options(cache), **stop)
+        content = path.read_bytes()
+        path.write_bytes(b"" if lost == "whole" else content[: len(content) // 2])
+    result = train_run(evaluated(text), tmp_path / "run", **options(cache), **often)
+    assert curve(tmp_path / "run") == undisturbed[1]
+    assert result.evaluations == undisturbed[0].evaluations
+
+
+def close_to(rows, expected):
+    assert [row.keys() for row in rows] == [row.keys() for row in expected]
+    for row, other in zip(rows, expected, strict=True):
+        np.testing.assert_allclose(list(row.values()), list(other.values()), rtol=1e-4)
+
+
+@pytest.mark.parametrize("spec", [MeshSpec(data=2, tensor=2)])
+def test_several_devices_give_the_curve_of_one(undisturbed, text, cache, tmp_path, spec):
+    several = options(cache) | {"mesh": make_mesh(spec, jax.devices()[:4])}
+    train_run(evaluated(text), tmp_path / "run", **several)
+    close_to(curve(tmp_path / "run"), undisturbed[1])
+
+
+def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cache, tmp_path):
+    shorter = evaluated(text, steps=12, seed=1)
+    train_run(shorter, tmp_path / "alone", **options(cache))
+    diverges = evaluated(text, optimizer={"peak_lr": 1e30, "warmup_steps": 0})
+    directories = [tmp_path / str(i) for i in range(3)]
+    results = train_replicas([evaluated(text), shorter, diverges], directories, **options(cache))
+    close_to(curve(directories[0]), undisturbed[1])
+    close_to(curve(directories[1]), curve(tmp_path / "alone"))
+    assert results[2].status == "diverged"
+    assert results[2].held_out["loss_chain"] is None
+
+
+def test_a_branch_has_the_curve_of_the_run_from_scratch(text, cache, tmp_path):
+    wsd = {"schedule": "wsd", "warmup_steps": 5}
+    trunk, branch = (evaluated(text, steps=steps, optimizer=wsd) for steps in (40, 20))
+    root = epath.Path(tmp_path)
+    train_run(trunk, root / "trunk", **options(cache), lineage=Lineage(kept=frozenset({16})))
+    scratch = train_run(branch, root / "scratch", **options(cache))
+    begun = Lineage(Origin(root / "trunk", 16))
+    branched = train_run(branch, root / "branch", **options(cache), lineage=begun)
+    assert branched.begun_at == 16
+    assert curve(root / "branch") == curve(root / "scratch")
+    assert branched.held_out == scratch.held_out
+    # The trunk has paid for the points before.
+    assert branched.evaluation_flops < scratch.evaluation_flops
+    (root / "trunk" / "evaluations.jsonl").unlink()
+    again = train_run(branch, root / "again", **options(cache), lineage=begun)
+    assert again.begun_at == 0
+    assert curve(root / "again") == curve(root / "scratch")
+
+
+def test_the_windows_depend_on_no_run(text, cache, tmp_path):
+    # A learning rate below half a unit in the last place of every parameter changes none.
+    frozen = {"peak_lr": 1e-30, "weight_decay": 0.0}
+    rows = []
+    for i, changes in enumerate(({}, {"batch_size": 3, "eval_every": LogSpaced(3)})):
+        config = evaluated(text, optimizer=frozen, **changes)
+        train_run(config, tmp_path / str(i), **options(cache))
+        rows += [{**row, "step": 0, "tokens": 0} for row in curve(tmp_path / str(i))]
+    assert len({json.dumps(row) for row in rows}) == 1
+
+
+def test_tensorboard_has_the_held_out_losses(undisturbed, text, cache, tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    train_run(evaluated(text), tmp_path / "run", **options(cache))
+    (path,) = (tmp_path / "run" / "tensorboard").glob("events*")
+    content, found = path.read_bytes(), {}
+    while content:
+        n = int.from_bytes(content[:8], "little")
+        event = Event.FromString(content[12 : 12 + n])
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+        content = content[16 + n :]
+    rows = undisturbed[1]
+    for tag, column in (("eval/held_out", "loss"), ("eval/chain", "loss_chain")):
+        assert [step for step, _ in found[tag]] == [row["step"] for row in rows]
+        assert [loss for _, loss in found[tag]] == pytest.approx([row[column] for row in rows])
+
+
+def test_text_that_is_trained_on_is_refused_with_the_number_of_documents(text, cache, tmp_path):
+    other = tmp_path / "other.txt"
+    documents = text.read_text().split("\n\n")
+    own = "\n\n".join(f"mine {document}" for document in documents[:200])
+    other.write_text("\n\n".join([own, *documents[:20]]))
+    config = evaluated(text, evals=(EvalSet("other", f"text:{other}", "all"),))
+    with pytest.raises(InputError, match=r"'other' shares (1\d|20) documents .* with the training"):
+        train_run(config, tmp_path / "run", **options(cache))
+    other.write_text(own)
+    train_run(config, tmp_path / "run", **options(cache))
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("held_out", "'short' .*too short|held-out text has"), ("all", "held-out text has")],
+)
+def test_a_set_shorter_than_the_evaluation_is_refused(text, cache, tmp_path, part, message):
+    short = write_text(tmp_path / "short.txt", n_documents=4, seed=1)
+    config = evaluated(text, evals=(EvalSet("short", f"text:{short}", part),))
+    with pytest.raises(InputError, match=message):
+        train_run(config, tmp_path / "run", **options(cache))
+    assert not (tmp_path / "run").exists()
