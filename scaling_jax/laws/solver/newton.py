@@ -327,13 +327,17 @@ def values_at(problem: Problem, theta_SxP: jax.Array, data: Data) -> jax.Array:
 
 
 class Examined(NamedTuple):
-    """A point, the objective's gradient and exact Hessian there, the rows' values and gradients."""
+    """A point, the objective's gradient and exact Hessian there, and the rows' part in both.
+
+    `slope_N` are the derivatives of the objective in each row's log response.
+    """
 
     theta_P: Array
     gradient_P: Array
     hessian_PxP: Array
     log_loss_N: Array
     gradient_NxP: Array
+    slope_N: Array
 
 
 def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
@@ -367,4 +371,5 @@ def _examined_at(problem: Problem, theta_P: jax.Array, data: Data) -> Examined:
     gradient_P, hessian_PxP, _ = derivatives(problem, theta_P, data)
     log_loss_N = problem.model.log_loss(theta_P, data.inputs)
     gradient_NxP = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs) * data.free_P
-    return Examined(theta_P, gradient_P, hessian_PxP, log_loss_N, gradient_NxP)
+    slope_N = row_slopes(problem, theta_P, data)
+    return Examined(theta_P, gradient_P, hessian_PxP, log_loss_N, gradient_NxP, slope_N)

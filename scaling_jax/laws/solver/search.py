@@ -81,7 +81,7 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         theta_P=np.asarray(end.theta_P),
         value=best.value,
         gradient_norm=float(np.linalg.norm(end.gradient_P)),
-        unbalanced=_unbalanced(problem, end, best.value, data),
+        unbalanced=_unbalanced(end, best.value, data),
         condition=_condition(np.asarray(end.hessian_PxP)),
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
@@ -206,14 +206,12 @@ def leverages(gradient_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
     return leverage_N
 
 
-def _unbalanced(problem: Any, end: "Examined", value: float, data: Any) -> float:
+def _unbalanced(end: "Examined", value: float, data: Any) -> float:
     """The gradient's norm over that of the rows' absolute contributions to it."""
     # Residuals of rows without noise are rounding errors, which nothing balances.
     if value <= _EXACT * float(np.asarray(data.w_N).sum()):
         return 0.0
-    from scaling_jax.laws.solver import newton
-
-    slope_N = np.abs(newton.row_slopes(problem, end.theta_P, data))
+    slope_N = np.abs(np.asarray(end.slope_N))
     rows_P = slope_N @ np.abs(np.asarray(end.gradient_NxP))
     return float(np.linalg.norm(end.gradient_P) / max(float(np.linalg.norm(rows_P)), 1e-300))
 
