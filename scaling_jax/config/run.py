@@ -46,14 +46,22 @@ class DataConfig:
         tokenizer: a tokenizer, such as `bytes`, `sentencepiece:PATH`, `hf:PATH`.
         repeat: whether the run may read the corpus more than once. Without it, a run that needs
             more tokens than the corpus has is an error.
+        unique_tokens: number of distinct tokens to train on, for as many epochs as it takes; by
+            default the whole training text. The held-out text is the same.
+
+    Raises:
+        InputError: `unique_tokens` below 1.
     """
 
     corpus: str = "embedded"
     tokenizer: str = "bytes"
     repeat: bool = False
+    unique_tokens: int | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
+        if self.unique_tokens is not None:
+            require_positive("unique_tokens", self.unique_tokens)
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,48 @@ class Batches:
     Window i is `tokens[i T : i T + T + 1]`: T inputs and the T targets that follow them. The last
     target of a window is the first input of the next one, and no token is a target twice within
     an epoch. (seed, epoch) determines the order of the windows.
+
+    With a limit of unique tokens, every epoch takes the windows that come first in the first
+    epoch's order without a limit. So the first epoch is that of a run without a limit, and a
+    smaller limit is a part of a larger one.
+
+    Args:
+        tokens: the training text.
+        seq_len: T.
+        batch_size: sequences of a step.
+        seed: of the orders.
+        repeat: whether the text may be read more than once.
+        unique_tokens: number of distinct targets to train on, rounded down to whole windows, for as
+            many epochs as it takes; None for the whole text.
+
+    Raises:
+        InputError: fewer tokens than one batch, or a limit above the number of tokens.
     """
 
     def __init__(
-        self, tokens: np.ndarray, seq_len: int, batch_size: int, seed: int, repeat: bool = False
+        self,
+        tokens: np.ndarray,
+        seq_len: int,
+        batch_size: int,
+        seed: int,
+        repeat: bool = False,
+        unique_tokens: int | None = None,
     ) -> None:
         self._tokens, self._seq_len, self._batch_size = tokens, seq_len, batch_size
-        self._seed, self._repeat = seed, repeat
-        self._n_windows = max(0, (len(tokens) - 1) // seq_len)
+        self._seed, self._repeat = seed, repeat or unique_tokens is not None
+        self._n_there = self._n_windows = max(0, (len(tokens) - 1) // seq_len)
+        if unique_tokens is not None:
+            self._n_windows = unique_tokens // seq_len
+            if self._n_windows > self._n_there:
+                raise InputError(
+                    f"unique_tokens {unique_tokens:,} is more than the {self._n_there * seq_len:,} "
+                    "tokens of the training text: lower it, or use a larger corpus"
+                )
+            if self.steps_per_epoch == 0:
+                raise InputError(
+                    f"unique_tokens {unique_tokens:,} is less than one batch of {batch_size} "
+                    f"sequences of {seq_len}: raise it, or use a smaller batch"
+                )
         if self.steps_per_epoch == 0:
             raise InputError(
                 f"the training text has {len(tokens)} tokens, too few for one batch of "
@@ -57,7 +91,11 @@ class Batches:
 
     def _windows(self, places: np.ndarray, epoch: int) -> np.ndarray:
         """The windows at these places of an epoch's order."""
-        return permute(places, self._n_windows, (self._seed, epoch))
+        if self._n_windows == self._n_there:
+            return permute(places, self._n_there, (self._seed, epoch))
+        if epoch:
+            places = permute(places, self._n_windows, (self._seed, epoch))
+        return permute(places, self._n_there, (self._seed, 0))
 
     def check_enough(self, steps: int) -> None:
         """Check that the text is long enough for `steps` steps, or that repetition is allowed.

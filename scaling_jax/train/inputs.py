@@ -60,7 +60,12 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
             f"vocab_size is {shape.vocab_size}: raise vocab_size to at least {cache.vocab_size}"
         )
     batches = data.Batches(
-        cache.train, shape.seq_len, config.batch_size, config.seed, repeat=config.data.repeat
+        cache.train,
+        shape.seq_len,
+        config.batch_size,
+        config.seed,
+        repeat=config.data.repeat,
+        unique_tokens=config.data.unique_tokens,
     )
     batches.check_enough(config.steps)
     return Inputs(

@@ -64,6 +64,7 @@ OTHER = {
     "shape.experts_per_token": 2,
     "shape.capacity": 1.25,
     "optimizer.balance_weight": 0.1,
+    "data.unique_tokens": 100_000,
     "eval_every": 1000,
     "curve_tokens": 1024,
     "evals": [{"name": "code", "corpus": "stdlib", "part": "all"}],
@@ -75,6 +76,7 @@ LATER = {
     "shape.experts_per_token",
     "shape.capacity",
     "optimizer.balance_weight",
+    "data.unique_tokens",
     "eval_every",
     "curve_tokens",
     "evals",
@@ -195,6 +197,7 @@ def test_defaults_written_out_are_the_same_run() -> None:
         "shape.experts_per_token": 1,
         "shape.capacity": 2.0,
         "optimizer.balance_weight": 0.01,
+        "data.unique_tokens": None,
         "eval_every": None,
         "curve_tokens": None,
         "evals": [],
@@ -223,7 +226,11 @@ def test_tokens_are_those_of_all_steps() -> None:
         ("sead", r"RunConfig has no field 'sead' \(there is .*\); did you mean 'seed'\?"),
         ("shape.d_modle", r"RunConfig\.shape has no field 'd_modle' .*; did you mean 'd_model'\?"),
         ("optimizer.beta_1", r"RunConfig\.optimizer has no field .*; did you mean 'beta1'\?"),
-        ("data.zzz", r"RunConfig\.data has no field 'zzz' \(there is corpus, tokenizer, repeat\)$"),
+        (
+            "data.zzz",
+            r"RunConfig\.data has no field 'zzz' \(there is corpus, tokenizer, repeat, "
+            r"unique_tokens\)$",
+        ),
     ],
 )
 def test_an_unknown_field_is_refused_with_the_nearest(path: str, message: str) -> None:

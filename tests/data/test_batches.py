@@ -67,6 +67,39 @@ def test_a_second_epoch_reads_what_the_first_left_out() -> None:
     assert [batches.unique_tokens(steps) / SEQ_LEN for steps in (1, 8)] == [9, 13]
 
 
+@given(st.integers(0, 5), st.integers(10, 40), st.integers(2, 5), st.integers(0, 60))
+@settings(deadline=None)
+def test_a_limit_repeats_the_windows_that_come_first(
+    seed: int, n_unique: int, batch_size: int, steps: int
+) -> None:
+    whole = Batches(counting(60), SEQ_LEN, batch_size, seed)
+    limit = n_unique * SEQ_LEN + SEQ_LEN - 1
+    batches = Batches(counting(60), SEQ_LEN, batch_size, seed, unique_tokens=limit)
+    batches.check_enough(10**6)
+    first_epoch = n_unique // batch_size
+    for step in range(first_epoch):
+        np.testing.assert_array_equal(batches.batch(step), whole.batch(step))
+    order = [w for step in range(60 // batch_size) for w in windows_of(whole.batch(step))]
+    allowed = set(range(60)) if n_unique > len(order) else set(order[:n_unique])
+    read = [w for step in range(steps) for w in windows_of(batches.batch(step))]
+    assert set(read) <= allowed
+    assert batches.unique_tokens(steps) == len(set(read)) * SEQ_LEN
+
+
+def test_epochs_of_a_limited_text_have_different_orders() -> None:
+    batches = Batches(counting(60), SEQ_LEN, 12, seed=0, unique_tokens=12 * SEQ_LEN)
+    epochs = [windows_of(batches.batch(step)) for step in range(3)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(epochs[2])
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_limits_that_cannot_be_met_are_refused() -> None:
+    with pytest.raises(InputError, match=r"unique_tokens 306 is more than the 300 tokens"):
+        Batches(counting(60), SEQ_LEN, 4, seed=0, unique_tokens=306)
+    with pytest.raises(InputError, match=r"unique_tokens 19 is less than one batch of 4"):
+        Batches(counting(60), SEQ_LEN, 4, seed=0, unique_tokens=19)
+
+
 @given(st.integers(0, 30), st.integers(1, 20))
 @settings(deadline=None)
 def test_several_steps_at_once_are_those_steps(first: int, count: int) -> None:

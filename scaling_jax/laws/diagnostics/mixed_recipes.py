@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # One recipe has one value of each.
 _CONSTANT_KNOBS = (
-    *("corpus", "tokenizer", "data_fingerprint", "repeat", "vocab_size", "seq_len"),
+    *("corpus", "tokenizer", "data_fingerprint", "repeat", "unique_tokens_limit"),
+    *("vocab_size", "seq_len"),
     *("positions", "activation", "tied_embedding", "qk_norm"),
     *("n_experts", "experts_per_token", "capacity"),
     *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),

@@ -30,8 +30,13 @@ MADE_WITH = (
 _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
 # A configuration of another version is refused, so this field has one value.
 _WITHOUT_COLUMN = ("version",)
-# Fields that are named for the part of the configuration that holds them.
-_NAMED_FOR_PART = ("optimizer.name", "parameterization.rule")
+# Fields that are named for the part of the configuration that holds them, or whose name is that of
+# a measured column.
+_RENAMED = {
+    "optimizer.name": "optimizer",
+    "parameterization.rule": "parameterization",
+    "data.unique_tokens": "unique_tokens_limit",
+}
 # Beginnings of the names that a table of curves keeps of the rows on disk, which hold more.
 _KEPT = ("step", "loss")
 # Fields whose values a table holds as text.
@@ -55,8 +60,8 @@ def _columns(kind: type, within: str = "") -> dict[str, Callable[[RunConfig], An
         path = f"{within}{name}"
         if dataclasses.is_dataclass(hints[name]):
             columns |= _columns(hints[name], f"{path}.")
-        elif path in _NAMED_FOR_PART:
-            columns[within.removesuffix(".")] = operator.attrgetter(path)
+        elif path in _RENAMED:
+            columns[_RENAMED[path]] = operator.attrgetter(path)
         elif path in _AS_TEXT:
             columns[name] = _AS_TEXT[path]
         elif path not in _WITHOUT_COLUMN:

@@ -129,7 +129,11 @@ def fields_of(part, path=""):
             yield path + field.name, value
 
 
-RENAMED = {"optimizer.name": "optimizer", "parameterization.rule": "parameterization"}
+RENAMED = {
+    "optimizer.name": "optimizer",
+    "parameterization.rule": "parameterization",
+    "data.unique_tokens": "unique_tokens_limit",
+}
 # A configuration of another version cannot be read.
 CONSTANT = {"version"}
 
