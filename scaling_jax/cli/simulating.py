@@ -1,10 +1,9 @@
 """`simulate`: what a planned study would find out, before it is trained."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from scaling_jax import formatting
 from scaling_jax.cli.arguments import (
     Experiment,
     Json,
@@ -15,11 +14,6 @@ from scaling_jax.cli.arguments import (
 )
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.laws.conventions import LEVEL
-
-if TYPE_CHECKING:
-    from scaling_jax.laws.planning.known import KnownLaw
-    from scaling_jax.laws.planning.simulate import Simulation
-    from scaling_jax.study import Study
 
 
 def simulate(
@@ -64,12 +58,13 @@ def simulate(
     Simulates the study many times, with noise, and fits each as `fit` does. Shows the errors of
     the optimum, of the exponents and of the loss at a larger budget.
     """
+    from scaling_jax.laws.planning import simulation_text as text
+    from scaling_jax.laws.planning.known import law_at
     from scaling_jax.laws.planning.noise import Noise
     from scaling_jax.laws.planning.simulate import simulate_study
-    from scaling_jax.laws.planning.simulation_text import simulation_notes
     from scaling_jax.study.status import plan_records
 
-    study, known = load_study(experiment, scale, settings), _law(law)
+    study, known = load_study(experiment, scale, settings), law_at(law)
     simulation = simulate_study(
         plan_records(study),
         known,
@@ -81,51 +76,11 @@ def simulate(
         flops=flops,
         seed=seed,
     )
-    for note in simulation_notes(simulation):
+    for note in text.simulation_notes(simulation):
         remark(note.line)
     if json:
-        print_json(_data(study, known, simulation))
-    else:
-        _print(study, known, simulation)
-
-
-def _law(text: str) -> "KnownLaw":
-    from scaling_jax import laws
-    from scaling_jax.laws.planning import known
-
-    if text in known.PUBLISHED or not text.endswith(".json"):
-        return known.published_law(text)
-    return known.law_of(laws.Fit.read(text))
-
-
-def _print(study: "Study", law: "KnownLaw", simulation: "Simulation") -> None:
-    from scaling_jax.laws.planning.simulation_text import simulation_sentences, simulation_table
-
-    constants = ", ".join(
-        f"{name} {formatting.constant(value)}" for name, value in law.constants.items()
-    )
-    print(
-        f"{study.name}: {len(study.plan())} runs, "
-        f"{formatting.flops(simulation.training_flops)} FLOPs; "
-        f"simulated {len(simulation.studies)} times."
-    )
-    print(f"Law: {law.form.formula} with {constants} ({law.source})\n")
-    print_table(simulation_table(simulation))
-    print("", *simulation_sentences(simulation), sep="\n")
-
-
-def _data(study: "Study", law: "KnownLaw", simulation: "Simulation") -> dict[str, Any]:
-    from scaling_jax.laws.planning.simulation_text import simulation_notes, simulation_sentences
-
-    return {
-        "study": study.name,
-        "law": {"form": law.form.name, "constants": dict(law.constants), "count": law.count},
-        "flops": simulation.flops,
-        "level": simulation.level,
-        "studies": len(simulation.studies),
-        "refused": dict(simulation.refused),
-        "training_flops": simulation.training_flops,
-        "quantities": simulation.summary().to_dict(orient="index"),
-        "sentences": simulation_sentences(simulation),
-        "diagnostics": [note.as_data() for note in simulation_notes(simulation)],
-    }
+        print_json({"study": study.name, **text.simulation_data(known, simulation)})
+        return
+    print(f"{study.name}: {len(study.plan())} runs, {text.simulation_head(known, simulation)}\n")
+    print_table(text.simulation_table(simulation))
+    print("", *text.simulation_sentences(simulation), sep="\n")

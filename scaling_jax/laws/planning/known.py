@@ -125,3 +125,14 @@ def law_of(fit: Fit) -> KnownLaw:
         fit.count,  # type: ignore[arg-type]
         fit.unit,
     )
+
+
+def law_at(text: str) -> KnownLaw:
+    """A published law, or the law of a stored fit in a file that ends in `.json`.
+
+    Raises:
+        InputError: as `published_law`, `Fit.read` and `law_of`.
+    """
+    if text in PUBLISHED or not text.endswith(".json"):
+        return published_law(text)
+    return law_of(Fit.read(text))

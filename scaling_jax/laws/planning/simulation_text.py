@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.laws.notes import Note, NoteCode
+from scaling_jax.laws.planning.known import KnownLaw
 from scaling_jax.laws.planning.simulate import Simulation
 from scaling_jax.text_table import Table
 
@@ -32,6 +33,31 @@ _MEANING = {
     "loss": "loss of the law",
     "measured": "loss of a run",
 }
+
+
+def simulation_head(law: KnownLaw, simulation: Simulation) -> str:
+    """What was simulated, how often, and by which law."""
+    constants = ", ".join(f"{n} {formatting.constant(v)}" for n, v in law.constants.items())
+    return (
+        f"{formatting.flops(simulation.training_flops)} FLOPs; "
+        f"simulated {len(simulation.studies)} times.\n"
+        f"Law: {law.form.formula} with {constants} ({law.source})"
+    )
+
+
+def simulation_data(law: KnownLaw, simulation: Simulation) -> dict[str, Any]:
+    """The law and what the simulation found as plain data."""
+    return {
+        "law": {"form": law.form.name, "constants": dict(law.constants), "count": law.count},
+        "flops": simulation.flops,
+        "level": simulation.level,
+        "studies": len(simulation.studies),
+        "refused": dict(simulation.refused),
+        "training_flops": simulation.training_flops,
+        "quantities": simulation.summary().to_dict(orient="index"),
+        "sentences": simulation_sentences(simulation),
+        "diagnostics": [note.as_data() for note in simulation_notes(simulation)],
+    }
 
 
 def simulation_table(simulation: Simulation) -> Table:
