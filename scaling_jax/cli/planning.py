@@ -48,13 +48,14 @@ def plan(
     Every run with its parameters N, tokens D, FLOPs C, batch, steps (and the step that a branch
     starts from) and peak learning rate, and the memory, time and money it takes; then totals, the
     interval that the answer is expected to have, and warnings about what the design cannot
-    identify.
+    identify. Exit code 2 if the text is not enough for the runs, or not fit for them.
     """
     study = load_study(experiment, scale, settings)
     refuse_beyond(study, max_flops)
     priced = cost(study, machine, execution, root)
     if json:
         print_json(plan_data(priced, with_additions=suggest))
+        priced.text.refuse()
         return
     print_table(plan_table(priced))
     print(f"\n{plan_summary(priced)}", flush=True)
@@ -65,3 +66,4 @@ def plan(
         print_table(additions)
     for sentence in priced.warnings:
         remark(f"warning: {sentence}")
+    priced.text.refuse()

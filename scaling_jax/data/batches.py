@@ -108,7 +108,7 @@ class Batches:
             raise InputError(
                 f"the run needs {steps * per_step} tokens, but the corpus holds "
                 f"{self.steps_per_epoch * per_step}: use a smaller budget or a larger corpus, or "
-                "allow repetition with repeat=True"
+                "allow repetition with DataConfig(repeat=True)"
             )
 
     def batch(self, step: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:

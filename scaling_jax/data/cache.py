@@ -62,6 +62,18 @@ class TokenCache:
             return None
         return self.held_out_bytes / len(self.held_out)
 
+    def check_vocabulary(self, tokenizer: str, vocab_size: int) -> None:
+        """Check that a model with `vocab_size` token ids has every id of the tokenizer.
+
+        Raises:
+            InputError: it has fewer.
+        """
+        if self.vocab_size > vocab_size:
+            raise InputError(
+                f"tokenizer {tokenizer!r} has {self.vocab_size} ids, but the shape's vocab_size is "
+                f"{vocab_size}: raise vocab_size to at least {self.vocab_size}"
+            )
+
 
 def prepare(
     corpus: str,

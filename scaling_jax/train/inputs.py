@@ -54,11 +54,7 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
     """
     cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
     shape = config.shape
-    if cache.vocab_size > shape.vocab_size:
-        raise InputError(
-            f"tokenizer {config.data.tokenizer!r} has {cache.vocab_size} ids, but the shape's "
-            f"vocab_size is {shape.vocab_size}: raise vocab_size to at least {cache.vocab_size}"
-        )
+    cache.check_vocabulary(config.data.tokenizer, shape.vocab_size)
     batches = data.Batches(
         cache.train,
         shape.seq_len,

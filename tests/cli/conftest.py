@@ -62,7 +62,7 @@ def table(tmp_path: Path) -> Path:
 @pytest.fixture
 def study() -> Study:
     recipe = Recipe(
-        data=DataConfig("embedded", "bytes"),
+        data=DataConfig("embedded", "bytes", repeat=True),
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=ConstantLR(3e-3),
         batch_size=ConstantBatch(256),

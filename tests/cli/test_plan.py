@@ -13,7 +13,10 @@ from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, FixedModels, IsoFlop, Recipe, Study
 
 recipe = Recipe(
-    DataConfig(), Family(vocab_size=256, seq_len=128), ConstantLR(1e-3), ConstantBatch(16)
+    DataConfig(repeat=True),
+    Family(vocab_size=256, seq_len=128),
+    ConstantLR(1e-3),
+    ConstantBatch(16),
 )
 study = Study("small", recipe, {design})
 """

@@ -16,7 +16,10 @@ from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study
 
 recipe = Recipe(
-    DataConfig("embedded", "bytes"), Family(256, 128), ConstantLR(3e-3), ConstantBatch(16)
+    DataConfig("embedded", "bytes", repeat=True),
+    Family(256, 128),
+    ConstantLR(3e-3),
+    ConstantBatch(16),
 )
 study = Study("trial", recipe, {ISOFLOP})
 """

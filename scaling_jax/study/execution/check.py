@@ -11,6 +11,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.study.execution.job import DEFAULT_JOB, LOCAL, Job
 from scaling_jax.study.execution.packs import pack_runs
 from scaling_jax.study.plan.study import Study
+from scaling_jax.study.plan.text_needs import check_text
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
@@ -40,7 +41,7 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
     except that the others must read the same text.
 
     Raises:
-        InputError: the first problem found.
+        InputError: the first problem found, or every problem with the text.
     """
     _check_devices(job)
     unsettled = [run for run in runs if run.state not in SETTLED]
@@ -54,9 +55,11 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
             accumulate=job.execution.accumulate,
             n_runs=len(pack),
         )
+    configs = [run.planned.config for run in unsettled]
+    check_text(configs, job.cache_dir, progress=job.progress).refuse()
     fingerprints = {
         _text(config): _fingerprints(load_inputs(config, job.cache_dir, job.progress))
-        for config in _most_demanding([run.planned.config for run in unsettled])
+        for config in _most_demanding(configs)
     }
     for run in runs:
         text = _text(run.planned.config)

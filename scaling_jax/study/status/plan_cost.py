@@ -16,6 +16,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
+from scaling_jax.study.plan.text_needs import TextCheck, check_text, is_local
 from scaling_jax.study.status.design_checks import scored_warnings
 from scaling_jax.study.status.design_score import design_score
 from scaling_jax.study.status.speed import Speed, measured_speed
@@ -136,6 +137,11 @@ class PlanCost:
         """Sentences about runs that do not fit and about what the design cannot identify."""
         return (*self._memory_warning(), *scored_warnings(self.study, self.score))
 
+    @cached_property
+    def text(self) -> TextCheck:
+        """What is wrong with the runs' text, as far as it can be read without a download."""
+        return check_text([run.config for run in self.runs if is_local(run.config)])
+
     def _memory_warning(self) -> list[str]:
         chip = self.machine.chip
         pairs = zip(self.runs, self.costs, strict=True)
@@ -174,11 +180,11 @@ def cost(
         machine: the chips; one chip of this machine by default.
         execution: how each run is computed.
         root: a directory of finished runs. Where some ran on such a chip, the time is estimated
-            from their speed.
+            from their speed. It need not exist yet.
 
     Raises:
         InputError: an unknown chip, a negative or infinite price, a run that does not divide over
-            the chips, a choice that the chips do not support, or a root that holds no study.
+            the chips, or a choice that the chips do not support.
     """
     require_price(machine.price)
     chip = machine.chip
@@ -233,6 +239,9 @@ def _fewest_chips(run: PlannedRun, execution: Execution, chip: Chip) -> int | No
 
 def _measured_speed(study: Study, root: str, chip: Chip) -> Speed | None:
     """Speed on such a chip: from the study's own directory in `root`, else from the one there."""
-    own = absolute(root) / study.name
-    store = Store.open(own if (own / "study.json").exists() else absolute(root))
+    base = absolute(root)
+    if not (base / "study.json").exists() and not any(base.glob("*/study.json")):
+        return None  # Nothing was trained there yet.
+    own = base / study.name
+    store = Store.open(own if (own / "study.json").exists() else base)
     return measured_speed(store.runs(), on=chip.name)

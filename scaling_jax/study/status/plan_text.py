@@ -94,6 +94,7 @@ def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
         "price": plan.price,
         "answer": None if plan.score is None else score_data(plan.score),
         "warnings": list(plan.warnings),
+        "problems": list(plan.text.problems),
         **({"additions": proposals_data(proposals(plan))} if with_additions else {}),
     }
 

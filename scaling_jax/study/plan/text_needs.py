@@ -1,0 +1,127 @@
+"""What is wrong with the text of planned runs: its length, its held-out part, its vocabulary."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scaling_jax.config import DataConfig, RunConfig
+from scaling_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from scaling_jax.data import TokenCache
+
+Check = Callable[[RunConfig], None]
+
+# Corpora that a package may have to download first.
+_DOWNLOADED = "tfds:"
+
+
+@dataclass(frozen=True)
+class TextCheck:
+    """The text of several runs, checked.
+
+    Attributes:
+        problems: a sentence for each fault: the field of the study, the fault, and the runs.
+    """
+
+    problems: tuple[str, ...]
+
+    def refuse(self) -> None:
+        """Refuse the runs if there is a problem.
+
+        Raises:
+            InputError: all problems, a line for each if there are several.
+        """
+        if len(self.problems) > 1:
+            lines = "".join(f"\n- {problem}" for problem in self.problems)
+            raise InputError(f"{len(self.problems)} problems with the text of the runs:{lines}")
+        for problem in self.problems:
+            raise InputError(problem)
+
+
+def is_local(config: RunConfig) -> bool:
+    """Whether the corpus of a run can be read without a download."""
+    return not config.data.corpus.startswith(_DOWNLOADED)
+
+
+def check_text(
+    configs: Sequence[RunConfig],
+    cache_dir: os.PathLike[str] | str | None = None,
+    *,
+    progress: bool = True,
+) -> TextCheck:
+    """Every fault in the text of runs that can be known before they are trained.
+
+    A corpus is tokenized if it was not before. Where several runs have a fault, the message names
+    the one that needs most.
+    """
+    from scaling_jax import data
+
+    problems, by_text = list[str](), dict[DataConfig, list[RunConfig]]()
+    for config in configs:
+        text = DataConfig(config.data.corpus, config.data.tokenizer)
+        by_text.setdefault(text, []).append(config)
+    for text, runs in by_text.items():
+        try:
+            cache = data.prepare(text.corpus, text.tokenizer, cache_dir, progress=progress)
+        except InputError as error:
+            problems.append(f"recipe.data: {error}")
+            continue
+        problems += _faults(runs, cache)
+    return TextCheck(tuple(problems))
+
+
+def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
+    from scaling_jax import data
+
+    def fits(config: RunConfig) -> None:
+        cache.check_vocabulary(config.data.tokenizer, config.shape.vocab_size)
+
+    def is_long_enough(config: RunConfig) -> None:
+        batches = data.Batches(
+            cache.train,
+            config.shape.seq_len,
+            config.batch_size,
+            config.seed,
+            repeat=config.data.repeat,
+            unique_tokens=config.data.unique_tokens,
+        )
+        batches.check_enough(config.steps)
+
+    def has_held_out(config: RunConfig) -> None:
+        data.held_out_windows(cache, config.shape.seq_len, config.eval_tokens)
+
+    # For each field: the check, what it depends on, and how much of it a run needs.
+    checks: dict[str, tuple[Check, Callable[[RunConfig], object], Callable[[RunConfig], int]]] = {
+        "recipe.family.vocab_size": (
+            fits,
+            lambda config: config.shape.vocab_size,
+            lambda config: -config.shape.vocab_size,
+        ),
+        "recipe.data": (
+            is_long_enough,
+            lambda config: (config.shape.seq_len, config.batch_size, config.steps, config.data),
+            lambda config: config.tokens,
+        ),
+        "recipe.eval_tokens": (
+            has_held_out,
+            lambda config: (config.shape.seq_len, config.eval_tokens),
+            lambda config: config.eval_tokens,
+        ),
+    }
+    for field, (check, key, need) in checks.items():
+        errors = {of: _refusal(check, config) for of, config in {key(c): c for c in runs}.items()}
+        refused = [(config, error) for config in runs if (error := errors[key(config)])]
+        if refused:
+            worst, error = max(refused, key=lambda pair: need(pair[0]))
+            others = f", which needs most of {len(refused)} such runs" if len(refused) > 1 else ""
+            yield f"{field}: {error} (run {worst.run_id}{others})"
+
+
+def _refusal(check: Check, config: RunConfig) -> str | None:
+    try:
+        check(config)
+    except InputError as error:
+        return str(error)
+    return None
