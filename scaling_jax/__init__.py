@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
     from scaling_jax.study import Study as Study
+    from scaling_jax.study import collect as collect
+    from scaling_jax.study import curves as curves
+    from scaling_jax.study import load_experiment as load_experiment
+    from scaling_jax.study import run_study as run  # noqa: F401 - under another name
     from scaling_jax.trained import TrainedRun as TrainedRun
     from scaling_jax.trained import load_run as load_run
 
 __version__ = "0.1.0"
 
-# Imported at first use, so that fitting a table of losses does not load the trainer.
+# Where each name is defined, and under which name if it is another. Imported at first use, so that
+# fitting a table of losses does not load the trainer.
 _EXPORTS = {
     "Fit": "laws",
     "FixedModels": "study",
@@ -33,11 +38,15 @@ _EXPORTS = {
     "Study": "study",
     "TrainedRun": "trained",
     "best_of": "laws",
+    "collect": "study",
     "compare": "laws",
+    "curves": "study",
     "fit": "laws",
     "forecast": "laws",
+    "load_experiment": "study",
     "load_run": "trained",
     "read_table": "laws",
+    "run": "study:run_study",
     "score": "laws",
 }
 
@@ -45,7 +54,8 @@ _EXPORTS = {
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+    module, _, there = _EXPORTS[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
 
 
 def __dir__() -> list[str]:

@@ -2,11 +2,12 @@
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 def load_module(path: Path, role: str) -> ModuleType:
     """Run the Python file at `path` and return it as a module named `{role}_{stem}`.
+
+    The file can import the Python files beside it, as a script can.
 
     Args:
         path: the file.
@@ -39,13 +42,37 @@ def load_module(path: Path, role: str) -> ModuleType:
     # A dataclass looks up its module here while the file runs.
     sys.modules[name] = module
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), _neighbours(path.absolute().parent):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         line, reason = _failure(error, module.__file__)
         raise InputError(f"{role} {path}{line}: {reason}") from error
     return module
+
+
+@contextmanager
+def _neighbours(folder: Path) -> Iterator[None]:
+    """Let imports in the block find the Python files in `folder`, and no others of their names.
+
+    Afterwards they are forgotten, so that a file elsewhere gets its own neighbours.
+    """
+    names = {path.stem for path in folder.glob("*.py")} - sys.stdlib_module_names
+
+    def forget() -> dict[str, ModuleType]:
+        found = [name for name in sys.modules if name.partition(".")[0] in names]
+        return {name: sys.modules.pop(name) for name in found}
+
+    others = forget()
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # The file may have changed the path.
+            sys.path.remove(str(folder))
+        forget()
+        sys.modules.update(others)
 
 
 @contextmanager

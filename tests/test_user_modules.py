@@ -1,5 +1,6 @@
 """Python files of users: their names are found, their failures are located."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_a_function_that_ends_the_program_is_refused(path: Path) -> None:
     stop = shielded(member(load_module(path, "law"), "stop"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="the function 'stop' ends the program: why"):
         stop()
+
+
+def test_a_file_imports_its_own_neighbours(tmp_path: Path) -> None:
+    for name, value in (("first", 1), ("second", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "beside.py").write_text(f"value = {value}\n")
+        (folder / "own.py").write_text("from beside import value\n")
+    found = [load_module(tmp_path / name / "own.py", "law") for name in ("first", "second")]
+    assert [module.value for module in found] == [1, 2]
+    assert "beside" not in sys.modules
+    assert not {str(tmp_path / "first"), str(tmp_path / "second")} & set(sys.path)

@@ -56,6 +56,9 @@ def test_exports_exist_and_are_listed() -> None:
         "Recipe",
         "IsoFlop",
         "FixedModels",
+        "run",
+        "collect",
+        "load_run",
     ):
         assert name in dir(sj)
         assert callable(getattr(sj, name))

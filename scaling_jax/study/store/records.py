@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+import os
 import typing
 import warnings
 from collections.abc import Callable, Iterable
@@ -76,8 +77,10 @@ def _number_or_text(value: Any) -> Any:
 CONFIGURATION = _columns(RunConfig)
 
 
-def collect(store: Store) -> "pd.DataFrame":
+def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     """The records of a store as a table, one row per run whatever its state.
+
+    `store` can be a study's directory, or a root that holds one study.
 
     Losses are in nats per token. `params` is the total count. `flops` follows the study's
     `convention` and counts from the run's first step, as laws do; `flops_<convention>` columns hold
@@ -95,14 +98,19 @@ def collect(store: Store) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    store = _opened(store)
     checked = [(run, run.check_result()) for run in store.runs()]
     trunks = {run.planned.branch.trunk for run, _ in checked if run.planned.branch is not None}
     _warn(store.problems_of(checked))
     return pd.DataFrame([_row(run, result, trunks) for run, result in checked])
 
 
-def curves(store: Store, *, unfinished: bool = False, of: LossOf | None = None) -> "pd.DataFrame":
+def curves(
+    store: Store | os.PathLike | str, *, unfinished: bool = False, of: LossOf | None = None
+) -> "pd.DataFrame":
     """Losses in nats per token along every finished run of the grid.
+
+    `store` can be a study's directory, or a root that holds one study.
 
     By default these are held-out losses where every run of the grid is evaluated along the way,
     and otherwise training losses, at every step. The column `loss_of` says which; `of` chooses.
@@ -115,7 +123,7 @@ def curves(store: Store, *, unfinished: bool = False, of: LossOf | None = None) 
     """
     import pandas as pd
 
-    grid = [run for run in store.runs() if run.planned.role == "grid"]
+    grid = [run for run in _opened(store).runs() if run.planned.role == "grid"]
     without = [run.run_id for run in grid if run.planned.config.eval_every is None]
     if of == "held_out" and without:
         raise InputError(
@@ -139,6 +147,10 @@ def curves(store: Store, *, unfinished: bool = False, of: LossOf | None = None) 
 def damage_of_curve(run: StoredRun) -> str | None:
     """What is wrong with the curves of a finished run; None for every other run."""
     return _curve(run, unfinished=False)[1] or _held_out(run, unfinished=False)[1]
+
+
+def _opened(store: Store | os.PathLike | str) -> Store:
+    return store if isinstance(store, Store) else Store.open(store)
 
 
 def _warn(sentences: Iterable[str]) -> None:

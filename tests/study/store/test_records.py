@@ -285,3 +285,13 @@ def test_a_record_leads_to_its_run_source_and_machine(finished):
         assert row.code_changed == run.result.code.get("changed")
         assert set(run.result.code) == set(code_state())
         assert (row.seed, row.corpus) == (0, run.planned.config.data.corpus)
+
+
+def test_a_directory_is_read_as_its_store_is(tmp_path, monkeypatch):
+    import scaling_jax as sj
+
+    store = Store.create(tmp_path / "root", small_study())
+    monkeypatch.chdir(tmp_path)
+    for place in ("root", "root/small", store.directory):
+        assert sj.collect(place).equals(sj.collect(store))
+        assert sj.curves(place, unfinished=True).equals(sj.curves(store, unfinished=True))
