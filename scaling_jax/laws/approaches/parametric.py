@@ -74,9 +74,10 @@ def fit_law(
     """
     objective = objective_named(options.objective or law.default_objective)
     noise_N = noise_of_rows(point, objective)
-    n_distinct = _distinct(rows, law)
+    # Runs of equal size and data show the noise too, if they were measured apart.
+    n_distinct = _distinct(rows, law, rows.response)
     # What a prior knows of a constant takes the place of rows.
-    n_free = len({*law.free_names(options.fixed)} - {*law.priors})
+    n_free = len({*law.free_names(options.fixed)} - {*law.priors, *options.prior})
     n_resamples = options.bootstrap if n_distinct >= fit_quality.ROWS_PER_CONSTANT * n_free else 0
     draws_BxP = draws(
         law, rows, point, noise_N, objective, options.resampled, n_resamples, options.seed
@@ -179,9 +180,9 @@ def require_above_floor(rows: Rows, law: Law, options: Options) -> None:
             )
 
 
-def _distinct(rows: Rows, law: Law) -> int:
-    """How many rows differ in what the law reads."""
-    columns = [rows.variables[name] for name in law.variables]
+def _distinct(rows: Rows, law: Law, *beside: np.ndarray) -> int:
+    """How many rows differ in what the law reads, or in the columns beside that."""
+    columns = [*(rows.variables[name] for name in law.variables), *beside]
     return len(np.unique(np.stack(columns), axis=1).T)
 
 

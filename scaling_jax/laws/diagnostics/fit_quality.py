@@ -74,7 +74,7 @@ def saturation_notes(n_distinct: int, n_free: int) -> tuple[Note, ...]:
     """A sentence where the constants take up so many rows that few are left to show the noise.
 
     Args:
-        n_distinct: rows that differ in what the law reads.
+        n_distinct: rows that differ in what the law reads or predicts.
         n_free: constants that were fitted.
     """
     rows = f"{n_distinct} distinct rows are fitted by {n_free} constants"
