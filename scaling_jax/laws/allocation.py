@@ -186,7 +186,9 @@ def form_exponents(
             }
     alpha, beta, _, _ = _frontier_constants(law, constants_P)
     total = alpha + compute.power * beta
-    return {"a": beta / total, "b": alpha / total}
+    # Exponents of opposite sign may cancel: such a law has no optimum.
+    with np.errstate(all="ignore"):
+        return {"a": beta / total, "b": alpha / total}
 
 
 def frontier_names(law: Law) -> tuple[str, str, str, str]:

@@ -1,10 +1,12 @@
 """Profile-likelihood intervals beside the bootstrap's, as a table and as plain data."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
+from scaling_jax.laws.fitted import LawFit
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ OF_OPTIMUM: dict[str, tuple[str, Callable[[Any], str]]] = {
 def profile_text(fit: "Fit", found: "Profiles") -> list[str | Table]:
     """Every quantity with the interval of either kind."""
     level = formatting.level(fit.level)
+    if isinstance(fit, LawFit):
+        # Profiles are of the law as it is, and so are the intervals beside them.
+        fit = dataclasses.replace(fit, form_error=None)
     intervals = {**(fit.exponent_intervals or {}), **(fit.intervals or {})}
     rows = [
         _row(name, profile, intervals.get(name), formatting.constant)

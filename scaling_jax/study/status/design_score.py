@@ -22,8 +22,8 @@ def design_score(study: Study) -> "DesignScore | None":
 
     >>> from scaling_jax.study import load_experiment
     >>> study = load_experiment("experiments/chinchilla_isoflop.py")
-    >>> 0.002 < design_score(study).doubts["loss"].total < 0.01
-    True
+    >>> round(design_score(study).doubts["loss"].noise, 4)  # of log loss, beside the form's part
+    0.0032
 
     Returns:
         None for a study that no law of size and data is fitted to: a sweep of anything but seeds,
