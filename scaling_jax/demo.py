@@ -44,7 +44,7 @@ CENTRE = 15e3
 EXPONENT = 0.5
 SIZES_PER_BUDGET = 5
 
-# "auto" chooses the law that best predicts the larger budgets when fitted to the smaller ones.
+# "auto" averages forms, rows and weights by how they predict the larger budgets from smaller ones.
 LAW = "auto"
 
 FORECAST_FILE = "forecast.json"
@@ -191,7 +191,7 @@ def outcome_text(outcome: dict[str, Any]) -> str:
     where = "inside" if outcome["inside_interval"] else "outside"
     return "\n".join(
         (
-            f"law             {outcome['fit']['law']}, which predicted the larger budgets best",
+            f"law             {outcome['fit']['law']}, averaged over forms, rows and weights",
             f"tested on       {outcome['params']:,} parameters, {outcome['tokens']:,} tokens",
             f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})",
             f"measured loss   {outcome['measured']:.4f}, {where} the interval",
