@@ -41,8 +41,9 @@ class TextCheck:
 
 
 def is_local(config: RunConfig) -> bool:
-    """Whether the corpus of a run can be read without a download."""
-    return not config.data.corpus.startswith(_DOWNLOADED)
+    """Whether the corpus of a run, or every corpus of its mixture, is read without a download."""
+    parts = config.data.corpus.removeprefix("mixture:").split(",")
+    return not any(part.strip().startswith(_DOWNLOADED) for part in parts)
 
 
 def check_text(

@@ -32,7 +32,8 @@ def test_every_fault_is_listed_with_its_field_and_the_run_that_needs_most(tmp_pa
     check_text(configs_of(repaired), progress=False).refuse()
 
 
-def test_corpora_that_would_be_downloaded_are_not_local():
-    study = small_study(data=DataConfig("tfds:c4/en", "sentencepiece:absent.model"))
+@pytest.mark.parametrize("corpus", ["tfds:c4/en", "mixture:embedded*0.5,tfds:c4/en*0.5"])
+def test_corpora_that_would_be_downloaded_are_not_local(corpus):
+    study = small_study(data=DataConfig(corpus, "sentencepiece:absent.model"))
     assert not any(map(is_local, configs_of(study)))
     assert all(map(is_local, configs_of(small_study())))
