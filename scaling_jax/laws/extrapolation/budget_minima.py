@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
+from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.tables.select import Rows
 
 # One more than a parabola has constants, of which a budget's noise is the rest.
@@ -45,7 +46,7 @@ class BudgetMinimum:
 class _Curve:
     budget: float
     log_params_N: np.ndarray
-    compute_per_token: float
+    log_flops: float
     residual_N: np.ndarray
     found: CurveMinima
 
@@ -86,7 +87,7 @@ def budget_minima(rows: Rows) -> tuple[BudgetMinimum, ...]:
     curves = list(_curves(rows))
     sigma, degrees = _noise(curves)
     return tuple(
-        _minimum(curve, sigma, degrees, rows.compute.power)
+        _minimum(curve, sigma, degrees, rows.compute)
         for curve in curves
         if curve.log_params_N.min() < curve.at < curve.log_params_N.max()
     )
@@ -104,8 +105,8 @@ def _curves(rows: Rows) -> Iterator[_Curve]:
         fitted_N = found.fitted_BxN[0]
         kept_N = np.isfinite(fitted_N)
         if len(np.unique(x_N[kept_N])) >= _CONSTANTS:
-            # C / (N^power D), the same for all runs of a budget but for rounding.
-            logs = np.log(rows.tokens[index]) + rows.compute.power * x_N
+            # C of N and D, the same for all runs of a budget but for rounding.
+            logs = np.log(rows.compute.of(rows.params[index], rows.tokens[index]))
             yield _Curve(
                 float(budget),
                 x_N[kept_N],
@@ -122,7 +123,7 @@ def _noise(curves: Sequence[_Curve]) -> tuple[float, int]:
     return math.sqrt(squares / max(degrees, 1)), degrees
 
 
-def _minimum(curve: _Curve, sigma: float, degrees: int, power: float) -> BudgetMinimum:
+def _minimum(curve: _Curve, sigma: float, degrees: int, compute: Compute) -> BudgetMinimum:
     assert curve.found.quadratic_Bx3 is not None
     from_minimum_N = curve.log_params_N - curve.at
     basis_Nx3 = np.vander(from_minimum_N, _CONSTANTS, increasing=True)
@@ -133,7 +134,7 @@ def _minimum(curve: _Curve, sigma: float, degrees: int, power: float) -> BudgetM
     return BudgetMinimum(
         budget=curve.budget,
         params=math.exp(curve.at),
-        tokens=math.exp(curve.compute_per_token - power * curve.at),
+        tokens=math.exp(curve.log_flops) / compute.of(math.exp(curve.at), 1.0),
         loss=loss,
         error=error,
         curvature=float(curve.found.quadratic_Bx3[0, 2]) / loss,

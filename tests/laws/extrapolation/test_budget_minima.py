@@ -55,3 +55,15 @@ def test_rows_of_weight_zero_and_tables_without_budgets_have_no_minima():
     scattered = parabolas().drop(columns="budget")
     scattered["tokens"] *= np.geomspace(1, 30, len(scattered))
     assert budget_minima(usable_rows(scattered)) == ()
+
+
+def test_tokens_at_a_minimum_are_those_of_its_budget_in_the_table_s_own_compute():
+    budget = np.repeat(BUDGETS, 9)
+    params = np.sqrt(budget / 120) * np.tile(np.geomspace(0.25, 4, 9), len(BUDGETS))
+    tokens = budget / 6 / (params + 2e8)
+    loss = 3 * (budget / 1e18) ** -0.05 * (1 + 0.03 * np.log(params / np.sqrt(budget / 120)) ** 2)
+    table = pd.DataFrame(
+        {"params": params, "tokens": tokens, "loss": loss, "budget": budget, "flops": budget}
+    )
+    for found in budget_minima(usable_rows(table)):
+        assert 6 * (found.params + 2e8) * found.tokens == pytest.approx(found.budget, rel=1e-6)
