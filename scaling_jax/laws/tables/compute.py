@@ -187,6 +187,9 @@ def _sentence(
     misses = f"misses rows by up to {100 * np.expm1(off):.3g} %"
     misfit = f", which {misses}" if off > _SAME else ""
     if compute.undetermined:
-        return f"{what}; params and tokens do not determine it: {compute.relation} {misses}."
+        return (
+            f"{what}; params and tokens do not determine it: {compute.relation} {misses}. A law "
+            f"has no optimum in this C; without {compute.column}, C is 6 N D."
+        )
     exponents = ", a and b between the least and the largest C" if compute.offset else ""
     return f"{what}; the optima of a law are taken at C = {compute.relation}{misfit}{exponents}."
