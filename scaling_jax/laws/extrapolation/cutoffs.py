@@ -6,6 +6,7 @@ Rolling the cut-off through the data is the evaluation on a rolling origin of fo
 
 import numpy as np
 
+from scaling_jax.laws.form_error import growth
 from scaling_jax.laws.tables.select import Rows
 
 # How far below the largest compute cut-offs lie; beyond 32 few tables have enough rows left.
@@ -49,8 +50,15 @@ def at_or_below(size_N: np.ndarray, cutoff: float) -> np.ndarray:
     return seen_N
 
 
-def scored(size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray) -> np.ndarray:
-    """Which rows above a cut-off score its predictions: those near the frontier, or all."""
+def error_beyond(
+    errors_N: np.ndarray, size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray
+) -> float:
+    """Median absolute error of predictions beyond a cut-off, per unit of `growth`.
+
+    Runs near the frontier are scored, or all runs beyond the cut-off where few are near.
+    """
     beyond_N = ~at_or_below(size_N, cutoff)
     near_N = beyond_N & ~(above_frontier_N > NEAR)
-    return near_N if near_N.sum() >= _LEAST_NEAR else beyond_N
+    scored_N = near_N if near_N.sum() >= _LEAST_NEAR else beyond_N
+    grown_N = growth(size_N[scored_N] / cutoff)
+    return float(np.median(np.abs(errors_N[scored_N]) / grown_N))

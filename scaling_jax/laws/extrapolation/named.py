@@ -6,10 +6,10 @@ import numpy as np
 
 from scaling_jax.laws import allocation
 from scaling_jax.laws.extrapolation.average import form_error
-from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, scored, sizes_of
+from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
 from scaling_jax.laws.fitted import LawFit
-from scaling_jax.laws.form_error import FormError, growth
+from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import PointFit, refit
@@ -54,12 +54,10 @@ def law_form_error(
     if law.frontier is not None:
         above_N = above_frontier(law, point.constants_P, rows)
         log_params_K = _log_optimum(rows, found, constants_KxP)
-    loss_errors = []
-    for end, constants_P in zip(ends[1:], constants_KxP[1:], strict=True):
-        scored_N = scored(size_N, end, above_N)
-        with np.errstate(all="ignore"):
-            errors_N = np.abs(np.log(rows.loss / law.value(constants_P, rows.variables)))
-        loss_errors.append(float(np.median(errors_N[scored_N] / growth(size_N[scored_N] / end))))
+    with np.errstate(all="ignore"):
+        errors_KxN = np.log(rows.loss / law.value(constants_KxP[:, None, :], rows.variables))
+    below = zip(ends[1:], errors_KxN[1:], strict=True)
+    loss_errors = [error_beyond(e_N, size_N, end, above_N) for end, e_N in below]
     return form_error(ends, np.array(loss_errors), log_params_K[1:] - log_params_K[0])
 
 

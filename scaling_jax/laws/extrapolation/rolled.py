@@ -8,22 +8,19 @@ import numpy as np
 
 from scaling_jax.laws.catalogue import SKALING
 from scaling_jax.laws.extrapolation.candidates import Candidate, Form
-from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, scored, sizes_of
+from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
 from scaling_jax.laws.extrapolation.row_weights import (
     FRONTIER_POWER,
     above_frontier,
     compute_weights,
     window,
 )
-from scaling_jax.laws.form_error import growth
 from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.solver.optimum import FIRST_NOISE, noise_of
 from scaling_jax.laws.tables.select import Rows
 
 if TYPE_CHECKING:
     from scaling_jax.laws.solver.many import Weighted
-
-_FIRST_NOISE, _LEAST_NOISE = 3e-3, 1e-3
-_NORMAL = 1.4826
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,10 @@ class Rolled:
     weights_JxKxN: np.ndarray
     errors_JxKxN: np.ndarray
 
-    def scored_rows(self, rows: Rows, k: int) -> np.ndarray:
-        """Which rows score the predictions of cut-off k."""
-        return scored(sizes_of(rows), self.cutoffs[k], self.above_KxN[0])
-
     def score(self, rows: Rows, errors_KxN: np.ndarray) -> np.ndarray:
         """Median absolute error beyond each cut-off but the first, per unit of `growth`."""
-        size_N, found = sizes_of(rows), []
-        for k in range(1, len(self.cutoffs)):
-            scored_N = self.scored_rows(rows, k)
-            ratio_N = size_N[scored_N] / self.cutoffs[k]
-            found.append(float(np.median(np.abs(errors_KxN[k][scored_N]) / growth(ratio_N))))
+        size_N, below = sizes_of(rows), zip(self.cutoffs[1:], errors_KxN[1:], strict=True)
+        found = [error_beyond(e_N, size_N, end, self.above_KxN[0]) for end, e_N in below]
         return np.array(found)
 
 
@@ -87,7 +77,7 @@ def roll(rows: Rows, chosen: tuple[Candidate, ...], objective: Objective) -> Rol
     frontier = Weighted(SKALING, rows.variables, rows.loss, objective, SKALING.priors, {})
     power_KxN = np.array([compute_weights(size_N, end, FRONTIER_POWER) for end in ends])
     base_KxN = seen_KxN * rows.weight * power_KxN
-    noise_K = np.full(len(ends), _FIRST_NOISE)
+    noise_K = np.full(len(ends), FIRST_NOISE)
     for _ in range(2):
         theta_KxP = frontier.fits(base_KxN, least, noise_K)
         constants_KxP = frontier.constants(theta_KxP)
@@ -139,6 +129,7 @@ def _weights(
 
 def _noise(rows: Rows, constants_KxP: np.ndarray, weights_KxN: np.ndarray) -> np.ndarray:
     predicted_KxN = SKALING.value(constants_KxP[:, None, :], rows.variables)
-    errors_KxN = np.abs(np.log(rows.loss / predicted_KxN))
-    medians = [np.median(e_N[w_N > 0]) for e_N, w_N in zip(errors_KxN, weights_KxN, strict=True)]
-    return np.maximum(_LEAST_NOISE, _NORMAL * np.array(medians))
+    errors_KxN = np.log(rows.loss / predicted_KxN)
+    return np.array(
+        [noise_of(e_N[w_N > 0]) for e_N, w_N in zip(errors_KxN, weights_KxN, strict=True)]
+    )

@@ -140,8 +140,7 @@ class Weighted:
 
     def _priors(self, least: float, noise_B: np.ndarray) -> newton.Pull:
         mean_P, spread_P = self._prior(least)
-        # `per_nat` takes residuals: one of the size of the noise stands for them.
-        nat_B = np.array([per_nat(np.full(1, s / 1.4826), self.objective) for s in noise_B])
+        nat_B = np.array([per_nat(noise, self.objective) for noise in noise_B])
         shape = (len(noise_B), len(mean_P))
         return newton.Pull(np.broadcast_to(mean_P, shape), nat_B[:, None] / spread_P**2)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # Noise that is taken for granted, and the first guess of it: no table of losses is less noisy.
-_LEAST_NOISE, _FIRST_NOISE = 1e-3, 3e-3
+_LEAST_NOISE, FIRST_NOISE = 1e-3, 3e-3
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,18 @@ class ScaledPrior:
         return drawn_BxP
 
 
-def per_nat(residuals_N: np.ndarray, objective: Objective) -> float:
-    """What an objective rises by where the log likelihood of its residuals falls by one.
+def noise_of(residuals_N: np.ndarray) -> float:
+    """Robust standard deviation of the residuals of a table of losses."""
+    return max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * _NORMAL)
+
+
+def per_nat(noise: float, objective: Objective) -> float:
+    """What an objective rises by where the log likelihood of such noise falls by one.
 
     The log likelihood of normal noise of standard deviation s falls by r^2 / (2 s^2) where squares
     rise by r^2 / 2; that of Laplace noise falls by |r| / s where absolute values beyond `delta`
     rise by delta |r|.
     """
-    noise = max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * _NORMAL)
     return min(noise, objective.delta) * noise
 
 
@@ -187,12 +191,12 @@ def optimum(
     fitted_N = measured_N if weights_N is None else measured_N[np.asarray(weights_N) > 0]
     first = ScaledPrior(
         *law.prior_theta(known, float(fitted_N.min())),
-        per_nat(np.full(1, _FIRST_NOISE), objective),
+        per_nat(noise_of(np.full(1, FIRST_NOISE)), objective),
     )
     # The noise, on which a prior's weight depends, is known once there is a fit.
     point = _optimum(law, values, measured_N, weights_N, objective, fixed or {}, first)
     counted_N = point.residuals_N if weights_N is None else point.residuals_N[weights_N > 0]
-    prior = replace(first, per_nat=per_nat(counted_N, objective))
+    prior = replace(first, per_nat=per_nat(noise_of(counted_N), objective))
     return _optimum(law, values, measured_N, weights_N, objective, fixed or {}, prior)
 
 
