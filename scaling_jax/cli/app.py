@@ -13,7 +13,7 @@ from typing import Any
 import tyro
 
 import scaling_jax
-from scaling_jax.cli import exits
+from scaling_jax.cli import exits, texts
 from scaling_jax.cli.accounting import flops
 from scaling_jax.cli.cancelling import cancel
 from scaling_jax.cli.checking import doctor
@@ -32,8 +32,26 @@ from scaling_jax.cli.using import evaluate, export, sample
 from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
 
-COMMANDS: dict[str, Callable[..., None]] = {
+Command = Callable[..., None]
+
+
+def tokenizer() -> None:
+    """Train or check a tokenizer."""
+
+
+def corpus() -> None:
+    """Check a corpus."""
+
+
+# Commands of two words: the first word, then the second.
+GROUPS: dict[str, dict[str, Command]] = {
+    "corpus": {"check": texts.check_corpus},
+    "tokenizer": {"train": texts.train, "check": texts.check_tokenizer},
+}
+COMMANDS: dict[str, Command] = {
     "experiments": experiments,
+    "corpus": corpus,
+    "tokenizer": tokenizer,
     "plan": plan,
     "simulate": simulate,
     "run": run,
@@ -129,11 +147,12 @@ def _parsed(args: list[str]) -> Callable[[], None]:
 
 
 def _parse(args: list[str]) -> Callable[[], None]:
+    group = GROUPS.get(args[0]) if args else None
     return tyro.extras.subcommand_cli_from_dict(
-        {name: _bound(command) for name, command in COMMANDS.items()},
-        prog="scaling-jax",
-        description=DESCRIPTION,
-        args=args,
+        {name: _bound(command) for name, command in (group or COMMANDS).items()},
+        prog=f"scaling-jax {args[0]}" if group else "scaling-jax",
+        description=COMMANDS[args[0]].__doc__ if group else DESCRIPTION,
+        args=args[1:] if group else args,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
 

@@ -48,6 +48,9 @@ class DataConfig:
             more tokens than the corpus has is an error.
         unique_tokens: number of distinct tokens to train on, for as many epochs as it takes; by
             default the whole training text. The held-out text is the same.
+        lossy_tokenizer: whether the tokenizer may change the text, so that decoding does not give
+            it back. Losses are then not given in bits per byte. Without it, such a tokenizer is an
+            error.
 
     Raises:
         InputError: `unique_tokens` below 1.
@@ -57,6 +60,7 @@ class DataConfig:
     tokenizer: str = "bytes"
     repeat: bool = False
     unique_tokens: int | None = later(None)
+    lossy_tokenizer: bool = later(False)
 
     def __post_init__(self) -> None:
         settle_numbers(self)

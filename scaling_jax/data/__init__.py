@@ -9,9 +9,15 @@ from scaling_jax.data.batches import held_out_windows as held_out_windows
 from scaling_jax.data.cache import TokenCache as TokenCache
 from scaling_jax.data.cache import prepare as prepare
 from scaling_jax.data.corpus import Corpus as Corpus
+from scaling_jax.data.corpus_check import CorpusCheck as CorpusCheck
+from scaling_jax.data.corpus_check import check_corpus as check_corpus
 from scaling_jax.data.registry import load_corpus as load_corpus
 from scaling_jax.data.split import HELD_OUT_FRACTION as HELD_OUT_FRACTION
 from scaling_jax.data.split import shared_documents as shared_documents
 from scaling_jax.data.tokenizer import Tokenizer as Tokenizer
 from scaling_jax.data.tokenizer import load_tokenizer as load_tokenizer
-from scaling_jax.data.tokenizer import train_sentencepiece as train_sentencepiece
+from scaling_jax.data.tokenizer_check import TokenizerCheck as TokenizerCheck
+from scaling_jax.data.tokenizer_check import check_tokenizer as check_tokenizer
+from scaling_jax.data.tokenizer_training import train_bpe as train_bpe
+from scaling_jax.data.tokenizer_training import train_sentencepiece as train_sentencepiece
+from scaling_jax.data.tokenizer_training import train_tokenizer as train_tokenizer

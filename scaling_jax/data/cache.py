@@ -74,6 +74,18 @@ class TokenCache:
                 f"{vocab_size}: raise vocab_size to at least {self.vocab_size}"
             )
 
+    def check_lossless(self, tokenizer: str, lossy_tokenizer: bool) -> None:
+        """Check that the tokenizer gives back the held-out text, unless it may change the text.
+
+        Raises:
+            InputError: it does not.
+        """
+        if not lossy_tokenizer and not self.round_trip.is_lossless:
+            raise InputError(
+                f"{self.round_trip.describe(tokenizer)}: train one with `scaling-jax tokenizer "
+                "train`, or set DataConfig(lossy_tokenizer=True), which leaves out bits per byte"
+            )
+
 
 def prepare(
     corpus: str,
@@ -254,7 +266,8 @@ def _progress_line(label: str, shown: bool) -> Iterator[Callable[[int], None]]:
 
 def _save_round_trip(directory: Path, measured: RoundTrip, tokenizer: str) -> None:
     if not measured.is_lossless:
-        print(f"warning: {measured.describe(tokenizer)}", file=sys.stderr)
+        described = measured.describe(tokenizer)
+        print(f"warning: {described}; bits per byte are left out", file=sys.stderr)
     # A cache that belongs to somebody else may be read-only; the next call then measures again.
     with suppress(OSError):
         write_text_atomically(epath.Path(directory / _ROUND_TRIP), json.dumps(asdict(measured)))

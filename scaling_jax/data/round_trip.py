@@ -53,12 +53,11 @@ class RoundTrip:
         return self.bytes_changed <= _LARGEST_CHANGED_SHARE * self.bytes_given
 
     def describe(self, tokenizer: str) -> str:
-        """A warning about a lossy tokenizer, with the numbers and the remedy."""
+        """What a lossy tokenizer loses, with the numbers."""
         kept = self.bytes_decoded / max(1, self.bytes_given)
         return (
             f"tokenizer {tokenizer!r} is lossy: {self.changed_documents:,} of {self.documents:,} "
-            f"held-out documents come back changed, with {kept:.2f} of their bytes. Losses in bits "
-            "per byte are left out. Train a tokenizer with byte fallback and without normalization"
+            f"documents come back changed, and {100 * kept:.3g} % of the bytes come back"
         )
 
 

@@ -1,23 +1,18 @@
 """Tokenizers: bytes, SentencePiece models and Hugging Face tokenizer files."""
 
 import hashlib
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from etils import epath
 
-from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
-from scaling_jax.system.files import replacing
 
 TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
 
 _NEWLINE = 10
-_LONGEST_LINE = 2**20  # bytes; SentencePiece skips longer lines in training
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,7 @@ class Tokenizer:
         separator: the token id after every document: end of text, or else a newline.
         encode: text to token ids.
         decode: token ids to text.
+        unknown: the token id of what the vocabulary lacks, None if nothing can be lacking.
     """
 
     name: str
@@ -39,6 +35,7 @@ class Tokenizer:
     separator: int
     encode: Callable[[str], Sequence[int] | np.ndarray]
     decode: Callable[[list[int]], str]
+    unknown: int | None = None
 
 
 def load_tokenizer(name: str) -> Tokenizer:
@@ -58,47 +55,6 @@ def load_tokenizer(name: str) -> Tokenizer:
         load = _sentencepiece if kind == "sentencepiece" else _hugging_face
         return load(name, str(file), digest)
     raise InputError(f"unknown tokenizer {name!r}: use one of {TOKENIZER_NAMES}")
-
-
-def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
-    """Train a SentencePiece byte-pair model with byte fallback on `corpus`; write it to `path`.
-
-    Raises:
-        InputError: the corpus is too small for the vocabulary, or `path` cannot be written.
-    """
-    import sentencepiece
-
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_lines(corpus),
-            model_writer=model,
-            vocab_size=vocab_size,
-            model_type="bpe",
-            byte_fallback=True,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,
-            max_sentence_length=_LONGEST_LINE,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise InputError(
-            f"cannot train {vocab_size} pieces on {corpus.name} ({error}): "
-            "use a smaller vocabulary or more text"
-        ) from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(epath.Path(path)) as temporary:
-            temporary.write_bytes(model.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"cannot write the tokenizer {path} ({error.strerror}): choose another path"
-        ) from error
-
-
-def _lines(corpus: Corpus) -> Iterator[str]:
-    for document in corpus.documents():
-        yield from document.splitlines()
 
 
 def _bytes() -> Tokenizer:
@@ -121,7 +77,9 @@ def _sentencepiece(name: str, path: str, digest: str) -> Tokenizer:
         raise InputError(f"{path!r} is not a SentencePiece model ({error})") from error
     if model.eos_id() < 0:
         raise InputError(f"{path!r} has no end-of-text piece: train it with an eos_id")
-    return Tokenizer(name, digest, model.vocab_size(), model.eos_id(), model.encode, model.decode)
+    separator, unknown = model.eos_id(), model.unk_id()
+    n_ids, encode, decode = model.vocab_size(), model.encode, model.decode
+    return Tokenizer(name, digest, n_ids, separator, encode, decode, unknown)
 
 
 def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
@@ -134,6 +92,7 @@ def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
     # A tokenizer file may truncate or pad every text to one length, which would change the corpus.
     model.no_truncation()
     model.no_padding()
+    unknown = getattr(model.model, "unk_token", None)
     return Tokenizer(
         name=name,
         fingerprint=digest,
@@ -142,6 +101,7 @@ def _hugging_face(name: str, path: str, digest: str) -> Tokenizer:
         separator=_end_of_text(model, path),
         encode=lambda text: model.encode(text, add_special_tokens=False).ids,
         decode=model.decode,
+        unknown=None if unknown is None else model.token_to_id(unknown),
     )
 
 

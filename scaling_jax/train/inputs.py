@@ -49,8 +49,9 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
     """The batches and the held-out text of a run; the corpus is tokenized if necessary.
 
     Raises:
-        InputError: the tokenizer's vocabulary exceeds the shape's, a text is too short, or a
-            held-out set shares documents with the training text.
+        InputError: the tokenizer's vocabulary exceeds the shape's, the tokenizer is lossy without
+            `lossy_tokenizer`, a text is too short, or a held-out set shares documents with the
+            training text.
     """
     cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
     shape = config.shape
@@ -75,6 +76,7 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
 
 
 def _held_out(cache: data.TokenCache, config: RunConfig) -> HeldOut:
+    cache.check_lossless(config.data.tokenizer, config.data.lossy_tokenizer)
     windows_NxT1 = data.held_out_windows(cache, config.shape.seq_len, config.eval_tokens)
     return HeldOut(windows_NxT1, cache.bytes_per_token, cache.fingerprint)
 

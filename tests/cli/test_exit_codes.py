@@ -54,7 +54,10 @@ def test_traceback_when_asked_for(ends_with: Callable, monkeypatch: pytest.Monke
     assert "Traceback" in err
 
 
-@pytest.mark.parametrize("command", [(), *([name] for name in app.COMMANDS)])
+GROUPED = [[name, second] for name, group in app.GROUPS.items() for second in group]
+
+
+@pytest.mark.parametrize("command", [(), *([name] for name in app.COMMANDS), *GROUPED])
 def test_help_of_every_command(cli: Callable, command: list[str]) -> None:
     code, out, err = cli(*command, "--help")
     assert (code, err) == (0, "")

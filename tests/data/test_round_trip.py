@@ -1,12 +1,17 @@
 """What a tokenizer loses is measured, and what cannot be decoded is counted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.data import load_tokenizer, prepare
 from scaling_jax.data.round_trip import round_trip
+from scaling_jax.errors import InputError
+from scaling_jax.study.plan.text_needs import check_text
+from scaling_jax.train.inputs import load_inputs
 
 CODE = [f"def f_{i}(x):\n    if x > {i}:\n\n        return  x + {i}  # ends" for i in range(400)]
 
@@ -42,7 +47,25 @@ def test_a_lossy_tokenizer_is_reported_and_gives_no_bits_per_byte(lossy, tmp_pat
     kept = cache.round_trip.bytes_decoded / cache.round_trip.bytes_given
     assert 0.5 < kept < 0.95
     assert "is lossy" in warning
-    assert f"with {kept:.2f} of their bytes" in warning
+    assert f"{100 * kept:.3g} % of the bytes come back" in warning
+    with pytest.raises(InputError, match=r"is lossy.*lossy_tokenizer=True"):
+        cache.check_lossless(lossy, lossy_tokenizer=False)
+    cache.check_lossless(lossy, lossy_tokenizer=True)
+
+
+def test_runs_refuse_a_lossy_tokenizer_unless_they_allow_it(lossy, tmp_path):
+    shape = Shape(n_layers=1, d_model=8, n_heads=1, d_ff=8, vocab_size=120, seq_len=16)
+    text = DataConfig(write(tmp_path, CODE), lossy)
+    config = RunConfig(shape, text, OptimizerConfig(1e-3, 1), 1, 4, eval_tokens=64)
+    with pytest.raises(InputError, match="is lossy"):
+        load_inputs(config, tmp_path / "cache", progress=False)
+    (problem,) = check_text([config], tmp_path / "cache", progress=False).problems
+    assert problem.startswith("recipe.data.tokenizer: ")
+    allowed = replace(config, data=replace(text, lossy_tokenizer=True))
+    assert allowed.run_id != config.run_id
+    assert check_text([allowed], tmp_path / "cache", progress=False).problems == ()
+    inputs = load_inputs(allowed, tmp_path / "cache", progress=False)
+    assert next(iter(inputs.held_out.values())).bytes_per_token is None
 
 
 def test_bytes_lose_nothing(tmp_path, capsys):

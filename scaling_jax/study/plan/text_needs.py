@@ -79,6 +79,9 @@ def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
     def fits(config: RunConfig) -> None:
         cache.check_vocabulary(config.data.tokenizer, config.shape.vocab_size)
 
+    def is_lossless(config: RunConfig) -> None:
+        cache.check_lossless(config.data.tokenizer, config.data.lossy_tokenizer)
+
     def is_long_enough(config: RunConfig) -> None:
         batches = data.Batches(
             cache.train,
@@ -99,6 +102,11 @@ def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
             fits,
             lambda config: config.shape.vocab_size,
             lambda config: -config.shape.vocab_size,
+        ),
+        "recipe.data.tokenizer": (
+            is_lossless,
+            lambda config: config.data.lossy_tokenizer,
+            lambda config: 0,
         ),
         "recipe.data": (
             is_long_enough,
