@@ -1,22 +1,27 @@
-"""What README, CONTRIBUTING and docs name exists: links, files, modules, options, the layout."""
+"""What README, CONTRIBUTING and docs name exists: links, files, modules, commands, the site."""
 
 import ast
 import importlib
-import io
+import os
 import re
-from collections.abc import Callable
-from contextlib import redirect_stdout
-from functools import cache
+import shlex
+import subprocess
+import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
-from scaling_jax.cli import main
-from scaling_jax.cli.app import GROUPS
+import scaling_jax.laws
+from scaling_jax.cli.app import _parsed
+from scaling_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "scaling_jax|experiments|benchmarks|tests|scripts|docs"
+FUNCTIONS_OF_LAWS = [
+    name for name, value in vars(scaling_jax.laws).items() if isinstance(value, FunctionType)
+]
 
 with_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -54,13 +59,56 @@ def test_examples_in_python_import_what_there_is(page: Path) -> None:
 
 
 @with_each_page
-def test_commands_have_the_options_that_are_shown(page: Path, help_of: Callable) -> None:
+def test_commands_can_be_parsed(page: Path) -> None:
     for line in commands(page.read_text()):
-        name, *words = line.split()[1:]
-        if name in GROUPS:
-            name = f"{name} {words.pop(0)}"
-        options = {word.split("=")[0] for word in words if word.startswith("--") and word != "--"}
-        assert {option for option in options if option not in help_of(name)} == set(), line
+        words = shlex.split(line)
+        if words[0] == "scaling-jax":
+            accept(words[1:])
+        elif words[0] == "python":
+            source = (ROOT / words[1]).read_text()
+            options = [word for word in words if word.startswith("--")]
+            assert [word for word in options if word not in source] == [], line
+        else:
+            known = words[0] in ("pip", "export", "pytest", "cd", "mkdocs")
+            assert known or os.access(ROOT / words[0], os.X_OK), line
+
+
+def accept(words: list[str]) -> None:
+    """Parse a command as the command line does, without running it."""
+    try:
+        _parsed(words)
+    except InputError as refusal:
+        # The executor's package belongs to an extra.
+        if "not installed: pip install" not in str(refusal):
+            raise
+
+
+@with_each_page
+def test_commands_that_need_more_than_a_computer_say_so(page: Path) -> None:
+    for title, block in console_blocks(page.read_text()):
+        needs_more = re.search(r"scripts/tpu/|--executor|benchmarks/(gpu|tpu)|gs://", block)
+        assert bool(needs_more) == title.startswith("Needs "), block
+
+
+@pytest.mark.parametrize("command", ["scaling-jax fit t.csv --lawn auto", "scaling-jax fot t.csv"])
+def test_a_command_that_does_not_exist_is_noticed(command: str) -> None:
+    with pytest.raises(SystemExit):
+        accept(command.split()[1:])
+
+
+def test_the_site_is_complete_and_asks_nobody(site: Path) -> None:
+    fetched = r"<(?:script|img|iframe)[^>]*src=\"(?:https?:)?//|<link[^>]*href=\"(?:https?:)?//"
+    for built in site.rglob("*.html"):
+        assert re.findall(fetched, built.read_text()) == [], built.name
+    laws = (site / "api/laws.html").read_text()
+    assert {
+        name for name in FUNCTIONS_OF_LAWS if f'id="scaling_jax.laws.{name}"' not in laws
+    } == set()
+    # Sections of the README, the figure and the links in them included.
+    home = (site / "index.html").read_text()
+    assert '<img alt="Loss against model size' in home
+    assert 'href="extrapolation.html"' in home
+    assert "README:" not in home
 
 
 def test_the_layout_names_every_package_and_module() -> None:
@@ -76,25 +124,26 @@ def test_the_layout_names_every_package_and_module() -> None:
 
 
 @pytest.fixture(scope="module")
-def help_of() -> Callable[[str], str]:
-    """The help of a command of the command line."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site, built without a warning."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", out]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return out
 
-    @cache
-    def help_of(command: str) -> str:
-        out = io.StringIO()
-        with redirect_stdout(out):
-            assert main([*command.split(), "--help"]) == 0
-        return out.getvalue()
 
-    return help_of
+def console_blocks(page: str) -> list[tuple[str, str]]:
+    """(title, content) of a page's console blocks."""
+    return re.findall(r"```console(?: title=\"([^\"]*)\")?\n(.*?)```", page, re.S)
 
 
 def commands(page: str) -> list[str]:
-    """The lines of a page's console blocks that start with `scaling-jax`, without comments."""
-    blocks = re.findall(r"```console\n(.*?)```", page, re.S)
-    joined = "\n".join(blocks).replace("\\\n", " ")
+    """The lines of a page's console blocks, without comments."""
+    joined = "\n".join(block for _, block in console_blocks(page)).replace("\\\n", " ")
     lines = (line.split("#")[0].strip() for line in joined.splitlines())
-    return [line for line in lines if line.startswith("scaling-jax ")]
+    return [line for line in lines if line]
 
 
 def layout_block(readme: str) -> str:
