@@ -53,11 +53,16 @@ def check_corpus(
     corpus: Corpus,
     /,
     *,
-    tokenizer: Annotated[str, tyro.conf.arg(metavar="NAME", help="counts the tokens")] = "bytes",
+    tokenizer: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help="counts the tokens; bytes, or tokens")
+    ] = None,
+    seq_len: Annotated[
+        int, tyro.conf.arg(metavar="T", help="the window for which a known entropy is printed")
+    ] = 128,
     json: Json = False,
 ) -> None:
     """Print documents, bytes and tokens on both sides of the split, and what is there twice."""
     from scaling_jax import data
 
-    found = data.check_corpus(corpus, tokenizer)
+    found = data.check_corpus(corpus, tokenizer, seq_len)
     print_json(dataclasses.asdict(found)) if json else print(plain_spaces(str(found)))

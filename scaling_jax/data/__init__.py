@@ -11,11 +11,13 @@ from scaling_jax.data.cache import prepare as prepare
 from scaling_jax.data.corpus import Corpus as Corpus
 from scaling_jax.data.corpus_check import CorpusCheck as CorpusCheck
 from scaling_jax.data.corpus_check import check_corpus as check_corpus
+from scaling_jax.data.entropy import entropy as entropy
 from scaling_jax.data.registry import load_corpus as load_corpus
 from scaling_jax.data.split import HELD_OUT_FRACTION as HELD_OUT_FRACTION
 from scaling_jax.data.split import shared_documents as shared_documents
 from scaling_jax.data.tokenizer import Tokenizer as Tokenizer
 from scaling_jax.data.tokenizer import load_tokenizer as load_tokenizer
+from scaling_jax.data.tokenizer import tokens_below as tokens_below
 from scaling_jax.data.tokenizer_check import TokenizerCheck as TokenizerCheck
 from scaling_jax.data.tokenizer_check import check_tokenizer as check_tokenizer
 from scaling_jax.data.tokenizer_training import train_bpe as train_bpe

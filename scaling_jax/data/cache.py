@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TransferSpeedColumn
 
 from scaling_jax.config.strict import from_dict, parsed_json
-from scaling_jax.data.corpus import Corpus
+from scaling_jax.data.corpus import Corpus, content_of
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.round_trip import NOTHING, RoundTrip, round_trip
 from scaling_jax.data.split import HELD_OUT_FRACTION, documents_of, is_held_out
-from scaling_jax.data.tokenizer import Tokenizer, load_tokenizer
+from scaling_jax.data.tokenizer import TOKENS, Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.system.environment import default_cache_dir
 from scaling_jax.system.files import write_text_atomically
@@ -43,7 +43,8 @@ class TokenCache:
         train: 1-D training tokens, memory-mapped uint16 or uint32.
         held_out: 1-D held-out tokens, from other documents.
         vocab_size: the tokenizer's number of token ids.
-        held_out_bytes: UTF-8 bytes of the held-out text, separators included.
+        held_out_bytes: UTF-8 bytes of the held-out text, separators included; 0 where the
+            documents are tokens.
         fingerprint: a hash of the corpus, the tokenizer and the split.
         round_trip: what the tokenizer changes in the held-out documents.
     """
@@ -57,8 +58,8 @@ class TokenCache:
 
     @property
     def bytes_per_token(self) -> float | None:
-        """UTF-8 bytes per token of the held-out text; None under a lossy tokenizer."""
-        if not self.round_trip.is_lossless:
+        """UTF-8 bytes per token of the held-out text; None without text or if it is changed."""
+        if not (self.held_out_bytes and self.round_trip.is_lossless):
             return None
         return self.held_out_bytes / len(self.held_out)
 
@@ -68,6 +69,11 @@ class TokenCache:
         Raises:
             InputError: it has fewer.
         """
+        if self.vocab_size > vocab_size and tokenizer == TOKENS:
+            raise InputError(
+                f"the corpus has token ids up to {self.vocab_size - 1}, but the shape's vocab_size "
+                f"is {vocab_size}: raise vocab_size to at least {self.vocab_size}"
+            )
         if self.vocab_size > vocab_size:
             raise InputError(
                 f"tokenizer {tokenizer!r} has {self.vocab_size} ids, but the shape's vocab_size is "
@@ -104,12 +110,13 @@ def prepare(
     leaves no text for training.
 
     Raises:
-        InputError: an unknown corpus or tokenizer, no text on one side of the split, or a
-            cache directory that cannot be written.
+        InputError: an unknown corpus or tokenizer, text under the tokenizer of tokens or the
+            reverse, no text on one side of the split, or a cache directory that cannot be written.
     """
     if not 0 < held_out_fraction <= 1:
         raise InputError(f"held_out_fraction {held_out_fraction} must lie in (0, 1]")
-    source, coder = load_corpus(corpus), load_tokenizer(tokenizer)
+    source = load_corpus(corpus)
+    coder = load_tokenizer(tokenizer).of(source)
     identity = f"{_FORMAT} {source.fingerprint} {coder.fingerprint} {held_out_fraction}"
     fingerprint = hashlib.sha256(identity.encode()).hexdigest()[:24]
     root = Path(cache_dir) if cache_dir else default_cache_dir()
@@ -211,17 +218,20 @@ def _write_tokens(
         _progress_line(f"tokenizing {corpus.name}", progress) as advance,
     ):
         for document in documents_of(corpus):
-            replaced += document.count(_REPLACEMENT)
-            text = document.encode()
-            side = "held_out" if is_held_out(text, held_out_fraction) else "train"
-            encoded = coder.encode(document)
-            if side == "held_out":
-                measured = measured.after(document, encoded, coder)
-            ids = np.append(np.asarray(encoded, dtype), dtype.type(coder.separator))
+            content = content_of(document)
+            side = "held_out" if is_held_out(content, held_out_fraction) else "train"
+            if isinstance(document, str):
+                replaced += document.count(_REPLACEMENT)
+                encoded = coder.encode(document)
+                if side == "held_out":
+                    measured = measured.after(document, encoded, coder)
+                    held_out_bytes += len(content) + 1
+                ids = np.append(np.asarray(encoded, dtype), np.array([coder.separator], dtype))
+            else:
+                ids = np.asarray(document, dtype)
             (held_out if side == "held_out" else train).write(ids.tobytes())
             counts[side] += len(ids)
-            held_out_bytes += (len(text) + 1) * (side == "held_out")
-            advance(len(text))
+            advance(len(content))
     if replaced:
         print(
             f"corpus {corpus.name!r}: {replaced:,} characters could not be decoded and are now "
@@ -277,8 +287,11 @@ def _measure_round_trip(
     directory: Path, corpus: Corpus, coder: Tokenizer, held_out_fraction: float
 ) -> RoundTrip:
     """What the tokenizer changes, for a cache that was written without the measurement."""
-    documents = documents_of(corpus)
-    held_out = (text for text in documents if is_held_out(text.encode(), held_out_fraction))
+    held_out = (
+        document
+        for document in documents_of(corpus)
+        if isinstance(document, str) and is_held_out(document.encode(), held_out_fraction)
+    )
     measured = round_trip(held_out, coder)
     _save_round_trip(directory, measured, coder.name)
     return measured

@@ -1,4 +1,4 @@
-"""What a corpus holds: documents, tokens, and text that is there twice."""
+"""What a corpus holds: documents, tokens, text that is there twice, and a known entropy."""
 
 import hashlib
 import re
@@ -6,16 +6,21 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 
+from scaling_jax.data.corpus import Document, content_of
+from scaling_jax.data.entropy import entropy
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.split import documents_of, is_held_out
-from scaling_jax.data.tokenizer import load_tokenizer
+from scaling_jax.data.tokenizer import TOKENS, Tokenizer, load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.formatting import count
 
 
 @dataclass(frozen=True)
 class Part:
-    """One side of the split: its documents, their UTF-8 bytes, their tokens with separators."""
+    """One side of the split: its documents, their tokens with separators, their UTF-8 bytes.
+
+    Documents that are tokens have no bytes.
+    """
 
     documents: int
     bytes: int
@@ -29,11 +34,13 @@ class CorpusCheck:
     Attributes:
         corpus, tokenizer: their names.
         train, held_out: the two sides of the split.
-        median_bytes, largest_bytes: of a document.
+        median_bytes, largest_bytes: of a document; 0 where documents are tokens.
         duplicates: documents whose text an earlier document has, byte for byte.
         shared: held-out documents whose text a training document has, if case, spaces and
             punctuation are ignored. Documents that are equal byte for byte are never on both sides.
         replaced: characters that could not be decoded.
+        seq_len: the window that `entropy` is for.
+        entropy: the known entropy in nats per token, as `data.entropy` has it; None if unknown.
     """
 
     corpus: str
@@ -45,23 +52,37 @@ class CorpusCheck:
     duplicates: int
     shared: int
     replaced: int
+    seq_len: int
+    entropy: float | None
 
     def __str__(self) -> str:
         documents = self.train.documents + self.held_out.documents
+        n_bytes = self.train.bytes + self.held_out.bytes
+        sizes = (
+            f", {count(n_bytes)} bytes "
+            f"(median {self.median_bytes:,}, largest {self.largest_bytes:,})"
+        )
         lines = [
-            f"{self.corpus}: {documents:,} documents, "
-            f"{count(self.train.bytes + self.held_out.bytes)} bytes "
-            f"(median {self.median_bytes:,}, largest {self.largest_bytes:,})",
+            f"{self.corpus}: {documents:,} documents" + (sizes if n_bytes else ""),
             *([_DOCUMENTS_OF_TEXT] if self.corpus.startswith("text:") else []),
             *(
-                f"{side}: {part.documents:,} documents, {count(part.bytes)} bytes, {part.tokens:,} "
-                f"tokens of {self.tokenizer}"
+                f"{side}: {part.documents:,} documents, "
+                + (f"{count(part.bytes)} bytes, " if n_bytes else "")
+                + f"{part.tokens:,} tokens"
+                + (f" of {self.tokenizer}" if n_bytes else "")
                 for side, part in (("training", self.train), ("held out", self.held_out))
             ),
             f"duplicates: {self.duplicates:,} documents repeat an earlier one",
             f"shared: {self.shared:,} held-out documents are in the training text too, if case, "
-            "spaces and punctuation are ignored",
+            "spaces and punctuation are ignored"
+            if n_bytes
+            else f"shared: {self.shared:,} held-out documents are in the training text too",
         ]
+        if self.entropy is not None:
+            lines.append(
+                f"entropy: {self.entropy:.4f} nats per token, the least loss of a model that sees "
+                f"windows of {self.seq_len:,} tokens"
+            )
         if self.replaced:
             lines.append(
                 f"warning: {self.replaced:,} characters could not be decoded; convert the files "
@@ -78,23 +99,31 @@ class CorpusCheck:
 _DOCUMENTS_OF_TEXT = "a document ends at a blank line or at the end of its file"
 
 
-def check_corpus(corpus: str, tokenizer: str = "bytes") -> CorpusCheck:
+def check_corpus(corpus: str, tokenizer: str | None = None, seq_len: int = 128) -> CorpusCheck:
     """Count the documents, bytes and tokens of `corpus`, and what is there twice.
+
+    Args:
+        corpus: as `load_corpus` takes it.
+        tokenizer: as `load_tokenizer` takes it; by default `bytes`, or `tokens` for a corpus of
+            tokens.
+        seq_len: the window of the models whose least loss is reported, where it is known.
 
     Raises:
         InputError: a corpus or a tokenizer that cannot be read, or a corpus without documents.
     """
-    source, coder = load_corpus(corpus), load_tokenizer(tokenizer)
+    source = load_corpus(corpus)
+    usual = "bytes" if source.vocab_size is None else TOKENS
+    coder = load_tokenizer(tokenizer or usual).of(source)
     train, held_out = _Tally(), _Tally()
     exact, replaced = set[bytes](), 0
     for document in documents_of(source):
-        text = document.encode()
-        side = held_out if is_held_out(text) else train
-        side.sizes.append(len(text))
-        side.tokens += len(coder.encode(document)) + 1
-        side.loosely[_digest(_WORD_GAPS.sub(" ", document.casefold()).strip().encode())] += 1
-        exact.add(_digest(text))
-        replaced += document.count("\ufffd")
+        content = content_of(document)
+        side = held_out if is_held_out(content) else train
+        side.sizes.append(len(content) if isinstance(document, str) else 0)
+        side.tokens += _n_tokens(document, coder)
+        side.loosely[_digest(_loose(document))] += 1
+        exact.add(_digest(content))
+        replaced += document.count("\ufffd") if isinstance(document, str) else 0
     sizes = train.sizes + held_out.sizes
     if not sizes:
         raise InputError(f"corpus {corpus!r} has no documents: give one with text")
@@ -108,10 +137,23 @@ def check_corpus(corpus: str, tokenizer: str = "bytes") -> CorpusCheck:
         duplicates=len(sizes) - len(exact),
         shared=sum(n for text, n in held_out.loosely.items() if text in train.loosely),
         replaced=replaced,
+        seq_len=seq_len,
+        entropy=entropy(corpus, coder.name, seq_len),
     )
 
 
 _WORD_GAPS = re.compile(r"[\W_]+")
+
+
+def _n_tokens(document: Document, coder: Tokenizer) -> int:
+    return len(coder.encode(document)) + 1 if isinstance(document, str) else len(document)
+
+
+def _loose(document: Document) -> bytes:
+    """What documents are compared by, without case, spaces and punctuation of text."""
+    if not isinstance(document, str):
+        return content_of(document)
+    return _WORD_GAPS.sub(" ", document.casefold()).strip().encode()
 
 
 def _digest(text: bytes) -> bytes:

@@ -3,7 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scaling_jax.data import embedded, files, mixture, stdlib, synthetic, tfds
+from scaling_jax.data import (
+    arrays,
+    embedded,
+    files,
+    images,
+    mixture,
+    music,
+    sound,
+    stdlib,
+    synthetic,
+    tfds,
+)
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
@@ -28,6 +39,10 @@ CORPORA: dict[str, Kind] = {
     "text": Kind("text:PATH", files.load_text),
     "jsonl": Kind("jsonl:PATH[?field=NAME]", files.load_jsonl),
     "tfds": Kind("tfds:NAME", tfds.load),
+    "array": Kind("array:PATH.npy", arrays.load),
+    "images": Kind("images:SOURCE", images.load),
+    "sound": Kind("sound:notes", sound.load),
+    "music": Kind("music:tunes", music.load),
     "mixture": Kind("mixture:CORPUS*WEIGHT,CORPUS*WEIGHT", mixture.load),
     "synthetic": Kind("synthetic:SPEC", synthetic.load),
 }

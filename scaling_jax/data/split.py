@@ -8,27 +8,42 @@ from pathlib import Path
 
 from etils import epath
 
-from scaling_jax.data.corpus import Corpus
+from scaling_jax.data.corpus import Corpus, Document, content_of
 from scaling_jax.data.registry import load_corpus
+from scaling_jax.errors import InputError
 from scaling_jax.system.environment import default_cache_dir
 from scaling_jax.system.files import write_text_atomically
 
 HELD_OUT_FRACTION = 0.05
 
 
-def documents_of(corpus: Corpus) -> Iterator[str]:
-    """The documents as valid Unicode.
+def documents_of(corpus: Corpus) -> Iterator[Document]:
+    """The documents: tokens as they are, text as valid Unicode.
 
     JSON can hold half of a surrogate pair, which no encoding takes; the replacement character
     takes its place, as it does for bytes that are not UTF-8.
     """
     for document in corpus.documents():
-        yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if isinstance(document, str):
+            yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        else:
+            yield document
 
 
-def is_held_out(text: bytes, fraction: float = HELD_OUT_FRACTION) -> bool:
-    """Whether a document is held out, which follows from its text alone."""
-    unit_hash = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
+def texts_of(corpus: Corpus) -> Iterator[str]:
+    """The documents of a corpus of text, as valid Unicode.
+
+    Raises:
+        InputError: the documents are tokens.
+    """
+    if corpus.vocab_size is not None:
+        raise InputError(f"corpus {corpus.name!r} is tokens, not text: name a text")
+    return (document for document in documents_of(corpus) if isinstance(document, str))
+
+
+def is_held_out(content: bytes, fraction: float = HELD_OUT_FRACTION) -> bool:
+    """Whether a document is held out, which follows from its `content_of` alone."""
+    unit_hash = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
     return unit_hash < fraction
 
 
@@ -48,8 +63,8 @@ def shared_documents(
     path = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
     with suppress(OSError, ValueError):
         return int(path.read_text(encoding="utf-8"))
-    known = {hashlib.sha256(text.encode()).digest() for text in documents_of(ours)}
-    trained = (text.encode() for text in documents_of(theirs))
+    known = {hashlib.sha256(content_of(each)).digest() for each in documents_of(ours)}
+    trained = (content_of(each) for each in documents_of(theirs))
     shared = {
         digest
         for text in trained

@@ -1,16 +1,21 @@
-"""Tokenizers: bytes, SentencePiece models and Hugging Face tokenizer files."""
+"""Tokenizers: bytes, SentencePiece models, Hugging Face tokenizer files, and ids as they are."""
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
-TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH"
+TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH, tokens"
+
+# The tokenizer of corpora whose documents are tokens.
+TOKENS = "tokens"
+_LARGEST_VOCABULARY = 2**31  # batches are int32
 
 _NEWLINE = 10
 
@@ -22,8 +27,9 @@ class Tokenizer:
     Attributes:
         name: the name that `load_tokenizer` was given.
         fingerprint: a hash of the mapping, part of the token cache's key.
-        vocab_size: number of token ids.
-        separator: the token id after every document: end of text, or else a newline.
+        vocab_size: number of token ids; of `tokens`, the most that there can be.
+        separator: the token id after every document: end of text, or else a newline; None for
+            `tokens`, under which the documents have the separators that they need.
         encode: text to token ids.
         decode: token ids to text.
         unknown: the token id of what the vocabulary lacks, None if nothing can be lacking.
@@ -32,10 +38,35 @@ class Tokenizer:
     name: str
     fingerprint: str
     vocab_size: int
-    separator: int
+    separator: int | None
     encode: Callable[[str], Sequence[int] | np.ndarray]
     decode: Callable[[list[int]], str]
     unknown: int | None = None
+
+    @property
+    def is_of_text(self) -> bool:
+        """Whether it reads text, so that its tokens stand for bytes."""
+        return self.name != TOKENS
+
+    def of(self, corpus: Corpus) -> "Tokenizer":
+        """This tokenizer, with the vocabulary of a corpus of tokens.
+
+        Raises:
+            InputError: a corpus of tokens under a tokenizer of text, or text under `tokens`.
+        """
+        if corpus.vocab_size is None:
+            if not self.is_of_text:
+                raise InputError(
+                    f"corpus {corpus.name!r} is text, not tokens: use another tokenizer than "
+                    f"{self.name!r}, such as 'bytes'"
+                )
+            return self
+        if self.is_of_text:
+            raise InputError(
+                f"corpus {corpus.name!r} is tokens, not text: use the tokenizer {TOKENS!r} instead "
+                f"of {self.name!r}"
+            )
+        return replace(self, vocab_size=corpus.vocab_size)
 
 
 def load_tokenizer(name: str) -> Tokenizer:
@@ -47,6 +78,8 @@ def load_tokenizer(name: str) -> Tokenizer:
     kind, _, path = name.partition(":")
     if name == "bytes":
         return _bytes()
+    if name == TOKENS:
+        return tokens_below(_LARGEST_VOCABULARY)
     if kind in ("sentencepiece", "hf") and path:
         file = Path(path).expanduser()
         if not file.is_file():
@@ -66,6 +99,29 @@ def _bytes() -> Tokenizer:
         encode=lambda text: np.frombuffer(text.encode(), np.uint8),
         decode=lambda ids: bytes(ids).decode("utf-8", "replace"),
     )
+
+
+def tokens_below(vocab_size: int) -> Tokenizer:
+    """The tokenizer `tokens`, whose text is token ids below `vocab_size` with spaces in between."""
+    return Tokenizer(
+        name=TOKENS,
+        fingerprint=TOKENS,
+        vocab_size=vocab_size,
+        separator=None,
+        encode=lambda text: _ids_of(text, vocab_size),
+        decode=lambda ids: " ".join(map(str, ids)),
+    )
+
+
+def _ids_of(text: str, vocab_size: int) -> list[int]:
+    words = text.split()
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and int(word) < vocab_size):
+            raise InputError(
+                f"{word[:80]!r} is no token id below {vocab_size}: the tokenizer {TOKENS!r} reads "
+                "ids with spaces between them, such as '3 1 4'"
+            )
+    return [int(word) for word in words]
 
 
 def _sentencepiece(name: str, path: str, digest: str) -> Tokenizer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.round_trip import NOTHING, RoundTrip
-from scaling_jax.data.split import documents_of
+from scaling_jax.data.split import texts_of
 from scaling_jax.data.tokenizer import load_tokenizer
 from scaling_jax.errors import InputError
 from scaling_jax.formatting import count
@@ -79,11 +79,12 @@ def check_tokenizer(tokenizer: str, corpus: str) -> TokenizerCheck:
         corpus: as `load_corpus` takes it.
 
     Raises:
-        InputError: a tokenizer or a corpus that cannot be read, or a corpus without text.
+        InputError: a tokenizer or a corpus that cannot be read, a corpus of tokens, or one without
+            text.
     """
     coder, source = load_tokenizer(_named(tokenizer)), load_corpus(corpus)
     trip, tokens, unknown, used = NOTHING, 0, 0, set[int]()
-    for document in documents_of(source):
+    for document in texts_of(source):
         ids = [int(i) for i in coder.encode(document)]
         before, trip = trip, trip.after(document, ids, coder)
         if trip is before:

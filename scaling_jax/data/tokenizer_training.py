@@ -9,7 +9,7 @@ from etils import epath
 
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.data.registry import load_corpus
-from scaling_jax.data.split import documents_of, is_held_out
+from scaling_jax.data.split import is_held_out, texts_of
 from scaling_jax.errors import InputError
 from scaling_jax.system.files import replacing
 
@@ -38,6 +38,7 @@ def train_tokenizer(corpus: str, kind: TokenizerKind, vocab_size: int, path: Pat
             cannot be written.
     """
     whole = load_corpus(corpus)
+    texts_of(whole)  # refuses tokens before the packages below read the first document
     training = Corpus(whole.name, whole.fingerprint, lambda: _training_documents(whole))
     train = {"sentencepiece": train_sentencepiece, "bpe": train_bpe}[kind]
     train(training, vocab_size, path)
@@ -48,14 +49,15 @@ def train_sentencepiece(corpus: Corpus, vocab_size: int, path: Path) -> None:
     """Train a SentencePiece byte-pair model with byte fallback on `corpus`; write it to `path`.
 
     Raises:
-        InputError: the corpus is too small for the vocabulary, or `path` cannot be written.
+        InputError: a corpus of tokens, one that is too small for the vocabulary, or a `path` that
+            cannot be written.
     """
     import sentencepiece
 
-    model = io.BytesIO()
+    texts, model = texts_of(corpus), io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_lines(corpus),
+            sentence_iterator=_lines(texts),
             model_writer=model,
             vocab_size=vocab_size,
             model_type="bpe",
@@ -75,8 +77,8 @@ def train_bpe(corpus: Corpus, vocab_size: int, path: Path) -> None:
     """Train a byte-level byte-pair tokenizer on `corpus`; write its `tokenizer.json` to `path`.
 
     Raises:
-        InputError: the corpus is too small for the vocabulary, fewer than 257 ids, or a `path`
-            that cannot be written.
+        InputError: a corpus of tokens, one that is too small for the vocabulary, fewer than 257
+            ids, or a `path` that cannot be written.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -94,18 +96,18 @@ def train_bpe(corpus: Corpus, vocab_size: int, path: Path) -> None:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    model.train_from_iterator(corpus.documents(), trainer)
+    model.train_from_iterator(texts_of(corpus), trainer)
     if (learnt := model.get_vocab_size()) < vocab_size:
         raise _too_small(corpus, vocab_size, f"the text gives {learnt}")
     _write(path, lambda temporary: temporary.write_text(model.to_str()))
 
 
 def _training_documents(corpus: Corpus) -> Iterator[str]:
-    return (text for text in documents_of(corpus) if not is_held_out(text.encode()))
+    return (text for text in texts_of(corpus) if not is_held_out(text.encode()))
 
 
-def _lines(corpus: Corpus) -> Iterator[str]:
-    for document in corpus.documents():
+def _lines(texts: Iterator[str]) -> Iterator[str]:
+    for document in texts:
         yield from document.splitlines()
 
 

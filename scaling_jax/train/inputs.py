@@ -90,6 +90,7 @@ def _further(
         cache = data.prepare(
             each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress
         )
+        cache.check_vocabulary(tokenizer, config.shape.vocab_size)
         found = _held_out(cache, config)
     except InputError as error:
         raise InputError(f"evaluation set {each.name!r} ({each.part}): {error}") from error

@@ -3,7 +3,7 @@
 A directory gets `config.json`, `model.safetensors` in float32 and the tokenizer:
 
 - `bytes`, and the `tokenizer.json` of `hf:PATH`: `tokenizer.json` and `tokenizer_config.json`,
-  which `transformers.AutoTokenizer` reads.
+  which `transformers.AutoTokenizer` reads; nothing for `tokens`.
 - `sentencepiece:PATH`: `sentencepiece.model`, which the package sentencepiece reads. It is not
   converted, because a converted one may have other token ids.
 
@@ -71,6 +71,8 @@ def _safetensors() -> Any:
 
 
 def _write_tokenizer(tokenizer: data.Tokenizer, path: Path) -> None:
+    if not tokenizer.is_of_text:
+        return
     kind, _, source = tokenizer.name.partition(":")
     if kind == "sentencepiece":
         shutil.copyfile(Path(source).expanduser(), path / "sentencepiece.model")

@@ -59,6 +59,8 @@ class LanguageModel:
             InputError: its file is missing, or has more token ids than the model.
         """
         tokenizer = data.load_tokenizer(self.config.data.tokenizer)
+        if not tokenizer.is_of_text:
+            return data.tokens_below(self.config.shape.vocab_size)
         if tokenizer.vocab_size > self.config.shape.vocab_size:
             raise InputError(
                 f"tokenizer {tokenizer.name!r} has {tokenizer.vocab_size} ids, but the model has "
@@ -114,7 +116,9 @@ class LanguageModel:
             raise InputError(f"seed {seed} must lie in [0, 2^32)")
         coder = self.tokenizer
         given = [int(i) for i in coder.encode(prompt)]
-        first = given or [coder.separator]
+        if not given and coder.separator is None:
+            raise InputError("a model of tokens needs a prompt: give token ids, such as '3 1 4'")
+        first = given or [coder.separator or 0]
         ids = continued(self.model, first, n_tokens, temperature, seed, coder.vocab_size)
         return coder.decode(ids if given else ids[1:])
 
@@ -139,6 +143,7 @@ class LanguageModel:
         if not _is_corpus(name):
             return self._windows_of_text(name, tokens)
         cache = data.prepare(name, self.tokenizer.name, progress=False)
+        cache.check_vocabulary(self.tokenizer.name, self.config.shape.vocab_size)
         if name == own and cache.fingerprint != self.fingerprint:
             raise InputError(
                 f"the model was trained on text with fingerprint {self.fingerprint}, but {name} "
@@ -162,7 +167,7 @@ class LanguageModel:
                 "text:PATH"
             )
         offsets_NxT1 = np.arange(n_wanted)[:, None] * seq_len + np.arange(seq_len + 1)
-        is_lossless = coder.decode([int(i) for i in ids]) == text
+        is_lossless = coder.is_of_text and coder.decode([int(i) for i in ids]) == text
         return ids[offsets_NxT1], len(text.encode()) / len(ids) if is_lossless else None
 
 
