@@ -40,7 +40,7 @@ class CorpusCheck:
             punctuation are ignored. Documents that are equal byte for byte are never on both sides.
         replaced: characters that could not be decoded.
         seq_len: the window that `entropy` is for.
-        entropy: the known entropy in nats per token, as `data.entropy` has it; None if unknown.
+        entropy: the known entropy in nats per token, as `data.entropy` defines it; or None.
     """
 
     corpus: str

@@ -25,7 +25,7 @@ def load(argument: str) -> Corpus:
         InputError: another sound than `notes`, or an option out of range.
     """
     defaults = {"seconds": 600, "rate": 4000, "seed": 0}
-    # Of the highest note, the third harmonic lies below half the least rate.
+    # The third harmonic of the highest note lies below half the least rate.
     kind, options = split_counts("sound", argument, defaults, {"rate": 4000})
     if kind != "notes":
         raise InputError(f"sound:{argument} is unknown: use sound:notes?seconds=600")

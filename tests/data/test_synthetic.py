@@ -143,11 +143,11 @@ def test_no_window_predicts_better_than_the_window_entropy(
     for first in range(0, min(len(tokens) - seq_len, 150_000), seq_len):
         known: list[int] = []
         # Letters since the last newline in the window, or None before the first one.
-        since, seen, total = None, 0, 0.0
+        since, n_letters, total = None, 0, 0.0
         for place, token in enumerate(tokens[first : first + seq_len + 1]):
             is_newline = token == ord("\n")
             if place:
-                hazard = 1 / (2001 - seen) if since is None else float(since == 2000)
+                hazard = 1 / (2001 - n_letters) if since is None else float(since == 2000)
                 chance = hazard if is_newline else 1 - hazard
                 if not is_newline:
                     shown = tuple(known[-order:])
@@ -157,7 +157,7 @@ def test_no_window_predicts_better_than_the_window_entropy(
                 known, since = [], 0
             else:
                 known.append(token - ord("a"))
-                seen, since = seen + 1, None if since is None else since + 1
+                n_letters, since = n_letters + 1, None if since is None else since + 1
         losses.append(total / seq_len)
     stderr = np.std(losses) / math.sqrt(len(losses))
     expected = data.entropy(name, "bytes", seq_len)
