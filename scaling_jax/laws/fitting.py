@@ -10,6 +10,7 @@ from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import BEYOND, DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
+from scaling_jax.laws.diagnostics.known_floor import known_floor
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.units import questions
@@ -170,6 +171,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
         *((Note(NoteCode.REPEATED_ROWS, doubt),) if twice else ()),
         *missing_runs(frame),
         *mixed_knobs(frame),
+        *known_floor(frame, found, law),
         *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),
         *questions(rows, found.unit),
         *(rows.compute_notes if found.exponents or found.without_optimum else ()),

@@ -79,6 +79,11 @@ class NoteCode(StrEnum):
         "warning",
         "The data do not bound the irreducible loss; predictions far beyond them are unsafe.",
     )
+    KNOWN_FLOOR = (
+        "known-floor",
+        "note",
+        "How far the fitted floor lies from the known entropy of the text.",
+    )
     VANISHED_TERM = (
         "vanished-term",
         "warning",

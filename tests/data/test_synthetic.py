@@ -227,7 +227,7 @@ def test_the_loss_falls_as_a_power_of_the_contexts_known() -> None:
     language = Contexts.random(order=4, symbols=16, seed=0, exponent=0.5)
     known = np.array([10, 100, 1000])
     excess = [language.loss_knowing(n) - language.entropy for n in known]
-    # The tail of the frequencies is cut at 65,536 contexts, which would have gone on.
+    # The tail of the frequencies is cut at 65,536 contexts.
     tail = [known_n**-0.5 - 65536**-0.5 for known_n in known]
     assert np.diff(np.log(excess)) == pytest.approx(np.diff(np.log(tail)), abs=0.15)
     assert language.loss_knowing(65536) == language.entropy

@@ -93,6 +93,7 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
     `bits_per_byte_<set>`, `loss_<set>_least` and `loss_<set>_least_tokens` are those of a further
     set. `evaluation_flops` counts the run's own evaluations, which no other column includes.
+    `entropy` is the known entropy of a synthetic language, as `scaling_jax.data.entropy` has it.
 
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
@@ -189,6 +190,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
         **_evaluated(result),
+        **_known_entropy(config),
         **_made_with(result),
         "failure": run.failure_given(checked) or (result.note if result else None),
     }
@@ -214,6 +216,16 @@ def _evaluated(result: "Result | None") -> dict[str, Any]:
     if result is None or result.evaluations is None:
         return {}
     return {**result.held_out, "evaluation_flops": result.evaluation_flops}
+
+
+def _known_entropy(config: RunConfig) -> dict[str, float]:
+    """The least loss of any model of the shape's `seq_len` on the run's text, if it is known."""
+    # Imported here, since most tables of records need no text.
+    from scaling_jax.data.entropy import entropy
+
+    data = config.data
+    known = entropy(data.corpus, data.tokenizer, config.shape.seq_len)
+    return {} if known is None else {"entropy": known}
 
 
 def _made_with(result: "Result | None") -> dict[str, Any]:

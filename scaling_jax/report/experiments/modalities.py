@@ -1,0 +1,118 @@
+"""Laws of one ladder on several kinds of data, beside each other."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.report import style
+from scaling_jax.report.svg import save_alone
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from scaling_jax.laws import Fit
+    from scaling_jax.study import Store
+
+_SHOWN = ("E", "alpha", "beta")
+_DRAWN = 100  # FLOP values of a line
+
+
+def finished_by_corpus(store: "Store") -> dict[str, "pd.DataFrame"]:
+    """The records of the finished runs of each corpus, in the order of the names.
+
+    Raises:
+        InputError: no run has finished.
+    """
+    from scaling_jax.study import collect
+
+    records = collect(store)
+    done = records[records["status"] == "finished"]
+    if done.empty:
+        raise InputError("no run of this study has finished: train it first")
+    return {str(corpus): runs for corpus, runs in done.groupby("corpus")}
+
+
+def fits_by_corpus(records: Mapping[str, "pd.DataFrame"], bootstrap: int = 200) -> dict[str, "Fit"]:
+    """L(N, D) = E + A / N^alpha + B / D^beta of each corpus.
+
+    Raises:
+        InputError: a corpus has too few runs for a law.
+    """
+    from scaling_jax import laws
+
+    return {name: laws.fit(runs, bootstrap=bootstrap) for name, runs in records.items()}
+
+
+def exponent_table(fits: Mapping[str, "Fit"]) -> "pd.DataFrame":
+    """A row for each corpus: constants and exponents of the law, each with its interval.
+
+    `a` is the exponent of the optimal size, N_opt ~ C^a, and `gamma` = alpha beta / (alpha + beta)
+    that of the optimal loss above its floor, L - E ~ C^-gamma.
+    """
+    import pandas as pd
+
+    rows = []
+    for corpus, fit in fits.items():
+        values = {name: fit.params[name] for name in _SHOWN} | {"a": fit.exponents["a"]}
+        ends = {name: (fit.intervals or {}).get(name) for name in _SHOWN}
+        ends["a"] = (fit.exponent_intervals or {}).get("a")
+        values["gamma"] = _gamma(fit.params["alpha"], fit.params["beta"])
+        ends["gamma"] = _gamma_interval(fit)
+        rows.append({"corpus": corpus} | {n: _cell(v, ends[n]) for n, v in values.items()})
+    return pd.DataFrame(rows)
+
+
+def reducible_figure(records: Mapping[str, "pd.DataFrame"], fits: Mapping[str, "Fit"]) -> "Figure":
+    """Loss above the fitted floor against FLOPs: runs, and the optimum of each law."""
+    from matplotlib.figure import Figure
+
+    with style.figure_style():
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        every, heights = [], []
+        for (name, runs), colour in zip(records.items(), style.shades(len(records)), strict=True):
+            fit = fits[name]
+            above = runs["loss"] - fit.params["E"]
+            axes.plot(runs["flops"], above, "o", color=colour, markersize=3.5, alpha=0.7)
+            flops = np.geomspace(runs["flops"].min(), runs["flops"].max(), _DRAWN)
+            best = [float(fit.optimal(each).loss or np.nan) - fit.params["E"] for each in flops]
+            axes.plot(flops, best, color=colour, label=name.partition("?")[0])
+            every += [runs["flops"].min(), runs["flops"].max()]
+            heights += [above[above > 0].min(), above.max()]
+        style.log_axis(axes, "x", style.padded(np.array(every), 1.2), "flops")
+        axes.set_yscale("log")
+        axes.set_xlabel("training FLOPs")
+        axes.set_ylabel("loss above the fitted floor (nats/token)")
+        axes.legend()
+    return figure
+
+
+def _gamma(alpha: float, beta: float) -> float:
+    return alpha * beta / (alpha + beta)
+
+
+def _gamma_interval(fit: "Fit") -> tuple[float, float] | None:
+    if fit.draws_BxP is None:
+        return None
+    names = list(fit.params)
+    alpha_B, beta_B = (fit.draws_BxP[:, names.index(name)] for name in ("alpha", "beta"))
+    outside = (1 - fit.level) / 2
+    low, high = np.quantile(alpha_B * beta_B / (alpha_B + beta_B), [outside, 1 - outside])
+    return float(low), float(high)
+
+
+def _cell(value: float, ends: tuple[float, float] | None) -> str:
+    return f"{value:.3f}" + ("" if ends is None else f" ({ends[0]:.3f} to {ends[1]:.3f})")
+
+
+def main(root: str, out: str) -> None:
+    """Print the exponents of each corpus of the study at `root`, and draw its losses into `out`."""
+    from scaling_jax.study import Store
+
+    records = finished_by_corpus(Store.open(root))
+    fits = fits_by_corpus(records)
+    print(exponent_table(fits).to_string(index=False))
+    save_alone(reducible_figure(records, fits), out)
