@@ -3,8 +3,9 @@
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,7 @@ from scaling_jax.text_table import Table
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from scaling_jax.study.status import InterimLaw, StudyMonitor
+    from scaling_jax.study.status import EndsSoFar, InterimLaw, StudyMonitor
 
 NO_LAW = "none"
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -45,6 +46,9 @@ def status(
             metavar="NAME", help="the law to fit to the finished runs, as for fit, or none"
         ),
     ] = "chinchilla",
+    ends: Annotated[
+        bool, optional("predict where runs at work will end, from the curves of finished runs")
+    ] = False,
     price: Annotated[float | None, optional("price of a device-hour, in any currency", "P")] = None,
     watch: Annotated[bool, optional("keep the status on the screen until Ctrl-C")] = False,
     every: Annotated[
@@ -59,7 +63,13 @@ def status(
     """
     leave_accelerators()
     from scaling_jax.study import Store
-    from scaling_jax.study.status import InterimLaw, StudyMonitor, status_data, status_text
+    from scaling_jax.study.status import (
+        EndsSoFar,
+        InterimLaw,
+        StudyMonitor,
+        status_data,
+        status_text,
+    )
     from scaling_jax.study.status.plan_cost import require_price
     from scaling_jax.study.status.standing_text import law_text
 
@@ -72,15 +82,16 @@ def status(
     _require_law(law)
     store = Store.open(directory)
     monitor, interim = StudyMonitor(store), None if law == NO_LAW else InterimLaw(store, law)
+    foresee = partial(EndsSoFar.of, store) if ends else lambda: None
     if watch:
-        _watch(monitor, interim, price, every)
+        _watch(monitor, interim, price, every, foresee)
         return
     standing = monitor.look()
     if json:
         law_so_far = None if interim is None else interim.law(standing)
-        print_json(status_data(standing, law_so_far, price))
+        print_json(status_data(standing, law_so_far, price, foresee()))
         return
-    for number, block in enumerate(status_text(standing, None, price)):
+    for number, block in enumerate(status_text(standing, None, price, foresee())):
         if number:
             print()
         print_blocks([block])
@@ -199,7 +210,11 @@ def _require_law(name: str) -> None:
 
 
 def _watch(
-    monitor: "StudyMonitor", interim: "InterimLaw | None", price: float | None, every: float
+    monitor: "StudyMonitor",
+    interim: "InterimLaw | None",
+    price: float | None,
+    every: float,
+    foresee: "Callable[[], EndsSoFar | None]",
 ) -> None:
     """Show the study until Ctrl-C or until no training is left."""
     from rich.console import Console
@@ -211,11 +226,12 @@ def _watch(
     with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
         while True:
             standing = monitor.look()
-            live.update(_group(status_text(standing, law, price)), refresh=True)
+            ends = foresee()
+            live.update(_group(status_text(standing, law, price, ends)), refresh=True)
             if interim is not None:
                 # A new fit takes seconds, so everything else is shown first.
                 law = interim.law(standing)
-                live.update(_group(status_text(standing, law, price)), refresh=True)
+                live.update(_group(status_text(standing, law, price, ends)), refresh=True)
             if standing.seconds_left == 0:
                 return
             time.sleep(every)

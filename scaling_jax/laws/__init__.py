@@ -17,6 +17,8 @@ from scaling_jax.laws.catalogue.function import FunctionLaw as FunctionLaw
 from scaling_jax.laws.catalogue.function import Parameter as Parameter
 from scaling_jax.laws.comparison import Comparison as Comparison
 from scaling_jax.laws.comparison import compare as compare
+from scaling_jax.laws.curves import RunEnd as RunEnd
+from scaling_jax.laws.curves import run_ends as run_ends
 from scaling_jax.laws.decisions.compute_multiplier import ComputeMultiplier as ComputeMultiplier
 from scaling_jax.laws.decisions.compute_multiplier import compute_multiplier as compute_multiplier
 from scaling_jax.laws.decisions.off_optimum import Deviation as Deviation

@@ -1,3 +1,4 @@
+import json
 import time
 from collections.abc import Callable
 
@@ -5,6 +6,7 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.study import Store, collect
+from tests.cli.conftest import law
 
 
 def test_the_law_so_far_is_that_of_the_finished_runs(cli: Callable, store: Store) -> None:
@@ -26,6 +28,29 @@ def test_money_spent_and_left(cli: Callable, store: Store) -> None:
     assert status["price_spent"] == pytest.approx(3 * records["seconds"].sum() / 3600)
     assert status["price_left"] == pytest.approx(3 * status["device_seconds_left"] / 3600)
     assert "at 3 an hour" in cli("status", store.directory, "--law", "none", "--price", 3).out
+
+
+def test_ends_are_foreseen_from_the_curves_of_finished_runs(cli: Callable, store: Store) -> None:
+    run = store.runs()[-1]
+    config = run.planned.config
+    before = cli("status", store.directory, "--law", "none", "--ends").out
+    assert "No unfinished run has reached a tenth of its tokens" in before
+    done = config.steps // 3
+    lines = [
+        {"step": step, "tokens": tokens, "loss": law(run.planned.flops / 6 / config.tokens, tokens)}
+        for step in range(1, done + 1)
+        for tokens in [step * config.tokens_per_step]
+    ]
+    (run.directory / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    status = ("status", store.directory, "--law", "none", "--ends")
+    (end,) = cli(*status, "--json").json["ends"]["runs"]
+    truth = law(run.planned.flops / 6 / config.tokens, config.tokens)
+    assert end["progress"] == pytest.approx(1 / 3, abs=0.01)
+    assert end["loss"] == pytest.approx(truth, rel=0.02)
+    assert end["interval"][0] < truth < end["interval"][1]
+    text = cli(*status).out
+    assert f"Expected ends with 90 % intervals, from the curves of {end['n_finished']}" in text
+    assert run.run_id in text
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from scaling_jax.study.status.plan_text import plan_answer as plan_answer
 from scaling_jax.study.status.plan_text import plan_data as plan_data
 from scaling_jax.study.status.plan_text import plan_summary as plan_summary
 from scaling_jax.study.status.plan_text import plan_table as plan_table
+from scaling_jax.study.status.run_ends import EndsSoFar as EndsSoFar
+from scaling_jax.study.status.run_ends import run_ends as run_ends
 from scaling_jax.study.status.speed import Speed as Speed
 from scaling_jax.study.status.speed import measured_speed as measured_speed
 from scaling_jax.study.status.standing import Standing as Standing

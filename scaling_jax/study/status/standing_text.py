@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling_jax import formatting
+from scaling_jax.study.status.run_ends import EndsSoFar
 from scaling_jax.study.status.standing import Budget, RunStatus, Standing
 from scaling_jax.text_table import Table
 
@@ -15,7 +16,10 @@ _MOST_SHOWN = 12
 
 
 def status_text(
-    standing: Standing, law: Mapping[str, Any] | None = None, price: float | None = None
+    standing: Standing,
+    law: Mapping[str, Any] | None = None,
+    price: float | None = None,
+    ends: EndsSoFar | None = None,
 ) -> list[str | Table]:
     """Paragraphs and tables about a study, in the order to show them in.
 
@@ -23,6 +27,7 @@ def status_text(
         standing: the state of the study.
         law: as `InterimLaw.law` gives it; the text is without a law if None.
         price: of a device-hour; the text is without money if None.
+        ends: the expected ends of runs at work, if they are asked for.
     """
     blocks: list[str | Table] = [_headline(standing, price)]
     if budgets := budget_rows(standing):
@@ -30,6 +35,8 @@ def status_text(
     if standing.at_work:
         rows = [work_cells(status) for status in standing.at_work[:_MOST_SHOWN]]
         blocks.append(Table(WORK_COLUMNS, rows, WORK_COLUMNS[:1]))
+    if ends is not None:
+        blocks += ends.text()
     if standing.failures:
         blocks.append("\n".join(map(failed_run, standing.failures)))
     if standing.problems:
@@ -40,7 +47,10 @@ def status_text(
 
 
 def status_data(
-    standing: Standing, law: Mapping[str, Any] | None = None, price: float | None = None
+    standing: Standing,
+    law: Mapping[str, Any] | None = None,
+    price: float | None = None,
+    ends: EndsSoFar | None = None,
 ) -> dict[str, Any]:
     """The content of `status_text` as plain data, with every run that is at work."""
     return {
@@ -67,6 +77,7 @@ def status_data(
             }
             for status in standing.at_work
         ],
+        **({} if ends is None else {"ends": ends.data()}),
         "failures": [
             {"run_id": status.run.run_id, "state": status.state, "reason": status.failure}
             for status in standing.failures

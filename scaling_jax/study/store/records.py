@@ -5,7 +5,7 @@ import operator
 import os
 import typing
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling_jax.accounting import flops
@@ -107,9 +107,13 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
 
 
 def curves(
-    store: Store | os.PathLike | str, *, unfinished: bool = False, of: LossOf | None = None
+    store: Store | os.PathLike | str,
+    *,
+    unfinished: bool = False,
+    of: LossOf | None = None,
+    roles: Collection[str] = ("grid",),
 ) -> "pd.DataFrame":
-    """Losses in nats per token along every finished run of the grid.
+    """Losses in nats per token along every finished run of the grid, or of other `roles`.
 
     `store` can be a study's directory, or a root that holds one study.
 
@@ -124,7 +128,7 @@ def curves(
     """
     import pandas as pd
 
-    grid = [run for run in _opened(store).runs() if run.planned.role == "grid"]
+    grid = [run for run in _opened(store).runs() if run.planned.role in roles]
     without = [run.run_id for run in grid if run.planned.config.eval_every is None]
     if of == "held_out" and without:
         raise InputError(

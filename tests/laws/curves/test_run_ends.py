@@ -1,0 +1,142 @@
+"""Ends of runs foreseen from ladders whose curves are known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scaling_jax import laws
+from scaling_jax.errors import InputError
+from scaling_jax.laws.curves.smoothed import log_loss_at
+
+SHARES = np.geomspace(0.01, 1, 60)
+BUDGETS = (1e17, 4e17, 1.6e18, 6.4e18)
+
+
+def ladder(noise: float = 0.0, seed: int = 0, **columns: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and curves of 20 runs; curves fall more along the ladder, in proportion to logs."""
+    rng = np.random.default_rng(seed)
+    records, curves = [], []
+    for budget in BUDGETS:
+        for shift in (0.25, 0.5, 1, 2, 4):
+            params = shift * (budget / 120) ** 0.5
+            tokens = budget / 6 / params
+            end = 1.7 + 400 / params**0.34 + 400 / tokens**0.28
+            slope = 0.10 + 0.01 * np.log(params / 1e7) - 0.005 * np.log(tokens / 1e9)
+            log_T = np.log(end) - slope * np.log(SHARES) + noise * rng.standard_normal(len(SHARES))
+            name = f"{budget:.0e}-{shift}"
+            loss = end * np.exp(noise * rng.standard_normal())
+            records.append(
+                dict(run_id=name, status="finished", params=params, tokens=tokens, loss=loss)
+                | columns
+            )
+            curves.append(pd.DataFrame(dict(tokens=SHARES * tokens, loss=np.exp(log_T))))
+            curves[-1]["run_id"] = name
+    return pd.DataFrame(records), pd.concat(curves, ignore_index=True)
+
+
+def under_way(
+    records: pd.DataFrame, curves: pd.DataFrame, name: str, share: float
+) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """The same ladder with one run that has reached `share`, and the loss at which it ended."""
+    is_it = records["run_id"] == name
+    end = float(records.loc[is_it, "loss"].iloc[0])
+    tokens = float(records.loc[is_it, "tokens"].iloc[0])
+    records = records.assign(
+        status=np.where(is_it, "running", records["status"]),
+        loss=records["loss"].where(~is_it),
+    )
+    later = (curves["run_id"] == name) & (curves["tokens"] > share * tokens * (1 + 1e-9))
+    return records, curves[~later], end
+
+
+def test_an_end_is_foreseen_exactly_where_curves_follow_the_ladder() -> None:
+    records, curves, truth = under_way(*ladder(), "6e+18-4", 0.3)
+    (end,) = laws.run_ends(curves, records)
+    assert end.loss == pytest.approx(truth, rel=1e-9)
+    assert end.run_id == "6e+18-4"
+    assert end.n_finished == 19
+    assert 0.25 < end.progress <= 0.3
+    assert not end.has_left
+
+
+def test_intervals_hold_as_often_as_they_say() -> None:
+    held = []
+    for seed in range(60):
+        records, curves = ladder(0.004, seed)
+        for name in ("6e+18-0.5", "6e+18-2"):
+            seen, curve, truth = under_way(records, curves, name, 0.3)
+            smaller = seen["run_id"].str.startswith("6e+18") & (seen["run_id"] != name)
+            (end,) = laws.run_ends(curve, seen[~smaller])
+            held.append(end.interval[0] <= truth <= end.interval[1])
+    # Of 120, 90 % with a standard deviation of 2.7 %.
+    assert 0.82 <= np.mean(held) <= 0.98
+
+
+def test_a_run_that_leaves_its_ladder_is_named_and_healthy_runs_are_not() -> None:
+    records, curves = ladder(0.002)
+    alarms = []
+    for name in records["run_id"]:
+        seen, curve, _ = under_way(records, curves, name, 0.4)
+        (end,) = laws.run_ends(curve, seen)
+        alarms.append(end.has_left)
+    assert sum(alarms) == 0
+    seen, curve, _ = under_way(records, curves, "6e+18-1", 0.4)
+    last = float(seen.loc[seen["run_id"] == "6e+18-1", "tokens"].iloc[0])
+    broken = (curve["run_id"] == "6e+18-1") & (curve["tokens"] > 0.25 * last)
+    (end,) = laws.run_ends(curve.assign(loss=curve["loss"] * np.where(broken, 1.05, 1)), seen)
+    assert end.has_left
+    assert end.drift > 5 * end.expected_drift
+
+
+def test_runs_are_compared_with_runs_of_their_schedule_alone() -> None:
+    cosine = dict(schedule="cosine", final_lr_fraction=0.1, warmup_steps=5, steps=100)
+    records, curves, truth = under_way(*ladder(**cosine), "6e+18-4", 0.3)
+    other, other_curves = ladder(**cosine | dict(schedule="constant"))
+    other["run_id"] += "-c"
+    other_curves = other_curves.assign(
+        run_id=other_curves["run_id"] + "-c", loss=2 * other_curves["loss"]
+    )
+    both = pd.concat([records, other]), pd.concat([curves, other_curves])
+    (end,) = laws.run_ends(both[1], both[0])
+    assert end.n_finished == 19
+    assert end.loss == pytest.approx(truth, rel=1e-9)
+    alone = records[(records["status"] == "running") | (records["params"] < 5e6)]
+    with pytest.raises(InputError, match="finished runs share the schedule of run 6e"):
+        laws.run_ends(curves, pd.concat([alone, other]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(tokens=1e9), "told apart"),
+        (dict(params=1e7), "told apart"),
+    ],
+)
+def test_ladders_of_one_size_or_length_are_refused(
+    change: Mapping[str, float], message: str
+) -> None:
+    records, curves, _ = under_way(*ladder(), "6e+18-4", 0.3)
+    is_finished = records["status"] == "finished"
+    for name, value in change.items():
+        records.loc[is_finished, name] = value
+    with pytest.raises(InputError, match=message):
+        laws.run_ends(curves, records)
+
+
+def test_no_end_is_foreseen_before_a_tenth_of_a_run_or_for_settled_runs() -> None:
+    records, curves, _ = under_way(*ladder(), "6e+18-4", 0.05)
+    assert laws.run_ends(curves, records) == ()
+    records["status"] = records["status"].replace("running", "diverged")
+    assert laws.run_ends(curves, records) == ()
+    with pytest.raises(InputError, match="curves have no column 'tokens'"):
+        laws.run_ends(curves.drop(columns="tokens"), records)
+
+
+def test_a_finished_curve_is_read_as_a_curve_that_has_come_so_far() -> None:
+    loss = 3 * SHARES**-0.1 * (1 + 0.01 * np.sin(40 * SHARES))
+    seen = SHARES <= 0.4
+    assert log_loss_at(0.4, SHARES, loss) == log_loss_at(0.4, SHARES[seen], loss[seen])
+    assert log_loss_at(0.4, SHARES, 3 * SHARES**-0.1) == pytest.approx(np.log(3 * 0.4**-0.1))
