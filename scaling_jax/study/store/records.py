@@ -93,7 +93,7 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
     `bits_per_byte_<set>`, `loss_<set>_least` and `loss_<set>_least_tokens` are those of a further
     set. `evaluation_flops` counts the run's own evaluations, which no other column includes.
-    `entropy` is the known entropy of a synthetic language, as `scaling_jax.data.entropy` has it.
+    `entropy` is the known entropy of a synthetic language, which `scaling_jax.data.entropy` gives.
 
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """

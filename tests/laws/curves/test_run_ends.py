@@ -67,11 +67,11 @@ def test_intervals_hold_as_often_as_they_say() -> None:
     for seed in range(60):
         records, curves = ladder(0.004, seed)
         for name in ("6e+18-0.5", "6e+18-2"):
-            seen, curve, truth = under_way(records, curves, name, 0.3)
-            smaller = seen["run_id"].str.startswith("6e+18") & (seen["run_id"] != name)
-            (end,) = laws.run_ends(curve, seen[~smaller])
+            known, curve, truth = under_way(records, curves, name, 0.3)
+            smaller = known["run_id"].str.startswith("6e+18") & (known["run_id"] != name)
+            (end,) = laws.run_ends(curve, known[~smaller])
             held.append(end.interval[0] <= truth <= end.interval[1])
-    # Of 120, 90 % with a standard deviation of 2.7 %.
+    # The share in 120 cases has a standard deviation of 2.7 %.
     assert 0.82 <= np.mean(held) <= 0.98
 
 
@@ -79,14 +79,14 @@ def test_a_run_that_leaves_its_ladder_is_named_and_healthy_runs_are_not() -> Non
     records, curves = ladder(0.002)
     alarms = []
     for name in records["run_id"]:
-        seen, curve, _ = under_way(records, curves, name, 0.4)
-        (end,) = laws.run_ends(curve, seen)
+        known, curve, _ = under_way(records, curves, name, 0.4)
+        (end,) = laws.run_ends(curve, known)
         alarms.append(end.has_left)
     assert sum(alarms) == 0
-    seen, curve, _ = under_way(records, curves, "6e+18-1", 0.4)
-    last = float(seen.loc[seen["run_id"] == "6e+18-1", "tokens"].iloc[0])
+    known, curve, _ = under_way(records, curves, "6e+18-1", 0.4)
+    last = float(known.loc[known["run_id"] == "6e+18-1", "tokens"].iloc[0])
     broken = (curve["run_id"] == "6e+18-1") & (curve["tokens"] > 0.25 * last)
-    (end,) = laws.run_ends(curve.assign(loss=curve["loss"] * np.where(broken, 1.05, 1)), seen)
+    (end,) = laws.run_ends(curve.assign(loss=curve["loss"] * np.where(broken, 1.05, 1)), known)
     assert end.has_left
     assert end.drift > 5 * end.expected_drift
 
@@ -137,6 +137,6 @@ def test_no_end_is_foreseen_before_a_tenth_of_a_run_or_for_settled_runs() -> Non
 
 def test_a_finished_curve_is_read_as_a_curve_that_has_come_so_far() -> None:
     loss = 3 * SHARES**-0.1 * (1 + 0.01 * np.sin(40 * SHARES))
-    seen = SHARES <= 0.4
-    assert log_loss_at(0.4, SHARES, loss) == log_loss_at(0.4, SHARES[seen], loss[seen])
+    past = SHARES <= 0.4
+    assert log_loss_at(0.4, SHARES, loss) == log_loss_at(0.4, SHARES[past], loss[past])
     assert log_loss_at(0.4, SHARES, 3 * SHARES**-0.1) == pytest.approx(np.log(3 * 0.4**-0.1))
