@@ -95,7 +95,8 @@ class Execution:
                 or the sequence.
         """
         _check_attention(self.attention, config, platform)
-        _check_divides("accumulate", self.accumulate, "batch_size", config.batch_size)
+        name = "batch_size" if config.batch_ramp is None else "the batch ramp's smaller batch"
+        _check_divides("accumulate", self.accumulate, name, config.smallest_batch)
         _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
         scan_layers = is_split or config.shape.n_layers > MAX_UNROLLED_LAYERS.get(platform, 0)
         microbatch = config.batch_size // self.accumulate
@@ -115,10 +116,12 @@ DEFAULT = Execution()
 def _attention(config: RunConfig, platform: str) -> Attention:
     if platform == "tpu" and not _refusal("splash", config, platform):
         return "splash"
+    if platform == "cpu" and not _refusal("blocks", config, platform):
+        return "blocks"
     small = config.shape.head_size <= _CUDNN_HEAD_SIZES[0]
     if platform in _GPU_PLATFORMS and small and not _refusal("cudnn", config, platform):
         return "cudnn"
-    return "blocks" if platform == "cpu" else "xla"
+    return "xla"
 
 
 def _check_attention(attention: Attention | None, config: RunConfig, platform: str) -> None:
@@ -133,6 +136,8 @@ def _check_attention(attention: Attention | None, config: RunConfig, platform: s
 def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> str | None:
     """Why a kernel cannot run; None if it can."""
     shape = config.shape
+    if config.dropout.attention and attention not in (None, "xla"):
+        return "drops no attention weights, as dropout.attention asks"
     if attention == "cudnn":
         if platform not in _GPU_PLATFORMS:
             return f"runs on NVIDIA GPUs, not on {platform!r}"

@@ -30,12 +30,13 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
     devices = devices_of(topology)
     mesh = mesh_for(
         config.shape,
-        config.batch_size,
+        config.smallest_batch,
         execution.mesh,
         devices,
         accumulate=execution.accumulate,
     )
-    # The report is about one step, even if several steps would be dispatched together.
+    # The report is about one step with one update, even if several would be dispatched together.
+    config, run_id = dataclasses.replace(config, batch_ramp=None), config.run_id
     resolved = resolved_on(mesh, dataclasses.replace(execution, steps_per_dispatch=1), config)
     traced = traced_training(config, mesh, resolved)
     with layout_rules(mesh):
@@ -60,7 +61,7 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
     return Report(
         topology=topology.name,
         n_chips=topology.n_chips,
-        run_id=config.run_id,
+        run_id=run_id,
         params=flops.count_params(config.shape).total,
         batch_size=config.batch_size,
         tokens_per_step=config.tokens_per_step,

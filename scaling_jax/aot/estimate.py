@@ -34,7 +34,7 @@ def estimated_memory(
     n_devices = n_chips * chip.jax_devices
     own = None if chip.platform == "cpu" else chip.memory_bytes // chip.jax_devices
     sizes = execution.mesh.chosen_for(config.shape, n_devices, own).over(n_devices)
-    check_fit(sizes, config.shape, config.batch_size, execution.accumulate)
+    check_fit(sizes, config.shape, config.smallest_batch, execution.accumulate)
     resolved = execution.resolved(config, chip.platform, n_devices, sizes["fsdp"] > 1)
     spread = Spread(
         sequences=config.batch_size // (sizes["data"] * sizes["fsdp"] * execution.accumulate),

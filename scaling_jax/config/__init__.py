@@ -4,6 +4,8 @@ Belongs here: frozen dataclasses that a run's hash is made of, and how they are 
 Does not: how a run is computed (`execution.py`), and anything that imports JAX.
 """
 
+from scaling_jax.config.batch_ramp import BatchRamp as BatchRamp
+from scaling_jax.config.dropout import Dropout as Dropout
 from scaling_jax.config.evaluation import EvalSet as EvalSet
 from scaling_jax.config.evaluation import LogSpaced as LogSpaced
 from scaling_jax.config.optimizer import OptimizerConfig as OptimizerConfig

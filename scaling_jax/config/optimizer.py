@@ -48,6 +48,9 @@ class OptimizerConfig:
         cooldown_share: fraction of the steps in the cooldown of `wsd`, by default 0.2.
         beta1, beta2, eps: Adam's decay rates and the constant added to its denominator.
         weight_decay: decoupled weight decay of matrices, multiplied by the learning rate.
+        weight_decay_tables: that of the embedding, of learned positions and of the output matrix,
+            by default `weight_decay`.
+        weight_decay_gains: that of the gains of normalizations.
         clip_norm: largest global norm of the gradient; larger gradients are scaled down to it.
         balance_weight: weight of the balancing loss of a mixture of experts (eq. 4 of Fedus et
             al. 2022). Recorded losses do not include it.
@@ -70,6 +73,8 @@ class OptimizerConfig:
     weight_decay: float = 0.1
     clip_norm: float = 1.0
     balance_weight: float = later(DEFAULT_BALANCE_WEIGHT)
+    weight_decay_tables: float | None = later(None)
+    weight_decay_gains: float = later(0.0)
 
     def __post_init__(self) -> None:
         require_one_of("optimizer", self.name, OptimizerName)
@@ -84,15 +89,17 @@ class OptimizerConfig:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise InputError(f"{name} {value} must be at least 0 and below 1")
-        for name in ("weight_decay", "balance_weight"):
+        decays = ("weight_decay", "weight_decay_tables", "weight_decay_gains")
+        for name in (*decays, "balance_weight"):
             value = getattr(self, name)
-            if not 0 <= value < math.inf:
+            if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"{name} {value} must be finite and not negative")
-        if self.name == "adam" and self.weight_decay:
-            raise InputError(
-                f"weight_decay {self.weight_decay} with optimizer adam, which has none: set it to "
-                "0, or choose adamw"
-            )
+        for name in decays if self.name == "adam" else ():
+            if value := getattr(self, name):
+                raise InputError(
+                    f"{name} {value} with optimizer adam, which has none: set it to 0, or choose "
+                    "adamw"
+                )
         if self.warmup_steps < 0:
             raise InputError(f"warmup_steps {self.warmup_steps} must not be negative")
 

@@ -1,9 +1,10 @@
 """Configuration of a run's parameterization; `scaling_jax.scales` holds the rules themselves."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from scaling_jax.config.strict import require_one_of, require_positive, settle_numbers
+from scaling_jax.config.strict import later, require_one_of, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 
 Rule = Literal["standard", "mup", "completep"]
@@ -26,16 +27,19 @@ class Parameterization:
         base_d_model: width of the base model; for `mup` and `completep`.
         base_head_dim: width of one head of the base model; for `mup` and `completep`.
         base_n_layers: depth of the base model; for `completep`.
+        init_scale: factor of the standard deviation that every matrix and table starts with, under
+            every rule.
 
     Raises:
-        InputError: an unknown rule, or a base size that is missing, below 1, or not used by the
-            rule.
+        InputError: an unknown rule, an `init_scale` that is not positive, or a base size that is
+            missing, below 1, or not used by the rule.
     """
 
     rule: Rule = "standard"
     base_d_model: int | None = None
     base_head_dim: int | None = None
     base_n_layers: int | None = None
+    init_scale: float = later(1.0)
 
     def __post_init__(self) -> None:
         require_one_of("parameterization", self.rule, Rule)
@@ -53,6 +57,8 @@ class Parameterization:
             if value is not None:
                 require_positive(name, value)
         settle_numbers(self)
+        if not 0 < self.init_scale < math.inf:
+            raise InputError(f"init_scale {self.init_scale} must be positive and finite")
 
 
 STANDARD = Parameterization()

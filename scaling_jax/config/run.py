@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from scaling_jax.config.batch_ramp import BatchRamp
+from scaling_jax.config.dropout import NO_DROPOUT, Dropout
 from scaling_jax.config.evaluation import (
     EvalSet,
     LogSpaced,
@@ -93,7 +95,8 @@ class RunConfig:
         data: corpus and tokenizer.
         optimizer: the optimizer and its schedule.
         batch_size: sequences of `shape.seq_len` tokens per step.
-        steps: optimizer steps; the schedule ends at exactly this step.
+        steps: optimizer steps; the schedule ends at exactly this step. A step has one update,
+            except under `batch_ramp`.
         eval_tokens: held-out tokens on which the final loss is measured.
         precision: number format of the matrix products; parameters and reductions are float32.
             `float32` is float32 on every platform. `float32_fast` lets an accelerator round the
@@ -106,11 +109,13 @@ class RunConfig:
         curve_tokens: held-out tokens of each evaluation before the end, by default 8,192 or
             `eval_tokens` if fewer: windows evenly spread over those of the final evaluation.
         evals: further held-out sets, on `eval_tokens` tokens each.
+        dropout: shares of values that training sets to zero.
+        batch_ramp: smaller batches in the first part of the run; by default none.
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
             that is not shorter than the run, `balance_weight` set for a dense model, another
-            version, or a reason of `check_evaluation`.
+            version, or a reason of `check_evaluation` or `BatchRamp.check`.
     """
 
     shape: Shape
@@ -126,6 +131,8 @@ class RunConfig:
     eval_every: int | LogSpaced | None = later(None)
     curve_tokens: int | None = later(None)
     evals: tuple[EvalSet, ...] = later(())
+    dropout: Dropout = later(NO_DROPOUT)
+    batch_ramp: BatchRamp | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -149,6 +156,8 @@ class RunConfig:
         check_evaluation(
             self.eval_every, self.curve_tokens, self.evals, self.tokens, self.eval_tokens
         )
+        if self.batch_ramp is not None:
+            self.batch_ramp.check(self.batch_size)
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed} must lie in [0, 2^32)")
         if self.version != 1:
@@ -166,6 +175,15 @@ class RunConfig:
     def tokens_per_step(self) -> int:
         """Training tokens in one optimizer step."""
         return self.batch_size * self.shape.seq_len
+
+    @property
+    def smallest_batch(self) -> int:
+        """The fewest sequences of an optimizer update; below `batch_size` under a batch ramp."""
+        return (
+            self.batch_size
+            if self.batch_ramp is None
+            else self.batch_size // self.batch_ramp.factor
+        )
 
     @property
     def evaluation_steps(self) -> tuple[int, ...]:

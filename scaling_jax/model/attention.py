@@ -6,7 +6,8 @@ from flax import nnx
 
 from scaling_jax.config import Shape
 from scaling_jax.model import init
-from scaling_jax.model.kernels import Kernel
+from scaling_jax.model.dropout import numbered
+from scaling_jax.model.kernels import Kernel, attention_with_dropout
 from scaling_jax.model.layers import rms_norm
 from scaling_jax.model.products import dense
 from scaling_jax.model.rotary import rotate
@@ -18,11 +19,14 @@ class Attention(nnx.Module):
 
     One matrix of shape `D x G x (R + 2) x K` computes queries, keys and values: for each of the
     G key/value heads its R query heads, then the key, then the value. One product is faster than
-    three, and the G groups can be sharded over devices.
+    three, and the G groups can be sharded over devices. `dropout` is the share of the attention
+    weights that is dropped where there are keys.
     """
 
-    def __init__(self, shape: Shape, scales: Scales, *, rngs: nnx.Rngs) -> None:
-        self.shape, self.score_scale = shape, scales.scores
+    def __init__(
+        self, shape: Shape, scales: Scales, *, dropout: float = 0.0, rngs: nnx.Rngs
+    ) -> None:
+        self.shape, self.score_scale, self.dropout = shape, scales.scores, dropout
         d, k, g = shape.d_model, shape.head_size, shape.kv_heads
         r = shape.n_heads // g
         self.qkv = nnx.Param(init.normal(rngs.params(), (d, g, r + 2, k), fan_in=d))
@@ -35,10 +39,16 @@ class Attention(nnx.Module):
             self.query_gain = nnx.Param(jnp.ones(k, jnp.float32))
             self.key_gain = nnx.Param(jnp.ones(k, jnp.float32))
 
-    def __call__(self, x_NxD: jax.Array, seq_len: int, attend: Kernel) -> jax.Array:
+    def __call__(
+        self, x_NxD: jax.Array, seq_len: int, attend: Kernel, key_B: jax.Array | None = None
+    ) -> jax.Array:
         """The attention output `y_NxD`, for sequences of `seq_len` rows stacked in `x_NxD`."""
-        q_BxTxHxK, k_BxTxGxK, v_BxTxGxK = self._heads(x_NxD, seq_len)
-        y_BxTxHxK = attend(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK)
+        heads = self._heads(x_NxD, seq_len)
+        if key_B is None or not self.dropout:
+            y_BxTxHxK = attend(*heads)
+        else:
+            key_BxG = numbered(key_B, self.shape.kv_heads)
+            y_BxTxHxK = attention_with_dropout(self.dropout)(*heads, key_BxG)
         y_NxA = y_BxTxHxK.reshape(x_NxD.shape[0], -1)
         return dense(y_NxA, self.out[...])
 

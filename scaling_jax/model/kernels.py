@@ -16,6 +16,7 @@ import numpy as np
 from flax.core.spmd import get_logical_axis_rules
 from jax.sharding import PartitionSpec
 
+from scaling_jax.model.dropout import factors
 from scaling_jax.model.products import product, transposed
 
 Kernel = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -56,8 +57,12 @@ def _attention_in_blocks(
     v_BxTxGxK: jax.Array,
     n_blocks: int,
     mask: Mask,
+    factor_GxMxT: jax.Array | None = None,
 ) -> jax.Array:
-    """Causal attention in which a block of positions computes no scores with later blocks."""
+    """Causal attention in which a block of positions computes no scores with later blocks.
+
+    The softmax weights of a single block are multiplied by `factor_GxMxT`.
+    """
     b, t, g, k = k_BxTxGxK.shape
     k_GxTxK, v_GxTxK = (
         x_BxTxGxK.transpose(0, 2, 1, 3).reshape(b * g, t, k) for x_BxTxGxK in (k_BxTxGxK, v_BxTxGxK)
@@ -66,14 +71,18 @@ def _attention_in_blocks(
     s = t // n_blocks
     q_nxBxSxHxK = jax.lax.split(q_BxTxHxK, [s] * n_blocks, axis=1)
     y_nxBxSxHxK = [
-        _attend_up_to(q_BxSxHxK, k_GxKxT[..., :end], v_GxTxK[:, :end], mask)
+        _attend_up_to(q_BxSxHxK, k_GxKxT[..., :end], v_GxTxK[:, :end], mask, factor_GxMxT)
         for q_BxSxHxK, end in zip(q_nxBxSxHxK, range(s, t + 1, s), strict=True)
     ]
     return jnp.concatenate(y_nxBxSxHxK, axis=1)
 
 
 def _attend_up_to(
-    q_BxSxHxK: jax.Array, k_GxKxU: jax.Array, v_GxUxK: jax.Array, mask: Mask
+    q_BxSxHxK: jax.Array,
+    k_GxKxU: jax.Array,
+    v_GxUxK: jax.Array,
+    mask: Mask,
+    factor_GxMxU: jax.Array | None,
 ) -> jax.Array:
     """The attention output `y_BxSxHxK` of the last S of U positions."""
     b, s, h, k = q_BxSxHxK.shape
@@ -81,6 +90,8 @@ def _attend_up_to(
     # The query heads of a group are stacked as rows, so that each group is one matrix product.
     q_GxMxK = _group_rows(q_BxSxHxK * np.asarray(k**-0.5, q_BxSxHxK.dtype), n_groups)
     weights_GxMxU, total_GxMx1 = _causal_weights(product(q_GxMxK, k_GxKxU), s, mask)
+    if factor_GxMxU is not None:
+        weights_GxMxU = weights_GxMxU * factor_GxMxU
     y_GxMxK = product(weights_GxMxU.astype(v_GxUxK.dtype), v_GxUxK)
     # Normalizing after the product divides K columns instead of U.
     y_GxMxK = (y_GxMxK / total_GxMx1).astype(v_GxUxK.dtype)
@@ -114,6 +125,25 @@ def _stored_mask(m: int, e: int, s: int) -> np.ndarray:
     # a constant of this size in every layer.
     visible_MxU = np.tile(np.tri(s, e, e - s, dtype=bool), (m // s, 1))
     return np.where(visible_MxU, np.float32(0), _FAR_BELOW)[None]
+
+
+def attention_with_dropout(rate: float) -> Callable[..., jax.Array]:
+    """`causal_attention` that drops a share `rate` of the softmax weights.
+
+    Its fourth argument is a key for each sequence and key/value head, `key_BxG`.
+    """
+
+    def attend(
+        q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array, key_BxG: jax.Array
+    ) -> jax.Array:
+        (t, h), g = q_BxTxHxK.shape[1:3], key_BxG.shape[1]
+        factor_BxGxMxT = factors(rate, key_BxG, h // g * t, t)
+        factor_GxMxT = factor_BxGxMxT.reshape(-1, h // g * t, t)
+        return _attention_in_blocks(
+            q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, 1, _computed_mask, factor_GxMxT
+        )
+
+    return on_shards(attend)
 
 
 def cudnn_attention(q_BxTxHxK: jax.Array, k_BxTxGxK: jax.Array, v_BxTxGxK: jax.Array) -> jax.Array:
@@ -164,19 +194,21 @@ def tokamax_attention(
     return tokamax.dot_product_attention(q_BxTxHxK, k_BxTxGxK, v_BxTxGxK, is_causal=True)
 
 
-def on_shards(kernel: Kernel) -> Kernel:
+def on_shards(kernel: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """`kernel` on each device's own sequences and heads, if logical axis rules are active.
 
     It is for kernels that XLA cannot shard, or before which XLA would gather the heads.
     """
 
-    def attend(*qkv: jax.Array) -> jax.Array:
+    def attend(*arrays: jax.Array) -> jax.Array:
         rules = dict(get_logical_axis_rules())
         if not rules:
-            return kernel(*qkv)
-        split = PartitionSpec(rules.get("batch"), None, rules.get("heads"))
-        on_each = jax.shard_map(kernel, in_specs=(split,) * 3, out_specs=split, check_vma=False)
-        return on_each(*qkv)
+            return kernel(*arrays)
+        batch, heads = rules.get("batch"), rules.get("heads")
+        split = PartitionSpec(batch, None, heads)
+        specs = (split,) * 3 + (PartitionSpec(batch, heads),) * (len(arrays) - 3)
+        on_each = jax.shard_map(kernel, in_specs=specs, out_specs=split, check_vma=False)
+        return on_each(*arrays)
 
     return attend
 

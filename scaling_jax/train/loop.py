@@ -122,7 +122,7 @@ class Loop:
         self._held_out = held_out
         self._state = programs.pack(*states)
         horizons = [Horizon.of(track.config) for track in tracks]
-        self._horizon = self._whole(Horizon(*map(self._joined, zip(*horizons, strict=True))))
+        self._horizon = self._whole(jax.tree.map(lambda *each: self._joined(each), *horizons))
         config = tracks[0].config
         self._batch_size, self._tokens_per_step = config.batch_size, config.tokens_per_step
         self._step_flops = flops.training_flops(config.shape, config.tokens_per_step, "exact")

@@ -1,8 +1,8 @@
 """Optimizers from Optax without a learning rate, by which the training step multiplies updates.
 
 Without the learning rate, runs of different lengths share a compiled program. Each optimizer first
-clips the gradient's global norm. Except `adam`, each ends with decoupled weight decay of matrices,
-but not of normalization gains.
+clips the gradient's global norm. Except `adam`, each ends with decoupled weight decay: of hidden
+matrices and tables, which can have another rate, and of normalization gains if they have a rate.
 
 - `adamw`: Loshchilov & Hutter 2019 (1711.05101). `adam` is the same without decay.
 - `adafactor`: Shazeer & Stern 2018 (1804.04235) as Zhai et al. 2022 (2106.04560) use it, so that
@@ -42,6 +42,7 @@ _MATRICES = {
     "expert_down": MuonDimensionNumbers((-2,), (-1,)),
 }
 _ROUTER = "router"
+_TABLES = ("embedding", "positions", "output")
 
 
 def make_optimizer(
@@ -50,12 +51,34 @@ def make_optimizer(
     """The optimizer of a run; the caller multiplies its updates by the learning rate."""
     scales = scales_of(parameterization, shape)
     steps = [optax.clip_by_global_norm(config.clip_norm), _DIRECTIONS[config.name](config)]
-    if parameterization != STANDARD:
+    if parameterization.rule != STANDARD.rule:
         # Adam with epsilon / c has the same updates as Adam on c times the gradient.
         inside, outside = (1 / scales.epsilon(in_block=in_block) for in_block in (True, False))
         steps.insert(1, _scale_each(lambda path, _: inside if _in_block(path) else outside))
         steps.append(_scale_matrices(scales.hidden_lr(config.name), scales.router_lr))
-    return optax.chain(*steps, optax.add_decayed_weights(config.weight_decay, mask=_decayed))
+    return optax.chain(*steps, *_decays(config))
+
+
+def _decays(config: OptimizerConfig) -> list[optax.GradientTransformation]:
+    """The weight decay of each group of parameters that has a rate of its own."""
+    everywhere, of_gains = config.weight_decay, config.weight_decay_gains
+    of_tables = config.weight_decay_tables
+    groups: list[tuple[float, Callable[[str], bool]]] = [(everywhere, lambda n: not _is_gain(n))]
+    if of_tables is not None:
+        groups = [
+            (everywhere, lambda name: not _is_gain(name) and name not in _TABLES),
+            (of_tables, _TABLES.__contains__),
+        ]
+    if of_gains:
+        groups.append((of_gains, _is_gain))
+    return [optax.add_decayed_weights(rate, mask=_by_name(within)) for rate, within in groups]
+
+
+def scale_matrices(params: Any, factor: float) -> Any:
+    """`params` with every matrix and table multiplied by `factor`, and the gains as they are."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, p: p if _is_gain(_name(path)) else factor * p, params
+    )
 
 
 def is_elementwise(name: str) -> bool:
@@ -154,4 +177,3 @@ def _is_gain(name: str) -> bool:
 
 
 _dimensions = _by_name(_MATRICES.__getitem__)
-_decayed = _by_name(lambda name: not _is_gain(name))

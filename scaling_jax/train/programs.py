@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig
+from scaling_jax.config.dropout import NO_DROPOUT
 from scaling_jax.config.optimizer import without_horizon
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.model.stacking import stack_layers, unstack_layers
@@ -142,7 +143,15 @@ def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Executio
 def _key(config: RunConfig, execution: Execution) -> _Key:
     # The horizon is an argument of the program, so runs that differ only in it share the program.
     optimizer = without_horizon(config.optimizer)
-    spec = ModelSpec(config.shape, optimizer, config.precision, config.parameterization, execution)
+    spec = ModelSpec(
+        config.shape,
+        optimizer,
+        config.precision,
+        config.parameterization,
+        execution,
+        config.dropout,
+        config.batch_ramp,
+    )
     return _Key(spec, config.batch_size)
 
 
@@ -154,7 +163,9 @@ def _evaluation_key(
     n_chunks = fewest_loss_chunks(spec.shape, batch_size, platform, mesh.size)
     execution = replace(spec.execution, accumulate=1, steps_per_dispatch=1, loss_chunks=n_chunks)
     return _EvaluationKey(
-        replace(spec, execution=execution), -(-n_evaluated // batch_size), batch_size
+        replace(spec, execution=execution, dropout=NO_DROPOUT, batch_ramp=None),
+        -(-n_evaluated // batch_size),
+        batch_size,
     )
 
 
@@ -208,7 +219,10 @@ def _trace_training(key: _Key, mesh: Mesh) -> Any:
         steps = jax.vmap(steps, in_axes=(0, 1, 0, 0), spmd_axis_name="replica")
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
     train = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
-    horizon = Horizon(*[scalar(jnp.float32)] * len(Horizon._fields))
+    horizon = Horizon(*[scalar(jnp.float32)] * 5)._replace(
+        seed=None if key.spec.dropout == NO_DROPOUT else scalar(jnp.uint32),
+        ramp_steps=None if key.spec.batch_ramp is None else scalar(jnp.int32),
+    )
     tokens = _tokens(key.spec, key.batch_size, mesh, n_steps, *packed)
     arguments = (state, tokens, scalar(jnp.int32), horizon)
     with layout.layout_rules(mesh):

@@ -140,7 +140,7 @@ def train_replicas(
     first, n_runs = configs[0], len(configs)
     mesh = mesh or layout.mesh_for(
         first.shape,
-        first.batch_size,
+        first.smallest_batch,
         execution.mesh,
         accumulate=execution.accumulate,
         n_runs=n_runs,

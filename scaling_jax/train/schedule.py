@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from scaling_jax.config import RunConfig, ScheduleName
+from scaling_jax.config.dropout import NO_DROPOUT
 from scaling_jax.config.run import descent_start
 
 # Learning rate after a fraction x of the descent, between the final one (0) and the peak (1). The
@@ -22,7 +23,9 @@ _LEFT: dict[ScheduleName, Callable[[jax.Array], jax.Array]] = {
 class Horizon(NamedTuple):
     """The numbers of a schedule, as arguments of the program that runs of one shape share.
 
-    The descent starts after update `descent_start` and lasts `descent_steps` updates.
+    The descent starts after update `descent_start` and lasts `descent_steps` updates. `seed` is
+    that of dropout, and `ramp_steps` the number of steps with smaller batches. They are None in
+    programs without dropout or a batch ramp.
     """
 
     peak_lr: jax.Array
@@ -30,20 +33,27 @@ class Horizon(NamedTuple):
     descent_start: jax.Array
     descent_steps: jax.Array
     final_lr_fraction: jax.Array
+    seed: jax.Array | None = None
+    ramp_steps: jax.Array | None = None
 
     @classmethod
     def of(cls, config: RunConfig) -> "Horizon":
-        """The horizon of one run, as float32 scalars."""
+        """The horizon of one run, as scalars."""
         optimizer, start = config.optimizer, descent_start(config)
         end = round(optimizer.cycle * config.steps) - 1
         steps = max(end - start, 1)
         values = (optimizer.peak_lr, optimizer.warmup_steps, start, steps, optimizer.final_fraction)
-        return cls(*(jnp.float32(value) for value in values))
+        ramp = config.batch_ramp
+        return cls(*(jnp.float32(value) for value in values))._replace(
+            seed=None if config.dropout == NO_DROPOUT else jnp.uint32(config.seed),
+            ramp_steps=None if ramp is None else jnp.int32(ramp.steps(config.steps)),
+        )
 
 
 def learning_rate(step: jax.Array, horizon: Horizon, schedule: ScheduleName) -> jax.Array:
     """Learning rate of the update from `step` to `step + 1`, counted from 0.
 
+    Under a batch ramp `step` can be a fraction, whose update ends with the tokens of `step + 1`.
     It rises linearly from `peak_lr / warmup_steps` to the peak, and then falls to
     `final_lr_fraction * peak_lr` at exactly the run's last update: from the end of the warm-up for
     `cosine` and `linear`, over the last `cooldown_share` of the run for `wsd`. With `cycle` above

@@ -10,14 +10,16 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from scaling_jax.config import OptimizerConfig, Precision, Shape
+from scaling_jax.config import BatchRamp, Dropout, OptimizerConfig, Precision, Shape
+from scaling_jax.config.dropout import NO_DROPOUT
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.model import Transformer, chunked_losses, mean_loss
+from scaling_jax.model.dropout import sequence_keys
 from scaling_jax.model.kernels import KERNELS
 from scaling_jax.model.partition import n_shares
 from scaling_jax.model.stacking import unstack_layers
-from scaling_jax.train.optimizer import make_optimizer
+from scaling_jax.train.optimizer import make_optimizer, scale_matrices
 from scaling_jax.train.schedule import Horizon, learning_rate
 
 State = dict[str, Any]
@@ -28,7 +30,10 @@ _SCORES_BYTES = 2**31
 
 
 class StepMetrics(NamedTuple):
-    """Float32 metrics of each step: training loss (nats/token), learning rate, gradient norm."""
+    """Float32 metrics of each step: training loss (nats/token), learning rate, gradient norm.
+
+    Those of a step with several updates are the mean loss, the last rate and the largest norm.
+    """
 
     loss: jax.Array
     lr: jax.Array
@@ -44,6 +49,8 @@ class ModelSpec:
     precision: Precision
     parameterization: Parameterization = STANDARD
     execution: Execution = DEFAULT
+    dropout: Dropout = NO_DROPOUT
+    batch_ramp: BatchRamp | None = None
 
     def gradient_transformation(self) -> optax.GradientTransformation:
         """The optimizer without a learning rate."""
@@ -66,15 +73,22 @@ class ModelSpec:
             scan_layers=bool(self.execution.scan_layers),
             remat=self.execution.remat,
             attend=KERNELS[self.execution.attention or "xla"],
+            dropout=self.dropout,
         )
 
 
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
     """Parameters, optimizer moments and step counter of a new run, with stacked layers."""
     spec = replace(spec, execution=replace(spec.execution, scan_layers=True))
-    params = nnx.to_pure_dict(nnx.split(spec.transformer(key))[1])
+    params = _scaled(nnx.to_pure_dict(nnx.split(spec.transformer(key))[1]), spec)
     moments = spec.gradient_transformation().init(params)
     return {"params": params, "opt": moments, "step": jnp.int32(0)}
+
+
+def _scaled(params: Any, spec: ModelSpec) -> Any:
+    """`params` with matrices and tables multiplied by the run's `init_scale`."""
+    scale = spec.parameterization.init_scale
+    return params if scale == 1 else scale_matrices(params, scale)
 
 
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
@@ -89,44 +103,50 @@ def _make_head(
     """A function from (params, `tokens_BxT1`) to the result of `head` and the experts' balance.
 
     `head` gets features, output matrix, targets and the number of chunks. The balance is None for
-    a dense model.
+    a dense model. With a third argument `key_B`, values are dropped.
     """
     graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
     n_chunks = spec.execution.loss_chunks or 1
 
-    def apply(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    def apply(
+        params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array | None]:
         if not spec.execution.scan_layers:
             params = unstack_layers(params)
         model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
-        x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1])
+        x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1], key_B)
         x_BxTxD = x_NxD.reshape(*targets_BxT.shape, -1)
         return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks), balance
 
     return apply
 
 
-def make_gradient(spec: ModelSpec) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
+def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:
     """A function from (params, `tokens_BxT1`) to the mean loss and the gradient of the objective.
 
-    The objective is the loss, plus `balance_weight` times the balance in a mixture of experts. The
-    gradients of `accumulate` microbatches are computed one after another and averaged.
+    With a third argument `key_B`, a key for each sequence, values are dropped. The objective is the
+    loss, plus `balance_weight` times the balance in a mixture of experts. The gradients of
+    `accumulate` microbatches are computed one after another and averaged.
     """
     objective = jax.value_and_grad(_make_objective(spec), has_aux=True)
     n = spec.execution.accumulate
 
-    def of_microbatch(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, Any]:
-        (_, loss), grads = objective(params, tokens_BxT1)
+    def of_microbatch(params: Any, *batch: Any) -> tuple[jax.Array, Any]:
+        (_, loss), grads = objective(params, *batch)
         return loss, grads
 
-    def gradient(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, Any]:
+    def gradient(
+        params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None
+    ) -> tuple[jax.Array, Any]:
+        batch = tokens_BxT1, key_B
         if n == 1:
-            return of_microbatch(params, tokens_BxT1)
+            return of_microbatch(params, *batch)
 
-        def add(sums: Any, tokens_MxT1: jax.Array) -> Any:
-            return jax.tree.map(jnp.add, sums, of_microbatch(params, tokens_MxT1)), None
+        def add(sums: Any, microbatch: Any) -> Any:
+            return jax.tree.map(jnp.add, sums, of_microbatch(params, *microbatch)), None
 
         zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, params)
-        sums, _ = jax.lax.scan(add, zeros, _microbatches(tokens_BxT1, n))
+        sums, _ = jax.lax.scan(add, zeros, _microbatches(batch, n))
         return jax.tree.map(lambda total: total / n, sums)
 
     return gradient
@@ -136,8 +156,10 @@ def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array
     """A function from (params, `tokens_BxT1`) to the objective and the loss without the balance."""
     of_batch = _make_head(spec, mean_loss)
 
-    def objective(params: Any, tokens_BxT1: jax.Array) -> tuple[jax.Array, jax.Array]:
-        loss, balance = of_batch(params, tokens_BxT1)
+    def objective(
+        params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        loss, balance = of_batch(params, tokens_BxT1, key_B)
         if balance is None:
             return loss, loss
         return loss + spec.optimizer.balance_weight * balance, loss
@@ -145,14 +167,17 @@ def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array
     return objective
 
 
-def _microbatches(tokens_BxT1: jax.Array, n: int) -> jax.Array:
+def _microbatches(batch: Any, n: int) -> Any:
     """`n` microbatches of every n-th sequence, so that each device holds a part of each of them."""
-    return tokens_BxT1.reshape(-1, n, tokens_BxT1.shape[1]).swapaxes(0, 1)
+    return jax.tree.map(lambda x_Bx: x_Bx.reshape(-1, n, *x_Bx.shape[1:]).swapaxes(0, 1), batch)
 
 
 def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[State, StepMetrics]]:
-    """A function that takes one optimizer step on the batch `tokens_BxT1`."""
-    gradient, optimizer = make_gradient(spec), spec.gradient_transformation()
+    """A function that takes one step on the batch `tokens_BxT1`.
+
+    A step is one update of the optimizer, or `factor` of them in the first part of a batch ramp.
+    """
+    update, ramp = _make_update(spec), spec.batch_ramp
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
         with spec.products():
@@ -161,16 +186,62 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
     def in_precision(
         state: State, tokens_BxT1: jax.Array, horizon: Horizon
     ) -> tuple[State, StepMetrics]:
-        loss, grads = gradient(state["params"], tokens_BxT1)
+        key_B = None
+        if horizon.seed is not None:
+            key_B = sequence_keys(horizon.seed, state["step"], tokens_BxT1.shape[0])
+        batch = tokens_BxT1, key_B
+        if ramp is None:
+            return update(state, batch, horizon, state["step"])
+        return jax.lax.cond(
+            state["step"] < horizon.ramp_steps,
+            lambda state: _several_updates(update, ramp.factor, state, batch, horizon),
+            lambda state: update(state, batch, horizon, state["step"]),
+            state,
+        )
+
+    return step
+
+
+def _several_updates(
+    update: Callable[..., tuple[State, StepMetrics]],
+    n: int,
+    state: State,
+    batch: Any,
+    horizon: Horizon,
+) -> tuple[State, StepMetrics]:
+    """One step of `n` updates, each on every n-th sequence of the batch."""
+    step = state["step"]
+
+    def one(state: State, part: Any) -> tuple[State, StepMetrics]:
+        done, microbatch = part
+        # The update ends with the tokens of this many steps.
+        at = step.astype(jnp.float32) + (done + 1) / n - 1
+        state, metrics = update(state, microbatch, horizon, at)
+        return {**state, "step": step}, metrics
+
+    parts = jnp.arange(n, dtype=jnp.float32), _microbatches(batch, n)
+    state, each = jax.lax.scan(one, state, parts)
+    metrics = StepMetrics(each.loss.mean(), each.lr[-1], each.grad_norm.max())
+    return {**state, "step": step + 1}, metrics
+
+
+def _make_update(spec: ModelSpec) -> Callable[..., tuple[State, StepMetrics]]:
+    """A function of a state, a batch, a horizon and the step that gives the learning rate."""
+    gradient, optimizer = make_gradient(spec), spec.gradient_transformation()
+
+    def update(
+        state: State, batch: Any, horizon: Horizon, at: jax.Array
+    ) -> tuple[State, StepMetrics]:
+        loss, grads = gradient(state["params"], *batch)
         # Optax mixes its integer step count into float32 arithmetic.
         with jax.numpy_dtype_promotion("standard"):
             updates, moments = optimizer.update(grads, state["opt"], state["params"])
-        lr = learning_rate(state["step"], horizon, spec.optimizer.schedule)
+        lr = learning_rate(at, horizon, spec.optimizer.schedule)
         params = jax.tree.map(lambda p, u: p - lr * u, state["params"], updates)
         new_state = {"params": params, "opt": moments, "step": state["step"] + 1}
         return new_state, StepMetrics(loss, lr, optax.tree.norm(grads))
 
-    return step
+    return update
 
 
 def make_steps(
@@ -215,7 +286,7 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     if execution.attention == "cudnn":  # It has no float32.
         execution = replace(execution, attention="xla")
         largest = _sequences_whose_scores_fit(spec.shape)
-    spec = replace(spec, precision="float32", execution=execution)
+    spec = replace(spec, precision="float32", execution=execution, dropout=NO_DROPOUT)
     loss_B = make_loss(spec)
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:

@@ -28,6 +28,11 @@ OPTIMIZER = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
         ({"peak_lr": "a"}, "peak_lr 'a' must be a number"),
         ({"weight_decay": -0.1}, "weight_decay -0.1 must be finite and not negative"),
         ({"balance_weight": -0.1}, "balance_weight -0.1 must be finite and not negative"),
+        ({"weight_decay_tables": -0.1}, "weight_decay_tables -0.1 must be finite"),
+        (
+            {"name": "adam", "weight_decay": 0.0, "weight_decay_gains": 0.1},
+            "weight_decay_gains 0.1 with optimizer adam",
+        ),
         ({"name": "adamv"}, "optimizer is 'adamv' .*; did you mean 'adam"),
         ({"name": "adam"}, "weight_decay 0.1 with optimizer adam.*set it to 0, or choose adamw"),
         ({"schedule": "cosin"}, "schedule is 'cosin' .*; did you mean 'cosine'"),

@@ -68,6 +68,11 @@ OTHER = {
     "eval_every": 1000,
     "curve_tokens": 1024,
     "evals": [{"name": "code", "corpus": "stdlib", "part": "all"}],
+    "dropout": {"residual": 0.1, "attention": 0.0, "embedding": 0.0},
+    "batch_ramp": {"factor": 2, "until": 0.5},
+    "optimizer.weight_decay_tables": 0.0,
+    "optimizer.weight_decay_gains": 0.1,
+    "parameterization.init_scale": 0.5,
 }
 
 # Fields that a run is stored without where they are at their defaults.
@@ -80,6 +85,11 @@ LATER = {
     "eval_every",
     "curve_tokens",
     "evals",
+    "dropout",
+    "batch_ramp",
+    "optimizer.weight_decay_tables",
+    "optimizer.weight_decay_gains",
+    "parameterization.init_scale",
 }
 MIXED = dataclasses.replace(SHAPE, n_experts=8)
 
@@ -229,7 +239,7 @@ def test_tokens_are_those_of_all_steps() -> None:
         (
             "data.zzz",
             r"RunConfig\.data has no field 'zzz' \(there is corpus, tokenizer, repeat, "
-            r"unique_tokens\)$",
+            r"unique_tokens, .*\)$",
         ),
     ],
 )

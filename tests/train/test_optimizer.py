@@ -1,13 +1,16 @@
 """Optimizers against what they are known to do on one gradient."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from scaling_jax.config import OptimizerConfig, Shape
+from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.train import MeshSpec
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
+from scaling_jax.train.step import ModelSpec, init_state
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
 # A program that runs once or twice costs more to compile than to run.
@@ -154,3 +157,41 @@ def test_updates_are_the_same_on_a_mesh(optimizer):
         update(grads),
         expected,
     )
+
+
+@pytest.mark.parametrize(
+    ("knobs", "expected"),
+    [
+        ({}, (0.1, 0.1, 0.0)),
+        ({"weight_decay_tables": 0.0}, (0.1, 0.0, 0.0)),
+        ({"weight_decay": 0.0, "weight_decay_gains": 0.3}, (0.0, 0.0, 0.3)),
+    ],
+)
+def test_each_group_of_parameters_has_its_own_weight_decay(knobs, expected):
+    params = {
+        "embedding": jnp.ones((4, 2)),
+        "final_norm": {"gain": jnp.ones(2)},
+        "blocks": {"feed_forward": {"up": jnp.ones((1, 2, 1, 4))}},
+    }
+    optimizer = make_optimizer(OptimizerConfig(1e-2, 0, **knobs), SHAPE)
+    still = jax.tree.map(jnp.zeros_like, params)
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = optimizer.update(still, optimizer.init(params), params)
+    groups = updates["blocks"]["feed_forward"]["up"], updates["embedding"], updates["final_norm"]
+    each = [np.unique(jax.tree.leaves(group)[0]) for group in groups]
+    np.testing.assert_allclose(np.concatenate(each), expected, rtol=1e-6)
+
+
+def test_the_initial_scale_multiplies_matrices_and_tables_and_no_gain():
+    def initial(parameterization):
+        spec = ModelSpec(SHAPE, OptimizerConfig(1e-2, 0), "float32", parameterization)
+        return compiled(lambda: init_state(spec, jax.random.key(0))["params"])()
+
+    once = initial(Parameterization())
+    for path, half in jax.tree_util.tree_leaves_with_path(
+        initial(Parameterization(init_scale=0.5))
+    ):
+        whole = once
+        for key in path:
+            whole = whole[key.key]
+        np.testing.assert_array_equal(half, whole if "gain" in path[-1].key else 0.5 * whole)

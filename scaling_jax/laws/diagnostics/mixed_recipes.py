@@ -21,6 +21,9 @@ _CONSTANT_KNOBS = (
     *("n_experts", "experts_per_token", "capacity"),
     *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),
     *("beta1", "beta2", "eps", "weight_decay", "clip_norm", "balance_weight"),
+    *("weight_decay_tables", "weight_decay_gains", "init_scale"),
+    *("dropout_residual", "dropout_attention", "dropout_embedding"),
+    *("batch_ramp_factor", "batch_ramp_until"),
     *("parameterization", "base_d_model", "base_head_dim", "base_n_layers"),
     *("precision", "eval_tokens", "eval_every", "curve_tokens", "evals", "convention"),
 )

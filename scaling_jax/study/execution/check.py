@@ -50,7 +50,7 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
         job.execution.resolved(config, jax.default_backend())
         mesh_for(
             config.shape,
-            config.batch_size,
+            config.smallest_batch,
             job.execution.mesh,
             accumulate=job.execution.accumulate,
             n_runs=len(pack),

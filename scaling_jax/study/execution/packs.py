@@ -58,7 +58,8 @@ def _suitable_size(config: RunConfig) -> int:
     On a CPU the products of several models are no faster together; one process per core is.
     """
     memory = device_memory(jax.devices()[0])
-    if memory is None:
+    # Side by side, runs with a batch ramp would compute both kinds of steps throughout.
+    if memory is None or config.batch_ramp is not None:
         return 1
     step_flops = training_flops(config.shape, config.tokens_per_step, "exact")
     needed = training_memory(

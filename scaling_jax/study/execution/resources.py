@@ -35,7 +35,7 @@ def resources(config: RunConfig, execution: Execution, chip: Chip | None = None)
     if (n_chips := math.prod(sizes)) > 1:
         return Resources(n_chips, 2 * _PROCESS_BYTES)
     n_chips = 1
-    while config.batch_size % n_chips == 0:
+    while config.smallest_batch % n_chips == 0:
         if _bytes(config, execution, n_chips) <= chip.usable_bytes:
             return Resources(n_chips, 2 * _PROCESS_BYTES)
         n_chips *= 2

@@ -107,6 +107,11 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
             f"{horizons}: with LogSpaced evaluations the horizons are evaluated at other steps; "
             "give eval_every a number of tokens, or plan the design without Branched"
         )
+    if first.batch_ramp is not None:
+        raise InputError(
+            f"{horizons}: a batch ramp ends at a share of each horizon, so the horizons part "
+            "there; leave out batch_ramp, or plan the design without Branched"
+        )
     if descent_start(first) + 1 >= first.steps:
         raise InputError(
             f"{horizons}: a cooldown over {first.optimizer.cooldown_share:g} of "

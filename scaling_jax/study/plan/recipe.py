@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
+from scaling_jax.config.batch_ramp import BatchRamp
+from scaling_jax.config.dropout import NO_DROPOUT, Dropout
 from scaling_jax.config.evaluation import EvalSet, LogSpaced
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.strict import later, number, settle_numbers, whole_number
@@ -56,6 +58,8 @@ class Recipe:
         curve_tokens: number of held-out tokens for each evaluation before the end, by default
             8,192.
         evals: further held-out sets, each an `EvalSet`.
+        dropout: shares of values that training sets to zero, such as `Dropout.everywhere(0.1)`.
+        batch_ramp: smaller batches in the first part of every run; by default none.
 
     Raises:
         InputError: a learning-rate or batch rule that is not a function, or a field that is not a
@@ -76,6 +80,8 @@ class Recipe:
     eval_every: int | LogSpaced | None = later(None)
     curve_tokens: int | None = later(None)
     evals: tuple[EvalSet, ...] = later(())
+    dropout: Dropout = later(NO_DROPOUT)
+    batch_ramp: BatchRamp | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -187,6 +193,8 @@ class Recipe:
             eval_every=self.eval_every,
             curve_tokens=self.curve_tokens,
             evals=self.evals,
+            dropout=self.dropout,
+            batch_ramp=self.batch_ramp,
         )
 
 

@@ -29,14 +29,16 @@ MADE_WITH = (
     "code_changed",
 )
 _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
-# A configuration of another version is refused, so this field has one value.
-_WITHOUT_COLUMN = ("version",)
+# A configuration of another version is refused, so the version has one value. A batch ramp has two
+# columns, with numbers for a run without one too.
+_WITHOUT_COLUMN = ("version", "batch_ramp")
 # Fields that are named for the part of the configuration that holds them, or whose name is that of
 # a measured column.
 _RENAMED = {
     "optimizer.name": "optimizer",
     "parameterization.rule": "parameterization",
     "data.unique_tokens": "unique_tokens_limit",
+    **{f"dropout.{place}": f"dropout_{place}" for place in ("residual", "attention", "embedding")},
 }
 # Beginnings of the names that a table of curves keeps of the rows on disk, which hold more.
 _KEPT = ("step", "loss")
@@ -74,7 +76,10 @@ def _number_or_text(value: Any) -> Any:
     return value if value is None or isinstance(value, int) else str(value)
 
 
-CONFIGURATION = _columns(RunConfig)
+CONFIGURATION = _columns(RunConfig) | {
+    "batch_ramp_factor": lambda config: config.batch_ramp.factor if config.batch_ramp else 1,
+    "batch_ramp_until": lambda config: config.batch_ramp.until if config.batch_ramp else 0.0,
+}
 
 
 def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":

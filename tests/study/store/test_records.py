@@ -11,7 +11,7 @@ from small_studies import RECIPE, small_study, write_curve, write_fake_result
 
 from scaling_jax import laws
 from scaling_jax.accounting import flops
-from scaling_jax.config import EvalSet, LogSpaced
+from scaling_jax.config import BatchRamp, Dropout, EvalSet, LogSpaced
 from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.runs.code import code_state
@@ -133,6 +133,9 @@ RENAMED = {
     "optimizer.name": "optimizer",
     "parameterization.rule": "parameterization",
     "data.unique_tokens": "unique_tokens_limit",
+    **{f"dropout.{place}": f"dropout_{place}" for place in ("residual", "attention", "embedding")},
+    "batch_ramp.factor": "batch_ramp_factor",
+    "batch_ramp.until": "batch_ramp_until",
 }
 # A configuration of another version cannot be read.
 CONSTANT = {"version"}
@@ -159,6 +162,8 @@ def test_every_field_of_a_configuration_is_a_column(tmp_path):
             family=Family(256, 32, activation="swiglu", positions="learned", qk_norm=True),
             optimizer_knobs=knobs,
             parameterization=Parameterization("completep", 16, 8, 2),
+            dropout=Dropout(0.1, 0.2, 0.3),
+            batch_ramp=BatchRamp(2, 0.25),
         ),
     )
     table = collect(store).set_index("run_id")
