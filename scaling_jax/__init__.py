@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scaling_jax.laws import best_of as best_of
     from scaling_jax.laws import compare as compare
     from scaling_jax.laws import fit as fit
+    from scaling_jax.laws import fit_by as fit_by
     from scaling_jax.laws import forecast as forecast
     from scaling_jax.laws import read_table as read_table
     from scaling_jax.laws import score as score
@@ -42,6 +43,7 @@ _EXPORTS = {
     "compare": "laws",
     "curves": "study",
     "fit": "laws",
+    "fit_by": "laws",
     "forecast": "laws",
     "load_experiment": "study",
     "load_run": "trained",

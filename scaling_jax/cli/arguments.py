@@ -63,6 +63,13 @@ Columns = Annotated[
         "OURS=THEIRS",
     ),
 ]
+By = Annotated[
+    str | None,
+    optional(
+        "each value of this column on its own, such as variation, compared with one value",
+        "COLUMN[=VALUE]",
+    ),
+]
 Unit = Annotated[str | None, optional("of the loss, such as nats, bits or bits_per_byte", "UNIT")]
 Root = Annotated[
     str, tyro.conf.arg(metavar="DIR", help="where the results go: a directory or a bucket")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from scaling_jax.cli.arguments import (
+    By,
     Columns,
     Json,
     NamedNumbers,
@@ -17,11 +18,13 @@ from scaling_jax.cli.arguments import (
     names,
     optional,
     pairs,
+    refuse_with,
 )
 from scaling_jax.cli.output import print_blocks, print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.laws.comparison_text import comparison_data, comparison_text
 from scaling_jax.laws.conventions import READ_OFFS, ReadOff
+from scaling_jax.laws.grouping_text import grouped_data, grouped_text
 from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling, require_applicable
 from scaling_jax.laws.profile_text import profile_data, profile_text
 from scaling_jax.system.outputs import check_output, replacing
@@ -92,6 +95,7 @@ def fit(
         ),
     ] = None,
     columns: Columns = None,
+    by: By = None,
     best_of: Annotated[
         str | None,
         optional(
@@ -136,7 +140,14 @@ def fit(
         table, mapping = _best(table, best_of, law, mapping), {}
     arguments = {"law": law, "training_curves": curves, **fitting.given()}
     arguments |= {"columns": mapping, "unit": unit}
+    if by is not None and approach != "all":
+        alone = {"--at": bool(at), "--profile": profile, "--out": out is not None}
+        refuse_with("--by fits several laws", alone)
+        grouped = laws.fit_by(table, by, approach=approach, **arguments)
+        print_json(grouped_data(grouped)) if json else print_blocks(grouped_text(grouped))
+        return
     if approach == "all":
+        refuse_with("--approach all compares approaches", {"--by": by is not None})
         _compare(table, arguments, json)
         return
     fitted = laws.fit(table, approach=approach, **arguments)

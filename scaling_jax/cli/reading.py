@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from scaling_jax.cli.arguments import (
+    By,
     Columns,
     Json,
     StoreDirectory,
@@ -109,20 +110,27 @@ def collect(
     curves: Annotated[
         bool, optional("write the training curves (for approach 1) instead of the runs")
     ] = False,
+    by: By = None,
 ) -> None:
-    """Write a study's runs as a table, one row per run, finished or not."""
+    """Write a study's runs as a table, one row per run, finished or not.
+
+    With --by, one row for each size and length, with the loss of each value in a column.
+    """
     from scaling_jax import laws, study
 
     check_output(out, TABLE_ENDINGS)
     store = study.Store.open(directory)
     table = study.curves(store) if curves else study.collect(store)
+    if by is not None:
+        refuse_with("--by compares the ends of runs", {"--curves": curves})
+        table = laws.side_by_side(table, by)
     with replacing(out) as temporary:
         if out.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)
     remark(f"wrote {len(table):,} rows to {out}")
-    for sentence in [] if curves else laws.mixed_knobs(table):
+    for sentence in [] if curves or by else laws.mixed_knobs(table):
         remark(f"warning: {sentence}")
 
 
@@ -147,6 +155,7 @@ def report(
     ] = "chinchilla",
     columns: Columns = None,
     unit: Unit = None,
+    by: By = None,
     watch: Annotated[
         bool, optional("rewrite the page until the study has ended or Ctrl-C")
     ] = False,
@@ -162,9 +171,11 @@ def report(
     from scaling_jax.laws.tables.formats import is_table
     from scaling_jax.report import write_report
     from scaling_jax.report.build import build_report
+    from scaling_jax.report.grouped import write_grouped
     from scaling_jax.report.live import LiveReport
     from scaling_jax.report.of_table import table_report
     from scaling_jax.study import Store
+    from scaling_jax.study import collect as collect_records
 
     check_output(out, (".html",))
     if watch:
@@ -176,9 +187,15 @@ def report(
         named = {"--columns": columns is not None, "--unit": unit is not None}
         refuse_with("a study's columns and unit are known", named)
     refused: Mapping[int, str] = {}
+    mapping = names("--columns", columns)
     try:
-        if of_table:
-            mapping = names("--columns", columns)
+        if by is not None:
+            refuse_with(
+                "--by reports one fit of each", {"--flops": flops is not None, "--watch": watch}
+            )
+            records = source if of_table else collect_records(source)
+            write_grouped(records, by, out, law=law, columns=mapping, unit=unit)
+        elif of_table:
             data = table_report(source, target_flops=flops, law=law, columns=mapping, unit=unit)
             refused = data.refused
             write_report(data, out)

@@ -57,6 +57,9 @@ from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
 from scaling_jax.laws.frontier_points import Minimum as Minimum
 from scaling_jax.laws.frontier_points import Span as Span
 from scaling_jax.laws.frontier_points import Stop as Stop
+from scaling_jax.laws.grouping import GroupedFits as GroupedFits
+from scaling_jax.laws.grouping import fit_by as fit_by
+from scaling_jax.laws.grouping import side_by_side as side_by_side
 from scaling_jax.laws.notes import Note as Note
 from scaling_jax.laws.notes import NoteCode as NoteCode
 from scaling_jax.laws.tables.read import best_of as best_of

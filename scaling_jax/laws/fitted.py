@@ -155,12 +155,17 @@ class Fit(ABC):
     @property
     def exponent_intervals(self) -> dict[str, Interval] | None:
         """Intervals of the exponents, or None without a bootstrap."""
+        drawn = self.exponent_draws
+        if drawn is None:
+            return None
+        return {name: interval(draws_B, self.level) for name, draws_B in drawn.items()}
+
+    @property
+    def exponent_draws(self) -> dict[str, np.ndarray] | None:
+        """The exponents of every resample, or None without a bootstrap."""
         if self.draws_BxP is None:
             return None
-        if self.without_optimum:
-            return {}
-        drawn = self._exponents(self.draws_BxP)
-        return {name: interval(draws, self.level) for name, draws in drawn.items()}
+        return {} if self.without_optimum else self._exponents(self.draws_BxP)
 
     def allocation(self, budgets: Sequence[float]) -> Allocation:
         """Exponents, and N_opt, D_opt and L_opt at `budgets` (FLOPs), as every approach has them.

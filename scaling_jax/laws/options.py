@@ -13,7 +13,7 @@ from scaling_jax.laws.conventions import DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.tables.select import Rows
 
-Resampling = Literal["rows", "residuals", "runs"]
+Resampling = Literal["rows", "residuals", "runs", "paired"]
 RESAMPLINGS: tuple[Resampling, ...] = get_args(Resampling)
 
 # Option -> the one approach that it changes, how messages name it, and why the other approaches
@@ -53,7 +53,8 @@ class Options:
             one law through the runs of all budgets (surface).
         corrected: take out of approach 2 the bias that its curves have on the fitted law.
         resampling: what the bootstrap of approach 3 draws: residuals of the fit (the default),
-            rows (wider on small designs), or whole runs (the default where run_id repeats).
+            rows (wider on small designs), whole runs (the default where run_id repeats), or
+            residuals that are paired with those of the same runs in other tables (paired).
             Approach 1 resamples runs, approach 2 residuals.
         bootstrap: number of refits for the intervals; 0 fits the point alone.
         level: share of the bootstrap that an interval holds.

@@ -150,3 +150,27 @@ def test_runs_are_cancelled_and_wanted_again(cli: Callable, store: Store) -> Non
     assert cli("cancel", store.directory).code == 2
     assert cli("cancel", store.directory, planned, "--undo").code == 0
     assert store.runs()[-1].state == "planned"
+
+
+def test_groups_of_a_table_are_fitted_collected_and_reported(
+    cli: Callable, store: Store, tmp_path: Path
+) -> None:
+    records = collect(store)
+    both = pd.concat(records.assign(variation=f"loss+{i}", loss=records.loss + i) for i in (0, 1))
+    path, page = tmp_path / "both.csv", tmp_path / "page.html"
+    both.to_csv(path, index=False)
+    fitted = cli("fit", path, "--by", "variation=loss+1", "--bootstrap", "0", "--json").json
+    assert [*fitted["fits"]] == ["loss+1", "loss+0"]
+    assert {each["group"] for each in fitted["differences"]} == {"loss+0"}
+    refused = cli("fit", path, "--by", "variation", "--at", "params=1e6", "tokens=1e7")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--by fits several laws, so --at does not apply" in refused.err
+    assert cli("report", path, "--by", "variation", "--out", page).code == 0
+    assert "loss+1" in page.read_text()
+    assert {f.name for f in (tmp_path / "page_figures").glob("*.svg")} == {
+        "by-loss.svg",
+        "by-size.svg",
+    }
+    code, _, err = cli("collect", store.directory, "--by", "variation", "--out", tmp_path / "x.csv")
+    assert code == 2
+    assert "column 'variation' has no values" in err

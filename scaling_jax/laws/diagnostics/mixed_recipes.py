@@ -61,19 +61,19 @@ def mixed_knobs(table: "pd.DataFrame") -> list[Note]:
     mixed = {name: values for name, values in mixed.items() if len(values) > 1}
     notes = [
         f"Runs of different {name} ({_listed(values)}) are fitted as if it made no difference: "
-        "fit each on its own."
+        f"fit each on its own, {_by(runs, name)}."
         for name, values in mixed.items()
     ]
     for name in _RULED_KNOBS:
         if name in runs and (values := _at_one_size_and_length(runs, name)):
             notes.append(
                 f"Runs of the same size and length differ in {name} ({_listed(values)}), which "
-                "the fit ignores: fit each on its own."
+                f"the fit ignores: fit each on its own, {_by(runs, name)}."
             )
     if not notes and len(variations := _variations(runs)) > 1:
         notes.append(
             f"Runs of {len(variations)} variations of a sweep ({_listed(variations)}) are fitted "
-            "as if they made no difference: fit each on its own."
+            f"as if they made no difference: fit each on its own, {_by(runs, 'variation')}."
         )
     return [Note(NoteCode.MIXED_RECIPES, text) for text in notes]
 
@@ -131,11 +131,21 @@ def _values(runs: "pd.DataFrame", name: str) -> list[Any]:
         return sorted(values, key=str)
 
 
+def _by(runs: "pd.DataFrame", name: str) -> str:
+    """How to fit each on its own: by variation, where the runs are those of a sweep."""
+    return f"--by {'variation' if len(_variations(runs)) > 1 else name}"
+
+
 def _variations(runs: "pd.DataFrame") -> list[str]:
     """The variations of a sweep, which differ in more than the seed."""
     if "variation" not in runs:
         return []
-    return sorted({_SEED.sub("", str(name)) for name in runs["variation"].dropna()})
+    return sorted({without_seed(str(name)) for name in runs["variation"].dropna()})
+
+
+def without_seed(variation: str) -> str:
+    """The name of a variation less its seed: runs that differ in the seed alone are replicates."""
+    return _SEED.sub("", variation).removeprefix(", ")
 
 
 def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list[Any]:

@@ -80,15 +80,17 @@ def _resampled(
     run_id_N: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Responses and weights `BxN` of the next resamples."""
-    if kind == "residuals" and not law.is_logged(objective):
+    of_residuals = kind in ("residuals", "paired")
+    if of_residuals and not law.is_logged(objective):
         fitted_N = rows.response - point.residuals_N
-        response_BxN = fitted_N + signed(noise_N, n_resamples, rng, objective.quantile)
+        drawn_BxN = signed(noise_N, n_resamples, rng, objective.quantile, keeps=kind == "paired")
+        response_BxN = fitted_N + drawn_BxN
         return response_BxN, np.ones(response_BxN.shape)
     return resamples(
         kind,
         rows.response,
         # Residuals of a law without logs are no logs, but then only rows or runs are drawn.
-        rows.response * np.exp(-point.residuals_N) if kind == "residuals" else rows.response,
+        rows.response * np.exp(-point.residuals_N) if of_residuals else rows.response,
         noise_N,
         n_resamples,
         rng,
@@ -113,7 +115,9 @@ def resamples(
     random signs: the wild bootstrap, of Feng, He and Hu 2011 (Biometrika 98, 995) for a fit of
     the `quantile`. It suits planned grids, whose corners pin the law and must not drop out, and
     rows of unequal noise. `rows` draws rows with replacement, as weights. `runs` draws whole
-    runs, for tables with several rows of one run, which are not independent.
+    runs, for tables with several rows of one run, which are not independent. `paired` is
+    `residuals`, except that the random signs multiply the residuals and not their sizes, so that
+    tables of the same runs, resampled from one seed, keep the correlation of their residuals.
 
     Raises:
         InputError: `runs` without knowing which run a row belongs to.
@@ -124,17 +128,26 @@ def resamples(
         return np.broadcast_to(loss_N, weights_BxN.shape), weights_BxN.astype(np.float64)
     if kind == "runs":
         return np.broadcast_to(loss_N, (n_resamples, n)), _run_weights(rng, n_resamples, run_id_N)
-    drawn_BxN = signed(noise_N, n_resamples, seed, quantile)
+    drawn_BxN = signed(noise_N, n_resamples, seed, quantile, keeps=kind == "paired")
     return fitted_N * np.exp(drawn_BxN), np.ones((n_resamples, n))
 
 
 def signed(
-    noise_N: np.ndarray, n_resamples: int, seed: int | np.random.Generator, quantile: float
+    noise_N: np.ndarray,
+    n_resamples: int,
+    seed: int | np.random.Generator,
+    quantile: float,
+    *,
+    keeps: bool = False,
 ) -> np.ndarray:
-    """Every row's noise with random signs, `BxN`; a share `quantile` of them lies below zero."""
+    """Every row's noise with random signs, `BxN`; a share `quantile` of them lies below zero.
+
+    With `keeps`, the noise keeps its own sign too, which changes no distribution at the quantile
+    0.5; at another it has no effect.
+    """
     below_BxN = np.random.default_rng(seed).random((n_resamples, len(noise_N))) < quantile
     sign_BxN = np.where(below_BxN, -2 * quantile, 2 * (1 - quantile))
-    drawn_BxN: np.ndarray = sign_BxN * np.abs(noise_N)
+    drawn_BxN: np.ndarray = sign_BxN * (noise_N if keeps and quantile == 0.5 else np.abs(noise_N))
     return drawn_BxN
 
 

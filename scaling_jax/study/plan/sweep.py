@@ -2,7 +2,7 @@
 
 A variation maps fields of the recipe, by dotted path, to other values. `vary` makes variations of
 one field, and `product`, `zipped` and `chain` combine them; all four return variations, so they
-nest.
+nest. A mapping gives variations names of their own.
 """
 
 import dataclasses
@@ -29,8 +29,8 @@ Variations = tuple[Variation, ...]
 class Sweep:
     """The runs of a design, under each of several variations of the study's recipe.
 
-    A sweep compares recipes. A law is fitted to runs of one recipe, so fit one variation of a
-    sweep at a time.
+    A sweep compares recipes. A law is fitted to runs of one recipe, so fit each variation on its
+    own: `scaling-jax fit DIR --by variation`, or `laws.fit_by`.
 
     >>> from scaling_jax.study import FixedModels, product, vary
     >>> rates = vary("peak_lr", 1e-3, 2e-3, 4e-3)
@@ -38,31 +38,51 @@ class Sweep:
     >>> sweep = Sweep(FixedModels((1e6, 4e6), (20.0,)), product(schedules, rates))
     >>> len(sweep.variations)
     6
+    >>> named = {"long": {"optimizer_knobs.cycle": 2.0}, "plain": {}}
+    >>> Sweep(FixedModels((1e6,), (20.0,)), named).names
+    ('long', 'plain')
 
     Attributes:
         design: gives the runs of each variation. It may be a sweep itself.
         variations: for each variation, the recipe's fields that differ, by dotted path, such as
-            `{"peak_lr": 1e-3, "optimizer_knobs.cycle": 2.0}`.
+            `{"peak_lr": 1e-3, "optimizer_knobs.cycle": 2.0}`; or a mapping from the name of each
+            to these. Without names, a variation is named by what differs. Names are no part of a
+            run's identity.
 
     Raises:
-        InputError: no variations, or a variation of a field that recipes do not have.
+        InputError: no variations, a variation without a name in a mapping, or a variation of a
+            field that recipes do not have.
     """
 
     design: Design
-    variations: Variations
+    variations: Variations | Mapping[str, Variation]
 
     def __post_init__(self) -> None:
         if not self.variations:
             raise InputError("a sweep needs at least one variation of the recipe")
+        for label in self.variations if isinstance(self.variations, Mapping) else ():
+            if not isinstance(label, str) or not label.strip():
+                raise InputError(f"a variation is named {label!r}: name it by a text")
         fields = [f.name for f in dataclasses.fields(Recipe)]
-        for name in (name for variation in self.variations for name in variation):
+        for name in (name for variation in self.unnamed for name in variation):
             if name.partition(".")[0] not in fields:
                 raise InputError(f"a recipe has no field {name!r}{suggestion(name, fields)}")
 
+    @property
+    def unnamed(self) -> Variations:
+        """The variations without their names."""
+        given = self.variations
+        return tuple(given.values()) if isinstance(given, Mapping) else tuple(given)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the variations, which records have in the column `variation`."""
+        given = self.variations
+        return tuple(given) if isinstance(given, Mapping) else tuple(map(variation_name, given))
+
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The design's runs under every variation of `recipe`, in the order of the variations."""
-        for variation, changed in zip(self.variations, self.recipes(recipe), strict=True):
-            name = variation_name(variation)
+        for name, changed in zip(self.names, self.recipes(recipe), strict=True):
             for run in self.design.runs(changed):
                 names = name if run.variation is None else f"{name}, {run.variation}"
                 yield dataclasses.replace(run, variation=names)
@@ -81,7 +101,7 @@ class Sweep:
         else:
             own = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
             recipe = _HalvedAlike(**own, halvings=found)
-        changed = tuple(varied(recipe, variation) for variation in self.variations)
+        changed = tuple(varied(recipe, variation) for variation in self.unnamed)
         # Once no batch was halved further, every variation has trained with the same.
         while found != halvings:
             halvings = dict(found)

@@ -66,6 +66,6 @@ def _swept(design: Design) -> set[str]:
     swept = set[str]()
     while isinstance(design, Sweep | Branched):
         if isinstance(design, Sweep):
-            swept.update(name for variation in design.variations for name in variation)
+            swept.update(name for variation in design.unnamed for name in variation)
         design = design.design
     return swept

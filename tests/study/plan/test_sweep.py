@@ -178,3 +178,17 @@ def test_combinations_without_a_meaning_are_refused():
         settings(vary("optimizer_knobs.cycel", 2.0))
     with pytest.raises(InputError, match=r"must be int, not 2\.5"):
         settings(vary("batch_size", 2.5))
+
+
+def test_named_variations_are_the_same_runs_under_their_names(tmp_path):
+    longer, plain = {"optimizer_knobs.cycle": 2.0}, {"seed": 1}
+    design = FixedModels((5e3,), (10,))
+    named = Study("named", RECIPE, Sweep(design, {"long": longer, "plain": plain}))
+    without = Study("named", RECIPE, Sweep(design, (longer, plain)))
+    ids = [[run.config.run_id for run in study.plan()] for study in (named, without)]
+    assert ids[0] == ids[1]
+    table = collect(Store.create(tmp_path, named)).set_index("variation")
+    assert table["cycle"].to_dict() == {"long": 2.0, "plain": 1.0}
+    assert {run.variation for run in without.plan()} == {"optimizer_knobs.cycle=2", "seed=1"}
+    with pytest.raises(InputError, match="a variation is named ' '"):
+        Sweep(design, {" ": longer})
