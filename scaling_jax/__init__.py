@@ -4,25 +4,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scaling_jax.answers import best_of as best_of
+    from scaling_jax.answers import compare as compare
+    from scaling_jax.answers import fit as fit
+    from scaling_jax.answers import fit_by as fit_by
+    from scaling_jax.answers import predict as predict
+    from scaling_jax.answers import read_table as read_table
+    from scaling_jax.answers import report as report
+    from scaling_jax.answers import score as score
+    from scaling_jax.answers import simulate as simulate
     from scaling_jax.config import RunConfig as RunConfig
     from scaling_jax.config import Shape as Shape
     from scaling_jax.laws import Fit as Fit
-    from scaling_jax.laws import best_of as best_of
-    from scaling_jax.laws import compare as compare
-    from scaling_jax.laws import fit as fit
-    from scaling_jax.laws import fit_by as fit_by
     from scaling_jax.laws import forecast as forecast
-    from scaling_jax.laws import read_table as read_table
-    from scaling_jax.laws import score as score
     from scaling_jax.study import FixedModels as FixedModels
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
+    from scaling_jax.study import Store as Store
     from scaling_jax.study import Study as Study
     from scaling_jax.study import collect as collect
     from scaling_jax.study import curves as curves
     from scaling_jax.study import load_experiment as load_experiment
     from scaling_jax.study import run_study as run  # noqa: F401 - under another name
     from scaling_jax.trained import TrainedRun as TrainedRun
+    from scaling_jax.trained import import_model as import_model
     from scaling_jax.trained import load_run as load_run
 
 __version__ = "0.1.0"
@@ -36,27 +41,34 @@ _EXPORTS = {
     "Recipe": "study",
     "RunConfig": "config",
     "Shape": "config",
+    "Store": "study",
     "Study": "study",
     "TrainedRun": "trained",
-    "best_of": "laws",
+    "best_of": "answers",
     "collect": "study",
-    "compare": "laws",
+    "compare": "answers",
     "curves": "study",
-    "fit": "laws",
-    "fit_by": "laws",
+    "fit": "answers",
+    "fit_by": "answers",
     "forecast": "laws",
+    "import_model": "trained",
     "load_experiment": "study",
     "load_run": "trained",
-    "read_table": "laws",
+    "predict": "answers",
+    "read_table": "answers",
+    "report": "report:",
     "run": "study:run_study",
-    "score": "laws",
+    "score": "answers",
+    "simulate": "answers",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, there = _EXPORTS[name].partition(":")
+    module, colon, there = _EXPORTS[name].partition(":")
+    if colon and not there:  # A package that can be called.
+        return importlib.import_module(f"{__name__}.{module}")
     return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
 
 

@@ -4,6 +4,12 @@ Belongs here: models read from a run's checkpoint or from exported files, and wh
 Does not: training (`train`), and which runs a study has (`study`).
 """
 
+from scaling_jax.api import public_names
+from scaling_jax.trained.importing import import_model as import_model
 from scaling_jax.trained.language_model import LanguageModel as LanguageModel
 from scaling_jax.trained.run import TrainedRun as TrainedRun
 from scaling_jax.trained.run import load_run as load_run
+
+
+def __dir__() -> list[str]:
+    return public_names(globals())
