@@ -29,6 +29,7 @@ def comparison_text(compared: "Comparison") -> list[str | Table]:
     bounds = f" ({level} intervals in brackets)" if first.optima[0].params_interval else ""
     blocks: list[str | Table] = [
         f"{COUNTS.get(first.count, first.count)}{bounds}.",
+        *(note.line for note in compared.disagreements()),
         *_notes(compared, "warning"),
         "",
         Table(EXPONENTS, [_exponents(each) for each in allocations], EXPONENTS[:1]),
@@ -47,6 +48,7 @@ def comparison_data(compared: "Comparison") -> dict[str, Any]:
     return {
         "allocations": {key: dataclasses.asdict(each) for key, each in allocations.items()},
         "refused": dict(compared.refused),
+        "diagnostics": [note.as_data() for note in compared.disagreements()],
         "fits": {key: summary_of(fit) for key, fit in compared.fits.items()},
     }
 

@@ -12,7 +12,13 @@ from scaling_jax.laws.conventions import BEYOND, DRAWS, LEVEL, READ_OFFS, Count,
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.known_floor import known_floor
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
+from scaling_jax.laws.diagnostics.repeated_text import (
+    UNIQUE_TOKENS,
+    repetition_notes,
+    unique_tokens_of,
+)
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
+from scaling_jax.laws.diagnostics.trained_sizes import size_notes
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.extrapolation.judgement import certificate_notes, form_notes, rung_notes
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
@@ -156,6 +162,8 @@ def fit(
             found = with_form_error(found, point, rows, options)
     notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     provenance = {**found.provenance, "recipe": recipe_of(frame, chosen.response)}
+    if (stock := unique_tokens_of(frame)) is not None:
+        provenance[UNIQUE_TOKENS] = stock
     return replace(found, diagnostics=notes, unit=known_unit, provenance=provenance)
 
 
@@ -166,6 +174,8 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
     return (
         *((Note(NoteCode.LOSS_RISES, f"{found.rising}."),) if found.rising else ()),
         *(form_notes(found) if isinstance(found, LawFit) else ()),
+        *size_notes(rows, found),
+        *repetition_notes(frame, found),
         *notes_on(frame),
         *rung_notes(rows),
         *((Note(NoteCode.REPEATED_ROWS, doubt),) if twice else ()),

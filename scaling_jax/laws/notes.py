@@ -173,6 +173,21 @@ class NoteCode(StrEnum):
         "warning",
         "The sizes of each budget drift away from its optimum as budgets grow.",
     )
+    MINIMA_AT_EDGES = (
+        "minima-at-edges",
+        "warning",
+        "In every budget the smallest or the largest model is the best, so none shows its minimum.",
+    )
+    OPTIMUM_BELOW_SIZES = (
+        "optimum-below-sizes",
+        "warning",
+        "The optimum of a budget is smaller than every model that was trained there.",
+    )
+    APPROACHES_DISAGREE = (
+        "approaches-disagree",
+        "warning",
+        "The intervals of two approaches do not overlap, so at most one of them can be right.",
+    )
     FEW_MINIMA = (
         "few-minima",
         "warning",
@@ -225,6 +240,11 @@ class NoteCode(StrEnum):
         "extrapolation-refused",
         "warning",
         "No law predicts the held-out runs of this table, so none is trusted beyond the data.",
+    )
+    TEXT_REPEATED = (
+        "text-repeated",
+        "warning",
+        "Runs read their text more than four times, which lowers the loss less than fresh text.",
     )
     DATA_LIMIT = ("data-limit", "warning", "The answer needs more data than there are.")
     OUTSIDE_RANGE = ("outside-range", "note", "A variable lies outside the range of the data.")

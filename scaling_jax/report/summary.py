@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
+from scaling_jax.laws.comparison import disagreements
 from scaling_jax.laws.notes import of_severity
 from scaling_jax.report.content import ReportData, Verification
 
@@ -42,7 +43,8 @@ def summarize(data: ReportData) -> Summary:
     if data.main_fit is None:
         return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), (), verdict, checked)
     optimum = data.main_fit.optimal(data.target_flops)
-    warnings = of_severity(data.main_fit.diagnostics, "warning")
+    apart = disagreements(data.fits, data.target_flops)
+    warnings = (*apart, *of_severity(data.main_fit.diagnostics, "warning"))
     numbers = _optimum_numbers(data.main_fit, optimum)
     return Summary(_sentence(data, optimum), warnings, numbers, verdict, checked)
 

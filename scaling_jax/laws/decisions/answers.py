@@ -1,6 +1,7 @@
 """What a fit answers at a budget or for a run: as plain data, in words, and with notes."""
 
 import dataclasses
+from contextlib import suppress
 from typing import Any
 
 from scaling_jax.errors import InputError
@@ -10,6 +11,7 @@ from scaling_jax.laws.decisions.off_optimum import SizeRange, size_range
 from scaling_jax.laws.decisions.repeated_data import repeated_optimum
 from scaling_jax.laws.decisions.serving import Demand, best_served, cheapest_served
 from scaling_jax.laws.decisions.surface import surface_of
+from scaling_jax.laws.diagnostics.repeated_text import UNIQUE_TOKENS
 from scaling_jax.laws.fit_text import (
     describe_optimum,
     describe_prediction,
@@ -43,7 +45,8 @@ def at_budget(
     fitted: Fit, flops: float, demand: Demand | None = None, unique_tokens: float | None = None
 ) -> list[Answer]:
     """The optimum at a budget in FLOPs, sizes near it, and the optimum of a served model or of few
-    unique tokens where either is given.
+    unique tokens where either is given. By default the runs' text is the limit, where a run read
+    all of it.
 
     Raises:
         InputError: as `Fit.optimal`, `cheapest_served`, `best_served` and `repeated_optimum`.
@@ -64,12 +67,22 @@ def at_budget(
         }
         text = decision_text.describe_served(fitted.level, demand, same_loss, same_budget)
         answers.append(({"served": as_data}, text, ()))
+    limit = fitted.provenance.get(UNIQUE_TOKENS)
     if unique_tokens is not None:
-        best = repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
-        text = decision_text.describe_repeated(fitted.level, best)
-        notes = decision_text.repeated_notes(best)
-        answers.append(({"repeated": dataclasses.asdict(best)}, text, notes))
+        answers.append(_repeated(fitted, flops, unique_tokens))
+    elif limit is not None and optimum.tokens > limit:
+        # Not every law has what repeated tokens are worth.
+        with suppress(InputError):
+            data, text, notes = _repeated(fitted, flops, limit)
+            source = "The runs' text limits the data (--unique-tokens sets another limit)."
+            answers.append((data, f"{source}\n{text}", notes))
     return answers
+
+
+def _repeated(fitted: Fit, flops: float, unique_tokens: float) -> Answer:
+    best = repeated_optimum(fitted, flops=flops, unique_tokens=unique_tokens)
+    text = decision_text.describe_repeated(fitted.level, best)
+    return {"repeated": dataclasses.asdict(best)}, text, decision_text.repeated_notes(best)
 
 
 def compared(fitted: Fit, flops: float, second: Fit, name: str) -> Answer:
