@@ -1,6 +1,9 @@
-"""Numbers and durations as text."""
+"""Numbers, durations and configurations as text."""
 
+import dataclasses
+import html
 import math
+from collections.abc import Iterator
 
 MISSING = "—"
 SPACE = "\u00a0"
@@ -123,6 +126,31 @@ def interval(bounds: object, formatter: object = count) -> str:
 def level(value: float) -> str:
     """A confidence level: 0.9 is "90 %"."""
     return f"{100 * value:g}{SPACE}%"
+
+
+def preformatted(text: str) -> str:
+    """Text as HTML with its line breaks and spaces, as a notebook shows it."""
+    return f"<pre>{html.escape(plain_spaces(text))}</pre>"
+
+
+class Readable:
+    """A dataclass that prints with one field in a line, those of a field's own fields indented."""
+
+    def __str__(self) -> str:
+        return "\n".join([type(self).__name__, *_lines(self, "  ")])
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
+
+
+def _lines(value: object, indent: str) -> Iterator[str]:
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        inner = getattr(value, field.name)
+        if isinstance(inner, Readable):
+            yield f"{indent}{field.name}: {type(inner).__name__}"
+            yield from _lines(inner, f"{indent}  ")
+        else:
+            yield f"{indent}{field.name}: {inner!r}"
 
 
 def _significant(number: float, digits: int) -> str:

@@ -4,6 +4,7 @@ Belongs here: frozen dataclasses that a run's hash is made of, and how they are 
 Does not: how a run is computed (`execution.py`), and anything that imports JAX.
 """
 
+from scaling_jax.api import public_names
 from scaling_jax.config.batch_ramp import BatchRamp as BatchRamp
 from scaling_jax.config.dropout import Dropout as Dropout
 from scaling_jax.config.evaluation import EvalSet as EvalSet
@@ -21,3 +22,7 @@ from scaling_jax.config.shape import Activation as Activation
 from scaling_jax.config.shape import Positions as Positions
 from scaling_jax.config.shape import Shape as Shape
 from scaling_jax.config.strict import from_dict as from_dict
+
+
+def __dir__() -> list[str]:
+    return public_names(globals())

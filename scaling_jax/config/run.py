@@ -28,6 +28,7 @@ from scaling_jax.config.strict import (
     whole_number,
 )
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import Readable
 
 # Under `float32_fast` an accelerator may round the factors of products: to TensorFloat-32 on an
 # NVIDIA GPU, to bfloat16 on a TPU.
@@ -40,7 +41,7 @@ _SEEDS = 2**32
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Readable):
     """The corpus and tokenizer of a run.
 
     Attributes:
@@ -71,7 +72,7 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Readable):
     """Everything that determines the result of one training run.
 
     Two equal configurations are the same run, with the same `run_id`, on every machine.

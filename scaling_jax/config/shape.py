@@ -12,6 +12,7 @@ from scaling_jax.config.strict import (
     settle_numbers,
 )
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import Readable
 
 Positions = Literal["rotary", "learned"]
 Activation = Literal["gelu", "swiglu"]
@@ -22,7 +23,7 @@ DEFAULT_CAPACITY = 2.0
 
 
 @dataclass(frozen=True)
-class Shape:
+class Shape(Readable):
     """Dimensions and variants of a decoder-only transformer.
 
     >>> import scaling_jax as sj

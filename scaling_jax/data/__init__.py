@@ -4,6 +4,7 @@ Belongs here: corpora, tokenizers, the cache of tokenized corpora, the order of 
 Does not: which corpus a run reads (`config`), and sharding over devices (`train`).
 """
 
+from scaling_jax.api import public_names
 from scaling_jax.data.batches import Batches as Batches
 from scaling_jax.data.batches import held_out_windows as held_out_windows
 from scaling_jax.data.cache import TokenCache as TokenCache
@@ -23,3 +24,7 @@ from scaling_jax.data.tokenizer_check import check_tokenizer as check_tokenizer
 from scaling_jax.data.tokenizer_training import train_bpe as train_bpe
 from scaling_jax.data.tokenizer_training import train_sentencepiece as train_sentencepiece
 from scaling_jax.data.tokenizer_training import train_tokenizer as train_tokenizer
+
+
+def __dir__() -> list[str]:
+    return public_names(globals())

@@ -1,5 +1,6 @@
 """Scaling laws: fit a table of losses, with the optimum, intervals and what the data can say."""
 
+from scaling_jax.api import public_names
 from scaling_jax.laws.allocation import Allocation as Allocation
 from scaling_jax.laws.allocation import Estimate as Estimate
 from scaling_jax.laws.allocation import Optimum as Optimum
@@ -68,3 +69,7 @@ from scaling_jax.laws.uncertainty.profile import Profile as Profile
 from scaling_jax.laws.uncertainty.profile import profile as profile
 from scaling_jax.laws.uncertainty.profile_table import Profiles as Profiles
 from scaling_jax.laws.uncertainty.profile_table import profiles as profiles
+
+
+def __dir__() -> list[str]:
+    return public_names(globals())

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Allocation
 from scaling_jax.laws.approaches.parametric import AUTO
@@ -12,6 +14,7 @@ from scaling_jax.laws.catalogue.find import find_law
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
+from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.options import Options, applicable
 from scaling_jax.laws.tables.read import Table, load_table
 
@@ -49,6 +52,16 @@ class Comparison:
         budgets = self.budgets() if budgets is None else budgets
         return {approach: fit.allocation(budgets) for approach, fit in self.fits.items()}
 
+    def disagreements(self, flops: float | None = None) -> tuple[Note, ...]:
+        """A warning for every two approaches whose intervals of N_opt do not overlap.
+
+        Args:
+            flops: where they are compared, by default at the largest fitted budget.
+        """
+        if not self.fits:
+            return ()
+        return disagreements(self.fits, self.budgets()[0] if flops is None else flops)
+
     def describe(self) -> str:
         """The approaches side by side: exponents, optima and notes; also `str(comparison)`."""
         from scaling_jax.formatting import plain_spaces
@@ -58,6 +71,11 @@ class Comparison:
 
     def __str__(self) -> str:
         return self.describe()
+
+    def _repr_html_(self) -> str:
+        from scaling_jax.formatting import preformatted
+
+        return preformatted(self.describe())
 
     def table(self, budgets: Sequence[float] | None = None) -> "pd.DataFrame":
         """The tables of all allocations, concatenated, with the columns `approach` and `method`.
@@ -75,6 +93,26 @@ class Comparison:
             return pd.DataFrame(columns=["approach", "method"])
         table = pd.concat(parts, ignore_index=True)
         return table[["approach", "method", *table.columns[:-2]]]
+
+
+def disagreements(fits: Mapping[int, Fit], flops: float) -> tuple[Note, ...]:
+    """A warning for every two fits whose intervals of N_opt at `flops` do not overlap."""
+    notes = []
+    optima = {approach: fit.optimal(flops) for approach, fit in sorted(fits.items())}
+    for (i, one), (j, other) in combinations(optima.items(), 2):
+        a, b = one.params_interval, other.params_interval
+        if a is None or b is None or not (a[1] < b[0] or b[1] < a[0]):
+            continue
+        shown = [
+            f"{formatting.count(each.params)} ({formatting.interval(each.params_interval)}) by {k}"
+            for k, each in ((i, one), (j, other))
+        ]
+        text = (
+            f"Approaches {i} and {j} disagree beyond their intervals on N_opt at "
+            f"{formatting.flops(flops)} FLOPs: {' and '.join(shown)}."
+        )
+        notes.append(Note(NoteCode.APPROACHES_DISAGREE, formatting.plain_spaces(text)))
+    return tuple(notes)
 
 
 def compare(table: Table, **options: Any) -> Comparison:

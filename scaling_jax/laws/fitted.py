@@ -1,12 +1,13 @@
 """Fits: what was fitted, with its uncertainty, what it predicts and what it recommends."""
 
 import dataclasses
+import importlib
 import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +28,11 @@ from scaling_jax.laws.conventions import SIX_N_D, Compute
 from scaling_jax.laws.form_error import FormError, Member, beyond_draws, combined, scaled, widened
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum
 from scaling_jax.laws.notes import Note
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scaling_jax.laws.tables.read import Table
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
@@ -218,6 +224,28 @@ class Fit(ABC):
 
     def __str__(self) -> str:
         return self.describe()
+
+    def _repr_html_(self) -> str:
+        from scaling_jax.formatting import preformatted
+
+        return preformatted(self.describe())
+
+    def plot(self, name: str = "frontier-params", *, table: "Table | None" = None) -> "Figure":
+        """One of the figures of the report's page, as a Matplotlib figure.
+
+        Args:
+            name: `frontier-params` or `frontier-tokens`, the optimum against compute; with the
+                runs in `table` also `isoflop` (approach 2), or `predicted`, `residuals-params`,
+                `residuals-tokens` and `residuals-flops` (approach 3).
+            table: the fitted runs, as `fit` takes them.
+
+        Raises:
+            InputError: an unknown name, or a figure that needs runs, another approach or an
+                optimum.
+        """
+        # Imported by name, since the report builds on laws.
+        of_fit = importlib.import_module("scaling_jax.report.of_fit")
+        return of_fit.figure_of(self, name, table)  # type: ignore[no-any-return]
 
     def to_json(self) -> str:
         """The fit as JSON, which `Fit.from_json` reads."""

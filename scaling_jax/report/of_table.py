@@ -58,7 +58,7 @@ def table_report(
         )
     frame = load_table(table, form, columns)
     compared = laws.compare(frame, law=law, unit=unit, bootstrap=bootstrap, seed=seed)
-    records = _records(frame, form)
+    records = records_of(frame, form)
     verification = verify(records, compared.fits.get(3))
     if target_flops is None and verification is not None:
         target_flops = verification.flops
@@ -78,7 +78,7 @@ def table_report(
     )
 
 
-def _records(frame: "pd.DataFrame", law: "Law") -> "pd.DataFrame":
+def records_of(frame: "pd.DataFrame", law: "Law") -> "pd.DataFrame":
     """The table with the columns that a report reads of every run."""
     import numpy as np
 

@@ -7,6 +7,7 @@ Belongs here: whatever is about several runs. Does not: training one run (`train
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax.api import public_names
 from scaling_jax.shapes.table import ShapeTable as ShapeTable
 from scaling_jax.study.plan.branched import Branched as Branched
 from scaling_jax.study.plan.design import Branch as Branch
@@ -64,4 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_TRAINING])
+    return sorted({*public_names(globals()), *_TRAINING})

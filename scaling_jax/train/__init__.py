@@ -5,6 +5,7 @@ Does not: the model (`model`), files of a run other than checkpoints (`runs`), a
 trained (`study`).
 """
 
+from scaling_jax.api import public_names
 from scaling_jax.execution import Execution as Execution
 from scaling_jax.mesh_spec import MeshSpec as MeshSpec
 from scaling_jax.train.checkpoint import UnusableCheckpointsError as UnusableCheckpointsError
@@ -17,3 +18,7 @@ from scaling_jax.train.mesh import mesh_for as mesh_for
 from scaling_jax.train.preflight import program_of as program_of
 from scaling_jax.train.run import train_replicas as train_replicas
 from scaling_jax.train.run import train_run as train_run
+
+
+def __dir__() -> list[str]:
+    return public_names(globals())

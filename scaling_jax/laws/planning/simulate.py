@@ -75,6 +75,12 @@ class Simulation:
     unit: str
     form: Mapping[str, float] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        from scaling_jax.laws.planning import simulation_text as text
+
+        lines = [str(text.simulation_table(self)), *text.simulation_sentences(self)]
+        return "\n".join([*(note.line for note in text.simulation_notes(self)), *lines])
+
     def summary(self) -> "pd.DataFrame":
         """One row per quantity, named in the index.
 

@@ -13,6 +13,7 @@ from scaling_jax.config.evaluation import EvalSet, LogSpaced
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.strict import later, number, settle_numbers, whole_number
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import Readable
 from scaling_jax.shapes import Family
 from scaling_jax.shapes.table import ShapeTable
 from scaling_jax.study.plan.rules import BatchRule, LearningRateRule, Warmup
@@ -24,7 +25,7 @@ N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Readable):
     """Everything about a study's runs except which shapes to train on how many tokens.
 
     >>> from scaling_jax.study import ConstantBatch, PowerLawLR

@@ -2,19 +2,22 @@
 
 import functools
 import hashlib
+import importlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import Readable
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import Design, PlannedRun
 from scaling_jax.study.plan.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Readable):
     """A set of runs: a recipe, which says how to train, and a design, which says what to train.
 
     >>> from scaling_jax.config import DataConfig
@@ -57,6 +60,30 @@ class Study:
             InputError: the recipe cannot make a run that the design wants.
         """
         return self._planned
+
+    def run(self, root: os.PathLike[str] | str, **options: Any) -> Any:
+        """Train the runs that are not finished, and return the store; see `study.run_study`.
+
+        Args:
+            root: directory in which the study has its own.
+            options: fields of `Job`, such as `workers=2`.
+
+        Raises:
+            InputError: bad input, found before anything is trained.
+        """
+        # Imported by name, since execution builds on plans.
+        execution = importlib.import_module("scaling_jax.study.execution.execute")
+        return execution.run_study(self, root, **options)
+
+    def status(self, root: os.PathLike[str] | str) -> Any:
+        """The progress of the study under `root`: runs, failures, FLOPs and time left.
+
+        Raises:
+            InputError: the study has not been started there.
+        """
+        standing = importlib.import_module("scaling_jax.study.status.standing")
+        store = importlib.import_module("scaling_jax.study.store.store").Store
+        return standing.StudyMonitor(store.open(os.path.join(root, self.name))).look()  # noqa: PTH118
 
     @functools.cached_property
     def _planned(self) -> tuple[PlannedRun, ...]:

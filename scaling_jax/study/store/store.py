@@ -5,6 +5,7 @@ import json
 import math
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import preformatted
 from scaling_jax.runs.result import (
     RESULT_FILE,
     DamagedResultError,
@@ -175,6 +177,17 @@ class Store:
 
     def __init__(self, directory: epath.Path) -> None:
         self.directory = directory
+
+    def __repr__(self) -> str:
+        return f"Store({os.fspath(self.directory)!r})"
+
+    def __str__(self) -> str:
+        found = Counter(run.state for run in self.runs())
+        states = ", ".join(f"{n} {state}" for state, n in found.most_common())
+        return f"study {self.study['name']} in {self.directory}: {found.total()} runs ({states})"
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))
 
     @classmethod
     def create(cls, root: os.PathLike | str, study: Study) -> "Store":

@@ -1,0 +1,206 @@
+"""The functions of `laws` for what holds runs: a study's directory or store, or a table.
+
+Belongs here: functions that read a study and answer by a law, a prediction or a page. What they
+compute stands in `laws`, `study` and `report`.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from scaling_jax import laws
+from scaling_jax.errors import InputError
+from scaling_jax.laws.tables.formats import is_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scaling_jax.laws.forecasts.score import Score
+    from scaling_jax.laws.planning.simulate import Simulation
+    from scaling_jax.laws.tables.read import Table
+    from scaling_jax.study import Store, Study
+
+    Runs = Table | Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _of_runs(
+    function: "Callable[Concatenate[Table, P], T]",
+    reads_curves: Callable[[Mapping[str, Any]], bool] = lambda options: False,
+) -> "Callable[Concatenate[Runs, P], T]":
+    """`function`, which takes a study's directory or its store where it takes a table.
+
+    Where it reads training curves, it gets those of the study.
+    """
+
+    @wraps(function)
+    def answer(runs: "Runs", *args: P.args, **options: P.kwargs) -> T:
+        if reads_curves(options) and options.get("training_curves") is None and _is_study(runs):
+            from scaling_jax.study import curves
+
+            options["training_curves"] = curves(runs)  # type: ignore[arg-type]
+        return function(_records(runs), *args, **options)
+
+    return answer
+
+
+fit = _of_runs(laws.fit, lambda options: options.get("approach") == 1)
+compare = _of_runs(laws.compare, lambda options: True)
+best_of = _of_runs(laws.best_of)
+fit_by = _of_runs(laws.fit_by)
+
+
+@wraps(laws.score)
+def score(forecast: laws.Forecast, records: "Runs", **options: Any) -> "Score":
+    """`laws.score`, of a study's directory or store too."""
+    return laws.score(forecast, _records(records), **options)
+
+
+def read_table(path: "os.PathLike[str] | str | Store", **options: Any) -> "pd.DataFrame":
+    """The runs of a study's directory or store, or the table in a file as `laws.read_table` has it.
+
+    Raises:
+        InputError: as `laws.read_table`; a directory that holds no study.
+    """
+    if _is_study(path):
+        return _records(path)
+    return laws.read_table(path, **options)  # type: ignore[arg-type]
+
+
+def predict(
+    source: "Runs | laws.Fit",
+    *,
+    flops: float | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> "laws.Optimum | laws.Prediction":
+    """The optimum of a budget, or the loss of a run, with intervals.
+
+    A table or a study is fitted first by `auto`, the average of forms, rows and weights.
+
+    >>> import numpy as np
+    >>> import scaling_jax as sj
+    >>> table = {"params": [1e7, 3e7, 1e8, 3e8], "tokens": [1e9] * 4, "loss": [4.1, 3.7, 3.4, 3.2]}
+    >>> sj.predict(table, params=1e9)
+    Traceback (most recent call last):
+    ...
+    scaling_jax.errors.InputError: give flops, or params and tokens of a run
+
+    Args:
+        source: a fit, the `.json` file of one, a table, or a study's directory or store.
+        flops: the budget whose optimum is asked for.
+        params, tokens: instead, the run whose loss is asked for.
+        columns: our name -> the table's.
+
+    Raises:
+        InputError: a source that cannot be read or fitted, or neither a budget nor a run.
+    """
+    wanted = {"flops": flops, "params": params, "tokens": tokens}
+    given = [name for name, value in wanted.items() if value is not None]
+    if given not in (["flops"], ["params", "tokens"]):
+        raise InputError("give flops, or params and tokens of a run")
+    fitted = source if isinstance(source, laws.Fit) else _fitted(source, columns)
+    if flops is not None:
+        return fitted.optimal(flops)
+    assert params is not None
+    assert tokens is not None
+    return fitted.predict(params=params, tokens=tokens)
+
+
+def simulate(
+    study: "Study | pd.DataFrame",
+    law: "str | laws.Fit",
+    *,
+    noise: float = 0.003,
+    outliers: float = 0.0,
+    **options: Any,
+) -> "Simulation":
+    """What a planned study would find out if losses followed a known law.
+
+    Args:
+        study: a study, or its cells: columns `params`, `tokens` and where known `flops`, `budget`.
+        law: `chinchilla-hoffmann`, `chinchilla-besiroglu`, a fit, or the `.json` file of one.
+        noise: standard deviation of a run's log loss.
+        outliers: share of runs whose loss is 5 percent too high.
+        options: as `laws.planning.simulate.simulate_study` takes them.
+
+    Raises:
+        InputError: an unknown law, or cells that it cannot be simulated on.
+    """
+    from scaling_jax.laws.planning.known import law_at, law_of
+    from scaling_jax.laws.planning.noise import Noise
+    from scaling_jax.laws.planning.simulate import simulate_study
+    from scaling_jax.study import Study
+    from scaling_jax.study.status import plan_records
+
+    cells = plan_records(study) if isinstance(study, Study) else study
+    known = law_of(law) if isinstance(law, laws.Fit) else law_at(law)
+    return simulate_study(cells, known, noise=Noise(noise, outliers=outliers), **options)
+
+
+def report(
+    source: "Runs",
+    out: "os.PathLike[str] | str",
+    *,
+    flops: float | None = None,
+    law: str = "chinchilla",
+    columns: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> Path:
+    """Write one self-contained page with the answer, the figures and every run; return its path.
+
+    Args:
+        source: a study's directory or store, or a table.
+        out: the page, which ends in `.html`.
+        flops: the budget whose optimum the page shows, by default ten times the largest.
+        law: the law of approach 3.
+        columns, unit: of a table, as `fit` takes them.
+
+    Raises:
+        InputError: a source without runs, or a page that cannot be written.
+    """
+    from scaling_jax.report import write_report
+    from scaling_jax.report.build import build_report
+    from scaling_jax.report.of_table import table_report
+    from scaling_jax.study import Store
+    from scaling_jax.system.outputs import check_output
+
+    check_output(Path(out), (".html",))
+    if _is_study(source):
+        if columns is not None or unit is not None:
+            raise InputError("a study's columns and unit are known: leave out columns and unit")
+        store = source if isinstance(source, Store) else Store.open(source)  # type: ignore[arg-type]
+        data = build_report(store, target_flops=flops, law=law)
+    else:
+        data = table_report(source, target_flops=flops, law=law, columns=columns, unit=unit)  # type: ignore[arg-type]
+    return write_report(data, Path(out))
+
+
+def _fitted(source: "Runs", columns: Mapping[str, str] | None) -> laws.Fit:
+    is_file = isinstance(source, str | os.PathLike) and not _is_study(source)
+    if is_file and os.fspath(source).endswith(".json"):  # type: ignore[arg-type]
+        return laws.Fit.read(source)  # type: ignore[arg-type]
+    return fit(source, law="auto", columns=columns)
+
+
+def _records(runs: "Runs") -> Any:
+    """The table of a study; anything else unchanged."""
+    if not _is_study(runs):
+        return runs
+    from scaling_jax.study import collect
+
+    return collect(runs)  # type: ignore[arg-type]
+
+
+def _is_study(runs: object) -> bool:
+    """Whether it is a store or the path of a directory; a file is a table."""
+    if isinstance(runs, str | os.PathLike):
+        path = os.fspath(runs)
+        # Unlike `Path.is_dir`, `isdir` is false for a name that the file system refuses.
+        return os.path.isdir(path) or ("://" in path and not is_table(path))  # noqa: PTH112
+    return type(runs).__name__ == "Store" and hasattr(runs, "directory")
