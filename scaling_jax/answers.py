@@ -61,7 +61,7 @@ def score(forecast: laws.Forecast, records: "Runs", **options: Any) -> "Score":
 
 
 def read_table(path: "os.PathLike[str] | str | Store", **options: Any) -> "pd.DataFrame":
-    """The runs of a study's directory or store, or the table in a file as `laws.read_table` has it.
+    """The runs of a study's directory or store, or a file's table as `laws.read_table` reads it.
 
     Raises:
         InputError: as `laws.read_table`; a directory that holds no study.
@@ -93,8 +93,8 @@ def predict(
 
     Args:
         source: a fit, the `.json` file of one, a table, or a study's directory or store.
-        flops: the budget whose optimum is asked for.
-        params, tokens: instead, the run whose loss is asked for.
+        flops: the budget whose optimum is wanted.
+        params, tokens: instead, the run whose loss is wanted.
         columns: our name -> the table's.
 
     Raises:

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "scaling_jax|experiments|benchmarks|tests|scripts|docs"
 FUNCTIONS_OF_LAWS = [
-    name for name, value in vars(scaling_jax.laws).items() if isinstance(value, FunctionType)
+    name
+    for name in dir(scaling_jax.laws)
+    if isinstance(getattr(scaling_jax.laws, name), FunctionType)
 ]
 
 with_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

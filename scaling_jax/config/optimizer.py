@@ -6,6 +6,7 @@ from typing import Literal
 
 from scaling_jax.config.strict import later, require_one_of, settle_numbers
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import Readable
 
 OptimizerName = Literal["adamw", "adam", "adafactor", "muon"]
 ScheduleName = Literal["cosine", "linear", "constant", "wsd"]
@@ -28,7 +29,7 @@ _LARGEST_FLOAT32 = 3.4028234e38
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Readable):
     """Configuration of an optimizer and of the learning rate at each step.
 
     `scaling_jax.train.optimizer` defines the optimizers, `scaling_jax.train.schedule` the

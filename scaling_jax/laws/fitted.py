@@ -243,7 +243,7 @@ class Fit(ABC):
             InputError: an unknown name, or a figure that needs runs, another approach or an
                 optimum.
         """
-        # Imported by name, since the report builds on laws.
+        # A dynamic import, since the report builds on laws.
         of_fit = importlib.import_module("scaling_jax.report.of_fit")
         return of_fit.figure_of(self, name, table)  # type: ignore[no-any-return]
 

@@ -19,7 +19,7 @@ class _Callable(ModuleType):
     """This package, which `scaling_jax.report(...)` calls: `scaling_jax.answers.report`."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        # Imported by name and on use, since `answers` builds on this package.
+        # A dynamic import, since `answers` builds on this package.
         return importlib.import_module("scaling_jax.answers").report(*args, **options)
 
 

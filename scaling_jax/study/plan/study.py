@@ -71,7 +71,7 @@ class Study(Readable):
         Raises:
             InputError: bad input, found before anything is trained.
         """
-        # Imported by name, since execution builds on plans.
+        # A dynamic import, since execution builds on plans.
         execution = importlib.import_module("scaling_jax.study.execution.execute")
         return execution.run_study(self, root, **options)
 
