@@ -7,6 +7,7 @@ import tyro
 
 from scaling_jax.cli.arguments import Json, optional
 from scaling_jax.cli.output import print_json
+from scaling_jax.errors import InputError
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="its directory")]
 
@@ -16,12 +17,18 @@ def evaluate(
     /,
     *,
     corpus: Annotated[str | None, optional("by default the run's own", "CORPUS")] = None,
+    task: Annotated[
+        str | None, optional("instead: questions to score, such as PATH.jsonl", "TASK")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Print the loss of a finished run on the held-out part of a corpus, such as text:PATH."""
+    """Print the loss of a finished run on the held-out part of a corpus, or its score on a task."""
     from scaling_jax.trained import load_run
 
-    found = load_run(run).evaluate(corpus)
+    if corpus and task:
+        raise InputError(f"--corpus {corpus} and --task {task}: give one of them")
+    model = load_run(run)
+    found = model.score(task) if task else model.evaluate(corpus)
     print_json(dataclasses.asdict(found)) if json else print(found)
 
 

@@ -17,6 +17,9 @@ Part = Literal["held_out", "all"]
 # The set of the run's own corpus, which every run has.
 HELD_OUT = "held_out"
 
+# Beginnings of the names of tasks; `scaling_jax/data/tasks.py` loads them.
+TASKS = ("task:", "olmo:", "cloze:")
+
 # A set's name is the end of the names of its columns, which must not be columns of another set.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _TAKEN = ("least", "stderr")
@@ -65,12 +68,14 @@ class EvalSet:
 
     Attributes:
         name: letters and digits. The set's columns in a table of records are `loss_<name>` etc.
-        corpus: a corpus, such as `stdlib` or `text:PATH`.
+        corpus: a corpus, such as `stdlib` or `text:PATH`; or a task, such as `task:PATH.jsonl`,
+            whose columns are `acc_<name>` etc.
         part: `held_out` reads the documents that no run trains on, whatever its corpus. `all`
             reads the whole corpus, which must share no document with the training text.
 
     Raises:
-        InputError: a name of other characters, or one that is taken; or an unknown part.
+        InputError: a name of other characters, or one that is taken; an unknown part; or the part
+            of a task.
     """
 
     name: str
@@ -84,6 +89,16 @@ class EvalSet:
                 f"{' nor '.join(_TAKEN)}, because columns are named after it"
             )
         require_one_of("part", self.part, Part)
+        if self.is_task and self.part != "held_out":
+            raise InputError(
+                f"evaluation set {self.name!r}: part {self.part!r} has no effect on a task: leave "
+                "it out"
+            )
+
+    @property
+    def is_task(self) -> bool:
+        """Whether the set is a task."""
+        return self.corpus.startswith(TASKS)
 
     def __str__(self) -> str:
         return f"{self.name}={self.corpus}" + (f" ({self.part})" if self.part == "all" else "")

@@ -34,6 +34,20 @@ def chunked_losses(
     return _joined(jax.lax.map(lambda chunk: losses(*chunk), chunks))
 
 
+def chunked_losses_and_ranks(
+    x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int
+) -> tuple[jax.Array, jax.Array]:
+    """`chunked_losses`, and `is_best_BxT`: whether a target is the token of the largest logit."""
+
+    def of_chunk(chunk: Any) -> tuple[jax.Array, jax.Array]:
+        x_BxCxD, targets_BxC = chunk
+        logits_BxCxV = _logits(x_BxCxD, output_DxV)
+        return token_losses(logits_BxCxV, targets_BxC), logits_BxCxV.argmax(-1) == targets_BxC
+
+    chunks = _chunks(x_BxTxD, n_chunks), _chunks(targets_BxT, n_chunks)
+    return jax.tree.map(_joined, jax.lax.map(of_chunk, chunks))
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def mean_loss(
     x_BxTxD: jax.Array, output_DxV: jax.Array, targets_BxT: jax.Array, n_chunks: int

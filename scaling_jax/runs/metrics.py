@@ -6,17 +6,21 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from etils import epath
 
 from scaling_jax.runs.curve import row_in
 from scaling_jax.runs.held_out import EVALUATIONS_FILE, HeldOutLoss, evaluation_row
+from scaling_jax.runs.task_score import TaskScore, task_row
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.system.agreement import is_first
 from scaling_jax.system.files import in_bucket, retried, write_text_atomically
 
 METRICS_FILE = "metrics.jsonl"
+
+NO_SCORES: Mapping[str, TaskScore] = MappingProxyType({})
 
 # The loss curve on disk lags behind the run by at most about this time.
 FLUSH_SECONDS = 10.0
@@ -110,11 +114,24 @@ class MetricsLog:
         if not self._steps.in_bucket and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
             self.flush()
 
-    def add_evaluation(self, step: int, tokens: int, losses: Mapping[str, HeldOutLoss]) -> None:
-        """Add the held-out losses after a step; TensorBoard has them as `eval/<set>`."""
+    def add_evaluation(
+        self,
+        step: int,
+        tokens: int,
+        losses: Mapping[str, HeldOutLoss],
+        scores: Mapping[str, TaskScore] = NO_SCORES,
+    ) -> None:
+        """Add the held-out losses and the scores of tasks after a step.
+
+        TensorBoard has them as `eval/<set>`; a task's is its accuracy.
+        """
         if self._evaluations is not None:
-            self._evaluations.add([evaluation_row(step, tokens, losses)])
+            row = evaluation_row(step, tokens, losses)
+            for name, score in scores.items():
+                row |= task_row(name, score)
+            self._evaluations.add([row])
         values = {f"eval/{name}": found.loss for name, found in losses.items()}
+        values |= {f"eval/{name}": score.acc.value for name, score in scores.items()}
         self._events.add(step, {k: v for k, v in values.items() if math.isfinite(v)})
 
     def flush(self) -> None:
@@ -195,8 +212,14 @@ class NoMetrics(MetricsLog):
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Discard `rows`."""
 
-    def add_evaluation(self, step: int, tokens: int, losses: Mapping[str, HeldOutLoss]) -> None:
-        """Discard `losses`."""
+    def add_evaluation(
+        self,
+        step: int,
+        tokens: int,
+        losses: Mapping[str, HeldOutLoss],
+        scores: Mapping[str, TaskScore] = NO_SCORES,
+    ) -> None:
+        """Discard `losses` and `scores`."""
 
     def flush(self) -> None:
         """Do nothing."""

@@ -10,6 +10,8 @@ from etils import epath
 from scaling_jax import data
 from scaling_jax.config import EvalSet, RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
+from scaling_jax.data.requests import TaskRequests, task_requests
+from scaling_jax.data.tasks import load_task
 from scaling_jax.errors import InputError
 from scaling_jax.system.files import read_text, write_text_atomically
 
@@ -27,11 +29,12 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Training batches, a mapping of held-out sets, and the fingerprint of the run's corpus."""
+    """Training batches, mappings of held-out sets and tasks, and the corpus's fingerprint."""
 
     batches: data.Batches
     held_out: Mapping[str, HeldOut]
     fingerprint: str
+    tasks: Mapping[str, TaskRequests]
 
     @property
     def n_windows(self) -> int:
@@ -42,7 +45,8 @@ class Inputs:
     def texts(self) -> str:
         """The fingerprints of all texts: that of the run's corpus, and those of further sets."""
         further = [f"{name}={each.fingerprint}" for name, each in self.held_out.items()]
-        return " ".join([self.fingerprint, *further[1:]])
+        tasks = [f"{name}={requested.task.fingerprint}" for name, requested in self.tasks.items()]
+        return " ".join([self.fingerprint, *further[1:], *tasks])
 
 
 def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool) -> Inputs:
@@ -50,8 +54,8 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
 
     Raises:
         InputError: the tokenizer's vocabulary exceeds the shape's, the tokenizer is lossy without
-            `lossy_tokenizer`, a text is too short, or a held-out set shares documents with the
-            training text.
+            `lossy_tokenizer`, a text is too short, a held-out set shares documents with the
+            training text, or a task has a fault.
     """
     cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
     shape = config.shape
@@ -69,9 +73,14 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
         batches=batches,
         held_out={
             HELD_OUT: _held_out(cache, config),
-            **{each.name: _further(each, config, cache_dir, progress) for each in config.evals},
+            **{
+                each.name: _further(each, config, cache_dir, progress)
+                for each in config.evals
+                if not each.is_task
+            },
         },
         fingerprint=cache.fingerprint,
+        tasks={each.name: _task(each, config) for each in config.evals if each.is_task},
     )
 
 
@@ -102,6 +111,14 @@ def _further(
             f"training text {config.data.corpus!r}: remove them, or evaluate on part='held_out'"
         )
     return found
+
+
+def _task(each: EvalSet, config: RunConfig) -> TaskRequests:
+    tokenizer = data.load_tokenizer(config.data.tokenizer)
+    try:
+        return task_requests(load_task(each.corpus), tokenizer, config.shape.seq_len)
+    except InputError as error:
+        raise InputError(f"evaluation set {each.name!r}: {error}") from error
 
 
 def check_same_text(directory: epath.Path, fingerprint: str) -> None:

@@ -25,6 +25,7 @@ from scaling_jax.train.inputs import Inputs
 from scaling_jax.train.programs import Programs
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import State, StepMetrics
+from scaling_jax.train.task_sets import TaskSets
 
 # Requests of a process between two dispatches, which all processes then meet at the same step.
 SAVE, STOP = 1, 2
@@ -116,10 +117,11 @@ class Loop:
         mesh: Mesh,
         programs: Programs,
         held_out: HeldOutSets,
+        tasks: TaskSets,
         tools: Tools,
     ) -> None:
         self._tracks, self._mesh, self._programs, self._tools = tracks, mesh, programs, tools
-        self._held_out = held_out
+        self._held_out, self._tasks = held_out, tasks
         self._state = programs.pack(*states)
         horizons = [Horizon.of(track.config) for track in tracks]
         self._horizon = self._whole(jax.tree.map(lambda *each: self._joined(each), *horizons))
@@ -179,9 +181,9 @@ class Loop:
             for i in due:
                 track = self._tracks[i]
                 if track.healthy:
-                    losses = self._held_out.at_point(self.state(i)["params"])
-                    tokens = track.step * self._tokens_per_step
-                    track.metrics.add_evaluation(track.step, tokens, losses)
+                    params, tokens = self.state(i)["params"], track.step * self._tokens_per_step
+                    losses, scores = self._held_out.at_point(params), self._tasks.at_point(params)
+                    track.metrics.add_evaluation(track.step, tokens, losses, scores)
 
     def _left(self) -> int:
         return max(track.left for track in self._tracks)

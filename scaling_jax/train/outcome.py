@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -16,27 +17,37 @@ from scaling_jax.runs.curve import curve_digest, smoothed_loss
 from scaling_jax.runs.held_out import HeldOutLoss, evaluations_digest, set_record
 from scaling_jax.runs.metrics import read_evaluations, read_metrics
 from scaling_jax.runs.result import Result
+from scaling_jax.runs.task_score import task_record
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train.held_out import n_evaluated_at_once
 from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
+from scaling_jax.train.task_sets import Scores, task_flops
 
 _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclass(frozen=True)
+class AtEnd:
+    """What is measured after the last step: the loss on each set, and the score on each task."""
+
+    losses: Mapping[str, HeldOutLoss]
+    scores: Scores
 
 
 def measured(
     track: Track,
     directory: epath.Path,
-    at_end: Mapping[str, HeldOutLoss] | None,
+    at_end: AtEnd | None,
     watch: Stopwatch,
     n_runs: int,
     n_devices: int,
 ) -> Result:
-    """The result of a run that has ended; its losses `at_end` by set are None if it diverged."""
+    """The result of a run that has ended; `at_end` is None if it diverged."""
     config, inputs = track.config, track.inputs
     curve = read_metrics(directory)
     # A run whose loss on a further set alone is not finite has finished.
-    held_out = None if at_end is None else at_end[HELD_OUT]
+    held_out = None if at_end is None else at_end.losses[HELD_OUT]
     finished = held_out is not None and np.isfinite(held_out.loss)
     evaluations = read_evaluations(directory) if config.keeps_evaluations else []
     return Result(
@@ -67,14 +78,17 @@ def measured(
 def _evaluated(
     track: Track,
     rows: Sequence[Mapping[str, Any]],
-    at_end: Mapping[str, HeldOutLoss] | None,
+    at_end: AtEnd | None,
     begun_at: int,
 ) -> dict[str, Any]:
     """What the result of a run with a held-out curve has more; nothing without a curve."""
     config = track.config
     if not config.keeps_evaluations:
         return {}
-    records = [set_record(name, rows, (at_end or {}).get(name)) for name in track.inputs.held_out]
+    losses = {} if at_end is None else at_end.losses
+    records = [set_record(name, rows, losses.get(name)) for name in track.inputs.held_out]
+    scores = {} if at_end is None else at_end.scores
+    records += [task_record(name, scores.get(name)) for name in track.inputs.tasks]
     return {
         "evaluations": evaluations_digest(rows),
         "evaluation_flops": _evaluation_flops(track, rows, begun_at),
@@ -83,13 +97,15 @@ def _evaluated(
 
 
 def _evaluation_flops(track: Track, rows: Sequence[Mapping[str, Any]], begun_at: int) -> int:
-    """FLOPs of the run's own evaluations: the forward pass of each window of each set."""
+    """FLOPs of the run's own evaluations: the forward pass of each window and each request."""
     config, n_windows = track.config, track.inputs.n_windows
     of_window = len(track.inputs.held_out) * flops.forward_ops(config.shape).total
     own = [row["step"] for row in rows if row["step"] > begun_at]
     at_end = track.step in own and track.step == config.steps
     n_of_curve = n_evaluated_at_once(config, n_windows)
-    return of_window * ((len(own) - at_end) * n_of_curve + at_end * n_windows)
+    n_points = len(own) - at_end
+    tasks = task_flops(config, track.inputs.tasks, n_points, at_end)
+    return of_window * (n_points * n_of_curve + at_end * n_windows) + tasks
 
 
 def packages() -> dict[str, str]:

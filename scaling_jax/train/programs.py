@@ -120,14 +120,14 @@ def evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    spec = _key(config, resolved_on(mesh, execution, config)).spec
+    spec = spec_of(config, resolved_on(mesh, execution, config))
     key = _evaluation_key(spec, n_held_out, n_held_out, mesh)
     return Evaluation(_evaluate(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
 def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
-    """Shapes, dtypes and shardings of the state in the checkpoints of a run of `config`."""
-    return _abstract_state(_key(config, resolved_on(mesh, DEFAULT, config)).spec, mesh)
+    """`state_of` a run of `config`."""
+    return state_of(spec_of(config, resolved_on(mesh, DEFAULT, config)), mesh)
 
 
 def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
@@ -140,10 +140,11 @@ def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Executio
     return execution.resolved(config, platform, mesh.size, mesh.shape["fsdp"] > 1)
 
 
-def _key(config: RunConfig, execution: Execution) -> _Key:
+def spec_of(config: RunConfig, execution: Execution) -> ModelSpec:
+    """What the programs of runs like `config` depend on, under a resolved `execution`."""
     # The horizon is an argument of the program, so runs that differ only in it share the program.
     optimizer = without_horizon(config.optimizer)
-    spec = ModelSpec(
+    return ModelSpec(
         config.shape,
         optimizer,
         config.precision,
@@ -152,7 +153,10 @@ def _key(config: RunConfig, execution: Execution) -> _Key:
         config.dropout,
         config.batch_ramp,
     )
-    return _Key(spec, config.batch_size)
+
+
+def _key(config: RunConfig, execution: Execution) -> _Key:
+    return _Key(spec_of(config, execution), config.batch_size)
 
 
 def _evaluation_key(
@@ -177,7 +181,8 @@ def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAUL
     return _trace_training(_key(config, resolved_on(mesh, execution, config)), mesh)
 
 
-def _abstract_state(spec: ModelSpec, mesh: Mesh) -> Any:
+def state_of(spec: ModelSpec, mesh: Mesh) -> Any:
+    """Shapes, dtypes and shardings of the state of one run, as checkpoints store it."""
     abstract = jax.eval_shape(lambda k: init_state(spec, k), jax.random.key(0))
     return jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s),
@@ -197,7 +202,7 @@ def _trains_layers_apart(key: _Key, mesh: Mesh) -> bool:
 
 def _training_state(key: _Key, mesh: Mesh) -> Any:
     """The abstract state in the form that the training program takes."""
-    state = _abstract_state(key.spec, mesh)
+    state = state_of(key.spec, mesh)
     if _trains_layers_apart(key, mesh):
         state = layout.unstacked(state)
     return layout.stacked(state, key.n_runs) if key.n_runs > 1 else state
@@ -250,7 +255,7 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
 
     trained, stored = (
         jax.tree.map(lambda leaf: leaf.sharding, state)
-        for state in (_training_state(key, mesh), _abstract_state(key.spec, mesh))
+        for state in (_training_state(key, mesh), state_of(key.spec, mesh))
     )
     options = _RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform)
     return (
@@ -261,7 +266,7 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
 
 @cache
 def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
-    one, state = replace(key, n_runs=1), _abstract_state(key.spec, mesh)
+    one, state = replace(key, n_runs=1), state_of(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
     # XLA releases Python's lock, so the three programs compile in parallel.
@@ -284,7 +289,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
 # Cached separately, because `_init` and `_evaluate` do not depend on the number of runs.
 @cache
 def _init(key: _Key, mesh: Mesh) -> Any:
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, _abstract_state(key.spec, mesh))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state_of(key.spec, mesh))
     init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
     with layout.layout_rules(mesh):
         lowered = init.lower(jax.eval_shape(lambda: jax.random.key(0)))
@@ -301,7 +306,7 @@ def _train(key: _Key, mesh: Mesh) -> Any:
 
 @cache
 def _evaluate(key: _EvaluationKey, mesh: Mesh) -> Any:
-    params = _abstract_state(key.spec, mesh)["params"]
+    params = state_of(key.spec, mesh)["params"]
     evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
     with layout.layout_rules(mesh):
         lowered = evaluate.lower(params, _tokens(key.spec, key.batch_size, mesh, key.n_batches))

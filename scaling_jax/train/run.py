@@ -33,11 +33,11 @@ from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
-from scaling_jax.train.held_out import HeldOutSets, Losses, n_evaluated_at_once
+from scaling_jax.train.held_out import HeldOutSets, n_evaluated_at_once
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
 from scaling_jax.train.loop import Loop, Tools, Track
-from scaling_jax.train.outcome import measured
+from scaling_jax.train.outcome import AtEnd, measured
 from scaling_jax.train.preflight import (
     CONFIG_FILE,
     check_directories,
@@ -45,7 +45,9 @@ from scaling_jax.train.preflight import (
     check_same_program,
 )
 from scaling_jax.train.programs import Programs, programs, resolved_on
+from scaling_jax.train.scoring import Scoring
 from scaling_jax.train.step import State
+from scaling_jax.train.task_sets import TaskSets
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -157,6 +159,7 @@ def train_replicas(
         n_windows = inputs[0].n_windows
         at_once = n_evaluated_at_once(first, n_windows)
         compiled = programs(first, mesh, n_windows, execution, n_runs, at_once)
+        tasks = TaskSets(inputs[0].tasks, Scoring(first, mesh, execution))
     displays = [
         partial(progress_bar, config.run_id, config.steps, shown and n_runs == 1, report)
         for config, report in zip(
@@ -165,7 +168,7 @@ def train_replicas(
     ]
     related = [lineages[i] if lineages else SINGLE for i in waiting]
     runs = list(zip(configs, paths, inputs, related, displays, strict=True))
-    trained = _train(runs, mesh, compiled, watch, checkpoint_seconds)
+    trained = _train(runs, mesh, compiled, tasks, watch, checkpoint_seconds)
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
@@ -222,6 +225,7 @@ def _train(
     runs: Sequence[tuple[RunConfig, epath.Path, Inputs, Lineage, Display]],
     mesh: Mesh,
     compiled: Programs,
+    tasks: TaskSets,
     watch: Stopwatch,
     checkpoint_seconds: float,
 ) -> list[Result]:
@@ -238,11 +242,11 @@ def _train(
             tools = Tools(stop, watch, checkpoint_seconds, peak)
             held_out = HeldOutSets(config, inputs.held_out, compiled.evaluate)
             states = jax.block_until_ready(states)
-            loop = Loop(tracks, states, mesh, compiled, held_out, tools)
+            loop = Loop(tracks, states, mesh, compiled, held_out, tasks, tools)
         del begun, states
         _timed(loop, watch)
         with watch.part("evaluate"):
-            losses = [_at_end(loop, i, track, held_out) for i, track in enumerate(tracks)]
+            ends = [_at_end(loop, i, track, held_out, tasks) for i, track in enumerate(tracks)]
         with watch.part("checkpoint"):
             for track in tracks:
                 track.checkpoints.wait()
@@ -250,15 +254,8 @@ def _train(
     def written() -> list[dict]:
         paths = [path for _, path, *_ in runs]
         results = [
-            measured(
-                track,
-                path,
-                None if at_end is None else held_out.means(at_end),
-                watch,
-                len(tracks),
-                mesh.size,
-            )
-            for track, path, at_end in zip(tracks, paths, losses, strict=True)
+            measured(track, path, at_end, watch, len(tracks), mesh.size)
+            for track, path, at_end in zip(tracks, paths, ends, strict=True)
         ]
         for track, path, result in zip(tracks, paths, results, strict=True):
             write_result(path, result, track.config)
@@ -318,12 +315,15 @@ def _timed(loop: Loop, watch: Stopwatch) -> None:
     watch.seconds["train"] += elapsed - (sum(watch.seconds.values()) - before)
 
 
-def _at_end(loop: Loop, i: int, track: Track, held_out: HeldOutSets) -> Losses | None:
-    """Held-out losses of every window at the end of run `i`; None for a run that diverged."""
+def _at_end(
+    loop: Loop, i: int, track: Track, held_out: HeldOutSets, tasks: TaskSets
+) -> AtEnd | None:
+    """What is measured at the end of run `i`, on every window; None for a run that diverged."""
     if not track.healthy:
         return None
-    losses = held_out.at_end(loop.state(i)["params"])
-    tokens = track.step * track.config.tokens_per_step
-    track.metrics.add_evaluation(track.step, tokens, held_out.last_point(losses))
+    params, tokens = loop.state(i)["params"], track.step * track.config.tokens_per_step
+    losses, found = held_out.at_end(params), tasks.at_end(params)
+    last = held_out.last_point(losses), tasks.last_point(found)
+    track.metrics.add_evaluation(track.step, tokens, *last)
     track.metrics.flush()
-    return losses
+    return AtEnd(held_out.means(losses), tasks.scores(found))

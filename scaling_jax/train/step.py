@@ -93,13 +93,13 @@ def _scaled(params: Any, spec: ModelSpec) -> Any:
 
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """A function from (params, `tokens_BxT1`) to the mean loss of each sequence, `loss_B`."""
-    loss_BxT = _make_head(spec, chunked_losses)
+    loss_BxT = make_head(spec, chunked_losses)
     return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1)[0].mean(axis=-1)
 
 
-def _make_head(
-    spec: ModelSpec, head: Callable[..., jax.Array]
-) -> Callable[..., tuple[jax.Array, jax.Array | None]]:
+def make_head(
+    spec: ModelSpec, head: Callable[..., Any]
+) -> Callable[..., tuple[Any, jax.Array | None]]:
     """A function from (params, `tokens_BxT1`) to the result of `head` and the experts' balance.
 
     `head` gets features, output matrix, targets and the number of chunks. The balance is None for
@@ -110,7 +110,7 @@ def _make_head(
 
     def apply(
         params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array | None]:
+    ) -> tuple[Any, jax.Array | None]:
         if not spec.execution.scan_layers:
             params = unstack_layers(params)
         model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
@@ -154,7 +154,7 @@ def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:
 
 def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """A function from (params, `tokens_BxT1`) to the objective and the loss without the balance."""
-    of_batch = _make_head(spec, mean_loss)
+    of_batch = make_head(spec, mean_loss)
 
     def objective(
         params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None

@@ -1,6 +1,7 @@
 """A trained model with its tokenizer: losses, samples, export."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,16 @@ from jax.sharding import Mesh
 from scaling_jax import data
 from scaling_jax.config import RunConfig
 from scaling_jax.data.registry import CORPORA
+from scaling_jax.data.requests import encoded, task_requests
+from scaling_jax.data.tasks import Task, load_task
 from scaling_jax.errors import InputError
 from scaling_jax.model import Transformer
 from scaling_jax.model.stacking import unstack_layers
 from scaling_jax.runs.held_out import HeldOutLoss, held_out_loss
+from scaling_jax.runs.task_score import Likelihoods, TaskScore, task_score
 from scaling_jax.train.mesh import make_mesh, mesh_for
 from scaling_jax.train.programs import evaluation
+from scaling_jax.train.scoring import Scoring
 from scaling_jax.trained.export import export_model
 from scaling_jax.trained.generation import continued
 
@@ -94,6 +99,43 @@ class LanguageModel:
         windows_NxT1, bytes_per_token = self._windows(text_or_corpus, tokens)
         measure = evaluation(self.config, mesh_of(self.config), len(windows_NxT1))
         return held_out_loss(measure(self.params, windows_NxT1), bytes_per_token)
+
+    def score(self, task: str | Task) -> TaskScore:
+        """The model's accuracy on a task, and the bits per byte of the right answers.
+
+        Args:
+            task: the path of a file of JSON lines with `context`, `continuations` and `gold`; a
+                name such as `task:PATH`, `olmo:arc_easy/rc_0shot` or `cloze:CORPUS`; or a `Task`.
+
+        Raises:
+            InputError: an unknown task, a fault in it, or an answer longer than the model's
+                context.
+        """
+        requested = task_requests(
+            load_task(task) if isinstance(task, str) else task,
+            self.tokenizer,
+            self.config.shape.seq_len,
+        )
+        return task_score(requested, self._scoring(self.params, requested.requests))
+
+    def log_likelihoods(self, pairs: Sequence[tuple[str, str]]) -> Likelihoods:
+        """The log-likelihood (nats) of each continuation after its context, and if it is greedy.
+
+        Args:
+            pairs: contexts and continuations, which are encoded as lm-evaluation-harness does.
+
+        Raises:
+            InputError: a continuation without a token, or longer than the model's context.
+        """
+        coder, seq_len = self.tokenizer, self.config.shape.seq_len
+        requests = [
+            encoded(*pair, coder, seq_len, f"pair {number}") for number, pair in enumerate(pairs)
+        ]
+        return self._scoring(self.params, requests)
+
+    @cached_property
+    def _scoring(self) -> Scoring:
+        return Scoring(self.config, mesh_of(self.config))
 
     def generate(
         self, prompt: str = "", n_tokens: int = 100, temperature: float = 1.0, seed: int = 0

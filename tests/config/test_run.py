@@ -333,6 +333,10 @@ def test_a_part_can_be_read_alone() -> None:
             "curve_tokens 5,000 is more than eval_tokens 4,096",
         ),
         ({"evals": (CODE, CODE)}, "2 evaluation sets are named 'code': give each its own name"),
+        (
+            {"evals": (EvalSet("x", "stdlib"), EvalSet("x", "task:y"))},
+            "2 evaluation sets are named",
+        ),
         ({"evals": ("stdlib",)}, "'stdlib' is not an evaluation set"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from etils import epath
 from helpers import small_run, write_text
 
+import scaling_jax as sj
 from scaling_jax.accounting import flops
 from scaling_jax.config import EvalSet, LogSpaced
 from scaling_jax.errors import InputError
@@ -25,6 +26,7 @@ from scaling_jax.train import (
 from scaling_jax.train.lineage import Lineage, Origin
 
 DISPATCH = Execution(steps_per_dispatch=4)
+WORDS = ("law", "token", "batch", "step", "model", "deep", "small", "large")
 SETS = (EvalSet("chain", "synthetic:markov?characters=200000"),)
 
 
@@ -41,8 +43,21 @@ def stopping_at(at):
     return stop
 
 
+def task_of(text):
+    """A task beside `text`: eight choices, of which three are on the curve."""
+    path = text.with_name("choices.jsonl")
+    if not path.exists():
+        rows = [
+            {"context": f"the {word}", "continuations": [" loss", " zzzz"], "gold": i % 2}
+            for i, word in enumerate(WORDS)
+        ]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return EvalSet("words", f"task:{path}?curve=3")
+
+
 def evaluated(text, **changes):
-    known = dict(steps=24, shape={"n_layers": 1}, eval_every=5 * 256, curve_tokens=160, evals=SETS)
+    evals = (*SETS, task_of(text))
+    known = dict(steps=24, shape={"n_layers": 1}, eval_every=5 * 256, curve_tokens=160, evals=evals)
     return small_run(text, **(known | changes))
 
 
@@ -57,11 +72,15 @@ def same_but_for_time(one, other):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(text, cache, tmp_path_factory):
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("undisturbed") / "run"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(text, cache, directory):
     """The result and the held-out curve of a run that nothing stopped."""
-    directory = tmp_path_factory.mktemp("undisturbed")
-    result = train_run(evaluated(text), directory / "run", **options(cache))
-    return result, curve(directory / "run")
+    result = train_run(evaluated(text), directory, **options(cache))
+    return result, curve(directory)
 
 
 def test_the_curve_holds_each_set_at_each_point_and_the_record_its_least(undisturbed):
@@ -79,11 +98,28 @@ def test_the_curve_holds_each_set_at_each_point_and_the_record_its_least(undistu
     assert result.held_out["loss_chain_least"] == pytest.approx(least["loss_chain"] + shift)
 
 
+def test_a_task_has_scores_at_each_point_and_on_the_record(undisturbed, text, directory):
+    result, rows = undisturbed
+    record = result.held_out
+    # At the end half of the answers are right: a word of the text is likelier than another.
+    assert (record["acc_words"], record["acc_norm_words"]) == (0.5, 0.5)
+    assert (record["chance_words"], record["questions_words"]) == (0.5, 8)
+    assert record["acc_words_stderr"] == pytest.approx((2 / 7 / 8) ** 0.5)
+    # Questions 0, 4 and 7 (the nearest to the middle is 4) are on the curve; 0 and 4 have gold 0.
+    assert rows[-1]["acc_words"] == pytest.approx(2 / 3)
+    assert rows[0]["bits_per_byte_words"] > rows[-1]["bits_per_byte_words"] > 0
+    run = sj.load_run(directory)
+    score = run.score(run.config.evals[1].corpus)
+    assert score.bits_per_byte.value == record["bits_per_byte_words"]
+    assert score.soft.value == record["soft_words"]
+
+
 def test_evaluation_flops_are_a_forward_pass_of_each_window(undisturbed, text):
     result, _ = undisturbed
-    # 64 windows at the end and 5 of them at the four points before, of two sets.
+    # 64 windows at the end and 5 of them at the four points before, of two sets; and 8 questions
+    # at the end and 3 at the points before, each of two answers padded to the same length.
     of_window = flops.training_flops(evaluated(text).shape, 32) // 3
-    assert result.evaluation_flops == 2 * of_window * (64 + 4 * 5)
+    assert result.evaluation_flops == of_window * (2 * (64 + 4 * 5) + 2 * (8 + 4 * 3))
 
 
 def test_evaluations_change_nothing_else(undisturbed, text, cache, tmp_path):
@@ -158,6 +194,7 @@ def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cach
     close_to(curve(directories[1]), curve(tmp_path / "alone"))
     assert results[2].status == "diverged"
     assert results[2].held_out["loss_chain"] is None
+    assert results[2].held_out["acc_words"] is None
 
 
 def test_a_branch_has_the_curve_of_the_run_from_scratch(text, cache, tmp_path):
@@ -206,6 +243,22 @@ def test_tensorboard_has_the_held_out_losses(undisturbed, text, cache, tmp_path)
     for tag, column in (("eval/held_out", "loss"), ("eval/chain", "loss_chain")):
         assert [step for step, _ in found[tag]] == [row["step"] for row in rows]
         assert [loss for _, loss in found[tag]] == pytest.approx([row[column] for row in rows])
+
+
+def test_a_task_that_has_changed_or_has_a_fault_is_refused(text, cache, tmp_path):
+    path = tmp_path / "choices.jsonl"
+    question = {"context": "the", "continuations": [" law", " of"], "gold": 0}
+    path.write_text(json.dumps(question))
+    config = evaluated(text, evals=(EvalSet("mine", f"task:{path}"),))
+    with pytest.raises(Preempted):
+        train_run(config, tmp_path / "run", **options(cache), report=stopping_at(8))
+    path.write_text(json.dumps(question | {"gold": 1}))
+    with pytest.raises(InputError, match="was started on text with fingerprint"):
+        train_run(config, tmp_path / "run", **options(cache))
+    path.write_text(json.dumps(question | {"gold": 2}))
+    with pytest.raises(InputError, match=r"evaluation set 'mine': .* line 1: gold 2 must be"):
+        train_run(config, tmp_path / "other", **options(cache))
+    assert not (tmp_path / "other").exists()
 
 
 def test_text_that_is_trained_on_is_refused_with_the_number_of_documents(text, cache, tmp_path):

@@ -41,7 +41,7 @@ _RENAMED = {
     **{f"dropout.{place}": f"dropout_{place}" for place in ("residual", "attention", "embedding")},
 }
 # Beginnings of the names that a table of curves keeps of the rows on disk, which hold more.
-_KEPT = ("step", "loss")
+_KEPT = ("step", "loss", "acc", "soft", "bits_per_byte")
 # Fields whose values a table holds as text.
 _AS_TEXT: dict[str, Callable[[RunConfig], Any]] = {
     "eval_every": lambda config: _number_or_text(config.eval_every),
@@ -97,8 +97,10 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     Runs that are evaluated along the way, or on further sets, have more columns. `loss_least` is
     the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
     `bits_per_byte_<set>`, `loss_<set>_least` and `loss_<set>_least_tokens` are those of a further
-    set. `evaluation_flops` counts the run's own evaluations, which no other column includes.
-    `entropy` is the known entropy of a synthetic language, which `scaling_jax.data.entropy` gives.
+    set. A task has `acc_<set>`, `acc_norm_<set>`, `soft_<set>` and `bits_per_byte_<set>`, each with
+    `..._stderr`, `chance_<set>` and `questions_<set>`. `evaluation_flops` counts the run's own
+    evaluations, which no other column includes. `entropy` is the known entropy of a synthetic
+    language, which `scaling_jax.data.entropy` gives.
 
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
