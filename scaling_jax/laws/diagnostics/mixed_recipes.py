@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # One recipe has one value of each.
 _CONSTANT_KNOBS = (
     *("corpus", "tokenizer", "data_fingerprint", "repeat", "unique_tokens_limit"),
+    "lossy_tokenizer",
     *("vocab_size", "seq_len"),
     *("positions", "activation", "tied_embedding", "qk_norm"),
     *("n_experts", "experts_per_token", "capacity"),

@@ -50,19 +50,23 @@ def exponent_table(fits: Mapping[str, "Fit"]) -> "pd.DataFrame":
     """A row for each corpus: constants and exponents of the law, each with its interval.
 
     `a` is the exponent of the optimal size, N_opt ~ C^a, and `gamma` = alpha beta / (alpha + beta)
-    that of the optimal loss above its floor, L - E ~ C^-gamma.
+    that of the optimal loss above its floor, L - E ~ C^-gamma. Both are left blank where the loss
+    rises with size or data, so that there is no optimum.
     """
     import pandas as pd
 
     rows = []
     for corpus, fit in fits.items():
-        values = {name: fit.params[name] for name in _SHOWN} | {"a": fit.exponents["a"]}
+        values = {name: fit.params[name] for name in _SHOWN}
         ends = {name: (fit.intervals or {}).get(name) for name in _SHOWN}
-        ends["a"] = (fit.exponent_intervals or {}).get("a")
-        values["gamma"] = _gamma(fit.params["alpha"], fit.params["beta"])
-        ends["gamma"] = _gamma_interval(fit)
+        if not fit.without_optimum:
+            values |= {"a": fit.exponents["a"], "gamma": _gamma(values["alpha"], values["beta"])}
+            ends |= {
+                "a": (fit.exponent_intervals or {}).get("a"),
+                "gamma": _gamma_interval(fit),
+            }
         rows.append({"corpus": corpus} | {n: _cell(v, ends[n]) for n, v in values.items()})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("")
 
 
 def reducible_figure(records: Mapping[str, "pd.DataFrame"], fits: Mapping[str, "Fit"]) -> "Figure":
@@ -70,7 +74,7 @@ def reducible_figure(records: Mapping[str, "pd.DataFrame"], fits: Mapping[str, "
     from matplotlib.figure import Figure
 
     with style.figure_style():
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=(7.4, 4.2), layout="constrained")
         axes = figure.subplots()
         every, heights = [], []
         for (name, runs), colour in zip(records.items(), style.shades(len(records)), strict=True):
@@ -78,15 +82,17 @@ def reducible_figure(records: Mapping[str, "pd.DataFrame"], fits: Mapping[str, "
             above = runs["loss"] - fit.params["E"]
             axes.plot(runs["flops"], above, "o", color=colour, markersize=3.5, alpha=0.7)
             flops = np.geomspace(runs["flops"].min(), runs["flops"].max(), _DRAWN)
+            if fit.without_optimum:
+                flops = flops[:0]
             best = [float(fit.optimal(each).loss or np.nan) - fit.params["E"] for each in flops]
             axes.plot(flops, best, color=colour, label=name.partition("?")[0])
             every += [runs["flops"].min(), runs["flops"].max()]
             heights += [above[above > 0].min(), above.max()]
         style.log_axis(axes, "x", style.padded(np.array(every), 1.2), "flops")
-        axes.set_yscale("log")
+        style.log_axis(axes, "y", style.padded(np.array(heights), 1.2), "loss")
         axes.set_xlabel("training FLOPs")
         axes.set_ylabel("loss above the fitted floor (nats/token)")
-        axes.legend()
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
