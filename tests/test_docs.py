@@ -88,7 +88,9 @@ def accept(words: list[str]) -> None:
 @with_each_page
 def test_commands_that_need_more_than_a_computer_say_so(page: Path) -> None:
     for title, block in console_blocks(page.read_text()):
-        needs_more = re.search(r"scripts/tpu/|--executor|benchmarks/(gpu|tpu)|gs://", block)
+        needs_more = re.search(
+            r"scripts/tpu/|--executor|benchmarks/(gpu|tpu)|gs://|--track (wandb|mlflow)", block
+        )
         assert bool(needs_more) == title.startswith("Needs "), block
 
 

@@ -54,6 +54,11 @@ class JobFlags(Job):
             help_behavior_hint="",
         ),
     ] = ()  # type: ignore[assignment]
+    track: Annotated[
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(metavar="TRACKER", help_behavior_hint="may be repeated"),
+    ] = ()
     cache_dir: tyro.conf.SuppressFixed[tyro.conf.Fixed[str | None]] = None
     progress: tyro.conf.SuppressFixed[tyro.conf.Fixed[bool]] = True
 

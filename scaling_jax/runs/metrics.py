@@ -4,8 +4,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from scaling_jax.runs.curve import row_in
 from scaling_jax.runs.held_out import EVALUATIONS_FILE, HeldOutLoss, evaluation_row
 from scaling_jax.runs.task_score import TaskScore, task_row
 from scaling_jax.runs.tensorboard import Events
+from scaling_jax.runs.tracking import Tracker
 from scaling_jax.system.agreement import is_first
 from scaling_jax.system.files import in_bucket, retried, write_text_atomically
 
@@ -72,7 +73,7 @@ def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
 
 
 class MetricsLog:
-    """Appends rows to the curves of a run, and passes them to TensorBoard.
+    """Appends rows to the curves of a run, and passes them to trackers.
 
     The loop calls `flush` before every checkpoint, so that no checkpoint is ahead of a curve.
 
@@ -80,7 +81,7 @@ class MetricsLog:
         directory: of the run.
         resume_step: the step of the checkpoint from which the run continues. Later steps are
             trained again, and each step must be in a file once.
-        events: receives scalars of TensorBoard.
+        trackers: receive the scalars, TensorBoard among them.
         evaluated: steps before the end at which the run is evaluated; None for a run that keeps no
             held-out curve.
     """
@@ -89,10 +90,10 @@ class MetricsLog:
         self,
         directory: epath.Path,
         resume_step: int,
-        events: Events,
+        trackers: Sequence[Tracker],
         evaluated: Collection[int] | None = None,
     ) -> None:
-        self._events, self._evaluations = events, None
+        self._trackers, self._evaluations = trackers, None
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
         self._steps = _Lines(directory / METRICS_FILE, kept)
         if evaluated is not None:
@@ -103,12 +104,11 @@ class MetricsLog:
         self._flushed_at = time.monotonic()
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Add one row for each step; the last row is also written to TensorBoard."""
+        """Add one row for each step; the last row also goes to the trackers."""
         self._steps.add(rows)
         last = dict(rows[-1])
         step = last.pop("step")
-        finite = {k: v for k, v in last.items() if v is not None and math.isfinite(v)}
-        self._events.add(step, finite)
+        self._track(step, last)
         # Those who watch a run see its curve before the next checkpoint. A bucket is written only
         # at checkpoints, because every write replaces the whole file.
         if not self._steps.in_bucket and time.monotonic() > self._flushed_at + FLUSH_SECONDS:
@@ -123,7 +123,7 @@ class MetricsLog:
     ) -> None:
         """Add the held-out losses and the scores of tasks after a step.
 
-        TensorBoard has them as `eval/<set>`; a task's is its accuracy.
+        Trackers have them as `eval/<set>`; a task's is its accuracy.
         """
         if self._evaluations is not None:
             row = evaluation_row(step, tokens, losses)
@@ -132,7 +132,12 @@ class MetricsLog:
             self._evaluations.add([row])
         values = {f"eval/{name}": found.loss for name, found in losses.items()}
         values |= {f"eval/{name}": score.acc.value for name, score in scores.items()}
-        self._events.add(step, {k: v for k, v in values.items() if math.isfinite(v)})
+        self._track(step, values)
+
+    def _track(self, step: int, values: Mapping[str, float | None]) -> None:
+        finite = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
+        for tracker in self._trackers:
+            tracker.add(step, finite)
 
     def flush(self) -> None:
         """Write every row to disk.
@@ -227,23 +232,27 @@ class NoMetrics(MetricsLog):
 
 @contextmanager
 def open_metrics(
-    directory: epath.Path, resume_step: int, evaluated: Collection[int] | None = None
+    directory: epath.Path,
+    resume_step: int,
+    evaluated: Collection[int] | None = None,
+    opened: Callable[[], Sequence[Tracker]] = tuple,
 ) -> Iterator[MetricsLog]:
     """The metrics of a run that continues after `resume_step` (0 for a new one).
 
     `evaluated` holds the steps before the end at which the run is evaluated; None for a run that
-    keeps no held-out curve.
+    keeps no held-out curve. `opened` opens the trackers beside TensorBoard, in the first process.
     """
     if not is_first():
         yield NoMetrics()
         return
-    events = Events(directory / "tensorboard", resume_step)
-    log = MetricsLog(directory, resume_step, events, evaluated)
-    try:
+    trackers = [Events(directory / "tensorboard", resume_step), *opened()]
+    with ExitStack() as stack:
+        for tracker in trackers:
+            stack.callback(tracker.close)
+        log = MetricsLog(directory, resume_step, trackers, evaluated)
+        # Closed first: a tracker may take its time.
+        stack.callback(log.close)
         yield log
-    finally:
-        events.close()
-        log.close()
 
 
 def _joined(lines: list[str]) -> str:

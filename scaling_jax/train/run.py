@@ -28,6 +28,7 @@ from scaling_jax.runs.result import (
     write_result,
 )
 from scaling_jax.runs.timing import Stopwatch
+from scaling_jax.runs.tracking import checked_track, open_tracker, tracked_run
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
 from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
@@ -63,6 +64,7 @@ def train_run(
     progress: bool = True,
     report: Report | None = None,
     lineage: Lineage = SINGLE,
+    track: Sequence[str] = (),
 ) -> Result:
     """Train `config` in `directory`, continuing from its last checkpoint, and return its result.
 
@@ -79,12 +81,14 @@ def train_run(
         progress: whether to draw progress bars on standard error.
         report: a function called after dispatches with (step, training loss, tokens/s).
         lineage: the checkpoint of another run to start from, and steps whose checkpoints are kept.
+        track: trackers beside TensorBoard: `wandb`, `mlflow` or `jsonl:PATH`. A tracker that fails
+            is dropped with a warning.
 
     Raises:
         InputError: the directory belongs to another run, the corpus is too short, the tokenizer
             does not fit the shape, the batch does not divide over the devices, `execution` is not
-            possible, or processes that train together were given different runs. It is raised
-            before training.
+            possible, a tracker is not installed, or processes that train together were given
+            different runs. It is raised before training.
         Preempted: SIGTERM or SIGINT arrived; the state is saved.
     """
     return train_replicas(
@@ -97,6 +101,7 @@ def train_run(
         progress=progress,
         reports=[report],
         lineages=[lineage],
+        track=track,
     )[0]
 
 
@@ -111,6 +116,7 @@ def train_replicas(
     progress: bool = True,
     reports: Sequence[Report | None] | None = None,
     lineages: Sequence[Lineage] | None = None,
+    track: Sequence[str] = (),
 ) -> list[Result]:
     """Train several runs side by side in one program, each as `train_run` would.
 
@@ -124,6 +130,7 @@ def train_replicas(
         Preempted: SIGTERM or SIGINT arrived; the states are saved.
     """
     refuse_forked()
+    track = checked_track(track)
     paths = [absolute(directory) for directory in directories]
     with together():
         check_directories(configs, paths, reports, lineages)
@@ -168,7 +175,7 @@ def train_replicas(
     ]
     related = [lineages[i] if lineages else SINGLE for i in waiting]
     runs = list(zip(configs, paths, inputs, related, displays, strict=True))
-    trained = _train(runs, mesh, compiled, tasks, watch, checkpoint_seconds)
+    trained = _train(runs, mesh, compiled, tasks, watch, checkpoint_seconds, track)
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
@@ -228,6 +235,7 @@ def _train(
     tasks: TaskSets,
     watch: Stopwatch,
     checkpoint_seconds: float,
+    trackers: Sequence[str],
 ) -> list[Result]:
     with ExitStack() as stack:
         stop = stack.enter_context(stop_request())
@@ -235,7 +243,7 @@ def _train(
             stop.signum = stop.signum or signum
         stop.raise_if_requested()
         with watch.part("initialize"):
-            begun = [_begin(stack, compiled, *run) for run in runs]
+            begun = [_begin(stack, compiled, trackers, *run) for run in runs]
             config, _, inputs, *_ = runs[0]
             peak = hardware.local_peak_flops(config.precision)
             tracks, states = zip(*begun, strict=True)
@@ -267,6 +275,7 @@ def _train(
 def _begin(
     stack: ExitStack,
     compiled: Programs,
+    trackers: Sequence[str],
     config: RunConfig,
     path: epath.Path,
     inputs: Inputs,
@@ -285,7 +294,10 @@ def _begin(
     )
     step, state = restored or _first(compiled, config, path, lineage.origin)
     curve = evaluated if config.keeps_evaluations else None
-    metrics = stack.enter_context(open_metrics(path, step, curve))
+    seen = tracked_run(config, path, step)
+    metrics = stack.enter_context(
+        open_metrics(path, step, curve, lambda: [open_tracker(name, seen) for name in trackers])
+    )
     report = stack.enter_context(display(step))
     return Track(config, inputs, checkpoints, metrics, report, step, kept, evaluated), state
 

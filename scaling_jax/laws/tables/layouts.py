@@ -35,7 +35,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
         *("tokens_seen", "tokens_trained", "train/tokens", "D"),
     ),
     "loss": (
-        *("val/loss", "eval/loss", "validation/loss", "val_loss", "eval_loss"),
+        # The first is what runs of this package report to trackers.
+        *("eval/held_out", "val/loss", "eval/loss", "validation/loss", "val_loss", "eval_loss"),
         *("validation_loss", "final_loss", "test_loss", "final_val_loss"),
     ),
     "flops": ("total_flops", "train_flops", "compute", "train/flops", "C"),

@@ -152,6 +152,7 @@ def _train_side_by_side(
                     _Progress(run, reports[run.run_id], stops_if_cancelled=False) for run in free
                 ],
                 lineages=[lineage(run) for run in free],
+                track=job.track,
             )
         except Preempted as stop:
             _leave(free, str(stop))
@@ -203,6 +204,7 @@ def _train(run: StoredRun, job: Job, report: Report) -> Outcome | None:
         progress=False,
         report=report,
         lineage=lineage(run),
+        track=job.track,
     )
     try:
         try:

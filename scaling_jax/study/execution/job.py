@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.runs.tracking import checked_track
 from scaling_jax.study.store.retry_policy import USUAL, Supervision
 
 Executor = Literal["local", "ray", "slurm"]
@@ -33,10 +34,12 @@ class Job:
         executor_options: options of Ray's tasks or Slurm's jobs.
         cache_dir: directory of tokenized corpora; None for the user's cache.
         progress: show progress on standard error.
+        track: trackers that get the metrics and held-out losses of every run, as TensorBoard does:
+            wandb, mlflow, or jsonl:PATH for JSON lines in a file or a pipe.
 
     Raises:
-        InputError: a number below 1, or an executor that does not exist, is not installed, or
-            cannot take the options.
+        InputError: a number below 1, a tracker or an executor that does not exist or is not
+            installed, or an executor that cannot take the options.
     """
 
     workers: int | None = None
@@ -48,6 +51,7 @@ class Job:
     executor_options: dict = field(default_factory=dict)
     cache_dir: str | os.PathLike | None = None
     progress: bool = True
+    track: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("workers", "pack"):
@@ -56,6 +60,7 @@ class Job:
         if self.cache_dir is not None:
             # Text, so that a worker process can be sent the job as JSON.
             object.__setattr__(self, "cache_dir", os.fspath(self.cache_dir))
+        object.__setattr__(self, "track", checked_track(self.track))
         _check_executor(self.executor, self.pack, self.executor_options)
 
     @property
@@ -76,6 +81,7 @@ class JobOptions(TypedDict, total=False):
     executor_options: dict[str, Any]
     cache_dir: str | os.PathLike | None
     progress: bool
+    track: tuple[str, ...]
 
 
 def _check_executor(name: str, pack: int | None, options: dict) -> None:
