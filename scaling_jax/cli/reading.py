@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -111,21 +111,31 @@ def collect(
         bool, optional("write the training curves (for approach 1) instead of the runs")
     ] = False,
     by: By = None,
+    format: Annotated[
+        Literal["wandb", "nanochat", "marin"] | None,
+        optional("name the columns as this tool does: .csv, or for marin .jsonl", "TOOL"),
+    ] = None,
 ) -> None:
     """Write a study's runs as a table, one row per run, finished or not.
 
     With --by, one row for each size and length, with the loss of each value in a column.
     """
     from scaling_jax import laws, study
+    from scaling_jax.study.store.foreign_tables import ending_of, write_foreign
 
-    check_output(out, TABLE_ENDINGS)
+    if curves or by is not None:
+        option = "--curves" if curves else "--by"
+        refuse_with(f"{option} has one format", {"--format": format is not None})
+    check_output(out, TABLE_ENDINGS if format is None else (ending_of(format),))
     store = study.Store.open(directory)
     table = study.curves(store) if curves else study.collect(store)
     if by is not None:
         refuse_with("--by compares the ends of runs", {"--curves": curves})
         table = laws.side_by_side(table, by)
     with replacing(out) as temporary:
-        if out.suffix == ".csv":
+        if format is not None:
+            write_foreign(table, format, temporary)
+        elif out.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
             table.to_parquet(temporary, index=False)

@@ -10,7 +10,7 @@ from scaling_jax.runs.tracking import TrackedRun
 from scaling_jax.system.files import in_bucket
 
 PROJECT = "scaling_jax"
-_TAG = "scaling_jax.run_id"
+_TAG = "run_id"
 
 
 class JsonLines:

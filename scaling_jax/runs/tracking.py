@@ -35,7 +35,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told of a run.
+    """A run as trackers see it.
 
     Attributes:
         run_id: under which the tracker finds the run again, to continue it.

@@ -294,9 +294,9 @@ def _begin(
     )
     step, state = restored or _first(compiled, config, path, lineage.origin)
     curve = evaluated if config.keeps_evaluations else None
-    seen = tracked_run(config, path, step)
+    tracked = tracked_run(config, path, step)
     metrics = stack.enter_context(
-        open_metrics(path, step, curve, lambda: [open_tracker(name, seen) for name in trackers])
+        open_metrics(path, step, curve, lambda: [open_tracker(name, tracked) for name in trackers])
     )
     report = stack.enter_context(display(step))
     return Track(config, inputs, checkpoints, metrics, report, step, kept, evaluated), state

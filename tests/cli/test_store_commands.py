@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from scaling_jax.laws import read_table
 from scaling_jax.report.build import build_report
 from scaling_jax.study import PlannedRun, Store, Study, collect, curves
 
@@ -174,3 +175,28 @@ def test_groups_of_a_table_are_fitted_collected_and_reported(
     code, _, err = cli("collect", store.directory, "--by", "variation", "--out", tmp_path / "x.csv")
     assert code == 2
     assert "column 'variation' has no values" in err
+
+
+@pytest.mark.parametrize(
+    ("format_", "ending", "loss"),
+    [("wandb", "csv", "loss"), ("nanochat", "csv", "bits_per_byte"), ("marin", "jsonl", None)],
+)
+def test_collect_writes_what_fit_reads_again(
+    cli: Callable, store: Store, tmp_path: Path, format_: str, ending: str, loss: str | None
+) -> None:
+    out = tmp_path / f"table.{ending}"
+    assert cli("collect", store.directory, "--out", out, "--format", format_).code == 0
+    read = read_table(out)
+    ours = collect(store)
+    finished = ours[ours["status"] == "finished"]
+    read = read[read["loss"].notna()]
+    assert (read["params"].to_numpy(float) == finished["params"].to_numpy(float)).all()
+    assert (read["tokens"].to_numpy(float) == finished["tokens"].to_numpy(float)).all()
+    expected = finished[loss or "bits_per_byte"].to_numpy(float)
+    assert read["loss"].to_numpy(float) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_format_has_one_ending(cli: Callable, store: Store, tmp_path: Path) -> None:
+    code, _, err = cli("collect", store.directory, "--out", tmp_path / "t.csv", "--format", "marin")
+    assert (code, (tmp_path / "t.csv").exists()) == (2, False)
+    assert ".jsonl" in err

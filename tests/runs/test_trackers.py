@@ -38,8 +38,8 @@ def directory(tmp_path: Path) -> epath.Path:
 
 def report(directory: epath.Path, tracker: str, first: int, last: int, resume_step: int = 0):
     """What training reports of steps `first` to `last`, and of the end if that is the last."""
-    seen = tracked_run(CONFIG, directory, resume_step)
-    opened = lambda: [open_tracker(name, seen) for name in checked_track([tracker])]  # noqa: E731
+    tracked = tracked_run(CONFIG, directory, resume_step)
+    opened = lambda: [open_tracker(name, tracked) for name in checked_track([tracker])]  # noqa: E731
     with open_metrics(directory, resume_step, opened=opened) as log:
         for step in range(first, last + 1):
             log.add([{"step": step, "tokens": step * 16, "loss": 7.0 - step}])
@@ -66,8 +66,8 @@ def test_a_pipe_is_written_once_somebody_reads_it(directory, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     read = list[str]()
     reader = threading.Thread(target=lambda: read.extend((tmp_path / "pipe").open()))
-    seen = tracked_run(CONFIG, directory, 0)
-    tracker = open_tracker(f"jsonl:{tmp_path / 'pipe'}", seen)
+    tracked = tracked_run(CONFIG, directory, 0)
+    tracker = open_tracker(f"jsonl:{tmp_path / 'pipe'}", tracked)
     tracker.add(1, {"loss": 6.0})  # Returns, although nobody reads.
     reader.start()
     tracker.close()

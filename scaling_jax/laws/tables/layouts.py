@@ -54,6 +54,7 @@ class _Layout:
         columns: ours -> theirs, the first that is there.
         sums: ours -> the columns that add up to it, where no single one is it.
         units: the column of a loss -> its unit.
+        scaled: ours -> their column, and how many of our units one of theirs is.
     """
 
     name: str
@@ -61,6 +62,7 @@ class _Layout:
     columns: Mapping[str, tuple[str, ...]]
     sums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    scaled: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 _LAYOUTS = (
@@ -83,6 +85,17 @@ _LAYOUTS = (
         # What its scaling laws count: the matrices of the blocks and the head, no embedding.
         {"params_non_embedding": ("params_transformer", "params_lm_head")},
         {"val_bpb": BITS_PER_BYTE, "val_loss": NATS},
+    ),
+    _Layout(
+        "marin",
+        frozenset({"parameter_count", "throughput/total_tokens"}),
+        {
+            "params": ("parameter_count",),
+            "tokens": ("throughput/total_tokens",),
+            "loss": ("eval/paloma/c4_en/bpb", "eval/held_out/bpb"),
+        },
+        units=dict.fromkeys(("eval/paloma/c4_en/bpb", "eval/held_out/bpb"), BITS_PER_BYTE),
+        scaled={"flops": ("throughput/total_gflops", 1e9)},
     ),
     _Layout(
         "Weights & Biases",
@@ -136,12 +149,20 @@ def with_our_names(
         found = {ours: their for ours, their in found.items() if their}
         unit = layout.units.get({**theirs, **found}.get("loss", ""), "")
         sums = _sums(frame, layout, {*theirs, *found})
-        frame = frame.assign(**{ours: _added(frame, names) for ours, names in sums.items()})
-        if found or sums:
+        scaled = {
+            ours: (their, factor)
+            for ours, (their, factor) in layout.scaled.items()
+            if ours not in frame and ours not in theirs and their in frame
+        }
+        computed = {ours: _added(frame, names) for ours, names in sums.items()} | {
+            ours: factor * _added(frame, [their]) for ours, (their, factor) in scaled.items()
+        }
+        frame = frame.assign(**computed)
+        if found or computed:
             single = [f"{ours} is {their}" for ours, their in found.items()]
-            pairs = ", ".join(
-                [*single, *(f"{ours} is {' + '.join(names)}" for ours, names in sums.items())]
-            )
+            single += [f"{ours} is {' + '.join(names)}" for ours, names in sums.items()]
+            single += [f"{ours} is {factor:g} {their}" for ours, (their, factor) in scaled.items()]
+            pairs = ", ".join(single)
             text = f"The columns are named as {layout.name} names them: {pairs}."
             notes = (Note(NoteCode.COLUMNS_RECOGNISED, text),)
         theirs |= found

@@ -1,5 +1,7 @@
 """Layouts that others write are recognised, with the columns that ours add up from."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,3 +39,20 @@ def test_nanochat_counts_matrices_and_head_as_params_without_embedding():
         frame["params_non_embedding"], table["params_transformer"] + table["params_lm_head"]
     )
     assert (frame["params"] == table["params_total"]).all()
+
+
+def test_marin_counts_gigaflops_and_nests_its_records(tmp_path):
+    path = tmp_path / "tracker_metrics.jsonl"
+    record = {
+        "config": {"trainer": {"seed": 0}},
+        "summary": {
+            "parameter_count": 3e8,
+            "throughput/total_tokens": 6e9,
+            "throughput/total_gflops": 1.1e10,
+            "eval/paloma/c4_en/bpb": 1.05,
+        },
+    }
+    path.write_text(json.dumps(record) + "\n")
+    frame = load_table(path)
+    assert frame[["params", "tokens", "flops", "loss"]].iloc[0].tolist() == [3e8, 6e9, 1.1e19, 1.05]
+    assert frame.attrs["unit"] == "bits per byte"
