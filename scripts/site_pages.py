@@ -5,6 +5,7 @@ A page in `docs/` takes a section of the README where it has the comment
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -35,7 +36,8 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages of the reference."""
+    """Add the pages of the reference and the notebook's."""
+    files.append(File.generated(config, "notebook.md", content=_notebook()))
     files.append(File.generated(config, "api/index.md", content=_overview()))
     for name in API:
         files.append(File.generated(config, _page_of(name), content=_reference(name)))
@@ -73,7 +75,7 @@ def _link(
     path, _, anchor = target.partition("#")
     if "://" in target or not path or here.name:
         return found[0]
-    inside = path.removeprefix("../docs/")
+    inside = path.removeprefix("../docs/").replace("notebook.ipynb", "notebook.md")
     if files.get_file_from_path(inside) is None:
         # What is not part of the site is named, without a link.
         return text if path.startswith("../") else found[0]
@@ -114,6 +116,23 @@ def _with_single_names(docstring: str) -> str:
 
     entry = r"^( +)(\w+(?:, \w+)+): (.*(?:\n\1 +\S.*)*)"
     return re.sub(entry, apart, docstring, flags=re.M)
+
+
+def _notebook() -> str:
+    """The notebook as a page; the file itself is beside it."""
+    cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())["cells"]
+    parts = ['<a href="notebook.ipynb" download>The notebook as a file</a>']
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        printed = "".join(line for output in cell["outputs"] for line in output["text"])
+        if printed:
+            parts.append(f"```text\n{printed}```")
+    parts.insert(1, parts.pop(0))  # The page begins with its title.
+    return "\n\n".join(parts)
 
 
 def _page_of(name: str) -> str:
