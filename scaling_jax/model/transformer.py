@@ -153,7 +153,7 @@ class Transformer(nnx.Module):
         return constrain(x_BxTxD.astype(self.dtype).reshape(-1, self.shape.d_model), "batch", None)
 
     def _run_blocks(
-        self, x_NxD: jax.Array, seq_len: int, key_B: jax.Array | None
+        self, x_NxD: jax.Array, seq_len: int, key_B: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array | None]:
         graph, *_ = nnx.split(self.blocks if self.scan_layers else self.blocks[0])
 
