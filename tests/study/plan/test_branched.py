@@ -6,7 +6,7 @@ import pytest
 from small_studies import RECIPE
 
 from scaling_jax.accounting.flops import count_params
-from scaling_jax.config import LogSpaced
+from scaling_jax.config import BatchRamp, LogSpaced
 from scaling_jax.errors import InputError
 from scaling_jax.laws.planning.next_runs import Goal
 from scaling_jax.study import (
@@ -73,6 +73,7 @@ def test_each_variation_of_a_sweep_has_trunks_of_its_own():
     ("changes", "message"),
     [
         ({"optimizer_knobs": {}}, "under the schedule 'cosine'.*'schedule': 'wsd'"),
+        ({"batch_ramp": BatchRamp()}, "a batch ramp ends at a share of each horizon"),
         ({"eval_every": LogSpaced()}, "with LogSpaced evaluations.*give eval_every a number"),
         (
             {"warmup": Warmup()},
