@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scaling_jax.study import load_experiment as load_experiment
     from scaling_jax.study import run_study as run  # noqa: F401 - under another name
     from scaling_jax.trained import TrainedRun as TrainedRun
+    from scaling_jax.trained import compare_runs as compare_runs
     from scaling_jax.trained import import_model as import_model
     from scaling_jax.trained import load_run as load_run
 
@@ -47,6 +48,7 @@ _EXPORTS = {
     "best_of": "answers",
     "collect": "study",
     "compare": "answers",
+    "compare_runs": "trained",
     "curves": "study",
     "fit": "answers",
     "fit_by": "answers",

@@ -28,7 +28,7 @@ from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
-from scaling_jax.cli.using import evaluate, export, sample
+from scaling_jax.cli.using import compare, evaluate, export, sample
 from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
 
@@ -66,6 +66,7 @@ COMMANDS: dict[str, Command] = {
     "score": score,
     "report": report,
     "evaluate": evaluate,
+    "compare": compare,
     "sample": sample,
     "export": export,
     "flops": flops,

@@ -1,13 +1,15 @@
-"""`evaluate`, `sample` and `export`: what can be done with a finished run."""
+"""`evaluate`, `compare`, `sample` and `export`: what can be done with finished runs."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import Json, optional
+from scaling_jax.cli.arguments import Json, optional, refuse_with
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
+from scaling_jax.system.outputs import check_output, replacing
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="its directory")]
 
@@ -20,6 +22,9 @@ def evaluate(
     task: Annotated[
         str | None, optional("instead: questions to score, such as PATH.jsonl", "TASK")
     ] = None,
+    positions: Annotated[
+        Path | None, optional("write the loss at each position of the run's held-out text", "CSV")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print the loss of a finished run on the held-out part of a corpus, or its score on a task."""
@@ -27,8 +32,30 @@ def evaluate(
 
     if corpus and task:
         raise InputError(f"--corpus {corpus} and --task {task}: give one of them")
+    if positions is not None:
+        given = {"--corpus": corpus is not None, "--task": task is not None}
+        refuse_with("--positions reads the run's own held-out text", given)
+        check_output(positions, (".csv",))
     model = load_run(run)
     found = model.score(task) if task else model.evaluate(corpus)
+    print_json(dataclasses.asdict(found)) if json else print(found)
+    if positions is not None:
+        with replacing(positions) as temporary:
+            model.details().by_position().to_csv(temporary, index=False)
+
+
+def compare(
+    a: Run,
+    b: Run,
+    /,
+    *,
+    on: Annotated[str, tyro.conf.arg(metavar="SET", help="name of a held-out set")] = "held_out",
+    json: Json = False,
+) -> None:
+    """Print the difference in loss of two finished runs, in pairs on the same held-out windows."""
+    from scaling_jax.trained import compare_runs
+
+    found = compare_runs(a, b, on)
     print_json(dataclasses.asdict(found)) if json else print(found)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling_jax.config.strict import (
+    later,
     require_one_of,
     require_positive,
     settle_numbers,
@@ -26,7 +27,7 @@ _TAKEN = ("least", "stderr")
 
 # Held-out tokens of a point of the curve, unless there are fewer: 20 points are then cheap beside
 # the training of small models too (benchmarks/evaluations.py).
-_CURVE_TOKENS = 8192
+CURVE_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,17 @@ class LogSpaced:
         points: number of points, the end of the run included. Points that fall on the same step
             count once.
         start: the first point, as a share of the run.
+        share: share of the run's training FLOPs that all points before the end may take together.
+            Each is then measured on as many held-out tokens as that pays for, at least a window
+            and at most those of the end. By default `curve_tokens` counts.
 
     Raises:
-        InputError: fewer than 2 points, or a start outside (0, 1).
+        InputError: fewer than 2 points, a start outside (0, 1), or a share outside (0, 1].
     """
 
     points: int = 20
     start: float = 0.01
+    share: float | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -54,6 +59,8 @@ class LogSpaced:
             raise InputError(f"LogSpaced points {self.points} must be at least 2")
         if not 0 < self.start < 1:
             raise InputError(f"LogSpaced start {self.start} must lie between 0 and 1")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise InputError(f"LogSpaced share {self.share} must be above 0 and at most 1")
 
     def steps(self, n_steps: int) -> tuple[int, ...]:
         """The steps, in ascending order, after which a run of `n_steps` steps is evaluated."""
@@ -130,6 +137,11 @@ def check_evaluation(
                 f"curve_tokens {curve_tokens:,} has no effect without eval_every: leave it out, or "
                 "set eval_every"
             )
+        if isinstance(every, LogSpaced) and every.share is not None:
+            raise InputError(
+                f"curve_tokens {curve_tokens:,} has no effect beside the share {every.share:g} of "
+                "LogSpaced: leave one of them out"
+            )
         if curve_tokens > held_out:
             raise InputError(
                 f"curve_tokens {curve_tokens:,} is more than eval_tokens {held_out:,}: lower it, "
@@ -159,8 +171,3 @@ def evaluation_steps(every: EvalEvery, steps: int, tokens_per_step: int) -> tupl
         return tuple(range(1, steps + 1))
     multiples = range(every, steps * tokens_per_step + 1, every)
     return tuple(sorted({*(-(-tokens // tokens_per_step) for tokens in multiples), steps}))
-
-
-def windows_of_curve(n_windows: int, seq_len: int, curve_tokens: int | None) -> int:
-    """The number of the `n_windows` held-out windows on which a point of the curve is measured."""
-    return min(n_windows, -(-(curve_tokens or _CURVE_TOKENS) // seq_len))

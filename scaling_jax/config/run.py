@@ -9,6 +9,7 @@ from typing import Any, Literal
 from scaling_jax.config.batch_ramp import BatchRamp
 from scaling_jax.config.dropout import NO_DROPOUT, Dropout
 from scaling_jax.config.evaluation import (
+    CURVE_TOKENS,
     EvalSet,
     LogSpaced,
     check_evaluation,
@@ -112,6 +113,8 @@ class RunConfig(Readable):
         evals: further held-out sets, on `eval_tokens` tokens each.
         dropout: shares of values that training sets to zero.
         batch_ramp: smaller batches in the first part of the run; by default none.
+        eval_details: whether the run stores, for every held-out set at its end, the mean loss at
+            each position and of each window.
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
@@ -134,6 +137,7 @@ class RunConfig(Readable):
     evals: tuple[EvalSet, ...] = later(())
     dropout: Dropout = later(NO_DROPOUT)
     batch_ramp: BatchRamp | None = later(None)
+    eval_details: bool = later(False)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -190,6 +194,27 @@ class RunConfig(Readable):
     def evaluation_steps(self) -> tuple[int, ...]:
         """The steps, in ascending order, after which the run is evaluated; the last is its end."""
         return evaluation_steps(self.eval_every, self.steps, self.tokens_per_step)
+
+    @property
+    def n_held_out_windows(self) -> int:
+        """Number of windows of each held-out set at the end of the run."""
+        return -(-self.eval_tokens // self.shape.seq_len)
+
+    @property
+    def n_held_out_sets(self) -> int:
+        """Number of held-out sets of text: that of the run's own corpus, and further ones."""
+        return 1 + sum(not each.is_task for each in self.evals)
+
+    @property
+    def n_curve_windows(self) -> int:
+        """Number of windows of each held-out set at a point before the end of the run."""
+        seq_len, n = self.shape.seq_len, self.n_held_out_windows
+        share = self.eval_every.share if isinstance(self.eval_every, LogSpaced) else None
+        if share is None:
+            return min(n, -(-(self.curve_tokens or CURVE_TOKENS) // seq_len))
+        n_points = max(1, len(self.evaluation_steps) - 1) * self.n_held_out_sets
+        # A step of training takes the FLOPs of three forward passes.
+        return max(1, min(n, int(3 * share * self.tokens / n_points) // seq_len))
 
     @property
     def keeps_evaluations(self) -> bool:

@@ -51,6 +51,7 @@ class Result:
             FLOPs includes; None for a run that keeps no held-out curve.
         held_out: by column of the record, for each held-out set: the loss at the end, its standard
             error, bits per byte, the least loss and the tokens at which it was.
+        details: digest of the losses by window and position; None for a run that keeps none.
     """
 
     status: Status
@@ -75,6 +76,7 @@ class Result:
     evaluations: str | None = None
     evaluation_flops: int | None = None
     held_out: dict = field(default_factory=dict)
+    details: str | None = None
 
 
 class FaultyResultError(InputError):

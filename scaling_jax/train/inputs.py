@@ -74,7 +74,7 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
         held_out={
             HELD_OUT: _held_out(cache, config),
             **{
-                each.name: _further(each, config, cache_dir, progress)
+                each.name: further_set(each, config, cache_dir, progress)
                 for each in config.evals
                 if not each.is_task
             },
@@ -90,9 +90,29 @@ def _held_out(cache: data.TokenCache, config: RunConfig) -> HeldOut:
     return HeldOut(windows_NxT1, cache.bytes_per_token, cache.fingerprint)
 
 
-def _further(
+def check_set(
+    each: EvalSet, config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool
+) -> None:
+    """Check a further held-out set, or a task, of a run.
+
+    Raises:
+        InputError: a reason of `further_set`, or a task that the run cannot be scored on.
+    """
+    if each.is_task:
+        _task(each, config)
+    else:
+        further_set(each, config, cache_dir, progress)
+
+
+def further_set(
     each: EvalSet, config: RunConfig, cache_dir: os.PathLike | str | None, progress: bool
 ) -> HeldOut:
+    """The windows of a further held-out set of a run; its corpus is tokenized if necessary.
+
+    Raises:
+        InputError: a vocabulary beyond the shape's, a text that is too short, or one that shares
+            documents with the training text.
+    """
     share = 1.0 if each.part == "all" else data.HELD_OUT_FRACTION
     tokenizer = config.data.tokenizer
     try:

@@ -182,7 +182,8 @@ class Loop:
                 track = self._tracks[i]
                 if track.healthy:
                     params, tokens = self.state(i)["params"], track.step * self._tokens_per_step
-                    losses, scores = self._held_out.at_point(params), self._tasks.at_point(params)
+                    losses = self._held_out.at_point(params, track.config)
+                    scores = self._tasks.at_point(params)
                     track.metrics.add_evaluation(track.step, tokens, losses, scores)
 
     def _left(self) -> int:

@@ -10,16 +10,16 @@ import jax
 import numpy as np
 from etils import epath
 
-from scaling_jax.accounting import flops
+from scaling_jax.accounting.evaluation import evaluation_flops
 from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.curve import curve_digest, smoothed_loss
+from scaling_jax.runs.details import HeldOutDetails
 from scaling_jax.runs.held_out import HeldOutLoss, evaluations_digest, set_record
 from scaling_jax.runs.metrics import read_evaluations, read_metrics
 from scaling_jax.runs.result import Result
 from scaling_jax.runs.task_score import task_record
 from scaling_jax.runs.timing import Stopwatch
-from scaling_jax.train.held_out import n_evaluated_at_once
 from scaling_jax.train.lineage import begun_at
 from scaling_jax.train.loop import Track
 from scaling_jax.train.task_sets import Scores, task_flops
@@ -29,10 +29,14 @@ _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-ch
 
 @dataclass(frozen=True)
 class AtEnd:
-    """What is measured after the last step: the loss on each set, and the score on each task."""
+    """What is measured after the last step: the loss on each set, and the score on each task.
+
+    Details of the losses are measured for runs that keep them.
+    """
 
     losses: Mapping[str, HeldOutLoss]
     scores: Scores
+    details: Mapping[str, HeldOutDetails] | None
 
 
 def measured(
@@ -98,14 +102,12 @@ def _evaluated(
 
 def _evaluation_flops(track: Track, rows: Sequence[Mapping[str, Any]], begun_at: int) -> int:
     """FLOPs of the run's own evaluations: the forward pass of each window and each request."""
-    config, n_windows = track.config, track.inputs.n_windows
-    of_window = len(track.inputs.held_out) * flops.forward_ops(config.shape).total
+    config = track.config
     own = [row["step"] for row in rows if row["step"] > begun_at]
     at_end = track.step in own and track.step == config.steps
-    n_of_curve = n_evaluated_at_once(config, n_windows)
     n_points = len(own) - at_end
     tasks = task_flops(config, track.inputs.tasks, n_points, at_end)
-    return of_window * (n_points * n_of_curve + at_end * n_windows) + tasks
+    return evaluation_flops(config, n_points, int(at_end)) + tasks
 
 
 def packages() -> dict[str, str]:

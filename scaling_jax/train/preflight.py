@@ -44,7 +44,9 @@ def program_of(config: RunConfig) -> RunConfig:
     One program can train two runs if the results are equal.
     """
     optimizer = without_horizon(config.optimizer)
-    every = None if config.eval_every is None else LogSpaced()
+    # All points with a share take one evaluation program, whatever the share is.
+    shares = isinstance(config.eval_every, LogSpaced) and config.eval_every.share is not None
+    every = None if config.eval_every is None else LogSpaced(share=1.0 if shares else None)
     return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0, eval_every=every)
 
 

@@ -20,7 +20,14 @@ from scaling_jax.train import mesh as layout
 from scaling_jax.train.evaluate import evaluation_batch, padded_batches
 from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, State, init_state, make_evaluation, make_steps
+from scaling_jax.train.step import (
+    ModelSpec,
+    State,
+    init_state,
+    make_evaluation,
+    make_steps,
+    make_token_evaluation,
+)
 
 # For programs that run once: initialization is long straight-line code of random numbers, for
 # which LLVM's default optimization takes longer than all other compilation (8 s instead of 1.3 s)
@@ -38,7 +45,10 @@ class Evaluation:
     mesh: Mesh
 
     def __call__(self, params: Any, tokens_NxT1: np.ndarray) -> np.ndarray:
-        """Mean loss of every window (nats/token), as float32 `loss_N`."""
+        """Mean loss of every window (nats/token), as float32 `loss_N`.
+
+        The evaluation of `token_evaluation` gives the loss of every target, `loss_NxT`.
+        """
         n, rows = self.n_batches, layout.local_rows(self.mesh, self.batch_size)
         padded = padded_batches(tokens_NxT1, n * self.batch_size)
         tokens_KxBxT1 = padded.reshape(-1, self.batch_size, tokens_NxT1.shape[1])[:, rows]
@@ -46,7 +56,8 @@ class Evaluation:
         for first in range(0, len(tokens_KxBxT1), n):
             piece = tokens_KxBxT1[first : first + n]
             tokens = layout.put_batches(piece, self.mesh, self.batch_size)
-            losses.append(np.asarray(self.program(params, tokens)).ravel())
+            loss_KxBx = np.asarray(self.program(params, tokens))
+            losses.append(loss_KxBx.reshape(-1, *loss_KxBx.shape[2:]))
         return np.concatenate(losses)[: len(tokens_NxT1)]
 
 
@@ -120,9 +131,27 @@ def evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    spec = spec_of(config, resolved_on(mesh, execution, config))
-    key = _evaluation_key(spec, n_held_out, n_held_out, mesh)
+    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
     return Evaluation(_evaluate(key, mesh), key.n_batches, key.batch_size, mesh)
+
+
+def token_evaluation(
+    config: RunConfig, mesh: Mesh, n_held_out: int, execution: Execution = DEFAULT
+) -> Evaluation:
+    """As `evaluation`, of the loss of every target instead of the mean of a window.
+
+    Raises:
+        InputError: `execution` does not suit the run or the devices.
+    """
+    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
+    return Evaluation(_evaluate_tokens(key, mesh), key.n_batches, key.batch_size, mesh)
+
+
+def _whole_evaluation_key(
+    config: RunConfig, mesh: Mesh, n_held_out: int, execution: Execution
+) -> _EvaluationKey:
+    spec = spec_of(config, resolved_on(mesh, execution, config))
+    return _evaluation_key(spec, n_held_out, n_held_out, mesh)
 
 
 def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
@@ -306,8 +335,19 @@ def _train(key: _Key, mesh: Mesh) -> Any:
 
 @cache
 def _evaluate(key: _EvaluationKey, mesh: Mesh) -> Any:
+    return _compiled_evaluation(key, mesh, make_evaluation)
+
+
+@cache
+def _evaluate_tokens(key: _EvaluationKey, mesh: Mesh) -> Any:
+    return _compiled_evaluation(key, mesh, make_token_evaluation)
+
+
+def _compiled_evaluation(
+    key: _EvaluationKey, mesh: Mesh, make: Callable[[ModelSpec], Callable[..., jax.Array]]
+) -> Any:
     params = state_of(key.spec, mesh)["params"]
-    evaluate = jax.jit(make_evaluation(key.spec), out_shardings=layout.replicated(mesh))
+    evaluate = jax.jit(make(key.spec), out_shardings=layout.replicated(mesh))
     with layout.layout_rules(mesh):
         lowered = evaluate.lower(params, _tokens(key.spec, key.batch_size, mesh, key.n_batches))
     return lowered.compile()

@@ -17,6 +17,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.forked import refuse_forked
 from scaling_jax.runs.code import code_state
+from scaling_jax.runs.details import write_details
 from scaling_jax.runs.held_out import evaluated_without_gap
 from scaling_jax.runs.metrics import open_metrics, read_evaluations, steps_without_gap
 from scaling_jax.runs.progress_bar import Report, progress_bar
@@ -45,7 +46,7 @@ from scaling_jax.train.preflight import (
     check_processes_agree,
     check_same_program,
 )
-from scaling_jax.train.programs import Programs, programs, resolved_on
+from scaling_jax.train.programs import Evaluation, Programs, programs, resolved_on, token_evaluation
 from scaling_jax.train.scoring import Scoring
 from scaling_jax.train.step import State
 from scaling_jax.train.task_sets import TaskSets
@@ -175,7 +176,12 @@ def train_replicas(
     ]
     related = [lineages[i] if lineages else SINGLE for i in waiting]
     runs = list(zip(configs, paths, inputs, related, displays, strict=True))
-    trained = _train(runs, mesh, compiled, tasks, watch, checkpoint_seconds, track)
+
+    def of_tokens() -> Evaluation:
+        return token_evaluation(first, mesh, n_windows, execution)
+
+    held_out = HeldOutSets(inputs[0].held_out, compiled.evaluate, of_tokens)
+    trained = _train(runs, mesh, compiled, held_out, tasks, watch, checkpoint_seconds, track)
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
@@ -232,6 +238,7 @@ def _train(
     runs: Sequence[tuple[RunConfig, epath.Path, Inputs, Lineage, Display]],
     mesh: Mesh,
     compiled: Programs,
+    held_out: HeldOutSets,
     tasks: TaskSets,
     watch: Stopwatch,
     checkpoint_seconds: float,
@@ -244,11 +251,9 @@ def _train(
         stop.raise_if_requested()
         with watch.part("initialize"):
             begun = [_begin(stack, compiled, trackers, *run) for run in runs]
-            config, _, inputs, *_ = runs[0]
-            peak = hardware.local_peak_flops(config.precision)
+            peak = hardware.local_peak_flops(runs[0][0].precision)
             tracks, states = zip(*begun, strict=True)
             tools = Tools(stop, watch, checkpoint_seconds, peak)
-            held_out = HeldOutSets(config, inputs.held_out, compiled.evaluate)
             states = jax.block_until_ready(states)
             loop = Loop(tracks, states, mesh, compiled, held_out, tasks, tools)
         del begun, states
@@ -265,8 +270,12 @@ def _train(
             measured(track, path, at_end, watch, len(tracks), mesh.size)
             for track, path, at_end in zip(tracks, paths, ends, strict=True)
         ]
-        for track, path, result in zip(tracks, paths, results, strict=True):
-            write_result(path, result, track.config)
+        for i, (track, path) in enumerate(zip(tracks, paths, strict=True)):
+            at_end = ends[i]
+            if at_end and at_end.details is not None and results[i].status == "finished":
+                digest = write_details(path, at_end.details)
+                results[i] = dataclasses.replace(results[i], details=digest)
+            write_result(path, results[i], track.config)
         return [dataclasses.asdict(result) for result in results]
 
     return [Result(**result) for result in from_first(written)]
@@ -335,7 +344,8 @@ def _at_end(
         return None
     params, tokens = loop.state(i)["params"], track.step * track.config.tokens_per_step
     losses, found = held_out.at_end(params), tasks.at_end(params)
-    last = held_out.last_point(losses), tasks.last_point(found)
+    last = held_out.last_point(losses, track.config), tasks.last_point(found)
     track.metrics.add_evaluation(track.step, tokens, *last)
     track.metrics.flush()
-    return AtEnd(held_out.means(losses), tasks.scores(found))
+    details = held_out.details(params, losses) if track.config.eval_details else None
+    return AtEnd(held_out.means(losses), tasks.scores(found), details)

@@ -93,8 +93,14 @@ def _scaled(params: Any, spec: ModelSpec) -> Any:
 
 def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     """A function from (params, `tokens_BxT1`) to the mean loss of each sequence, `loss_B`."""
-    loss_BxT = make_head(spec, chunked_losses)
-    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1)[0].mean(axis=-1)
+    loss_BxT = make_token_loss(spec)
+    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1).mean(axis=-1)
+
+
+def make_token_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
+    """A function from (params, `tokens_BxT1`) to the loss of each target, `loss_BxT`."""
+    losses = make_head(spec, chunked_losses)
+    return lambda params, tokens_BxT1: losses(params, tokens_BxT1)[0]
 
 
 def make_head(
@@ -282,18 +288,36 @@ def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
     All sequences of a batch are evaluated together, or fewer at a time where training has a kernel
     for attention that evaluation must do without.
     """
+    return _make_evaluation(spec, make_loss, lambda loss_KxM: loss_KxM.T.ravel())
+
+
+def make_token_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
+    """The loss of every target of `tokens_KxBxT1`, as `loss_KxBxT`; otherwise `make_evaluation`."""
+
+    def joined(loss_KxMxT: jax.Array) -> jax.Array:
+        return loss_KxMxT.swapaxes(0, 1).reshape(-1, loss_KxMxT.shape[-1])
+
+    return _make_evaluation(spec, make_token_loss, joined)
+
+
+def _make_evaluation(
+    spec: ModelSpec,
+    make: Callable[[ModelSpec], Callable[[Any, jax.Array], jax.Array]],
+    joined: Callable[[jax.Array], jax.Array],
+) -> Callable[[Any, jax.Array], jax.Array]:
+    """The losses that `make` computes, of all batches; `joined` undoes the microbatches."""
     execution, largest = spec.execution, None
     if execution.attention == "cudnn":  # It has no float32.
         execution = replace(execution, attention="xla")
         largest = _sequences_whose_scores_fit(spec.shape)
     spec = replace(spec, precision="float32", execution=execution, dropout=NO_DROPOUT)
-    loss_B = make_loss(spec)
+    losses = make(spec)
 
     def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
         n_sequences, n_devices = tokens_BxT1.shape[0], n_shares("batch")
         n_microbatches = _pieces(n_sequences // n_devices, largest)
         microbatches = _microbatches(tokens_BxT1, n_microbatches)
-        return jax.lax.map(lambda tokens_MxT1: loss_B(params, tokens_MxT1), microbatches).T.ravel()
+        return joined(jax.lax.map(lambda tokens_MxT1: losses(params, tokens_MxT1), microbatches))
 
     def evaluate(params: Any, tokens_KxBxT1: jax.Array) -> jax.Array:
         with spec.products():

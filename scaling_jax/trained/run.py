@@ -1,6 +1,7 @@
 """A finished run, read from its directory."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -8,13 +9,16 @@ from typing import TYPE_CHECKING
 from etils import epath
 
 from scaling_jax.config import RunConfig
-from scaling_jax.errors import InputError
+from scaling_jax.config.evaluation import HELD_OUT
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.runs.details import DETAILS_FILE, HeldOutDetails, details_of, read_details
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import Result, read_result
 from scaling_jax.system.files import absolute, read_text
 from scaling_jax.train.checkpoint import load_checkpoint
+from scaling_jax.train.inputs import HeldOut, load_inputs
 from scaling_jax.train.preflight import CONFIG_FILE
-from scaling_jax.train.programs import abstract_state
+from scaling_jax.train.programs import abstract_state, evaluation, token_evaluation
 from scaling_jax.trained.language_model import LanguageModel, mesh_of
 
 if TYPE_CHECKING:
@@ -39,6 +43,43 @@ class TrainedRun(LanguageModel):
         import pandas as pd
 
         return pd.DataFrame(read_metrics(self.directory))
+
+    def details(self, held_out: str = HELD_OUT) -> HeldOutDetails:
+        """The losses at the end on a held-out set, by window and by position.
+
+        They are read from the run's directory if the run was trained with `eval_details`, and
+        measured from its model otherwise. `held_out` is the run's own held-out text by default, or
+        the name of a further set.
+
+        Raises:
+            InputError: a set that the run does not have, a damaged file, or a text that has changed
+                since the run was trained.
+        """
+        names = [HELD_OUT, *(each.name for each in self.config.evals if not each.is_task)]
+        if held_out not in names:
+            raise InputError(
+                f"run {self.config.run_id} has no held-out set {held_out!r}"
+                f"{suggestion(held_out, names)}"
+            )
+        stored = self.result.details
+        if stored is not None and (self.directory / DETAILS_FILE).exists():
+            return read_details(self.directory, stored)[held_out]
+        tokens_NxT1 = self._held_out()[held_out].tokens_NxT1
+        where = self.config, mesh_of(self.config), len(tokens_NxT1)
+        loss_N, loss_NxT = (
+            measure(*where)(self.params, tokens_NxT1) for measure in (evaluation, token_evaluation)
+        )
+        return details_of(loss_N, loss_NxT, tokens_NxT1)
+
+    def _held_out(self) -> Mapping[str, HeldOut]:
+        inputs = load_inputs(self.config, None, progress=False)
+        if inputs.fingerprint != self.fingerprint:
+            raise InputError(
+                f"run {self.config.run_id} was trained on text with fingerprint "
+                f"{self.fingerprint}, but {self.config.data.corpus} now has "
+                f"{inputs.fingerprint}: restore the corpus and the tokenizer"
+            )
+        return inputs.held_out
 
 
 def load_run(path: os.PathLike | str) -> TrainedRun:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.config import DataConfig, EvalSet, LogSpaced, OptimizerConfig, RunConfig, Shape
+from scaling_jax.errors import InputError
 from scaling_jax.runs.held_out import (
     HeldOutLoss,
     evaluated_without_gap,
@@ -91,6 +92,18 @@ def test_a_diverged_run_has_the_least_loss_of_the_curve_that_it_has():
 )
 def test_points_are_whole_steps_and_the_end_is_one(every, steps):
     assert dataclasses.replace(CONFIG, eval_every=every).evaluation_steps == steps
+
+
+def test_a_share_of_training_pays_for_the_points():
+    # 12 steps of 32 tokens are worth the forward passes of 72 windows.
+    for share, n_windows in ((1.0, 10), (0.5, 6), (0.1, 1), (0.01, 1)):
+        config = dataclasses.replace(CONFIG, eval_every=LogSpaced(4, 0.25, share))
+        n_points = 2 * (len(config.evaluation_steps) - 1)
+        assert config.n_curve_windows == min(n_windows, max(1, int(share * 72 / n_points)))
+    with pytest.raises(InputError, match=r"beside the share 0\.1"):
+        dataclasses.replace(CONFIG, eval_every=LogSpaced(share=0.1), curve_tokens=16)
+    with pytest.raises(InputError, match=r"share 2\.0 must"):
+        LogSpaced(share=2)
 
 
 def test_a_gap_is_found():

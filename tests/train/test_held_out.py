@@ -13,6 +13,7 @@ import scaling_jax as sj
 from scaling_jax.accounting import flops
 from scaling_jax.config import EvalSet, LogSpaced
 from scaling_jax.errors import InputError
+from scaling_jax.runs.details import DETAILS_FILE, read_details
 from scaling_jax.runs.metrics import read_evaluations
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import (
@@ -58,6 +59,7 @@ def task_of(text):
 def evaluated(text, **changes):
     evals = (*SETS, task_of(text))
     known = dict(steps=24, shape={"n_layers": 1}, eval_every=5 * 256, curve_tokens=160, evals=evals)
+    known["eval_details"] = True
     return small_run(text, **(known | changes))
 
 
@@ -78,13 +80,17 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(text, cache, directory):
-    """The result and the held-out curve of a run that nothing stopped."""
+    """The result, the held-out curve and the directory of a run that nothing stopped."""
     result = train_run(evaluated(text), directory, **options(cache))
-    return result, curve(directory)
+    return result, curve(directory), directory
+
+
+def details(directory, result):
+    return read_details(epath.Path(directory), result.details)
 
 
 def test_the_curve_holds_each_set_at_each_point_and_the_record_its_least(undisturbed):
-    result, rows = undisturbed
+    result, rows, _ = undisturbed
     assert [row["step"] for row in rows] == [5, 10, 15, 20, 24]
     assert [row["tokens"] for row in rows] == [256 * row["step"] for row in rows]
     losses = np.array([[row["loss"], row["loss_chain"]] for row in rows])
@@ -99,7 +105,7 @@ def test_the_curve_holds_each_set_at_each_point_and_the_record_its_least(undistu
 
 
 def test_a_task_has_scores_at_each_point_and_on_the_record(undisturbed, text, directory):
-    result, rows = undisturbed
+    result, rows, _ = undisturbed
     record = result.held_out
     # At the end half of the answers are right: a word of the text is likelier than another.
     assert (record["acc_words"], record["acc_norm_words"]) == (0.5, 0.5)
@@ -115,15 +121,43 @@ def test_a_task_has_scores_at_each_point_and_on_the_record(undisturbed, text, di
 
 
 def test_evaluation_flops_are_a_forward_pass_of_each_window(undisturbed, text):
-    result, _ = undisturbed
-    # 64 windows at the end and 5 of them at the four points before, of two sets; and 8 questions
-    # at the end and 3 at the points before, each of two answers padded to the same length.
+    result = undisturbed[0]
+    # 64 windows at the end, twice, and 5 of them at the four points before, of two sets; and 8
+    # questions at the end and 3 at the points before, each of two answers padded to one length.
     of_window = flops.training_flops(evaluated(text).shape, 32) // 3
-    assert result.evaluation_flops == of_window * (2 * (64 + 4 * 5) + 2 * (8 + 4 * 3))
+    assert result.evaluation_flops == of_window * (2 * (2 * 64 + 4 * 5) + 2 * (8 + 4 * 3))
+
+
+def test_a_share_of_training_pays_for_the_curve(text, cache, tmp_path):
+    config = evaluated(text, eval_every=LogSpaced(4, 0.2, 0.5), curve_tokens=None, evals=SETS)
+    result = train_run(config, tmp_path / "run", **options(cache))
+    training = flops.training_flops(config.shape, config.tokens, "exact")
+    # Two passes over 64 windows of two sets at the end, and three points on 48 windows before.
+    along = result.evaluation_flops - 2 * 2 * 64 * flops.forward_ops(config.shape).total
+    assert along == training // 2
+    rows = curve(tmp_path / "run")
+    assert len(rows) == 4
+    assert abs(rows[-1]["loss"] - result.loss) < rows[-1]["loss_stderr"]
+
+
+def test_losses_by_window_and_by_position_have_the_recorded_mean(undisturbed):
+    result, _, directory = undisturbed
+    found = details(directory, result)
+    assert list(found) == ["held_out", "chain"]
+    for name, loss in (("held_out", result.loss), ("chain", result.held_out["loss_chain"])):
+        assert found[name].window_N.shape == (64,)
+        assert found[name].window_N.mean(dtype=float) == loss
+        table = found[name].by_position()
+        assert list(table["position"]) == list(range(1, 33))
+        assert table["loss"].mean() == pytest.approx(loss, rel=1e-6)
+        assert (table["loss_stderr"] > 0).all()
+    # The text's next character follows from the words before it, which the first position lacks.
+    text_loss = found["held_out"].position_T
+    assert text_loss[0] > text_loss[-8:].mean()
 
 
 def test_evaluations_change_nothing_else(undisturbed, text, cache, tmp_path):
-    result, _ = undisturbed
+    result = undisturbed[0]
     compiled = programs._train.cache_info().misses
     config = small_run(text, steps=24, shape={"n_layers": 1})
     plain = train_run(config, tmp_path / "run", **options(cache))
@@ -134,7 +168,8 @@ def test_evaluations_change_nothing_else(undisturbed, text, cache, tmp_path):
         result.curve,
     )
     assert not (tmp_path / "run" / "evaluations.jsonl").exists()
-    assert plain.held_out == {}
+    assert not (tmp_path / "run" / DETAILS_FILE).exists()
+    assert (plain.held_out, plain.details) == ({}, None)
 
 
 @pytest.mark.parametrize("often", [0.0, 3600.0])
@@ -177,11 +212,20 @@ def close_to(rows, expected):
         np.testing.assert_allclose(list(row.values()), list(other.values()), rtol=1e-4)
 
 
-@pytest.mark.parametrize("spec", [MeshSpec(data=2, tensor=2)])
-def test_several_devices_give_the_curve_of_one(undisturbed, text, cache, tmp_path, spec):
-    several = options(cache) | {"mesh": make_mesh(spec, jax.devices()[:4])}
-    train_run(evaluated(text), tmp_path / "run", **several)
+def close_in_detail(found, expected):
+    assert found.keys() == expected.keys()
+    for name, each in expected.items():
+        assert found[name].windows == each.windows
+        for field in ("window_N", "position_T", "position_stderr_T"):
+            ours, theirs = getattr(found[name], field), getattr(each, field)
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_eight_devices_give_the_curve_of_one(undisturbed, text, cache, tmp_path):
+    mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2), jax.devices()[:8])
+    result = train_run(evaluated(text), tmp_path / "run", **options(cache) | {"mesh": mesh})
     close_to(curve(tmp_path / "run"), undisturbed[1])
+    close_in_detail(details(tmp_path / "run", result), details(undisturbed[2], undisturbed[0]))
 
 
 def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cache, tmp_path):
@@ -191,8 +235,9 @@ def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cach
     directories = [tmp_path / str(i) for i in range(3)]
     results = train_replicas([evaluated(text), shorter, diverges], directories, **options(cache))
     close_to(curve(directories[0]), undisturbed[1])
+    close_in_detail(details(directories[0], results[0]), details(undisturbed[2], undisturbed[0]))
     close_to(curve(directories[1]), curve(tmp_path / "alone"))
-    assert results[2].status == "diverged"
+    assert (results[2].status, results[2].details) == ("diverged", None)
     assert results[2].held_out["loss_chain"] is None
     assert results[2].held_out["acc_words"] is None
 

@@ -48,6 +48,7 @@ _LAWS: tuple[Law, ...] = (
     saturating("params", unit="parameters"),
     saturating("tokens", unit="tokens"),
     saturating("flops", unit="FLOPs"),
+    saturating("position", unit="tokens"),
     KAPLAN,
     KAPLAN_FLOOR,
     KAPLAN_PARAMS,

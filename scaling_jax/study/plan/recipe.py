@@ -61,6 +61,7 @@ class Recipe(Readable):
         evals: further held-out sets, each an `EvalSet`.
         dropout: shares of values that training sets to zero, such as `Dropout.everywhere(0.1)`.
         batch_ramp: smaller batches in the first part of every run; by default none.
+        eval_details: whether runs store their losses at each position and of each window.
 
     Raises:
         InputError: a learning-rate or batch rule that is not a function, or a field that is not a
@@ -83,6 +84,7 @@ class Recipe(Readable):
     evals: tuple[EvalSet, ...] = later(())
     dropout: Dropout = later(NO_DROPOUT)
     batch_ramp: BatchRamp | None = later(None)
+    eval_details: bool = later(False)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -196,6 +198,7 @@ class Recipe(Readable):
             evals=self.evals,
             dropout=self.dropout,
             batch_ramp=self.batch_ramp,
+            eval_details=self.eval_details,
         )
 
 

@@ -1,17 +1,17 @@
-"""What is wrong with the text of planned runs: its length, its held-out part, its vocabulary."""
+"""What is wrong with the text of planned runs: length, held-out parts, vocabulary, overlaps."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scaling_jax.config import DataConfig, RunConfig
+from scaling_jax.config import DataConfig, EvalSet, RunConfig
 from scaling_jax.errors import InputError
 
 if TYPE_CHECKING:
     from scaling_jax.data import TokenCache
 
-Check = Callable[[RunConfig], None]
+Check = Callable[[RunConfig], object]
 
 # Corpora that a package may have to download first.
 _DOWNLOADED = "tfds:"
@@ -42,7 +42,11 @@ class TextCheck:
 
 def is_local(config: RunConfig) -> bool:
     """Whether the corpus of a run, or every corpus of its mixture, is read without a download."""
-    parts = config.data.corpus.removeprefix("mixture:").split(",")
+    return _is_local(config.data.corpus)
+
+
+def _is_local(corpus: str) -> bool:
+    parts = corpus.removeprefix("mixture:").split(",")
     return not any(part.strip().startswith(_DOWNLOADED) for part in parts)
 
 
@@ -51,16 +55,20 @@ def check_text(
     cache_dir: os.PathLike[str] | str | None = None,
     *,
     progress: bool = True,
+    download: bool = True,
 ) -> TextCheck:
     """Every fault in the text of runs that can be known before they are trained.
 
     A corpus is tokenized if it was not before. Where several runs have a fault, the message names
-    the one that needs most.
+    the one that needs most. Without `download`, a corpus that may have to be downloaded is not
+    checked.
     """
     from scaling_jax import data
 
     problems, by_text = list[str](), dict[DataConfig, list[RunConfig]]()
     for config in configs:
+        if not (download or is_local(config)):
+            continue
         text = DataConfig(config.data.corpus, config.data.tokenizer)
         by_text.setdefault(text, []).append(config)
     for text, runs in by_text.items():
@@ -70,7 +78,28 @@ def check_text(
             problems.append(f"recipe.data: {error}")
             continue
         problems += _faults(runs, cache)
+        sets = dict.fromkeys(each for config in runs for each in config.evals)
+        for each in sets:
+            if download or _is_local(each.corpus):
+                problems += _faults_of_set(each, runs, cache_dir, progress)
     return TextCheck(tuple(problems))
+
+
+def _faults_of_set(
+    each: EvalSet,
+    runs: Sequence[RunConfig],
+    cache_dir: os.PathLike[str] | str | None,
+    progress: bool,
+) -> Iterator[str]:
+    from scaling_jax.train.inputs import check_set
+
+    yield from _fault(
+        "recipe.evals",
+        [config for config in runs if each in config.evals],
+        lambda config: check_set(each, config, cache_dir, progress),
+        lambda config: (config.shape.vocab_size, config.shape.seq_len, config.eval_tokens),
+        lambda config: config.eval_tokens,
+    )
 
 
 def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
@@ -120,12 +149,26 @@ def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
         ),
     }
     for field, (check, key, need) in checks.items():
-        errors = {of: _refusal(check, config) for of, config in {key(c): c for c in runs}.items()}
-        refused = [(config, error) for config in runs if (error := errors[key(config)])]
-        if refused:
-            worst, error = max(refused, key=lambda pair: need(pair[0]))
-            others = f", which needs most of {len(refused)} such runs" if len(refused) > 1 else ""
-            yield f"{field}: {error} (run {worst.run_id}{others})"
+        yield from _fault(field, runs, check, key, need)
+
+
+def _fault(
+    field: str,
+    runs: Sequence[RunConfig],
+    check: Check,
+    key: Callable[[RunConfig], object],
+    need: Callable[[RunConfig], int],
+) -> Iterator[str]:
+    """The fault that `check` finds in the run that needs most, if it finds one.
+
+    The outcome of `check` depends on `key` alone.
+    """
+    errors = {of: _refusal(check, config) for of, config in {key(c): c for c in runs}.items()}
+    refused = [(config, error) for config in runs if (error := errors[key(config)])]
+    if refused:
+        worst, error = max(refused, key=lambda pair: need(pair[0]))
+        others = f", which needs most of {len(refused)} such runs" if len(refused) > 1 else ""
+        yield f"{field}: {error} (run {worst.run_id}{others})"
 
 
 def _refusal(check: Check, config: RunConfig) -> str | None:

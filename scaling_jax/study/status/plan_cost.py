@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.accounting import flops
+from scaling_jax.accounting.evaluation import evaluation_flops
 from scaling_jax.accounting.hardware import GIB, Chip, local_chip, training_seconds
 from scaling_jax.accounting.hardware import chip as chip_named
 from scaling_jax.accounting.memory import Memory
@@ -16,7 +17,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.plan.text_needs import TextCheck, check_text, is_local
+from scaling_jax.study.plan.text_needs import TextCheck, check_text
 from scaling_jax.study.status.design_checks import scored_warnings
 from scaling_jax.study.status.design_score import design_score
 from scaling_jax.study.status.speed import Speed, measured_speed
@@ -25,6 +26,9 @@ from scaling_jax.system.files import absolute
 
 if TYPE_CHECKING:
     from scaling_jax.laws.planning.design_checks import DesignScore
+
+# The share of training's FLOPs that evaluation along the runs may take without a warning.
+_MOST_EVALUATION = 0.1
 
 
 def require_price(price: float | None) -> None:
@@ -74,12 +78,18 @@ class RunCost:
         fits_on: the fewest chips that the run fits on, a power of two; None if there are none.
         seconds: time on the machine's chips.
         price: in the currency of `Machine.price`; None without a price.
+        training_flops: FLOPs of the run's own steps, as executed.
+        curve_flops: FLOPs of the run's own held-out evaluations before its end.
+        evaluation_flops: FLOPs of the evaluation at its end.
     """
 
     memory: Memory
     fits_on: int | None
     seconds: float
     price: float | None
+    training_flops: float
+    curve_flops: int
+    evaluation_flops: int
 
 
 @dataclass(frozen=True)
@@ -135,12 +145,34 @@ class PlanCost:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """Sentences about runs that do not fit and about what the design cannot identify."""
-        return (*self._memory_warning(), *scored_warnings(self.study, self.score))
+        return (
+            *self._memory_warning(),
+            *self._evaluation_warning(),
+            *scored_warnings(self.study, self.score),
+        )
 
     @cached_property
     def text(self) -> TextCheck:
         """What is wrong with the runs' text, as far as it can be read without a download."""
-        return check_text([run.config for run in self.runs if is_local(run.config)])
+        return check_text([run.config for run in self.runs], download=False)
+
+    @property
+    def evaluation_flops(self) -> int:
+        """FLOPs of all held-out evaluations, which `flops` of the runs do not include."""
+        return sum(cost.evaluation_flops + cost.curve_flops for cost in self.costs)
+
+    def _evaluation_warning(self) -> list[str]:
+        """A sentence if evaluation along the runs takes more than a tenth of their training."""
+        along = sum(cost.curve_flops for cost in self.costs)
+        share = along / sum(cost.training_flops for cost in self.costs)
+        if share <= _MOST_EVALUATION:
+            return []
+        largest = max(cost.curve_flops / cost.training_flops for cost in self.costs)
+        return [
+            f"Evaluation along the runs takes {share:.0%} of their training FLOPs, up to "
+            f"{largest:.0%} of one run's: take fewer points (eval_every), fewer tokens for each "
+            "(curve_tokens) or fewer sets (evals)"
+        ]
 
     def _memory_warning(self) -> list[str]:
         chip = self.machine.chip
@@ -205,7 +237,28 @@ def run_cost(
     seconds = _seconds(run, machine, speed)
     price = None if machine.price is None else machine.price * seconds * machine.chips / 3600
     memory = _memory(run, execution, machine.chip, machine.chips)
-    return RunCost(memory, _fewest_chips(run, execution, machine.chip), seconds, price)
+    return RunCost(
+        memory,
+        _fewest_chips(run, execution, machine.chip),
+        seconds,
+        price,
+        training_flops=_training_flops(run),
+        curve_flops=evaluation_flops(run.config, _points(run), ends=0),
+        evaluation_flops=evaluation_flops(run.config, points=0),
+    )
+
+
+def _points(run: PlannedRun) -> int:
+    """Number of the run's own evaluations before its end."""
+    begun_at = run.branch.step if run.branch else 0
+    return sum(step > begun_at for step in run.config.evaluation_steps[:-1])
+
+
+def _training_flops(run: PlannedRun) -> float:
+    """FLOPs of the run's own training, as executed."""
+    config = run.config
+    needed = flops.training_flops(config.shape, config.tokens, "exact")
+    return run.flops_spent / run.flops * needed
 
 
 def _memory(run: PlannedRun, execution: Execution, chip: Chip, n_chips: int) -> Memory:
@@ -214,13 +267,14 @@ def _memory(run: PlannedRun, execution: Execution, chip: Chip, n_chips: int) -> 
 
 
 def _seconds(run: PlannedRun, machine: Machine, speed: Speed | None) -> float:
-    config, share, chip = run.config, run.flops_spent / run.flops, machine.chip
+    chip = machine.chip
     if speed is not None:
+        share = run.flops_spent / run.flops
         return speed.seconds(run, share=share / (machine.chips * chip.jax_devices))
     return training_seconds(
-        share * flops.training_flops(config.shape, config.tokens, "exact"),
+        _training_flops(run),
         chip,
-        precision=config.precision,
+        precision=run.config.precision,
         n_chips=machine.chips,
         utilization=machine.utilization,
     )

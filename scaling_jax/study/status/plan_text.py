@@ -52,6 +52,7 @@ def plan_summary(plan: PlanCost) -> str:
             f"program{'' if n_programs == 1 else 's'}, each in seconds or, for large models, "
             "minutes. Memory is an estimate (scaling-jax compile has the "
             "compiler's); 'fits on' is the fewest chips, in powers of two.",
+            _evaluation(plan),
         )
     )
 
@@ -88,6 +89,7 @@ def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
         "runs": [_run_data(*pair) for pair in zip(plan.runs, plan.costs, strict=True)],
         "total_flops": float(sum(run.flops for run in plan.runs)),
         "total_flops_spent": plan.study.flops_spent,
+        "evaluation_flops": plan.evaluation_flops,
         "total_hours": plan.seconds / 3600,
         "chip_hours": plan.seconds * machine.chips / 3600,
         "price_per_chip_hour": machine.price,
@@ -111,6 +113,7 @@ def _run_data(run: PlannedRun, cost: RunCost) -> dict[str, Any]:
         "tokens": config.tokens,
         "flops": run.flops,
         "flops_spent": run.flops_spent,
+        "evaluation_flops": cost.curve_flops + cost.evaluation_flops,
         "trunk": run.branch.trunk if run.branch else None,
         "begun_at": run.branch.step if run.branch else 0,
         "tokens_per_param": config.tokens / params.active,
@@ -159,6 +162,22 @@ def _recipes(runs: tuple[PlannedRun, ...]) -> str:
     if len(kinds) == 1:
         return next(iter(kinds))
     return "; ".join(f"{kind} ({n} runs)" for kind, n in kinds.items())
+
+
+def _evaluation(plan: PlanCost) -> str:
+    """What the held-out evaluations cost beside training, and how much of it is along the runs."""
+    training = sum(cost.training_flops for cost in plan.costs)
+    along, all_of_it = sum(cost.curve_flops for cost in plan.costs), plan.evaluation_flops
+    n_sets = max(run.config.n_held_out_sets for run in plan.runs)
+    sets = "" if n_sets == 1 else f" on {n_sets} sets"
+    curve = f" ({along / training:.1%} along the runs)" if along else ""
+    measured = (
+        "" if plan.speed is None else f" and {plan.speed.evaluation:.1%} of their time so far"
+    )
+    return (
+        f"Held-out evaluation{sets} comes on top: {formatting.flops(all_of_it)} FLOPs, "
+        f"{all_of_it / training:.1%} of training's{curve}{measured}."
+    )
 
 
 def _flops(runs: tuple[PlannedRun, ...]) -> str:

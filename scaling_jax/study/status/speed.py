@@ -24,12 +24,14 @@ class Speed:
             as executed.
         overhead: median seconds per run beside training: compiling, reading, evaluating, saving.
         n_runs: number of measured runs.
+        evaluation: time of their held-out evaluations, as a share of the time of their training.
     """
 
     sizes: tuple[int, ...]
     rates: tuple[float, ...]
     overhead: float
     n_runs: int
+    evaluation: float
 
     def seconds(self, run: PlannedRun, share: float = 1.0) -> float:
         """Seconds that one device needs for a run, or for a share of the run's steps.
@@ -60,7 +62,7 @@ def measured_speed(runs: "Iterable[StoredRun]", on: str | None = None) -> Speed 
 def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = None) -> Speed | None:
     """Speed of the finished runs among pairs of a run and its result; None if none finished."""
     rates: dict[int, list[float]] = {}
-    overheads = []
+    overheads, evaluated, trained = [], 0.0, 0.0
     for planned, result in results:
         if result.status != "finished" or not result.tokens_per_second:
             continue
@@ -70,12 +72,16 @@ def speed_of(results: "Iterable[tuple[PlannedRun, Result]]", on: str | None = No
         per_token = flops.training_flops(shape, tokens, "exact") / tokens
         size = flops.count_params(shape).total
         rates.setdefault(size, []).append(_tokens_per_device_second(result) * per_token)
-        overheads.append(sum(result.seconds.values()) - result.seconds.get("train", 0.0))
+        training = result.seconds.get("train", 0.0)
+        overheads.append(sum(result.seconds.values()) - training)
+        trained += training
+        evaluated += result.seconds.get("curve", 0.0) + result.seconds.get("evaluate", 0.0)
     if not rates:
         return None
     sizes = tuple(sorted(rates))
+    share = evaluated / trained if trained else 0.0
     medians = tuple(statistics.median(rates[size]) for size in sizes)
-    return Speed(sizes, medians, statistics.median(overheads), len(overheads))
+    return Speed(sizes, medians, statistics.median(overheads), len(overheads), share)
 
 
 def _tokens_per_device_second(result: "Result") -> float:

@@ -1,11 +1,12 @@
 """Everything that is wrong with the text of a study is found at once, before training."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from small_studies import RECIPE, small_study
 
-from scaling_jax.config import DataConfig
+from scaling_jax.config import DataConfig, EvalSet
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.text_needs import check_text, is_local
 
@@ -30,6 +31,30 @@ def test_every_fault_is_listed_with_its_field_and_the_run_that_needs_most(tmp_pa
         check_text(configs, progress=False).refuse()
     repaired = small_study(data=DataConfig(f"text:{text}", repeat=True), eval_tokens=1024)
     check_text(configs_of(repaired), progress=False).refuse()
+
+
+def test_every_evaluation_set_is_checked_before_training(tmp_path):
+    documents = [f"document {i} says little " * 8 for i in range(2000)]
+    text, other = tmp_path / "text.txt", tmp_path / "other.txt"
+    text.write_text("\n\n".join(documents))
+    other.write_text("\n\n".join([*documents[:40], *(f"mine {each}" for each in documents)]))
+    short = tmp_path / "short.txt"
+    short.write_text("\n\n".join(f"few {each}" for each in documents[:60]))
+    evals = (
+        EvalSet("fine", f"text:{other}"),
+        EvalSet("trained", f"text:{other}", "all"),
+        EvalSet("short", f"text:{short}"),
+        EvalSet("absent", f"text:{tmp_path / 'absent.txt'}"),
+        EvalSet("far", "tfds:c4/en"),
+    )
+    data = DataConfig(f"text:{text}", repeat=True)
+    configs = configs_of(small_study(data=data, eval_tokens=2048, evals=evals))
+    found = check_text(configs, progress=False, download=False).problems
+    assert [problem.partition("set ")[0] for problem in found] == ["recipe.evals: evaluation "] * 3
+    assert re.search(r"'trained' shares \d+ documents of .* with the training text", found[0])
+    assert "'short' (held_out)" in found[1]
+    assert "eval_tokens" in found[1]
+    assert "absent.txt" in found[2]
 
 
 @pytest.mark.parametrize("corpus", ["tfds:c4/en", "mixture:embedded*0.5,tfds:c4/en*0.5"])

@@ -6,6 +6,7 @@ import pytest
 from small_studies import RECIPE, small_study
 
 from scaling_jax.accounting import flops
+from scaling_jax.config import EvalSet, LogSpaced
 from scaling_jax.errors import InputError
 from scaling_jax.study import FixedModels, IsoFlop, Study, Sweep, vary
 from scaling_jax.study.status import (
@@ -65,3 +66,23 @@ def test_a_plan_carries_the_warnings_of_its_design():
 def test_a_machine_that_makes_no_sense_is_refused(machine, message):
     with pytest.raises(InputError, match=message):
         cost(small_study(), machine)
+
+
+def test_a_plan_counts_and_warns_of_evaluation():
+    plain = cost(small_study(), Machine("v5e"))
+    assert "Held-out evaluation comes on top" in plan_summary(plain)
+    study = small_study(
+        eval_every=LogSpaced(points=8),
+        curve_tokens=RECIPE.eval_tokens,
+        evals=(EvalSet("code", "stdlib"),),
+    )
+    plan = cost(study, Machine("v5e"))
+    # The end and the points before it, on two sets instead of one.
+    expected = sum(
+        2 * len(run.config.evaluation_steps) * alone.evaluation_flops
+        for run, alone in zip(plan.runs, plain.costs, strict=True)
+    )
+    assert plan.evaluation_flops == plan_data(plan)["evaluation_flops"] == expected
+    (warning,) = (each for each in plan.warnings if "Evaluation along" in each)
+    assert "curve_tokens" in warning
+    assert "on 2 sets comes on top" in plan_summary(plan)
