@@ -13,8 +13,11 @@ from scaling_jax.laws.decisions import decision_text
 from scaling_jax.laws.notes import of_severity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from scaling_jax.laws import Demand
     from scaling_jax.laws.decisions.answers import Answer
+    from scaling_jax.laws.tables.read import Table
 
 Number = float | None
 
@@ -68,6 +71,12 @@ def predict(
         tuple[str, ...],
         optional("a value for each column that the law reads, whatever they are", "NAME=VALUE"),
     ] = (),
+    task: Annotated[
+        str | None,
+        optional(
+            "expected accuracy on a task that the runs were scored on, its column acc_NAME", "NAME"
+        ),
+    ] = None,
     records: Annotated[
         Path | None,
         optional("what fit.json was fitted to: bounds the loss without assuming a form", "RECORDS"),
@@ -135,6 +144,8 @@ def predict(
             "give either --flops C, or --params N and --tokens D, or --at NAME=VALUE for a law of "
             "other columns"
         )
+    if task is not None:
+        answers.append(_on_task(task, table, run or {"flops": flops}, mapping))
     if table is not None and flops is not None:
         answers.append(beyond.certified(fitted, table, flops, mapping))
     if sensitivity:
@@ -183,6 +194,19 @@ def _demand(
         return Demand(*served)
     usual = hardware.TYPICAL_UTILIZATION if training is None else training
     return Demand(*served, Rate(usual), *(Rate(usual if u is None else u) for u in phases))
+
+
+def _on_task(
+    task: str, table: "Table | None", at: dict[str, Any], columns: "Mapping[str, str] | None"
+) -> "Answer":
+    from scaling_jax.laws.two_steps import predict_task, task_answer
+
+    if table is None:
+        raise InputError(
+            f"--task {task} needs the accuracies of the runs: give --records TABLE, or the table "
+            "or the study's directory instead of the fit"
+        )
+    return task_answer(predict_task(table, task, columns=columns, **at))
 
 
 def _cost(

@@ -65,6 +65,8 @@ from scaling_jax.laws.notes import Note as Note
 from scaling_jax.laws.notes import NoteCode as NoteCode
 from scaling_jax.laws.tables.read import best_of as best_of
 from scaling_jax.laws.tables.read import read_table as read_table
+from scaling_jax.laws.two_steps import TaskPrediction as TaskPrediction
+from scaling_jax.laws.two_steps import predict_task as predict_task
 from scaling_jax.laws.uncertainty.profile import Profile as Profile
 from scaling_jax.laws.uncertainty.profile import profile as profile
 from scaling_jax.laws.uncertainty.profile_table import Profiles as Profiles

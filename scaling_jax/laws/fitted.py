@@ -412,6 +412,18 @@ class LawFit(Fit):
             parts=self._parts(drawn_B, ratio, between),
         )
 
+    def drawn(self, **variables: float) -> np.ndarray | None:
+        """Draws of the response, with the error of the law's form; None without a bootstrap.
+
+        Their percentiles are the `law_interval` of `predict`.
+        """
+        if self.draws_BxP is None:
+            return None
+        value = float(self.definition.value(self._constants_P, variables))
+        ratio = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
+        draws_B = self.definition.value(self.draws_BxP, variables)
+        return self._with_form_error(draws_B, value, ratio, self._between(variables))
+
     def _between(self, variables: Mapping[str, float]) -> float:
         """Standard deviation of the log response over the members of an average."""
         if not self.members:

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from scaling_jax import data
 from scaling_jax.config import RunConfig
 from scaling_jax.data.registry import CORPORA
-from scaling_jax.data.requests import encoded, task_requests
+from scaling_jax.data.requests import Request, encoded, task_requests
 from scaling_jax.data.tasks import Task, load_task
 from scaling_jax.errors import InputError
 from scaling_jax.model import Transformer
@@ -116,7 +116,7 @@ class LanguageModel:
             self.tokenizer,
             self.config.shape.seq_len,
         )
-        return task_score(requested, self._scoring(self.params, requested.requests))
+        return task_score(requested, self.score_requests(requested.requests))
 
     def log_likelihoods(self, pairs: Sequence[tuple[str, str]]) -> Likelihoods:
         """The log-likelihood (nats) of each continuation after its context, and if it is greedy.
@@ -131,6 +131,10 @@ class LanguageModel:
         requests = [
             encoded(*pair, coder, seq_len, f"pair {number}") for number, pair in enumerate(pairs)
         ]
+        return self.score_requests(requests)
+
+    def score_requests(self, requests: Sequence[Request]) -> Likelihoods:
+        """As `log_likelihoods`, of tokens."""
         return self._scoring(self.params, requests)
 
     @cached_property

@@ -15,7 +15,7 @@ class Chain:
 
     Draws of the two fits are used in pairs. After fits of one table with one seed and
     `resampling="rows"`, a pair comes from the same resampled rows, which keeps the correlation
-    between the two laws.
+    between the two laws. The first law's draws hold the error of its form.
 
     Attributes:
         first: its response is one of the variables of `second`.
@@ -62,7 +62,10 @@ class Chain:
             return None, None
         n = min(len(self.first.draws_BxP), len(self.second.draws_BxP))
         between, law = self.first.definition.response, self.second.definition.value
-        between_B = self.first.definition.value(self.first.draws_BxP[:n], variables)
+        rest = {name: v for name, v in variables.items() if name not in own}
+        drawn_B = self.first.drawn(**rest)
+        assert drawn_B is not None
+        between_B = drawn_B[:n]
         constants_BxP = self.second.draws_BxP[:n]
         law_B = law(constants_BxP, {**own, between: between_B})
         between_BxS = self.first.scattered(between_B)
