@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from scaling_jax.config import RunConfig as RunConfig
     from scaling_jax.config import Shape as Shape
     from scaling_jax.laws import Fit as Fit
+    from scaling_jax.laws import critical_batch as critical_batch
     from scaling_jax.laws import forecast as forecast
+    from scaling_jax.laws import largest_batch as largest_batch
     from scaling_jax.study import FixedModels as FixedModels
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
     from scaling_jax.study import Store as Store
     from scaling_jax.study import Study as Study
+    from scaling_jax.study import branch_losses as branch_losses
     from scaling_jax.study import collect as collect
     from scaling_jax.study import curves as curves
     from scaling_jax.study import load_experiment as load_experiment
+    from scaling_jax.study import noise_scale as noise_scale
     from scaling_jax.study import run_study as run  # noqa: F401 - under another name
     from scaling_jax.trained import TrainedRun as TrainedRun
     from scaling_jax.trained import compare_runs as compare_runs
@@ -46,16 +50,20 @@ _EXPORTS = {
     "Study": "study",
     "TrainedRun": "trained",
     "best_of": "answers",
+    "branch_losses": "study",
     "collect": "study",
     "compare": "answers",
     "compare_runs": "trained",
+    "critical_batch": "laws",
     "curves": "study",
     "fit": "answers",
     "fit_by": "answers",
     "forecast": "laws",
     "import_model": "trained",
+    "largest_batch": "laws",
     "load_experiment": "study",
     "load_run": "trained",
+    "noise_scale": "study",
     "predict": "answers",
     "read_table": "answers",
     "report": "report:",

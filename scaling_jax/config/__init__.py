@@ -9,6 +9,7 @@ from scaling_jax.config.batch_ramp import BatchRamp as BatchRamp
 from scaling_jax.config.dropout import Dropout as Dropout
 from scaling_jax.config.evaluation import EvalSet as EvalSet
 from scaling_jax.config.evaluation import LogSpaced as LogSpaced
+from scaling_jax.config.noise_scale import NoiseScale as NoiseScale
 from scaling_jax.config.optimizer import OptimizerConfig as OptimizerConfig
 from scaling_jax.config.optimizer import OptimizerName as OptimizerName
 from scaling_jax.config.optimizer import ScheduleName as ScheduleName
@@ -21,6 +22,7 @@ from scaling_jax.config.shape import DEFAULT_CAPACITY as DEFAULT_CAPACITY
 from scaling_jax.config.shape import Activation as Activation
 from scaling_jax.config.shape import Positions as Positions
 from scaling_jax.config.shape import Shape as Shape
+from scaling_jax.config.start import Start as Start
 from scaling_jax.config.strict import from_dict as from_dict
 
 

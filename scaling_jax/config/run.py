@@ -15,9 +15,11 @@ from scaling_jax.config.evaluation import (
     check_evaluation,
     evaluation_steps,
 )
+from scaling_jax.config.noise_scale import NoiseScale
 from scaling_jax.config.optimizer import DEFAULT_BALANCE_WEIGHT, OptimizerConfig
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.shape import Shape
+from scaling_jax.config.start import Start
 from scaling_jax.config.strict import (
     from_dict,
     later,
@@ -115,6 +117,10 @@ class RunConfig(Readable):
         batch_ramp: smaller batches in the first part of the run; by default none.
         eval_details: whether the run stores, for every held-out set at its end, the mean loss at
             each position and of each window.
+        noise_scale: when the gradient noise scale is measured, and on how much text; by default
+            never.
+        start: the checkpoint of another run that the run starts from. Steps and tokens count from
+            there. By default the run starts from parameters that its seed draws.
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
@@ -138,6 +144,8 @@ class RunConfig(Readable):
     dropout: Dropout = later(NO_DROPOUT)
     batch_ramp: BatchRamp | None = later(None)
     eval_details: bool = later(False)
+    noise_scale: NoiseScale | None = later(None)
+    start: Start | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -163,6 +171,8 @@ class RunConfig(Readable):
         )
         if self.batch_ramp is not None:
             self.batch_ramp.check(self.batch_size)
+        if self.noise_scale is not None:
+            self.noise_scale.check(self.tokens)
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed} must lie in [0, 2^32)")
         if self.version != 1:
@@ -215,6 +225,13 @@ class RunConfig(Readable):
         n_points = max(1, len(self.evaluation_steps) - 1) * self.n_held_out_sets
         # A step of training takes the FLOPs of three forward passes.
         return max(1, min(n, int(3 * share * self.tokens / n_points) // seq_len))
+
+    @property
+    def noise_steps(self) -> tuple[int, ...]:
+        """The steps, in ascending order, after which the gradient noise is measured."""
+        if self.noise_scale is None:
+            return ()
+        return self.noise_scale.steps(self.steps, self.tokens_per_step)
 
     @property
     def keeps_evaluations(self) -> bool:

@@ -29,6 +29,9 @@ class Batches:
         repeat: whether the text may be read more than once.
         unique_tokens: number of distinct targets to train on, rounded down to whole windows, for as
             many epochs as it takes; None for the whole text.
+        start: number of windows of the order that the first step leaves out.
+        epoch_batch: the windows of an epoch that fill no whole batch of this size are left out of
+            it; by default `batch_size`.
 
     Raises:
         InputError: fewer tokens than one batch, or a limit above the number of tokens.
@@ -42,6 +45,9 @@ class Batches:
         seed: int,
         repeat: bool = False,
         unique_tokens: int | None = None,
+        *,
+        start: int = 0,
+        epoch_batch: int | None = None,
     ) -> None:
         self._tokens, self._seq_len, self._batch_size = tokens, seq_len, batch_size
         self._seed, self._repeat = seed, repeat or unique_tokens is not None
@@ -63,6 +69,8 @@ class Batches:
                 f"the training text has {len(tokens)} tokens, too few for one batch of "
                 f"{batch_size} sequences of {seq_len}: use a longer text or a smaller batch"
             )
+        self._start, each = start, epoch_batch or batch_size
+        self._n_read = self._n_windows // each * each
 
     @property
     def steps_per_epoch(self) -> int:
@@ -74,10 +82,13 @@ class Batches:
 
         An epoch leaves out the windows that fill no whole batch, others in every epoch.
         """
+        end = self._start + steps * self._batch_size
+        if self._start and end > self._n_read:
+            return len(np.unique(self._read(np.arange(self._start, end)))) * self._seq_len
         epochs, within = divmod(steps, self.steps_per_epoch)
-        if epochs == 0:
+        if epochs == 0 or self._start:
             return steps * self._batch_size * self._seq_len
-        n_read = self.steps_per_epoch * self._batch_size
+        n_read = self._n_read
         unread = self._windows(np.arange(n_read, self._n_windows), 0)
         for epoch in range(1, epochs):
             if not len(unread):
@@ -88,6 +99,15 @@ class Batches:
             places = np.arange(first, min(first + _CHUNK, within * self._batch_size))
             unread = np.setdiff1d(unread, self._windows(places, epochs), assume_unique=True)
         return (self._n_windows - len(unread)) * self._seq_len
+
+    def _read(self, positions: np.ndarray) -> np.ndarray:
+        """The windows at these ascending positions of the order, through all epochs."""
+        epochs, places = np.divmod(positions, self._n_read)
+        windows = np.empty_like(positions)
+        for epoch in range(int(epochs.flat[0]), int(epochs.flat[-1]) + 1):
+            here = epochs == epoch
+            windows[here] = self._windows(places[here], epoch)
+        return windows
 
     def _windows(self, places: np.ndarray, epoch: int) -> np.ndarray:
         """The windows at these places of an epoch's order."""
@@ -103,11 +123,11 @@ class Batches:
         Raises:
             InputError: it is not; the message gives the number of tokens needed and available.
         """
-        if steps > self.steps_per_epoch and not self._repeat:
-            per_step = self._batch_size * self._seq_len
+        n_needed = self._start + steps * self._batch_size
+        if n_needed > self._n_read and not self._repeat:
             raise InputError(
-                f"the run needs {steps * per_step} tokens, but the corpus holds "
-                f"{self.steps_per_epoch * per_step}: use a smaller budget or a larger corpus, or "
+                f"the run needs {n_needed * self._seq_len} tokens, but the corpus holds "
+                f"{self._n_read * self._seq_len}: use a smaller budget or a larger corpus, or "
                 "allow repetition with DataConfig(repeat=True)"
             )
 
@@ -117,15 +137,41 @@ class Batches:
 
     def batches(self, first: int, count: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """The batches `tokens_KxBxT1` of `count` steps; faster than `count` calls of `batch`."""
-        epochs, withins = np.divmod(np.arange(first, first + count), self.steps_per_epoch)
         row_B = np.arange(self._batch_size)[rows]
-        windows_KxB = np.concatenate(
-            [
-                self._windows(row_B + withins[epochs == epoch, None] * self._batch_size, int(epoch))
-                for epoch in np.unique(epochs)
-            ]
-        )
-        offsets = windows_KxB[..., None] * self._seq_len + np.arange(self._seq_len + 1)
+        steps_K = np.arange(first, first + count)
+        positions_KxB = self._start + steps_K[:, None] * self._batch_size + row_B
+        return self._text(self._read(positions_KxB))
+
+    def after(self, step: int, count: int) -> np.ndarray:
+        """The `count` windows `tokens_NxT1` that follow the batches of the first `step` steps.
+
+        They are all of one epoch: those at the beginning of the next one where too few are left.
+
+        Raises:
+            InputError: an epoch has fewer windows.
+        """
+        self.check_measurement(count)
+        first = self._start + step * self._batch_size
+        epoch, within = divmod(first, self._n_read)
+        if within + count > self._n_read:
+            first = (epoch + 1) * self._n_read
+        return self._text(self._read(np.arange(first, first + count)))
+
+    def check_measurement(self, count: int) -> None:
+        """Check that an epoch has `count` windows, so that `after` repeats none.
+
+        Raises:
+            InputError: it has fewer.
+        """
+        if count > self._n_read:
+            raise InputError(
+                f"noise_scale sequences {count:,} are more than the {self._n_read:,} windows of "
+                "the training text: lower them, or use a longer text"
+            )
+
+    def _text(self, windows: np.ndarray) -> np.ndarray:
+        """The windows as int32 tokens, T + 1 of each on a last axis."""
+        offsets = windows[..., None] * self._seq_len + np.arange(self._seq_len + 1)
         return self._tokens[offsets].astype(np.int32)
 
 

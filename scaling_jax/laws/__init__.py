@@ -7,6 +7,9 @@ from scaling_jax.laws.allocation import Optimum as Optimum
 from scaling_jax.laws.allocation import Prediction as Prediction
 from scaling_jax.laws.approaches.backtest import Backtest as Backtest
 from scaling_jax.laws.approaches.backtest import backtest as backtest
+from scaling_jax.laws.approaches.critical_batch import CriticalBatch as CriticalBatch
+from scaling_jax.laws.approaches.critical_batch import critical_batch as critical_batch
+from scaling_jax.laws.approaches.largest_batch import largest_batch as largest_batch
 from scaling_jax.laws.catalogue import LAWS as LAWS
 from scaling_jax.laws.catalogue import Law as Law
 from scaling_jax.laws.catalogue import PowerSum as PowerSum

@@ -177,7 +177,7 @@ def _target(records: "pd.DataFrame", verification: Verification | None) -> float
 
     if verification is not None:
         return verification.flops
-    return BEYOND * float(records.loc[records["role"] != "verification", "budget"].max())
+    return BEYOND * float(records.loc[records["role"] == "grid", "budget"].max())
 
 
 def _commands(store: Store) -> tuple[str, ...]:

@@ -93,9 +93,9 @@ def finished(records: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def grid(records: "pd.DataFrame") -> "pd.DataFrame":
-    """The finished rows of `records` to which laws are fitted: all but verification runs."""
+    """The finished rows of `records` to which laws are fitted: those of the grid."""
     done = finished(records)
-    return done[done["role"] != "verification"]
+    return done[done["role"] == "grid"]
 
 
 def params_of(records: "pd.DataFrame", fit: "Fit | None") -> "pd.Series":

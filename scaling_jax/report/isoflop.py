@@ -48,7 +48,7 @@ def isoflop_panel(data: ReportData) -> Panel | None:
 
 def _lost(records: "pd.DataFrame") -> "pd.DataFrame":
     bad = records["status"].isin(["diverged", "failed"])
-    return records[bad & (records["role"] != "verification")]
+    return records[bad & (records["role"] == "grid")]
 
 
 def _colours(budgets: list[float]) -> dict[float, Any]:

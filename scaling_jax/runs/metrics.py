@@ -1,4 +1,8 @@
-"""The curves of a run: `metrics.jsonl`, with a JSON line for each step, and `evaluations.jsonl`."""
+"""The curves of a run: `metrics.jsonl`, with a JSON line for each step, and those measured seldom.
+
+Held-out losses are in `evaluations.jsonl`, measurements of the gradient noise in
+`noise_scale.jsonl`.
+"""
 
 import json
 import math
@@ -13,6 +17,7 @@ from etils import epath
 
 from scaling_jax.runs.curve import row_in
 from scaling_jax.runs.held_out import EVALUATIONS_FILE, HeldOutLoss, evaluation_row
+from scaling_jax.runs.noise_scale import NOISE_FILE, GradientNoise, noise_row
 from scaling_jax.runs.task_score import TaskScore, task_row
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.runs.tracking import Tracker
@@ -35,6 +40,11 @@ def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
 def read_evaluations(directory: epath.Path) -> list[dict[str, Any]]:
     """Rows of the run's held-out curve in step order, up to the first damaged line."""
     return _rows(directory / EVALUATIONS_FILE)
+
+
+def read_noise(directory: epath.Path) -> list[dict[str, Any]]:
+    """Rows of the run's gradient noise in step order, up to the first damaged line."""
+    return _rows(directory / NOISE_FILE)
 
 
 def _rows(path: epath.Path) -> list[dict[str, Any]]:
@@ -66,7 +76,7 @@ def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
     Raises:
         OSError: a curve cannot be written.
     """
-    for name in (METRICS_FILE, EVALUATIONS_FILE):
+    for name in (METRICS_FILE, EVALUATIONS_FILE, NOISE_FILE):
         rows = [row for row in _rows(source / name) if row["step"] <= steps]
         if rows:
             write_text_atomically(target / name, _joined([json.dumps(row) for row in rows]))
@@ -84,6 +94,8 @@ class MetricsLog:
         trackers: receive the scalars, TensorBoard among them.
         evaluated: steps before the end at which the run is evaluated; None for a run that keeps no
             held-out curve.
+        measured: steps before the end at which the gradient noise is measured; None for a run that
+            does not measure it.
     """
 
     def __init__(
@@ -92,15 +104,13 @@ class MetricsLog:
         resume_step: int,
         trackers: Sequence[Tracker],
         evaluated: Collection[int] | None = None,
+        measured: Collection[int] | None = None,
     ) -> None:
-        self._trackers, self._evaluations = trackers, None
+        self._trackers = trackers
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
         self._steps = _Lines(directory / METRICS_FILE, kept)
-        if evaluated is not None:
-            kept = [row for row in read_evaluations(directory) if row["step"] <= resume_step]
-            # The last evaluation, at the end, is repeated by a run that has no result yet.
-            kept = [row for row in kept if row["step"] in evaluated]
-            self._evaluations = _Lines(directory / EVALUATIONS_FILE, kept)
+        self._evaluations = _seldom(directory / EVALUATIONS_FILE, resume_step, evaluated)
+        self._noise = _seldom(directory / NOISE_FILE, resume_step, measured)
         self._flushed_at = time.monotonic()
 
     def add(self, rows: list[dict[str, Any]]) -> None:
@@ -139,6 +149,17 @@ class MetricsLog:
         for tracker in self._trackers:
             tracker.add(step, finite)
 
+    def add_noise(self, step: int, tokens: int, seq_len: int, noise: GradientNoise) -> None:
+        """Add a measurement of the gradient noise; TensorBoard has `noise_scale/tokens` etc."""
+        if self._noise is not None:
+            self._noise.add([noise_row(step, tokens, noise)])
+        values = {
+            "noise_scale/tokens": noise.scale()[0] * seq_len,
+            "noise_scale/grad_sq": noise.grad_sq,
+            "noise_scale/noise": noise.noise,
+        }
+        self._track(step, values)
+
     def flush(self) -> None:
         """Write every row to disk.
 
@@ -160,7 +181,7 @@ class MetricsLog:
 
     @property
     def _files(self) -> "list[_Lines]":
-        return [self._steps] + ([] if self._evaluations is None else [self._evaluations])
+        return [each for each in (self._steps, self._evaluations, self._noise) if each is not None]
 
 
 class _Lines:
@@ -208,6 +229,15 @@ class _Lines:
             os.fsync(file.fileno())
 
 
+def _seldom(path: epath.Path, resume_step: int, steps: Collection[int] | None) -> _Lines | None:
+    """The file of what is measured after `steps` and at the end; None where nothing is."""
+    if steps is None:
+        return None
+    # The last measurement, at the end, is repeated by a run that has no result yet.
+    kept = [row for row in _rows(path) if row["step"] <= resume_step and row["step"] in steps]
+    return _Lines(path, kept)
+
+
 class NoMetrics(MetricsLog):
     """A log that discards all rows, for processes other than the first."""
 
@@ -226,6 +256,9 @@ class NoMetrics(MetricsLog):
     ) -> None:
         """Discard `losses` and `scores`."""
 
+    def add_noise(self, step: int, tokens: int, seq_len: int, noise: GradientNoise) -> None:
+        """Discard `noise`."""
+
     def flush(self) -> None:
         """Do nothing."""
 
@@ -235,12 +268,14 @@ def open_metrics(
     directory: epath.Path,
     resume_step: int,
     evaluated: Collection[int] | None = None,
+    measured: Collection[int] | None = None,
     opened: Callable[[], Sequence[Tracker]] = tuple,
 ) -> Iterator[MetricsLog]:
     """The metrics of a run that continues after `resume_step` (0 for a new one).
 
     `evaluated` holds the steps before the end at which the run is evaluated; None for a run that
-    keeps no held-out curve. `opened` opens the trackers beside TensorBoard, in the first process.
+    keeps no held-out curve. `measured` is the same for the gradient noise. `opened` opens the
+    trackers beside TensorBoard, in the first process.
     """
     if not is_first():
         yield NoMetrics()
@@ -249,7 +284,7 @@ def open_metrics(
     with ExitStack() as stack:
         for tracker in trackers:
             stack.callback(tracker.close)
-        log = MetricsLog(directory, resume_step, trackers, evaluated)
+        log = MetricsLog(directory, resume_step, trackers, evaluated, measured)
         # Closed first: a tracker may take its time.
         stack.callback(log.close)
         yield log

@@ -52,6 +52,10 @@ class Result:
         held_out: by column of the record, for each held-out set: the loss at the end, its standard
             error, bits per byte, the least loss and the tokens at which it was.
         details: digest of the losses by window and position; None for a run that keeps none.
+        noise_curve: digest of the measurements of the gradient noise; None for a run without.
+        noise_scale: by column of the record: the gradient noise scale in tokens over the last half
+            of the run, the ends of its 95 % interval, and the FLOPs of the run's own measurements,
+            which no other count of FLOPs includes.
     """
 
     status: Status
@@ -77,6 +81,8 @@ class Result:
     evaluation_flops: int | None = None
     held_out: dict = field(default_factory=dict)
     details: str | None = None
+    noise_curve: str | None = None
+    noise_scale: dict = field(default_factory=dict)
 
 
 class FaultyResultError(InputError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax.api import public_names
 from scaling_jax.shapes.table import ShapeTable as ShapeTable
+from scaling_jax.study.plan.batch_branches import BatchBranches as BatchBranches
 from scaling_jax.study.plan.branched import Branched as Branched
 from scaling_jax.study.plan.design import Branch as Branch
 from scaling_jax.study.plan.design import FixedModels as FixedModels
@@ -44,6 +45,8 @@ from scaling_jax.study.plan.sweep import chain as chain
 from scaling_jax.study.plan.sweep import product as product
 from scaling_jax.study.plan.sweep import vary as vary
 from scaling_jax.study.plan.sweep import zipped as zipped
+from scaling_jax.study.store.branch_losses import branch_losses as branch_losses
+from scaling_jax.study.store.noise_scales import noise_scale as noise_scale
 from scaling_jax.study.store.records import collect as collect
 from scaling_jax.study.store.records import curves as curves
 from scaling_jax.study.store.store import Store as Store

@@ -60,6 +60,7 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
     cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
     shape = config.shape
     cache.check_vocabulary(config.data.tokenizer, shape.vocab_size)
+    start = config.start
     batches = data.Batches(
         cache.train,
         shape.seq_len,
@@ -67,8 +68,12 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
         config.seed,
         repeat=config.data.repeat,
         unique_tokens=config.data.unique_tokens,
+        start=start.sequences if start else 0,
+        epoch_batch=start.batch_size if start else None,
     )
     batches.check_enough(config.steps)
+    if config.noise_scale is not None:
+        batches.check_measurement(config.noise_scale.sequences)
     return Inputs(
         batches=batches,
         held_out={

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 from etils import epath
 
 from scaling_jax.config.strict import parsed_json, whole_number
 from scaling_jax.errors import InputError
 from scaling_jax.runs.held_out import evaluated_without_gap
-from scaling_jax.runs.metrics import copy_metrics, read_evaluations, steps_without_gap
+from scaling_jax.runs.metrics import (
+    copy_metrics,
+    read_evaluations,
+    read_noise,
+    steps_without_gap,
+)
 from scaling_jax.system.agreement import from_first, is_first
 from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
@@ -66,15 +72,19 @@ SINGLE = Lineage()
 
 
 def begin_from(
-    origin: Origin, directory: epath.Path, abstract_state: Any, evaluated: Iterable[int] = ()
+    origin: Origin,
+    directory: epath.Path,
+    abstract_state: Any,
+    evaluated: Iterable[int] = (),
+    measured: Iterable[int] = (),
 ) -> Any:
     """The state at the origin, for the run in `directory`; its curves up to there are copied.
 
     The result is None if the checkpoint or a curve is missing or damaged, which is logged to
     standard error. The run is then trained from its first step, with the same result. The run is
-    evaluated after the steps `evaluated`.
+    evaluated after the steps `evaluated`, and its gradient noise is measured after `measured`.
     """
-    state, problem = None, from_first(lambda: _missing(origin, evaluated))
+    state, problem = None, from_first(lambda: _missing(origin, evaluated, measured))
     if problem is None:
         state, problem = load_checkpoint(origin.directory, origin.step, abstract_state)
     if is_first():
@@ -92,13 +102,35 @@ def begin_from(
     return None if problem else state
 
 
-def _missing(origin: Origin, evaluated: Iterable[int]) -> str | None:
+def start_from(origin: Origin | None, directory: epath.Path, abstract_state: Any) -> Any:
+    """The state of the run in `directory` at its step 0, which is the state at the origin.
+
+    Raises:
+        InputError: there is no origin, or its checkpoint is missing or damaged.
+    """
+    state, problem = None, "its directory was not given"
+    if origin is not None:
+        problem = from_first(lambda: None if origin.is_there else "the checkpoint is missing")
+    if origin is not None and problem is None:
+        state, problem = load_checkpoint(origin.directory, origin.step, abstract_state)
+    if problem is not None:
+        where = f"step {origin.step} of {origin.directory.name}" if origin else "another run"
+        raise InputError(
+            f"{directory.name} starts from a checkpoint of {where} ({problem}): train both as runs "
+            "of one study, which keeps the checkpoint"
+        )
+    return {**state, "step": jnp.zeros_like(state["step"])}
+
+
+def _missing(origin: Origin, evaluated: Iterable[int], measured: Iterable[int]) -> str | None:
     if not origin.is_there:
         return "the checkpoint is missing"
     if steps_without_gap(origin.directory) < origin.step:
         return "the metrics of steps before it are lost"
     if evaluated_without_gap(read_evaluations(origin.directory), evaluated) < origin.step:
         return "held-out losses of steps before it are lost"
+    if evaluated_without_gap(read_noise(origin.directory), measured) < origin.step:
+        return "measurements of the gradient noise before it are lost"
     return None
 
 

@@ -22,6 +22,7 @@ from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import Checkpoints
 from scaling_jax.train.held_out import HeldOutSets
 from scaling_jax.train.inputs import Inputs
+from scaling_jax.train.noise_scale import NoiseMeasurement
 from scaling_jax.train.programs import Programs
 from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import State, StepMetrics
@@ -41,6 +42,7 @@ class Track:
         step: steps taken or dispatched.
         kept: steps whose checkpoints other runs start from.
         evaluated: steps before the end after which the run is evaluated.
+        measured: steps before the end after which its gradient noise is measured.
         healthy: whether every loss and gradient was finite.
         tokens_trained, seconds_trained: work of this process, for the speed.
     """
@@ -53,6 +55,7 @@ class Track:
     step: int
     kept: frozenset[int] = frozenset()
     evaluated: frozenset[int] = frozenset()
+    measured: frozenset[int] = frozenset()
     healthy: bool = True
     tokens_trained: int = 0
     seconds_trained: float = 0.0
@@ -64,13 +67,14 @@ class Track:
 
     @property
     def ahead(self) -> int:
-        """Number of steps until the next step in `kept` or `evaluated`, or until the end."""
+        """Number of steps until the next step in `kept`, `evaluated` or `measured`, or the end."""
         return min(self.left, self._stops[bisect_right(self._stops, self.step)] - self.step)
 
     @cached_property
     def _stops(self) -> list[int]:
         # A run that has ended is at the last but one of them.
-        return sorted({*self.kept, *self.evaluated, self.config.steps, self.config.steps + 1})
+        end = self.config.steps
+        return sorted({*self.kept, *self.evaluated, *self.measured, end, end + 1})
 
     @property
     def is_at_kept(self) -> bool:
@@ -82,15 +86,24 @@ class Track:
         """Whether the current step is in `evaluated`."""
         return self.healthy and self.step in self.evaluated
 
+    @property
+    def is_at_measurement(self) -> bool:
+        """Whether the current step is in `measured`."""
+        return self.healthy and self.step in self.measured
+
 
 @dataclass(frozen=True)
 class Tools:
-    """What the loop needs besides its runs: the request to stop, timing, and the peak FLOP/s."""
+    """What the loop needs besides its runs: the request to stop, timing, and the peak FLOP/s.
+
+    `noise` measures the gradient noise; None for runs that do not measure it.
+    """
 
     stop: StopRequest
     watch: Stopwatch
     checkpoint_seconds: float
     peak_flops_per_second: float | None
+    noise: NoiseMeasurement | None = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +165,14 @@ class Loop:
             # Other tracks may have arrived earlier, and stay where they are.
             moved = [i for i, count in enumerate(dispatched.counts) if count]
             due = [i for i in moved if self._tracks[i].is_at_evaluation]
+            noisy = [i for i in moved if self._tracks[i].is_at_measurement]
             request = self._agreed(self._request())
             saves = request or any(track.is_at_kept for track in self._tracks)
-            if due or saves:
+            if due or noisy or saves:
                 self._read(pending)
                 pending = None
                 self._evaluate(due)
+                self.measure(noisy)
             if saves and self._left():
                 self.save()
                 self._agreed.forget()
@@ -185,6 +200,19 @@ class Loop:
                     losses = self._held_out.at_point(params, track.config)
                     scores = self._tasks.at_point(params)
                     track.metrics.add_evaluation(track.step, tokens, losses, scores)
+
+    def measure(self, due: Sequence[int]) -> None:
+        """Measure the gradient noise of these runs, but of those that have diverged."""
+        if self._tools.noise is None:
+            return
+        with self._tools.watch.part("noise"):
+            for i in due:
+                track = self._tracks[i]
+                if track.healthy:
+                    params, batches = self.state(i)["params"], track.inputs.batches
+                    found = self._tools.noise(params, batches, track.step)
+                    tokens = track.step * self._tokens_per_step
+                    track.metrics.add_noise(track.step, tokens, track.config.shape.seq_len, found)
 
     def _left(self) -> int:
         return max(track.left for track in self._tracks)

@@ -10,13 +10,16 @@ import jax
 import numpy as np
 from etils import epath
 
+from scaling_jax.accounting import flops
 from scaling_jax.accounting.evaluation import evaluation_flops
+from scaling_jax.config import RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.curve import curve_digest, smoothed_loss
 from scaling_jax.runs.details import HeldOutDetails
 from scaling_jax.runs.held_out import HeldOutLoss, evaluations_digest, set_record
-from scaling_jax.runs.metrics import read_evaluations, read_metrics
+from scaling_jax.runs.metrics import read_evaluations, read_metrics, read_noise
+from scaling_jax.runs.noise_scale import noise_digest, noise_record
 from scaling_jax.runs.result import Result
 from scaling_jax.runs.task_score import task_record
 from scaling_jax.runs.timing import Stopwatch
@@ -76,6 +79,7 @@ def measured(
         code=dict(code_state()),
         curve=curve_digest(curve),
         **_evaluated(track, evaluations, at_end if finished else None, begun_at(directory)),
+        **_noise(config, read_noise(directory), begun_at(directory)),
     )
 
 
@@ -97,6 +101,20 @@ def _evaluated(
         "evaluations": evaluations_digest(rows),
         "evaluation_flops": _evaluation_flops(track, rows, begun_at),
         "held_out": {name: value for record in records for name, value in record.items()},
+    }
+
+
+def _noise(config: RunConfig, rows: Sequence[Mapping[str, Any]], begun_at: int) -> dict[str, Any]:
+    """What the result of a run that measures its gradient noise has more; nothing without."""
+    if config.noise_scale is None:
+        return {}
+    # Every gradient is computed twice.
+    tokens = 2 * config.noise_scale.sequences * config.shape.seq_len
+    n_own = sum(row["step"] > begun_at for row in rows)
+    spent = n_own * flops.training_flops(config.shape, tokens, "exact")
+    return {
+        "noise_curve": noise_digest(rows),
+        "noise_scale": {**noise_record(rows, config), "noise_scale_flops": spent},
     }
 
 

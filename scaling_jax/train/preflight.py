@@ -47,7 +47,17 @@ def program_of(config: RunConfig) -> RunConfig:
     # All points with a share take one evaluation program, whatever the share is.
     shares = isinstance(config.eval_every, LogSpaced) and config.eval_every.share is not None
     every = None if config.eval_every is None else LogSpaced(share=1.0 if shares else None)
-    return dataclasses.replace(config, optimizer=optimizer, steps=1, seed=0, eval_every=every)
+    noise = config.noise_scale
+    noise = None if noise is None else dataclasses.replace(noise, every=LogSpaced())
+    return dataclasses.replace(
+        config,
+        optimizer=optimizer,
+        steps=1,
+        seed=0,
+        eval_every=every,
+        noise_scale=noise,
+        start=None,
+    )
 
 
 def check_directories(

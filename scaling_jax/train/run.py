@@ -19,7 +19,12 @@ from scaling_jax.forked import refuse_forked
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.details import write_details
 from scaling_jax.runs.held_out import evaluated_without_gap
-from scaling_jax.runs.metrics import open_metrics, read_evaluations, steps_without_gap
+from scaling_jax.runs.metrics import (
+    open_metrics,
+    read_evaluations,
+    read_noise,
+    steps_without_gap,
+)
 from scaling_jax.runs.progress_bar import Report, progress_bar
 from scaling_jax.runs.result import (
     DamagedResultError,
@@ -29,7 +34,7 @@ from scaling_jax.runs.result import (
     write_result,
 )
 from scaling_jax.runs.timing import Stopwatch
-from scaling_jax.runs.tracking import checked_track, open_tracker, tracked_run
+from scaling_jax.runs.tracking import Tracker, checked_track, open_tracker, tracked_run
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
 from scaling_jax.system.files import absolute, write_text_atomically
 from scaling_jax.system.preemption import stop_request
@@ -37,8 +42,9 @@ from scaling_jax.train import mesh as layout
 from scaling_jax.train.checkpoint import CHECKPOINTS, open_checkpoints
 from scaling_jax.train.held_out import HeldOutSets, n_evaluated_at_once
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
-from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from
+from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from, start_from
 from scaling_jax.train.loop import Loop, Tools, Track
+from scaling_jax.train.noise_scale import NoiseMeasurement, check_noise, noise_measurement
 from scaling_jax.train.outcome import AtEnd, measured
 from scaling_jax.train.preflight import (
     CONFIG_FILE,
@@ -157,6 +163,7 @@ def train_replicas(
     )
     # `programs` resolves it again; here an impossible `execution` is an error before data is read.
     resolved_on(mesh, execution, first)
+    check_noise(first, mesh)
     # Cached now, because the source may change before the run ends.
     code_state()
     shown, watch = progress and is_first(), Stopwatch()
@@ -168,6 +175,7 @@ def train_replicas(
         at_once = n_evaluated_at_once(first, n_windows)
         compiled = programs(first, mesh, n_windows, execution, n_runs, at_once)
         tasks = TaskSets(inputs[0].tasks, Scoring(first, mesh, execution))
+        noise = noise_measurement(first, mesh, execution)
     displays = [
         partial(progress_bar, config.run_id, config.steps, shown and n_runs == 1, report)
         for config, report in zip(
@@ -181,7 +189,7 @@ def train_replicas(
         return token_evaluation(first, mesh, n_windows, execution)
 
     held_out = HeldOutSets(inputs[0].held_out, compiled.evaluate, of_tokens)
-    trained = _train(runs, mesh, compiled, held_out, tasks, watch, checkpoint_seconds, track)
+    trained = _train(runs, mesh, compiled, held_out, tasks, noise, watch, checkpoint_seconds, track)
     for i, result in zip(waiting, trained, strict=True):
         done[i] = result
     return [result for result in done if result is not None]
@@ -240,6 +248,7 @@ def _train(
     compiled: Programs,
     held_out: HeldOutSets,
     tasks: TaskSets,
+    noise: NoiseMeasurement | None,
     watch: Stopwatch,
     checkpoint_seconds: float,
     trackers: Sequence[str],
@@ -253,11 +262,12 @@ def _train(
             begun = [_begin(stack, compiled, trackers, *run) for run in runs]
             peak = hardware.local_peak_flops(runs[0][0].precision)
             tracks, states = zip(*begun, strict=True)
-            tools = Tools(stop, watch, checkpoint_seconds, peak)
+            tools = Tools(stop, watch, checkpoint_seconds, peak, noise)
             states = jax.block_until_ready(states)
             loop = Loop(tracks, states, mesh, compiled, held_out, tasks, tools)
         del begun, states
         _timed(loop, watch)
+        loop.measure(range(len(tracks)))
         with watch.part("evaluate"):
             ends = [_at_end(loop, i, track, held_out, tasks) for i, track in enumerate(tracks)]
         with watch.part("checkpoint"):
@@ -296,33 +306,45 @@ def _begin(
     Its checkpoints, metrics and progress bar stay open until `stack` is closed.
     """
     kept, evaluated = lineage.kept, frozenset(config.evaluation_steps[:-1])
+    measured_at = frozenset(config.noise_steps[:-1])
     checkpoints = stack.enter_context(open_checkpoints(path / CHECKPOINTS, kept))
     # Continuing after the last metric without a gap keeps every step in the loss curve.
     restored = checkpoints.restore(
-        compiled.abstract_state, at_most=from_first(lambda: _without_gap(path, evaluated))
+        compiled.abstract_state,
+        at_most=from_first(lambda: _without_gap(path, evaluated, measured_at)),
     )
     step, state = restored or _first(compiled, config, path, lineage.origin)
     curve = evaluated if config.keeps_evaluations else None
+    noise = None if config.noise_scale is None else measured_at
     tracked = tracked_run(config, path, step)
-    metrics = stack.enter_context(
-        open_metrics(path, step, curve, lambda: [open_tracker(name, tracked) for name in trackers])
-    )
+
+    def opened() -> list[Tracker]:
+        return [open_tracker(name, tracked) for name in trackers]
+
+    metrics = stack.enter_context(open_metrics(path, step, curve, noise, opened))
     report = stack.enter_context(display(step))
-    return Track(config, inputs, checkpoints, metrics, report, step, kept, evaluated), state
+    return (
+        Track(config, inputs, checkpoints, metrics, report, step, kept, evaluated, measured_at),
+        state,
+    )
 
 
-def _without_gap(path: epath.Path, evaluated: Iterable[int]) -> int:
+def _without_gap(path: epath.Path, evaluated: Iterable[int], measured: Iterable[int]) -> int:
     """The last step before the first gap in the run's curves."""
     held_out = evaluated_without_gap(read_evaluations(path), evaluated)
-    return int(min(steps_without_gap(path), held_out))
+    noise = evaluated_without_gap(read_noise(path), measured)
+    return int(min(steps_without_gap(path), held_out, noise))
 
 
 def _first(
     compiled: Programs, config: RunConfig, path: epath.Path, origin: Origin | None
 ) -> tuple[int, State]:
+    if config.start is not None:
+        return 0, start_from(origin, path, compiled.abstract_state)
     if origin is not None:
         before = [step for step in config.evaluation_steps if step <= origin.step]
-        state = begin_from(origin, path, compiled.abstract_state, before)
+        noise = [step for step in config.noise_steps if step <= origin.step]
+        state = begin_from(origin, path, compiled.abstract_state, before, noise)
         if state is not None:
             return origin.step, state
     return 0, compiled.init(jax.random.key(config.seed))

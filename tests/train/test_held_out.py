@@ -11,10 +11,10 @@ from helpers import small_run, write_text
 
 import scaling_jax as sj
 from scaling_jax.accounting import flops
-from scaling_jax.config import EvalSet, LogSpaced
+from scaling_jax.config import EvalSet, LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
 from scaling_jax.runs.details import DETAILS_FILE, read_details
-from scaling_jax.runs.metrics import read_evaluations
+from scaling_jax.runs.metrics import read_evaluations, read_noise
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import (
     Execution,
@@ -244,7 +244,8 @@ def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cach
 
 def test_a_branch_has_the_curve_of_the_run_from_scratch(text, cache, tmp_path):
     wsd = {"schedule": "wsd", "warmup_steps": 5}
-    trunk, branch = (evaluated(text, steps=steps, optimizer=wsd) for steps in (40, 20))
+    known = dict(optimizer=wsd, noise_scale=NoiseScale(every=8 * 256, sequences=8))
+    trunk, branch = (evaluated(text, steps=steps, **known) for steps in (40, 20))
     root = epath.Path(tmp_path)
     train_run(trunk, root / "trunk", **options(cache), lineage=Lineage(kept=frozenset({16})))
     scratch = train_run(branch, root / "scratch", **options(cache))
@@ -253,8 +254,11 @@ def test_a_branch_has_the_curve_of_the_run_from_scratch(text, cache, tmp_path):
     assert branched.begun_at == 16
     assert curve(root / "branch") == curve(root / "scratch")
     assert branched.held_out == scratch.held_out
-    # The trunk has paid for the points before.
+    assert read_noise(root / "branch") == read_noise(root / "scratch")
+    # The trunk has paid for the points before: two of the three measurements of the noise.
     assert branched.evaluation_flops < scratch.evaluation_flops
+    paid = [each.noise_scale["noise_scale_flops"] for each in (branched, scratch)]
+    assert paid[0] * 3 == paid[1]
     (root / "trunk" / "evaluations.jsonl").unlink()
     again = train_run(branch, root / "again", **options(cache), lineage=begun)
     assert again.begun_at == 0

@@ -37,7 +37,7 @@ _STATES: Mapping[str, tuple[str, ...]] = {
 }
 _ROLES: Mapping[str, tuple[str, ...]] = {
     "grid": ("design", "fit", "main", "search", "sweep", "train", "training"),
-    VERIFICATION: ("verify", "validation", "holdout", "held out", "test"),
+    VERIFICATION: ("verify", "validation", "holdout", "held out", "test", "branch"),
 }
 
 

@@ -14,6 +14,7 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.text_needs import check_text
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
+from scaling_jax.study.store.trunks import lost_start
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
 from scaling_jax.train.inputs import Inputs
 
@@ -45,6 +46,9 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
     """
     _check_devices(job)
     unsettled = [run for run in runs if run.state not in SETTLED]
+    for run in unsettled:
+        if (lost := lost_start(run)) is not None:
+            raise InputError(lost)
     for pack in pack_runs(unsettled, job) if job.is_local else []:
         config = pack[0].planned.config
         job.execution.resolved(config, jax.default_backend())
@@ -90,7 +94,7 @@ def _most_demanding(configs: Sequence[RunConfig]) -> list[RunConfig]:
     for config in sorted(configs, key=lambda config: config.steps):
         shape = config.shape
         need = (shape.vocab_size, shape.seq_len, config.batch_size, config.eval_tokens)
-        longest[(config.data, config.evals, *need)] = config
+        longest[(config.data, config.evals, config.start, config.noise_scale, *need)] = config
     return list(longest.values())
 
 

@@ -112,6 +112,11 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
             f"{horizons}: a batch ramp ends at a share of each horizon, so the horizons part "
             "there; leave out batch_ramp, or plan the design without Branched"
         )
+    if first.noise_scale is not None and isinstance(first.noise_scale.every, LogSpaced):
+        raise InputError(
+            f"{horizons}: with LogSpaced points the noise scale is measured at other steps; give "
+            "NoiseScale(every=...) a number of tokens, or plan the design without Branched"
+        )
     if descent_start(first) + 1 >= first.steps:
         raise InputError(
             f"{horizons}: a cooldown over {first.optimizer.cooldown_share:g} of "

@@ -11,7 +11,7 @@ from scaling_jax.config.strict import number
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.recipe import Recipe
 
-Role = Literal["grid", "verification"]
+Role = Literal["grid", "verification", "branch"]
 
 T = TypeVar("T")
 
@@ -37,8 +37,8 @@ class PlannedRun:
         config: the run.
         budget: training FLOPs that the run was planned for, in the recipe's convention. The
             budget is stored because the run's own FLOPs are rounded to whole steps.
-        role: laws are fitted to `grid` runs; a `verification` run tests a prediction and is never
-            fitted.
+        role: laws are fitted to `grid` runs; a `verification` run tests a prediction, and a
+            `branch` is a part of a run under other settings: neither is ever fitted.
         convention: how the budget's FLOPs are counted.
         branch: where the run leaves its trunk; None if the run starts at its own first step.
         wanted_tokens: training tokens that the design requested, before they were rounded to
@@ -67,10 +67,14 @@ class PlannedRun:
         return flops.training_flops(self.config.shape, self.config.tokens, self.convention)
 
     @property
+    def shared_steps(self) -> int:
+        """Number of the run's steps that its trunk takes; 0 for a run that counts its own alone."""
+        return self.branch.step if self.branch and self.config.start is None else 0
+
+    @property
     def flops_spent(self) -> int:
         """Training FLOPs of the steps that the run takes itself, after the steps of its trunk."""
-        shared = self.branch.step if self.branch else 0
-        return self.flops * (self.config.steps - shared) // self.config.steps
+        return self.flops * (self.config.steps - self.shared_steps) // self.config.steps
 
 
 @runtime_checkable

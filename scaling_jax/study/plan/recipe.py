@@ -10,6 +10,7 @@ from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig
 from scaling_jax.config.batch_ramp import BatchRamp
 from scaling_jax.config.dropout import NO_DROPOUT, Dropout
 from scaling_jax.config.evaluation import EvalSet, LogSpaced
+from scaling_jax.config.noise_scale import NoiseScale
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.strict import later, number, settle_numbers, whole_number
 from scaling_jax.errors import InputError
@@ -62,6 +63,8 @@ class Recipe(Readable):
         dropout: shares of values that training sets to zero, such as `Dropout.everywhere(0.1)`.
         batch_ramp: smaller batches in the first part of every run; by default none.
         eval_details: whether runs store their losses at each position and of each window.
+        noise_scale: when the gradient noise scale is measured along a run, a `NoiseScale`; by
+            default never.
 
     Raises:
         InputError: a learning-rate or batch rule that is not a function, or a field that is not a
@@ -85,6 +88,7 @@ class Recipe(Readable):
     dropout: Dropout = later(NO_DROPOUT)
     batch_ramp: BatchRamp | None = later(None)
     eval_details: bool = later(False)
+    noise_scale: NoiseScale | None = later(None)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -199,6 +203,7 @@ class Recipe(Readable):
             dropout=self.dropout,
             batch_ramp=self.batch_ramp,
             eval_details=self.eval_details,
+            noise_scale=self.noise_scale,
         )
 
 

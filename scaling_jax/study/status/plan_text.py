@@ -115,7 +115,7 @@ def _run_data(run: PlannedRun, cost: RunCost) -> dict[str, Any]:
         "flops_spent": run.flops_spent,
         "evaluation_flops": cost.curve_flops + cost.evaluation_flops,
         "trunk": run.branch.trunk if run.branch else None,
-        "begun_at": run.branch.step if run.branch else 0,
+        "begun_at": run.shared_steps,
         "tokens_per_param": config.tokens / params.active,
         "n_layers": config.shape.n_layers,
         "d_model": config.shape.d_model,

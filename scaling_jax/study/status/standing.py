@@ -48,7 +48,7 @@ class RunStatus:
         if self.state in SETTLED:
             return 1.0
         planned = self.run.planned
-        begun = planned.branch.step if planned.branch else 0
+        begun = planned.shared_steps
         return max(0, self.step - begun) / (planned.config.steps - begun)
 
     @property

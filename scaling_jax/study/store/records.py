@@ -45,6 +45,8 @@ _KEPT = ("step", "loss", "acc", "soft", "bits_per_byte")
 # Fields whose values a table holds as text.
 _AS_TEXT: dict[str, Callable[[RunConfig], Any]] = {
     "eval_every": lambda config: _number_or_text(config.eval_every),
+    "start": lambda config: config.start and str(config.start),
+    "noise_scale": lambda config: config.noise_scale and str(config.noise_scale),
     "evals": lambda config: ", ".join(map(str, config.evals)),
 }
 CURVE_COLUMNS = [
@@ -101,6 +103,8 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     `..._stderr`, `chance_<set>` and `questions_<set>`. `evaluation_flops` counts the run's own
     evaluations, which no other column includes. `entropy` is the known entropy of a synthetic
     language, which `scaling_jax.data.entropy` gives.
+    Runs that measure their gradient noise have `noise_scale_tokens` over their last half, its 95 %
+    interval `noise_scale_low` to `noise_scale_high`, and `noise_scale_flops` of the measurements.
 
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
@@ -158,7 +162,8 @@ def curves(
 
 def damage_of_curve(run: StoredRun) -> str | None:
     """What is wrong with the curves of a finished run; None for every other run."""
-    return _curve(run, unfinished=False)[1] or _held_out(run, unfinished=False)[1]
+    read = (_curve, _held_out, noise_rows)
+    return next((fault for each in read if (fault := each(run, unfinished=False)[1])), None)
 
 
 def _opened(store: Store | os.PathLike | str) -> Store:
@@ -202,6 +207,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         "seconds": sum(result.seconds.values()) if result else None,
         **_evaluated(result),
         **_known_entropy(config),
+        **(result.noise_scale if result else {}),
         **_made_with(result),
         "failure": run.failure_given(checked) or (result.note if result else None),
     }
@@ -210,7 +216,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
 def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[str, Any]:
     planned, branch = run.planned, run.planned.branch
     is_trunk = run.run_id in trunks
-    shared, spent = (branch.step if branch else 0), planned.flops_spent
+    shared, spent = planned.shared_steps, planned.flops_spent
     if result is not None:
         shared = result.begun_at
         spent = planned.flops * (result.steps - shared) // planned.config.steps
@@ -284,6 +290,23 @@ def _held_out(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], s
     rows = read_evaluations(run.directory)
     fault = None if result is None else evaluations_fault(rows, result.evaluations, config)
     return rows, fault and f"{EVALUATIONS_FILE} {fault}"
+
+
+def noise_rows(run: StoredRun, unfinished: bool) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of the run's gradient noise, and what is wrong with them.
+
+    There are none for a run that measures none, and for an unfinished one unless requested.
+    """
+    checked = run.check_result()
+    result, config = checked.result, run.planned.config
+    if config.noise_scale is None or not _has_curve(checked, unfinished):
+        return [], None
+    from scaling_jax.runs.metrics import read_noise
+    from scaling_jax.runs.noise_scale import NOISE_FILE, noise_fault
+
+    rows = read_noise(run.directory)
+    fault = None if result is None else noise_fault(rows, result.noise_curve, config)
+    return rows, fault and f"{NOISE_FILE} {fault}"
 
 
 def _has_curve(checked: CheckedResult, unfinished: bool) -> bool:

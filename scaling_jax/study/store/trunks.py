@@ -5,6 +5,7 @@ knows which checkpoints to keep without reading the plans of the whole study.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from etils import epath
 
@@ -44,7 +45,8 @@ def await_trunk(run: StoredRun, supervision: Supervision) -> Outcome | None:
 
     A branch of a trunk that diverged before the branch begins has diverged too, since up to there
     they are the same run; a branch of a failed or cancelled trunk has failed. Both are recorded.
-    Where the trunk has ended and its checkpoint is gone, the branch begins at its first step.
+    Where the trunk has ended and its checkpoint is gone, the branch begins at its first step, or
+    has failed if it has no steps before that checkpoint.
     """
     begins_at = origin(run)
     settled = run.cancelled or history.last_state(run.directory) == "failed"
@@ -52,8 +54,11 @@ def await_trunk(run: StoredRun, supervision: Supervision) -> Outcome | None:
         return None
     result = _result(begins_at.directory)
     if result is not None:
-        if result.status == "diverged" and result.steps <= begins_at.step:
+        if _diverged_before(result, begins_at):
             _diverge(run, begins_at, result)
+        elif (lost := lost_start(run)) is not None:
+            lifecycle.fail(run, lost, supervision, for_good=True)
+            return Outcome(f"failed: {lost}")
         return None
     waits, reason = _state_of(begins_at.directory)
     if waits:
@@ -62,22 +67,46 @@ def await_trunk(run: StoredRun, supervision: Supervision) -> Outcome | None:
     return Outcome(f"failed: {reason}")
 
 
+def lost_start(run: StoredRun) -> str | None:
+    """Why a run cannot start from a checkpoint of a run that has ended; None if it can or has."""
+    start, begins_at = run.planned.config.start, origin(run)
+    if start is None or begins_at is None or run.result is not None or can_begin(run):
+        return None
+    result = _result(begins_at.directory)
+    if result is None or _diverged_before(result, begins_at):
+        return None
+    return (
+        f"run {run.run_id} starts from step {start.step:,} of run {start.run}, which has ended and "
+        f"kept no checkpoint of it: delete the directory of {start.run} to train it again, or "
+        "choose another root"
+    )
+
+
+def _diverged_before(result: Result, begins_at: Origin) -> bool:
+    return result.status == "diverged" and result.steps <= begins_at.step
+
+
 def tidy(run: StoredRun) -> None:
     """Delete checkpoints that only finished branches needed, once `run` has finished."""
     begins_at = origin(run)
     trunk = begins_at.directory if begins_at else run.directory
     # A run under way has its checkpoints open; it drops those it does not need when it starts.
-    if _result(trunk) is None:
+    result = _result(trunk)
+    if result is None:
         return
-    for step in _branch_steps(trunk) - _branch_steps(trunk, unfinished=True):
+    # The last checkpoint is the trained model.
+    unused = _branch_steps(trunk) - _branch_steps(trunk, unfinished=True) - {result.steps}
+    for step in unused:
         Origin(trunk, step).release()
 
 
 def _diverge(run: StoredRun, begins_at: Origin, result: Result) -> None:
     note = f"its trunk {begins_at.directory.name} diverged at step {result.steps:,}, before it"
-    as_the_trunk = replace(
-        result, note=note, begun_at=result.steps, seconds={}, tokens_per_second=None
-    )
+    known: dict[str, Any] = {"steps": result.steps, "tokens": result.tokens}
+    known["begun_at"] = result.steps
+    if run.planned.config.start is not None:
+        known = {"steps": 0, "tokens": 0, "unique_tokens": 0, "begun_at": 0}
+    as_the_trunk = replace(result, note=note, seconds={}, tokens_per_second=None, **known)
     write_result(run.directory, as_the_trunk, run.planned.config)
 
 

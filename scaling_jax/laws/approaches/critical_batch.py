@@ -1,0 +1,293 @@
+"""The critical batch from runs of several batches that reach the same losses.
+
+McCandlish et al. 2018 (1812.06162) and Kaplan et al. 2020 (2001.08361), section 5.1: training to a
+loss in S steps on E tokens follows `(S / S_min - 1) (E / E_min - 1) = 1` as the batch varies, so
+`S = S_min (1 + B_crit / B)` with `B_crit = E_min / S_min`; and `B_crit = B_star / L^(1 / alpha_B)`
+at all sizes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue import KAPLAN_CRITICAL_BATCH
+from scaling_jax.text_table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("run_id", "params", "step", "tokens", "loss")
+# Two constants, and one more batch to show how well they hold.
+_LEAST_BATCHES = 3
+# A critical batch is looked for up to this factor beyond the batches; what is there is unbounded.
+_BEYOND = 1e3
+
+# Level of the intervals that weigh critical batches, and the least width in logs that counts.
+_WEIGHT_LEVEL, _NARROWEST = 0.5, 0.01
+
+# An estimate and the ends of its interval.
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class CriticalBatch:
+    """Critical batches by size and target loss, and their law over the loss.
+
+    Attributes:
+        table: a row for each size and target loss that three batches reach: `params`, `loss`,
+            `batches` (their number), and `steps_min`, `tokens_min` and `critical_batch` (tokens),
+            each with the ends `_low` and `_high` of its interval. An end that the batches do not
+            bound is 0 or infinite.
+        law: `B_star` and `alpha_B` of equation 5.3, each with the ends of its interval, which need
+            four batches; None with fewer than two losses that have a critical batch.
+        level: of the intervals.
+    """
+
+    table: "pd.DataFrame"
+    law: Mapping[str, Interval] | None
+    level: float
+
+    def at(self, loss: float) -> float:
+        """The critical batch in tokens at a loss, by the law.
+
+        Raises:
+            InputError: there is no law.
+        """
+        if self.law is None:
+            raise InputError(f"there is no critical batch at the loss {loss:g}: {_NO_LAW}")
+        constants = [self.law["B_star"][0], 1 / self.law["alpha_B"][0]]
+        return float(KAPLAN_CRITICAL_BATCH.value(constants, {"loss": loss}))
+
+    def __str__(self) -> str:
+        names = ("steps_min", "tokens_min", "critical_batch")
+        cells = [
+            (
+                f"{row['params']:,.0f}",
+                f"{row['loss']:.4g}",
+                f"{row['batches']:.0f}",
+                *(_text([row[name], row[f"{name}_low"], row[f"{name}_high"]]) for name in names),
+            )
+            for row in self.table.to_dict("records")
+        ]
+        table = str(Table(("params", "loss", "batches", *names), cells))
+        if self.law is None:
+            return f"{table}\n{_NO_LAW}"
+        star, alpha = _text(self.law["B_star"]), _text(self.law["alpha_B"])
+        return f"{table}\nB_crit = B_star / L^(1 / alpha_B), B_star {star} tokens, alpha_B {alpha}"
+
+
+_NO_LAW = "no law over the loss: it needs two losses with a critical batch"
+
+
+def critical_batch(
+    curves: "pd.DataFrame", targets: Sequence[float] | int = 5, *, level: float = 0.95
+) -> CriticalBatch:
+    """The critical batch at each target loss, from curves of runs with several batch sizes.
+
+    The steps to a loss are those after which a run's curve first reaches it, linear in the
+    logarithm of the tokens between points. Of several runs of one size and batch, such as with
+    several learning rates, the fastest counts. `S_min` and `B_crit` are fitted by least squares in
+    log S, and their intervals are profiles, with Student's t for the residuals of a few batches.
+    The intervals of the law are those of a jackknife over batch sizes, because the points of a run
+    are correlated.
+
+    Args:
+        curves: as of `scaling_jax.curves`: `run_id`, `params`, `step`, `tokens` and `loss`.
+        targets: losses in nats per token, or how many of them to choose in the last quarter of the
+            range that every run passes.
+        level: of the intervals.
+
+    Raises:
+        InputError: a column is missing, a target that no run reaches, or no size with three batches
+            that reach a target.
+    """
+    import pandas as pd
+
+    missing = [name for name in _COLUMNS if name not in curves]
+    if missing:
+        raise InputError(f"the curves lack the column {missing[0]!r}: give sj.curves(store)")
+    if not 0 < level < 1:
+        raise InputError(f"level {level} must lie between 0 and 1")
+    runs = [_Run.of(rows) for _, rows in curves[curves["loss"].notna()].groupby("run_id")]
+    losses = _chosen(runs, targets) if isinstance(targets, int) else list(map(float, targets))
+    _check_reached(runs, losses)
+    points = _points(runs, losses)
+    rows = [
+        {"params": params, "loss": loss, **_fitted(batch_K, steps_K, level)}
+        for (params, loss), (batch_K, steps_K) in points.items()
+        if len(batch_K) >= _LEAST_BATCHES
+    ]
+    if not rows:
+        most = max((len(batch_K) for batch_K, _ in points.values()), default=0)
+        raise InputError(
+            f"at most {most} batch sizes of one model size reach a target loss: train at least "
+            f"{_LEAST_BATCHES}, or choose higher losses"
+        )
+    table = pd.DataFrame(rows).sort_values(["params", "loss"], ascending=[True, False])
+    return CriticalBatch(table.reset_index(drop=True), _law(points, level), level)
+
+
+def _text(interval: Sequence[float]) -> str:
+    value, low, high = interval
+    return f"{value:,.4g} ({low:,.3g} to {high:,.3g})"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A curve as tokens at which the least loss so far falls."""
+
+    params: float
+    batch_tokens: float
+    log_tokens_P: np.ndarray
+    least_P: np.ndarray
+
+    @classmethod
+    def of(cls, rows: "pd.DataFrame") -> "_Run":
+        rows = rows.sort_values("tokens")
+        last = rows.iloc[-1]
+        return cls(
+            float(last["params"]),
+            float(last["tokens"] / last["step"]),
+            np.log(rows["tokens"].to_numpy(float)),
+            np.minimum.accumulate(rows["loss"].to_numpy(float)),
+        )
+
+    def tokens_to(self, loss: float) -> float | None:
+        """Tokens at which the loss is first reached; None if never, or before the second point."""
+        after = int(np.argmax(self.least_P <= loss))
+        if after == 0:
+            return None
+        x_2, y_2 = (values[after - 1 : after + 1] for values in (self.log_tokens_P, self.least_P))
+        return float(np.exp(x_2[0] + (y_2[0] - loss) / (y_2[0] - y_2[1]) * (x_2[1] - x_2[0])))
+
+
+# By size and loss: ascending batches in tokens, and the steps that each takes.
+_Points = dict[tuple[float, float], tuple[np.ndarray, np.ndarray]]
+
+
+def _chosen(runs: Sequence[_Run], n: int) -> list[float]:
+    """Evenly spaced losses in the last quarter of the range that every run passes."""
+    if n < 1 or not runs:
+        raise InputError(f"{n} target losses of {len(runs)} runs: give at least one of each")
+    high = min(run.least_P[0] for run in runs)
+    low = max(run.least_P[-1] for run in runs)
+    if not low < high:
+        raise InputError(
+            f"no loss is passed by every run: one ends at {low:.4g}, another begins at {high:.4g}; "
+            "evaluate earlier and more often, or give target losses"
+        )
+    return [float(loss) for loss in np.linspace(low + 0.25 * (high - low), low, n)]
+
+
+def _check_reached(runs: Sequence[_Run], losses: Sequence[float]) -> None:
+    lowest = min((run.least_P[-1] for run in runs), default=np.inf)
+    for loss in losses:
+        if not loss >= lowest:
+            raise InputError(
+                f"no run reaches the target loss {loss:.4g}: the lowest on the curves is "
+                f"{lowest:.4g}; raise the target or train longer"
+            )
+
+
+def _points(runs: Sequence[_Run], losses: Sequence[float]) -> _Points:
+    points: _Points = {}
+    for params in sorted({run.params for run in runs}):
+        for loss in losses:
+            fewest: dict[float, float] = {}
+            for run in runs:
+                tokens = run.tokens_to(loss) if run.params == params else None
+                if tokens is not None:
+                    steps = tokens / run.batch_tokens
+                    fewest[run.batch_tokens] = min(steps, fewest.get(run.batch_tokens, np.inf))
+            batches = sorted(fewest)
+            points[params, loss] = np.array(batches), np.array([fewest[b] for b in batches])
+    return points
+
+
+def _profile(batch_K: np.ndarray, steps_K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logs of B_crit on a fine grid, the best log S_min at each, and the sum of squares there."""
+    grid_G = np.linspace(np.log(batch_K[0] / _BEYOND), np.log(batch_K[-1] * _BEYOND), 4001)
+    left_GxK = np.log(steps_K) - np.logaddexp(0, grid_G[:, None] - np.log(batch_K))
+    steps_G = left_GxK.mean(axis=1)
+    return grid_G, steps_G, ((left_GxK - steps_G[:, None]) ** 2).sum(axis=1)
+
+
+def _fitted(batch_K: np.ndarray, steps_K: np.ndarray, level: float) -> dict[str, float]:
+    """S_min, E_min and B_crit with their intervals; an end that is not bounded is 0 or infinite."""
+    from scipy.stats import t as student
+
+    k = len(batch_K)
+    grid_G, steps_G, squares_G = _profile(batch_K, steps_K)
+    best = int(squares_G.argmin())
+    t = float(student.ppf((1 + level) / 2, k - 2))
+    inside_G = (room_G := squares_G[best] * (1 + t**2 / (k - 2)) - squares_G) >= 0
+    # At a given B_crit, log S_min and log E_min can move together by this much.
+    moves_G = np.sqrt(np.where(inside_G, room_G, 0) / k)
+    found: dict[str, float] = {"batches": k}
+    for name, log_G, move_G in (
+        ("steps_min", steps_G, moves_G),
+        ("tokens_min", steps_G + grid_G, moves_G),
+        ("critical_batch", grid_G, np.zeros_like(grid_G)),
+    ):
+        found[name] = float(np.exp(log_G[best]))
+        found[f"{name}_low"] = float(np.exp((log_G - move_G)[inside_G].min()))
+        found[f"{name}_high"] = float(np.exp((log_G + move_G)[inside_G].max()))
+    # With batches far below critical S_min is not bounded below, and far above E_min is not.
+    if inside_G[0]:
+        found["tokens_min_low"] = found["critical_batch_low"] = 0.0
+    if inside_G[-1]:
+        found["steps_min_low"], found["critical_batch_high"] = 0.0, np.inf
+    return found
+
+
+def _law(points: _Points, level: float) -> Mapping[str, Interval] | None:
+    """Equation 5.3 with the intervals of a jackknife over batch sizes; None without a law.
+
+    The intervals are unbounded where the other batches do not give a law.
+    """
+    from scipy.stats import t as student
+
+    batches = sorted({batch for batch_K, _ in points.values() for batch in batch_K})
+    whole, n = _log_law(points), len(batches)
+    if whole is None:
+        return None
+    without = [law for batch in batches if (law := _log_law(_without(points, batch))) is not None]
+    reach_2 = np.full(2, np.inf)
+    if len(without) == n:
+        error_2 = np.sqrt((n - 1) * np.array(without).var(axis=0))
+        reach_2 = student.ppf((1 + level) / 2, n - 1) * error_2
+    low_2, high_2 = whole - reach_2, whole + reach_2
+    star, low_star, high_star = map(float, np.exp([whole[0], low_2[0], high_2[0]]))
+    alpha, low_alpha, high_alpha = (
+        float(1 / inverse) if inverse > 0 else np.inf for inverse in (whole[1], high_2[1], low_2[1])
+    )
+    return {"B_star": (star, low_star, high_star), "alpha_B": (alpha, low_alpha, high_alpha)}
+
+
+def _without(points: _Points, batch: float) -> _Points:
+    return {
+        key: (batch_K[batch_K != batch], steps_K[batch_K != batch])
+        for key, (batch_K, steps_K) in points.items()
+    }
+
+
+def _log_law(points: _Points) -> np.ndarray | None:
+    """Log B_star and 1 / alpha_B by least squares in logs; None with fewer than two losses.
+
+    Critical batches weigh by the squares of their intervals' widths; unbounded ones are left out.
+    """
+    found = []
+    for (_, loss), (batch_K, steps_K) in points.items():
+        if len(batch_K) >= _LEAST_BATCHES:
+            fitted = _fitted(batch_K, steps_K, _WEIGHT_LEVEL)
+            value, low, high = (fitted[f"critical_batch{end}"] for end in ("", "_low", "_high"))
+            if 0 < low <= high < np.inf:
+                found.append((np.log(loss), np.log(value), max(np.log(high / low), _NARROWEST)))
+    if len({loss for loss, *_ in found}) < 2:
+        return None
+    x_N, y_N, width_N = np.array(found).T
+    slope, at_one = np.polyfit(x_N, y_N, 1, w=1 / width_N)
+    return np.array([at_one, -slope])
