@@ -113,7 +113,7 @@ def _fieller(noise: GradientNoise, t: float) -> tuple[float, float]:
     root = b**2 - a * c
     if not all(map(math.isfinite, (a, b, c))) or c <= 0 or root < 0:
         return 0.0, math.inf
-    # Of the two roots, one is c / (b + sqrt(root)), which is the lower end where it is positive.
+    # The root c / (b + sqrt(root)) is the lower end where it is positive.
     low = c / (b + math.sqrt(root)) if b + math.sqrt(root) > 0 else 0.0
     if a <= 0 or noise.grad_sq <= 0:
         return low, math.inf

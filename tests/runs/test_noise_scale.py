@@ -31,10 +31,10 @@ def test_the_two_estimates_are_unbiased_and_their_errors_are_as_large_as_said(st
     for name, truth in (("grad_sq", strength**2 * GRAD_SQ), ("noise", TRACE)):
         values = np.array([getattr(noise, name) for noise in found])
         assert abs(values.mean() - truth) < 4 * values.std() / math.sqrt(len(values))
-        said = np.mean([getattr(noise, f"{name}_var") for noise in found])
+        expected = np.mean([getattr(noise, f"{name}_var") for noise in found])
         # The jackknife counts the part of the variance twice that |G|^2 has at G = 0.
         most = 1.1 if name == "noise" or strength > 1 else 2.4
-        assert 0.9 < said / values.var() < most
+        assert 0.9 < expected / values.var() < most
 
 
 def test_the_estimates_are_those_of_two_batch_sizes():

@@ -88,7 +88,7 @@ def critical_batch(
     """The critical batch at each target loss, from curves of runs with several batch sizes.
 
     The steps to a loss are those after which a run's curve first reaches it, linear in the
-    logarithm of the tokens between points. Of several runs of one size and batch, such as with
+    logarithm of the tokens between points. Where several runs have one size and batch, such as with
     several learning rates, the fastest counts. `S_min` and `B_crit` are fitted by least squares in
     log S, and their intervals are profiles, with Student's t for the residuals of a few batches.
     The intervals of the law are those of a jackknife over batch sizes, because the points of a run
@@ -176,8 +176,8 @@ def _chosen(runs: Sequence[_Run], n: int) -> list[float]:
     low = max(run.least_P[-1] for run in runs)
     if not low < high:
         raise InputError(
-            f"no loss is passed by every run: one ends at {low:.4g}, another begins at {high:.4g}; "
-            "evaluate earlier and more often, or give target losses"
+            f"every run must pass the target losses, but one ends at {low:.4g} and another begins "
+            f"at {high:.4g}: evaluate earlier and more often, or give target losses"
         )
     return [float(loss) for loss in np.linspace(low + 0.25 * (high - low), low, n)]
 

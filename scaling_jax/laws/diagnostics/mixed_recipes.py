@@ -26,7 +26,8 @@ _CONSTANT_KNOBS = (
     *("dropout_residual", "dropout_attention", "dropout_embedding"),
     *("batch_ramp_factor", "batch_ramp_until"),
     *("parameterization", "base_d_model", "base_head_dim", "base_n_layers"),
-    *("precision", "eval_tokens", "eval_every", "curve_tokens", "evals", "convention"),
+    *("precision", "eval_tokens", "eval_every", "curve_tokens", "evals", "noise_scale", "start"),
+    "convention",
 )
 # One recipe has one value of each for a size and a length; rules make them follow those, or the
 # family of shapes does.

@@ -106,6 +106,7 @@ class BatchBranches:
                 eval_every=None,
                 curve_tokens=None,
                 noise_scale=None,
+                batch_ramp=None,
                 start=Start(config.run_id, step, config.batch_size),
             )
             own = flops.training_flops(branch.shape, branch.tokens, trunk.convention)
