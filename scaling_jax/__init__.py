@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scaling_jax.answers import report as report
     from scaling_jax.answers import score as score
     from scaling_jax.answers import simulate as simulate
+    from scaling_jax.architectures import own_module as own_module
     from scaling_jax.config import RunConfig as RunConfig
     from scaling_jax.config import Shape as Shape
     from scaling_jax.laws import Fit as Fit
@@ -64,6 +65,7 @@ _EXPORTS = {
     "load_experiment": "study",
     "load_run": "trained",
     "noise_scale": "study",
+    "own_module": "architectures",
     "predict": "answers",
     "read_table": "answers",
     "report": "report:",

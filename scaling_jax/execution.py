@@ -5,9 +5,10 @@ This module does not import JAX, so that the command line can offer the options 
 
 import importlib.util
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from scaling_jax.config import RunConfig, Shape
+from scaling_jax.architectures.own import class_of, takes_dtype
+from scaling_jax.config import OwnModule, RunConfig, Shape
 from scaling_jax.config.strict import divisors, require_one_of, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import CHOSEN, MeshSpec
@@ -30,6 +31,10 @@ MAX_UNROLLED_LAYERS = {"cpu": 16, "gpu": 32, "cuda": 32}
 # enough to keep an accelerator busy.
 _LOGITS_BYTES = {"cpu": 2**23, "gpu": 2**31, "cuda": 2**31}
 _TPU_LOGITS_BYTES = 2**28
+
+# Architectures whose scores, if they have any, no kernel computes.
+_WITHOUT_KERNEL = ("lstm", "module")
+_NO_KERNEL: Attention = "xla"
 
 _GPU_PLATFORMS = ("gpu", "cuda")
 _SPLASH_MULTIPLE = 128
@@ -97,8 +102,10 @@ class Execution:
         _check_attention(self.attention, config, platform)
         name = "batch_size" if config.batch_ramp is None else "the batch ramp's smaller batch"
         _check_divides("accumulate", self.accumulate, name, config.smallest_batch)
+        if config.shape.module is not None:
+            return self._of_own_module(config, config.shape.module, platform)
         _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
-        scan_layers = is_split or config.shape.n_layers > MAX_UNROLLED_LAYERS.get(platform, 0)
+        scan_layers = is_split or config.shape.depth > MAX_UNROLLED_LAYERS.get(platform, 0)
         microbatch = config.batch_size // self.accumulate
         return replace(
             self,
@@ -109,11 +116,31 @@ class Execution:
             steps_per_dispatch=self.steps_per_dispatch or _steps_per_dispatch(config, platform),
         )
 
+    def _of_own_module(self, config: RunConfig, module: OwnModule, platform: str) -> "Execution":
+        """This execution for a user's own module, which computes its layers and logits itself."""
+        only: dict[str, Any] = {"remat": "none", "scan_layers": True, "loss_chunks": 1}
+        for name, value in only.items():
+            if getattr(self, name) not in (None, value):
+                raise InputError(
+                    f"{name} {getattr(self, name)} has no effect in the own module {module.name}, "
+                    "which computes its layers and logits itself: leave it out"
+                )
+        if config.precision == "bfloat16" and not takes_dtype(class_of(module)):
+            raise InputError(
+                f"the own module {module.name} cannot compute in bfloat16: give its __init__ a "
+                "parameter dtype, or train in float32"
+            )
+        steps = self.steps_per_dispatch or _steps_per_dispatch(config, platform)
+        only |= {"attention": _NO_KERNEL, "steps_per_dispatch": steps}
+        return replace(self, **only)
+
 
 DEFAULT = Execution()
 
 
 def _attention(config: RunConfig, platform: str) -> Attention:
+    if config.shape.architecture in _WITHOUT_KERNEL:
+        return _NO_KERNEL
     if platform == "tpu" and not _refusal("splash", config, platform):
         return "splash"
     if platform == "cpu" and not _refusal("blocks", config, platform):
@@ -138,6 +165,8 @@ def _refusal(attention: Attention | None, config: RunConfig, platform: str) -> s
     shape = config.shape
     if config.dropout.attention and attention not in (None, "xla"):
         return "drops no attention weights, as dropout.attention asks"
+    if shape.architecture in _WITHOUT_KERNEL and attention not in (None, _NO_KERNEL):
+        return f"has no effect in the architecture {shape.architecture_name!r}"
     if attention == "cudnn":
         if platform not in _GPU_PLATFORMS:
             return f"runs on NVIDIA GPUs, not on {platform!r}"
@@ -188,5 +217,7 @@ def _steps_per_dispatch(config: RunConfig, platform: str) -> int:
 
 def _matrix_params(shape: Shape) -> int:
     # A rough count is enough here: it only separates short steps from long ones.
+    if shape.module is not None:
+        return shape.module.forward_flops // (2 * shape.seq_len)
     d_ff = shape.experts_per_token * shape.d_ff
-    return shape.d_model * (shape.vocab_size + shape.n_layers * 4 * (shape.d_attn + d_ff))
+    return shape.d_model * (shape.vocab_size + shape.depth * 4 * (shape.d_attn + d_ff))

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_jax.accounting.flops import count_params
+from scaling_jax.architectures import architecture_of
 from scaling_jax.config import Shape
 from scaling_jax.config.strict import divisors, require_positive, settle_numbers
 from scaling_jax.errors import InputError
@@ -105,8 +106,8 @@ def check_fit(
 ) -> None:
     """Check that a mesh of these sizes shards a model and its batch evenly.
 
-    `tensor` must divide the key/value heads, since the query heads of one key/value head stay
-    together. It need not divide the vocabulary, which is then replicated.
+    In a transformer `tensor` must divide the key/value heads, since the query heads of one
+    key/value head stay together. It need not divide the vocabulary, which is then replicated.
 
     Raises:
         InputError: it does not; the message suggests sizes that do.
@@ -114,10 +115,7 @@ def check_fit(
     n_devices = math.prod(sizes.values())
     split = {
         "replica": {"runs": n_runs},
-        "tensor": {
-            "n_kv_heads": shape.kv_heads,
-            **({"d_ff": shape.d_ff} if shape.is_dense else {"n_experts": shape.n_experts}),
-        },
+        "tensor": architecture_of(shape).split(shape),
         "fsdp": {"d_model": shape.d_model},
     }
     for axis, dims in split.items():

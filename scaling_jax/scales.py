@@ -77,11 +77,11 @@ def scales_of(parameterization: Parameterization, shape: Shape) -> Scales:
     width = parameterization.base_d_model or shape.d_model
     head_dim = parameterization.base_head_dim or shape.head_size
     # muP has no base depth: its initialization uses the model's own depth.
-    depth = parameterization.base_n_layers or shape.n_layers
+    depth = parameterization.base_n_layers or shape.depth
     return Scales(
         table_fan_in=width,
         logits=width / shape.d_model,
         scores=math.sqrt(head_dim / shape.head_size),
-        branch=depth / shape.n_layers,
+        branch=depth / shape.depth,
         init_layers=depth,
     )

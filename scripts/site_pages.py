@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "scaling_jax"
 # The packages a user imports from, in the order of a study. What has no list of names is a module.
 API = (
-    *("laws", "study", "config", "shapes", "trained", "data", "report"),
+    *("laws", "study", "config", "shapes", "architectures", "trained", "data", "report"),
     *("accounting.flops", "accounting.memory", "accounting.hardware"),
 )
 

@@ -14,6 +14,8 @@ in the few mixtures that were compared, the TPU compiler needed 0.7 to 1.0 of th
 from dataclasses import dataclass
 
 from scaling_jax.accounting.flops import ParamCount, count_params
+from scaling_jax.architectures.lstm import GATES
+from scaling_jax.architectures.own import numbers_computed
 from scaling_jax.config import OptimizerName, Precision, Shape
 
 _FLOAT32 = 4
@@ -38,6 +40,12 @@ _SCORE_FLOAT32 = 2
 # the router, per token and expert: logit, probability, and whether the expert is chosen.
 _EXPERT_STREAM = 4
 _ROUTER = 3
+
+# Kept for each layer and token of an LSTM, per channel: the residual stream around the
+# normalization; in the loop over positions the four gates before and after their non-linearities,
+# the cell before and after it, and the state.
+_LSTM_STREAM = 3
+_LSTM_CELLS = 11
 
 
 @dataclass(frozen=True)
@@ -97,13 +105,7 @@ def training_memory(
     state = _share(_FLOAT32 * params.total, spread.state)
     # With several microbatches, the sum of the gradients is in memory beside the current ones.
     gradients = state * min(2, spread.microbatches)
-    held = _held_backward(shape, compute, kernel, spread.tensor)
-    kept = compute * shape.d_model
-    if remat == "dots":
-        kept += compute * (shape.d_model + _share(_products(shape), spread.tensor))
-        kept += _FLOAT32 * _routed(shape)
-    elif remat == "none":
-        kept = _kept(shape, compute, kernel, spread.tensor)
+    kept, held = _ACTIVATIONS[shape.architecture](shape, compute, kernel, remat, spread.tensor)
     logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
@@ -113,8 +115,49 @@ def training_memory(
         activations=copies
         + _share(_vocabulary(shape, compute, spread), spread.tensor)
         + _share(_layer(shape, params, compute, spread), spread.tensor)
-        + tokens * (shape.n_layers * kept + max(held, logits)),
+        + tokens * (kept + max(held, logits)),
     )
+
+
+def _of_transformer(
+    shape: Shape, compute: int, kernel: bool, remat: str, tensor: int
+) -> tuple[int, int]:
+    """Bytes per token that all layers keep, and that the backward pass of one layer holds."""
+    kept = compute * shape.d_model
+    if remat == "dots":
+        kept += compute * (shape.d_model + _share(_products(shape), tensor))
+        kept += _FLOAT32 * _routed(shape)
+    elif remat == "none":
+        kept = _kept(shape, compute, kernel, tensor)
+    return shape.depth * kept, _held_backward(shape, compute, kernel, tensor)
+
+
+def _of_lstm(shape: Shape, compute: int, kernel: bool, remat: str, tensor: int) -> tuple[int, int]:
+    """As `_of_transformer`; the loop over positions keeps its cells and gates in float32."""
+    stream = compute * _LSTM_STREAM * shape.d_model
+    gates = _share(GATES * compute * shape.d_model, tensor)
+    cells = _share(_LSTM_CELLS * _FLOAT32 * shape.d_model, tensor)
+    recomputed = {
+        "none": stream + gates + cells,
+        "dots": compute * shape.d_model + gates,
+        "full": compute * shape.d_model,
+    }
+    return shape.n_layers * recomputed[remat], stream + 2 * (gates + cells)
+
+
+def _of_module(
+    shape: Shape, compute: int, kernel: bool, remat: str, tensor: int
+) -> tuple[int, int]:
+    """As `_of_transformer`, for a user's own module: everything that it computes is kept."""
+    return _share(compute * numbers_computed(shape), shape.seq_len), 0
+
+
+_ACTIVATIONS = {
+    "transformer": _of_transformer,
+    "recurrent": _of_transformer,
+    "lstm": _of_lstm,
+    "module": _of_module,
+}
 
 
 def _kept(shape: Shape, compute: int, kernel: bool, tensor: int) -> int:
@@ -182,7 +225,7 @@ def _vocabulary(shape: Shape, compute: int, spread: Spread) -> int:
 
 
 def _layer(shape: Shape, params: ParamCount, compute: int, spread: Spread) -> int:
-    one = (params.attention + params.feed_forwards) // shape.n_layers
+    one = params.layer_matrices // shape.n_layers
     return (compute + _FLOAT32) * one * (2 if spread.state > spread.tensor else 1)
 
 
@@ -191,7 +234,7 @@ def _moments(shape: Shape, params: ParamCount, optimizer: OptimizerName) -> int:
     if optimizer == "adafactor" and shape.d_model >= _FACTORED:
         return params.total  # the momentum; the factored second moments are negligible
     if optimizer == "muon":
-        matrices = params.attention + params.feed_forwards - params.router
+        matrices = params.layer_matrices - params.router
         return matrices + 2 * (params.total - matrices)
     return 2 * params.total
 

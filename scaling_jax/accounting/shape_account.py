@@ -10,6 +10,8 @@ from scaling_jax.text_table import Table
 
 # Rows that a dense model does not need.
 _EXPERT_ROWS = ("router", "experts", "other_experts", "active_non_embedding")
+# Rows of other architectures, which are left out where they are 0.
+_OTHERS = ("gates", "recurrence", "module")
 
 
 def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
@@ -21,6 +23,7 @@ def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
     forward = {name: counting.forward_ops(shape, name) for name in counting.CONVENTIONS}
     account: dict[str, Any] = {
         "shape": dataclasses.asdict(shape),
+        "flops_counted_by": counting.flops_counted_by(shape),
         "params": {
             **dataclasses.asdict(params),
             "total": params.total,
@@ -47,9 +50,9 @@ def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
 
 def account_tables(account: dict[str, Any]) -> tuple[Table, Table]:
     """The account of a shape as two tables: parameters, and FLOPs per token by operation."""
-    left_out = _EXPERT_ROWS if account["shape"]["n_experts"] == 1 else ()
-    params = [(name, f"{n:,}") for name, n in account["params"].items() if name not in left_out]
     forward, training = account["forward_flops_per_token"], account["training_flops_per_token"]
+    left_out = _left_out(account)
+    params = [(name, f"{n:,}") for name, n in account["params"].items() if name not in left_out]
     operations = [op for op in forward["exact"] if op not in left_out]
     rows = [(op, *(f"{forward[c][op]:,}" for c in forward)) for op in operations]
     rows.append(("forward", *(f"{sum(ops.values()):,}" for ops in forward.values())))
@@ -59,6 +62,17 @@ def account_tables(account: dict[str, Any]) -> tuple[Table, Table]:
         Table(("parameters", "count"), params, left=("parameters",)),
         Table(columns, rows, left=columns[:1]),
     )
+
+
+def _left_out(account: dict[str, Any]) -> set[str]:
+    """Rows that the shape's architecture does not have."""
+    shape, params = account["shape"], account["params"]
+    left_out = set(_EXPERT_ROWS if shape["n_experts"] == 1 else ())
+    ops = account["forward_flops_per_token"].values()
+    names = {name for counts in (params, *ops) for name in counts}
+    used = {name for counts in (params, *ops) for name, n in counts.items() if n}
+    is_transformer = shape["architecture"] in ("transformer", "recurrent")
+    return left_out | ((set(_OTHERS) if is_transformer else names) - used)
 
 
 def training_sentence(account: dict[str, Any]) -> str:

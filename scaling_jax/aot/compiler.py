@@ -8,11 +8,11 @@ import jax
 
 from scaling_jax.accounting import flops
 from scaling_jax.aot.collectives import collectives
-from scaling_jax.aot.products import product_flops
 from scaling_jax.aot.refusal import needed_bytes
 from scaling_jax.aot.report import ChipMemory, Report, StepFlops, lower_bounds
 from scaling_jax.aot.targets import devices_of
 from scaling_jax.aot.topology import Topology
+from scaling_jax.architectures.products import product_flops
 from scaling_jax.config import RunConfig
 from scaling_jax.execution import Execution
 from scaling_jax.train.mesh import layout_rules, mesh_for

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,10 +17,13 @@ from scaling_jax.cli.output import print_json, print_table
 from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
 from scaling_jax.errors import InputError
 
+# A user's own module is counted where it is planned: give the CONFIG.json of its run.
+Architectures = Literal["transformer", "recurrent", "lstm"]
+
 
 @dataclass(frozen=True)
 class ShapeFlags:
-    """A transformer by its dimensions."""
+    """A model by its dimensions."""
 
     n_layers: Annotated[int | None, optional("blocks", "INT")] = None
     d_model: Annotated[int | None, optional("width of the residual stream", "INT")] = None
@@ -45,6 +48,8 @@ class ShapeFlags:
     capacity: Annotated[
         float, tyro.conf.arg(help="rows of an expert, over its even share of the rows")
     ] = DEFAULT_CAPACITY
+    architecture: Annotated[Architectures, tyro.conf.arg(help="architecture")] = "transformer"
+    passes: Annotated[int, tyro.conf.arg(help="passes of a recurrent transformer")] = 1
 
 
 def flops(
@@ -85,14 +90,15 @@ def _shape(config: Path | None, flags: ShapeFlags) -> tuple[Shape, int | None]:
             raise InputError("give either a CONFIG.json or a shape's flags, not both")
         run = read_config(config)
         return run.shape, run.tokens
-    needed = ("n_layers", "d_model", "n_heads", "vocab_size", "seq_len")
+    is_lstm = flags.architecture == "lstm"
+    needed = ("n_layers", "d_model", *(() if is_lstm else ("n_heads",)), "vocab_size", "seq_len")
     missing = [name for name in needed if getattr(flags, name) is None]
     if missing:
         options = ", ".join("--" + name.replace("_", "-") for name in missing)
         raise InputError(f"a shape also needs {options} (or give a CONFIG.json)")
     given = {k: v for k, v in dataclasses.asdict(flags).items() if v is not None}
     tied = not given.pop("untied")
-    given.setdefault("d_ff", 4 * given["d_model"])
+    given = {"d_ff": given["d_model"] * (1 if is_lstm else 4), "n_heads": 1} | given
     return Shape(**given, tied_embedding=tied), None
 
 

@@ -13,6 +13,7 @@ from scaling_jax.config.noise_scale import NoiseScale as NoiseScale
 from scaling_jax.config.optimizer import OptimizerConfig as OptimizerConfig
 from scaling_jax.config.optimizer import OptimizerName as OptimizerName
 from scaling_jax.config.optimizer import ScheduleName as ScheduleName
+from scaling_jax.config.own_module import OwnModule as OwnModule
 from scaling_jax.config.parameterization import Parameterization as Parameterization
 from scaling_jax.config.run import DataConfig as DataConfig
 from scaling_jax.config.run import Precision as Precision
@@ -20,6 +21,7 @@ from scaling_jax.config.run import RunConfig as RunConfig
 from scaling_jax.config.run import hash_of as hash_of
 from scaling_jax.config.shape import DEFAULT_CAPACITY as DEFAULT_CAPACITY
 from scaling_jax.config.shape import Activation as Activation
+from scaling_jax.config.shape import ArchitectureName as ArchitectureName
 from scaling_jax.config.shape import Positions as Positions
 from scaling_jax.config.shape import Shape as Shape
 from scaling_jax.config.start import Start as Start

@@ -39,6 +39,9 @@ Precision = Literal["float32", "bfloat16", "float32_fast"]
 
 RUN_ID_LENGTH = 16
 
+# Optimizers that treat all parameters alike.
+_OF_ANY_PARAMETER = ("adamw", "adam")
+
 # JAX ignores the bits of a seed above the 32nd, so that two larger seeds could be the same run.
 _SEEDS = 2**32
 
@@ -124,7 +127,8 @@ class RunConfig(Readable):
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
-            that is not shorter than the run, `balance_weight` set for a dense model, another
+            that is not shorter than the run, `balance_weight` set for a dense model, a
+            parameterization, dropout or an optimizer that the architecture does not have, another
             version, or a reason of `check_evaluation` or `BatchRamp.check`.
     """
 
@@ -165,6 +169,22 @@ class RunConfig(Readable):
             raise InputError(
                 f"balance_weight {self.optimizer.balance_weight} has no effect in a dense model: "
                 "leave it out, or set the shape's n_experts"
+            )
+        if self.shape.module is not None and self.optimizer.name not in _OF_ANY_PARAMETER:
+            raise InputError(
+                f"optimizer {self.optimizer.name!r} needs to know hidden matrices, which your own "
+                f"module {self.shape.module.name} does not name: use "
+                f"{' or '.join(_OF_ANY_PARAMETER)}"
+            )
+        rule, name = self.parameterization.rule, self.shape.architecture_name
+        if self.shape.architecture != "transformer" and self.dropout != NO_DROPOUT:
+            raise InputError(
+                f"dropout is defined for the transformer, not for {name!r}: leave it out"
+            )
+        if self.shape.architecture != "transformer" and rule != STANDARD.rule:
+            raise InputError(
+                f"parameterization {rule!r} is defined for the transformer, "
+                f"not for {name!r}: use the standard one"
             )
         check_evaluation(
             self.eval_every, self.curve_tokens, self.evals, self.tokens, self.eval_tokens

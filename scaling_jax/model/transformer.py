@@ -76,8 +76,11 @@ class Transformer(nnx.Module):
     models; otherwise each layer has parameters of its own (`stacking.py` converts between the two).
     The backward pass recomputes the values of a layer that the policy `remat` does not keep
     (`REMAT_POLICIES`). `attend` is one of the attention kernels of `kernels.py`. Values are dropped
-    by the shares of `dropout` where the caller gives a key for each sequence.
+    by the shares of `dropout` where the caller gives a key for each sequence. A subclass with
+    another `layer` has other blocks between the same embedding and output.
     """
+
+    layer: Any = Block
 
     def __init__(
         self,
@@ -102,7 +105,7 @@ class Transformer(nnx.Module):
                 rngs.params(), (shape.seq_len, d), fan_in=1, gain=POSITION_SCALE
             )
             self.positions = nnx.Param(positions)
-        stacked = _stacked_blocks(shape, self.scales, dropout, rngs)
+        stacked = _stacked_blocks(self.layer, shape, self.scales, dropout, rngs)
         self.blocks: Any = stacked if scan_layers else _apart(stacked)
         self.final_norm = RMSNorm(d)
         if not shape.tied_embedding:
@@ -180,15 +183,17 @@ class Transformer(nnx.Module):
         return x_NxD, jnp.stack(balances).mean() if balances else None
 
 
-def _stacked_blocks(shape: Shape, scales: Scales, dropout: Dropout, rngs: nnx.Rngs) -> Block:
+def _stacked_blocks(
+    layer: Any, shape: Shape, scales: Scales, dropout: Dropout, rngs: nnx.Rngs
+) -> Any:
     @nnx.split_rngs(splits=shape.n_layers)
     @nnx.vmap(in_axes=(0,), out_axes=0)
-    def make(rngs: nnx.Rngs) -> Block:
-        return Block(shape, scales, dropout, rngs=rngs)
+    def make(rngs: nnx.Rngs) -> Any:
+        return layer(shape, scales, dropout, rngs=rngs)
 
     return make(rngs)
 
 
-def _apart(stacked: Block) -> nnx.List[Block]:
+def _apart(stacked: Any) -> nnx.List[Any]:
     graph, params = nnx.split(stacked)
     return nnx.List([nnx.merge(graph, layer) for layer in layers_of(params)])

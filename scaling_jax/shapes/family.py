@@ -12,11 +12,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Literal
 
 from scaling_jax.accounting.flops import count_params
-from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
-from scaling_jax.config.strict import later
+from scaling_jax.architectures.own import OwnArchitecture, sizes
+from scaling_jax.config import DEFAULT_CAPACITY, Activation, ArchitectureName, Positions, Shape
+from scaling_jax.config.strict import later, require_one_of
 from scaling_jax.errors import InputError
+
+SizedBy = Literal["params", "non_embedding"]
 
 DEFAULT_ASPECT = 64.0
 LARGEST_PARAMS = 1e15
@@ -53,12 +57,16 @@ class Family:
     one whose aspect ratio is within 15 % of `aspect`. The feed-forward width is `4 d_model` for
     GELU and `8/3 d_model`, rounded, for SwiGLU, also in every expert. Parameters are the active
     ones, which one token uses: all parameters of a dense model. So a mixture with one expert per
-    token has the size of a dense model plus its routers.
+    token has the size of a dense model plus its routers. An LSTM has as many cells as channels.
 
     >>> from scaling_jax.shapes import Family
     >>> shape = Family(vocab_size=32_000, seq_len=2048).nearest(125e6)
     >>> shape.n_layers, shape.d_model, shape.n_heads
     (12, 832, 13)
+    >>> lstm = Family(vocab_size=256, seq_len=128, architecture="lstm", sized_by="non_embedding")
+    >>> shape = lstm.nearest(1e6)
+    >>> shape.n_layers, shape.d_model
+    (2, 248)
 
     Attributes:
         vocab_size: number of token ids.
@@ -71,10 +79,15 @@ class Family:
             1,024 and 128 above, and 4 to 62 in two to eight heads below 512.
         n_kv_heads, positions, activation, tied_embedding, qk_norm: as in `Shape`.
         n_experts, experts_per_token, capacity: as in `Shape`.
+        architecture, passes: as in `Shape`; or your own module, as `own_module` gives it, whose
+            parameters must grow with width and depth.
+        sized_by: which parameters are wanted: all active ones, or those without the vocabulary
+            table, the output matrix and the position table, as Kaplan et al. 2020 count N. Shapes
+            of several architectures are then comparable at equal N.
 
     Raises:
         InputError: an aspect that is not positive, a size below 1, an odd head size under rotary
-            positions, or experts that `Shape` rejects.
+            positions, or a value that `Shape` rejects.
     """
 
     vocab_size: int
@@ -90,8 +103,12 @@ class Family:
     n_experts: int = later(1)
     experts_per_token: int = later(1)
     capacity: float = later(DEFAULT_CAPACITY)
+    architecture: ArchitectureName | OwnArchitecture = later("transformer")
+    passes: int = later(1)
+    sized_by: SizedBy = later("params")
 
     def __post_init__(self) -> None:
+        require_one_of("sized_by", self.sized_by, SizedBy)
         if not 0 < self.aspect < math.inf:
             raise InputError(f"aspect {self.aspect} must be positive and finite")
         for name in ("min_layers", "head_dim", "n_kv_heads"):
@@ -107,18 +124,19 @@ class Family:
     # Cached, because a study looks up the same few shapes many times.
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def nearest(self, params: float) -> Shape:
-        """The shape whose number of active parameters is nearest `params`, by ratio.
+        """The shape whose number of parameters, as `sized_by` says, is nearest `params`, by ratio.
 
         Raises:
             InputError: `params` below the smallest shape's count, above 1e15 or not finite.
         """
-        least = count_params(self.smallest()).active
+        least = self._count(self._width(0), self._depths(self._width(0))[0])
         if not least <= params <= LARGEST_PARAMS:
             raise InputError(
                 f"{params:g} parameters: shapes of this family (vocabulary {self.vocab_size}, at "
                 f"least {self.min_layers} layers) have from {least} to {LARGEST_PARAMS:.0e}"
             )
-        return min(self._around(params), key=lambda shape: _distance(shape, params))
+        sizes = self._around(params)
+        return self._shape(*min(sizes, key=lambda size: abs(math.log(self._count(*size) / params))))
 
     def grid(self, low: float, high: float, points: int) -> list[Shape]:
         """Distinct shapes nearest `points` log-spaced counts from `low` to `high`, ascending.
@@ -144,8 +162,8 @@ class Family:
             for depth in self._depths(width):
                 yield self._shape(width, depth)
 
-    def _around(self, params: float) -> Iterator[Shape]:
-        """Candidates for the shape nearest `params`: one or two depths of each possible width."""
+    def _around(self, params: float) -> Iterator[tuple[int, int]]:
+        """Widths and depths that may be nearest `params`: one or two depths of each width."""
         reached = self._first_rung(
             lambda width: self._count(width, self._depths(width)[-1]) >= params
         )
@@ -154,7 +172,7 @@ class Family:
         for rung in self._rungs_between(max(reached - 1, 0), passed):
             width = self._width(rung)
             for depth in self._depths_around(width, params):
-                yield self._shape(width, depth)
+                yield width, depth
 
     def _rungs_between(self, first: int, last: int) -> range:
         """Rungs `first` to `last`, and more on either side where counts may dip (`_DIP`)."""
@@ -166,7 +184,11 @@ class Family:
         return range(first, last + 1)
 
     def _first_rung(self, reached: Callable[[int], bool]) -> int:
-        return bisect_left(range(_MOST_RUNGS), True, key=lambda rung: reached(self._width(rung)))
+        most = _MOST_RUNGS
+        if isinstance(self.architecture, OwnArchitecture):
+            # Counting needs the module to be made, which takes long for models of a huge depth.
+            most = next(n for n in (2**i for i in itertools.count(4)) if reached(self._width(n)))
+        return bisect_left(range(most), True, key=lambda rung: reached(self._width(rung)))
 
     def _width(self, rung: int) -> int:
         narrow, wide = _ladder(self.head_dim, self.n_kv_heads or 1)
@@ -183,6 +205,8 @@ class Family:
 
     def _depths_around(self, width: int, params: float) -> range:
         """The one or two depths of this width whose counts are next to `params`."""
+        if isinstance(self.architecture, OwnArchitecture):
+            return self._depths(width)
         # The count is linear in the depth.
         one, two = self._count(width, 1), self._count(width, 2)
         depths = self._depths(width)
@@ -192,15 +216,26 @@ class Family:
 
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _count(self, width: int, depth: int) -> int:
-        return count_params(self._shape(width, depth)).active
+        if isinstance(self.architecture, OwnArchitecture):
+            uncounted = self.architecture.uncounted(**self._dims(width, depth))
+            return sizes(self.architecture, uncounted)[self.sized_by == "non_embedding"]
+        counts = count_params(self._shape(width, depth))
+        return counts.active if self.sized_by == "params" else counts.active_non_embedding
 
     @functools.lru_cache(maxsize=2**14)  # noqa: B019
     def _shape(self, width: int, depth: int) -> Shape:
-        return Shape(
+        dims = self._dims(width, depth)
+        if isinstance(self.architecture, OwnArchitecture):
+            return self.architecture.shape(**dims)
+        return Shape(**dims, architecture=self.architecture)
+
+    def _dims(self, width: int, depth: int) -> dict[str, Any]:
+        n_heads, d_ff = self._inner(width)
+        return dict(
             n_layers=depth,
             d_model=width,
-            n_heads=width // (self.head_dim or _head_size(width)),
-            d_ff=_feed_forward_width(width, self.activation),
+            n_heads=n_heads,
+            d_ff=d_ff,
             vocab_size=self.vocab_size,
             seq_len=self.seq_len,
             n_kv_heads=self.n_kv_heads,
@@ -211,11 +246,15 @@ class Family:
             n_experts=self.n_experts,
             experts_per_token=self.experts_per_token,
             capacity=self.capacity,
+            passes=self.passes,
         )
 
-
-def _distance(shape: Shape, params: float) -> float:
-    return abs(math.log(count_params(shape).active / params))
+    def _inner(self, width: int) -> tuple[int, int]:
+        """The number of heads, and the feed-forward width."""
+        if self.architecture == "lstm":
+            return 1, width
+        n_heads = width // (self.head_dim or _head_size(width))
+        return n_heads, _feed_forward_width(width, self.activation)
 
 
 @cache

@@ -12,6 +12,7 @@ from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from scaling_jax.accounting import hardware
+from scaling_jax.architectures import ARCHITECTURES
 from scaling_jax.config import Shape
 from scaling_jax.errors import InputError
 from scaling_jax.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
@@ -29,19 +30,11 @@ RULES: dict[str, str | tuple[str, ...]] = {
     "expert": "tensor",
 }
 
-# Logical axes of every parameter by its name in the model. Parameters that are not listed (gains,
-# counters) are replicated. The model names the axes of activations, to which the same rules apply.
+# Logical axes of every parameter by its name in the model, of all architectures. Parameters that
+# are not listed (gains, counters) are replicated. The model names the axes of activations, to which
+# the same rules apply.
 PARAMETERS: dict[str, tuple[str | None, ...]] = {
-    "embedding": ("vocab", "embed"),
-    "positions": (None, "embed"),
-    "qkv": ("layers", "embed", "heads", None, None),
-    "out": ("layers", "heads", None, None, "embed"),
-    "up": ("layers", "embed", None, "mlp"),
-    "down": ("layers", "mlp", "embed"),
-    "router": ("layers", "embed", None),
-    "expert_up": ("layers", "expert", "embed", None, None),
-    "expert_down": ("layers", "expert", None, "embed"),
-    "output": ("embed", "vocab"),
+    name: axes for each in ARCHITECTURES.values() for name, axes in each.axes.items()
 }
 
 _UNKNOWN_MEMORY = 16 * hardware.GIB
@@ -120,11 +113,18 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
-    """Shardings of a tree of parameters and optimizer moments, by `PARAMETERS` and `RULES`."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: NamedSharding(mesh, _partition(path, leaf.shape, mesh)), abstract_state
-    )
+def state_shardings(abstract_state: Any, mesh: Mesh, *, named: bool = True) -> Any:
+    """Shardings of a tree of parameters and optimizer moments, by `PARAMETERS` and `RULES`.
+
+    Where parameters are not `named` as in the table, as those of a user's own module, `fsdp` shards
+    the largest axis of each that it divides.
+    """
+
+    def sharding(path: Any, leaf: Any) -> NamedSharding:
+        by_name = _partition(path, leaf.shape, mesh)
+        return NamedSharding(mesh, by_name if named else _largest_axis(leaf.shape, mesh))
+
+    return jax.tree_util.tree_map_with_path(sharding, abstract_state)
 
 
 def stacked(state: Any, n_runs: int) -> Any:
@@ -169,6 +169,14 @@ def _partition(path: Any, dims: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     pairs = zip(axes, dims, strict=False)
     return PartitionSpec(
         *(axis if axis and size % mesh.shape[axis] == 0 else None for axis, size in pairs)
+    )
+
+
+def _largest_axis(dims: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    whole = [size if size % mesh.shape["fsdp"] == 0 else 0 for size in dims]
+    largest = max(whole, default=0)
+    return PartitionSpec(
+        *("fsdp" if i == whole.index(largest) and largest else None for i in range(len(dims)))
     )
 
 

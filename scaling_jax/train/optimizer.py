@@ -2,7 +2,8 @@
 
 Without the learning rate, runs of different lengths share a compiled program. Each optimizer first
 clips the gradient's global norm. Except `adam`, each ends with decoupled weight decay: of hidden
-matrices and tables, which can have another rate, and of normalization gains if they have a rate.
+matrices and tables, which can have another rate, and of normalization gains and biases if they have
+a rate.
 
 - `adamw`: Loshchilov & Hutter 2019 (1711.05101). `adam` is the same without decay.
 - `adafactor`: Shazeer & Stern 2018 (1804.04235) as Zhai et al. 2022 (2106.04560) use it, so that
@@ -40,6 +41,8 @@ _MATRICES = {
     "down": MuonDimensionNumbers((-2,), (-1,)),
     "expert_up": MuonDimensionNumbers((-3,), (-1,)),
     "expert_down": MuonDimensionNumbers((-2,), (-1,)),
+    "gates_input": MuonDimensionNumbers((-3,), (-1,)),
+    "gates_state": MuonDimensionNumbers((-3,), (-1,)),
 }
 _ROUTER = "router"
 _TABLES = ("embedding", "positions", "output")
@@ -173,7 +176,8 @@ def _in_block(path: Any) -> bool:
 
 
 def _is_gain(name: str) -> bool:
-    return name.endswith("gain")
+    # A bias is treated as a gain; Flax's own normalizations call their gain a scale.
+    return name.endswith(("gain", "bias", "scale"))
 
 
 _dimensions = _by_name(_MATRICES.__getitem__)

@@ -216,7 +216,7 @@ def state_of(spec: ModelSpec, mesh: Mesh) -> Any:
     return jax.tree.map(
         lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s),
         abstract,
-        layout.state_shardings(abstract, mesh),
+        layout.state_shardings(abstract, mesh, named=spec.shape.module is None),
     )
 
 

@@ -25,6 +25,7 @@ from scaling_jax.runs.metrics import (
     read_noise,
     steps_without_gap,
 )
+from scaling_jax.runs.module_file import record_module, require_module
 from scaling_jax.runs.progress_bar import Report, progress_bar
 from scaling_jax.runs.result import (
     DamagedResultError,
@@ -153,6 +154,9 @@ def train_replicas(
         return [result for result in done if result is not None]
     configs, paths = [configs[i] for i in waiting], [paths[i] for i in waiting]
     check_same_program(configs)
+    with together():
+        for config, path in zip(configs, paths, strict=True):
+            require_module(path, config)
     first, n_runs = configs[0], len(configs)
     mesh = mesh or layout.mesh_for(
         first.shape,
@@ -233,6 +237,7 @@ def _make(path: epath.Path, config: RunConfig) -> None:
         path.mkdir(parents=True, exist_ok=True)
         if not (path / CONFIG_FILE).exists():
             write_text_atomically(path / CONFIG_FILE, config.to_json())
+        record_module(path, config)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror}; give a directory that can be written"

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from scaling_jax.architectures import architecture_of, own
 from scaling_jax.config import BatchRamp, Dropout, OptimizerConfig, Precision, Shape
 from scaling_jax.config.dropout import NO_DROPOUT
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.model import Transformer, chunked_losses, mean_loss
+from scaling_jax.model import chunked_losses, mean_loss, token_losses
 from scaling_jax.model.dropout import sequence_keys
 from scaling_jax.model.kernels import KERNELS
-from scaling_jax.model.partition import n_shares
+from scaling_jax.model.partition import constrain, n_shares
 from scaling_jax.model.stacking import unstack_layers
 from scaling_jax.train.optimizer import make_optimizer, scale_matrices
 from scaling_jax.train.schedule import Horizon, learning_rate
@@ -63,13 +64,16 @@ class ModelSpec:
             return jax.default_matmul_precision("float32")
         return nullcontext()
 
-    def transformer(self, key: jax.Array) -> Transformer:
+    def model(self, key: jax.Array) -> Any:
         """A model initialized from `key`."""
-        return Transformer(
+        dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
+        if self.shape.module is not None:
+            return own.build(self.shape, key, dtype)
+        return architecture_of(self.shape).model_class()(
             self.shape,
             rngs=nnx.Rngs(params=key),
             parameterization=self.parameterization,
-            dtype=jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32,
+            dtype=dtype,
             scan_layers=bool(self.execution.scan_layers),
             remat=self.execution.remat,
             attend=KERNELS[self.execution.attention or "xla"],
@@ -80,7 +84,7 @@ class ModelSpec:
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
     """Parameters, optimizer moments and step counter of a new run, with stacked layers."""
     spec = replace(spec, execution=replace(spec.execution, scan_layers=True))
-    params = _scaled(nnx.to_pure_dict(nnx.split(spec.transformer(key))[1]), spec)
+    params = _scaled(nnx.to_pure_dict(nnx.split(spec.model(key))[1]), spec)
     moments = spec.gradient_transformation().init(params)
     return {"params": params, "opt": moments, "step": jnp.int32(0)}
 
@@ -111,7 +115,7 @@ def make_head(
     `head` gets features, output matrix, targets and the number of chunks. The balance is None for
     a dense model. With a third argument `key_B`, values are dropped.
     """
-    graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
+    graph = nnx.split(nnx.eval_shape(lambda: spec.model(jax.random.key(0))))[0]
     n_chunks = spec.execution.loss_chunks or 1
 
     def apply(
@@ -120,11 +124,26 @@ def make_head(
         if not spec.execution.scan_layers:
             params = unstack_layers(params)
         model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
+        if spec.shape.module is not None:
+            logits_BxTxV = constrain(model(tokens_BxT1[:, :-1]), "batch")
+            return _head_of_logits(head, logits_BxTxV, targets_BxT), None
         x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1], key_B)
         x_BxTxD = x_NxD.reshape(*targets_BxT.shape, -1)
         return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks), balance
 
     return apply
+
+
+def _head_of_logits(
+    head: Callable[..., Any], logits_BxTxV: jax.Array, targets_BxT: jax.Array
+) -> Any:
+    """The result of `head` for a user's own module, which gives logits instead of features."""
+    if head is chunked_losses:
+        return token_losses(logits_BxTxV, targets_BxT)
+    if head is mean_loss:
+        return token_losses(logits_BxTxV, targets_BxT).mean()
+    same_VxV = jnp.eye(logits_BxTxV.shape[-1], dtype=logits_BxTxV.dtype)
+    return head(logits_BxTxV, same_VxV, targets_BxT, 1)
 
 
 def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from scaling_jax.config import Shape
 from scaling_jax.model import Transformer
 from scaling_jax.model.rotary import angles, rotate_by
 
@@ -22,6 +23,7 @@ def continued(
     seed: int,
     n_ids: int,
     cached: bool = True,
+    shape: Shape | None = None,
 ) -> list[int]:
     """`ids` and `n_tokens` sampled tokens after them, each one of the first `n_ids` token ids.
 
@@ -29,10 +31,13 @@ def continued(
     the likeliest. Once the model's context is full, its second half becomes the context. With
     `cached`, the keys and values of earlier positions are kept instead of computed again; experts
     with a limited capacity always compute them again, since which expert is full depends on the
-    whole sequence.
+    whole sequence. Architectures other than the transformer always compute everything again.
+    A user's own module does not hold its `shape`, which is given then.
     """
     graph, params = nnx.split(model)
-    seq_len, cached = model.shape.seq_len, cached and model.shape.is_dense
+    shape = shape or model.shape
+    seq_len = shape.seq_len
+    cached = cached and shape.is_dense and shape.architecture == "transformer"
     ids, end = list(ids), len(ids) + n_tokens
     while len(ids) < end:
         start = 0 if len(ids) <= seq_len else len(ids) - max(1, seq_len // 2)

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
 from scaling_jax import data
+from scaling_jax.architectures import architecture_of, own
 from scaling_jax.config import RunConfig
 from scaling_jax.data.registry import CORPORA
 from scaling_jax.data.requests import Request, encoded, task_requests
 from scaling_jax.data.tasks import Task, load_task
 from scaling_jax.errors import InputError
-from scaling_jax.model import Transformer
 from scaling_jax.model.stacking import unstack_layers
 from scaling_jax.runs.held_out import HeldOutLoss, held_out_loss
 from scaling_jax.runs.task_score import Likelihoods, TaskScore, task_score
@@ -45,13 +46,16 @@ class LanguageModel:
     fingerprint: str | None
 
     @cached_property
-    def model(self) -> Transformer:
+    def model(self) -> Any:
         """The Flax module with its parameters: `model(tokens_BxT)` are float32 `logits_BxTxV`."""
         shape, rule = self.config.shape, self.config.parameterization
+        if shape.module is not None:
+            made = nnx.eval_shape(lambda: own.build(shape, jax.random.key(0), jnp.float32))
+            return nnx.merge(nnx.split(made)[0], self.params)
 
-        def initialized() -> Transformer:
+        def initialized() -> Any:
             rngs = nnx.Rngs(params=jax.random.key(0))
-            return Transformer(shape, rngs=rngs, parameterization=rule)
+            return architecture_of(shape).model_class()(shape, rngs=rngs, parameterization=rule)
 
         graph = nnx.split(nnx.eval_shape(initialized))[0]
         return nnx.merge(graph, unstack_layers(self.params))
@@ -165,7 +169,8 @@ class LanguageModel:
         if not given and coder.separator is None:
             raise InputError("a model of tokens needs a prompt: give token ids, such as '3 1 4'")
         first = given or [coder.separator or 0]
-        ids = continued(self.model, first, n_tokens, temperature, seed, coder.vocab_size)
+        sampling = temperature, seed, coder.vocab_size
+        ids = continued(self.model, first, n_tokens, *sampling, shape=self.config.shape)
         return coder.decode(ids if given else ids[1:])
 
     def export(self, directory: os.PathLike | str) -> Path:

@@ -41,6 +41,11 @@ def layout_of(config: RunConfig, params: Mapping[str, Any]) -> tuple[dict[str, A
         InputError: no layout has the model's parts; the message lists what differs from each.
     """
     shape, scales = config.shape, scales_of(config.parameterization, config.shape)
+    if shape.architecture != "transformer":
+        raise InputError(
+            f"no layout of transformers has the architecture {shape.architecture_name!r}: use "
+            "load_run(...).model, or train a transformer"
+        )
     differing = {name: list(_differences(shape, name)) for name in _LAYOUTS}
     for name, differences in differing.items():
         if not differences:

@@ -13,6 +13,7 @@ from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.runs.details import DETAILS_FILE, HeldOutDetails, details_of, read_details
 from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.module_file import require_module
 from scaling_jax.runs.result import Result, read_result
 from scaling_jax.system.files import absolute, read_text
 from scaling_jax.train.checkpoint import load_checkpoint
@@ -100,6 +101,7 @@ def load_run(path: os.PathLike | str) -> TrainedRun:
             f"the run in {directory} diverged at step {result.steps:,}, so it has no model: load "
             "another run"
         )
+    require_module(directory, config)
     state, problem = load_checkpoint(
         directory, result.steps, abstract_state(config, mesh_of(config))
     )

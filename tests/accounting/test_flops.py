@@ -18,7 +18,7 @@ from scaling_jax.accounting.flops import (
     forward_ops,
     training_flops,
 )
-from scaling_jax.aot.products import Products, product_flops
+from scaling_jax.architectures.products import Products, product_flops
 from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
@@ -205,6 +205,8 @@ VARIANTS = {
     "normalized heads": {"qk_norm": True},
     "experts": {"n_experts": 4},
     "two experts a token": {"n_experts": 5, "experts_per_token": 2, "activation": "swiglu"},
+    "recurrent": {"architecture": "recurrent", "passes": 3},
+    "LSTM": {"architecture": "lstm", "n_heads": 1, "d_ff": 128},
 }
 SEQUENCES = 4
 
@@ -231,6 +233,8 @@ def test_exact_is_what_the_traced_program_multiplies(changes: dict) -> None:
     ):
         products = product_flops(gradient_program(shape, execution).jaxpr.jaxpr)
         assert products == Products(plain=exact)
+    if shape.architecture == "lstm":
+        return
     # Recomputing a layer is its forward pass again, less the last product, which nothing needs
     # save the weights of experts.
     whole = product_flops(gradient_program(shape, Execution(remat="full")).jaxpr.jaxpr).plain
@@ -242,11 +246,38 @@ def test_exact_is_what_the_traced_program_multiplies(changes: dict) -> None:
 @with_each_variant
 def test_exact_is_what_xla_counts_less_the_element_wise_work(changes: dict) -> None:
     shape = dataclasses.replace(WIDE, **{"n_kv_heads": None, "head_dim": None, **changes})
+    if shape.architecture == "lstm":
+        # XLA counts a loop once, and the loop over positions goes round once for one position.
+        shape = dataclasses.replace(shape, seq_len=1)
     program = gradient_program(shape, Execution(scan_layers=False)).lower()
     analysed = [program, program.compile()] if not changes else [program]
     for form in analysed:
         counted = form.cost_analysis()["flops"]
         assert 1 < counted / training_flops(shape, SEQUENCES * shape.seq_len) < 1.05
+
+
+def test_an_lstm_counted_by_hand() -> None:
+    shape = Shape(3, 8, 1, 8, vocab_size=11, seq_len=5, architecture="lstm")
+    counted = count_params(shape)
+    assert (counted.gates, counted.norms, counted.embedding) == (3 * 4 * (2 * 64 + 8), 4 * 8, 88)
+    assert counted.non_embedding == counted.total - 88
+    per_token = {name: forward_ops(shape, name).total / 5 for name in CONVENTIONS}
+    exact = 3 * 2 * 4 * 2 * 64 + 2 * 88
+    expected = {"exact": exact, "chinchilla": exact + 2 * 88}
+    expected |= {"kaplan": 2 * counted.non_embedding, "6nd": 2 * counted.total}
+    assert per_token == expected
+
+
+def test_a_recurrent_transformer_has_its_parameters_once_and_their_flops_at_each_pass() -> None:
+    once = dataclasses.replace(SMALL, architecture="recurrent")
+    thrice = dataclasses.replace(once, passes=3)
+    assert count_params(thrice) == count_params(once) == count_params(SMALL)
+    final_gain = 2 * 5 * 8
+    for name in CONVENTIONS:
+        one, three = forward_ops(once, name), forward_ops(thrice, name)
+        assert one == forward_ops(SMALL, name)
+        outside = one.embedding + one.logits + (final_gain if name in ("kaplan", "6nd") else 0)
+        assert three.total - outside == 3 * (one.total - outside)
 
 
 @pytest.mark.parametrize("tokens", [0, -5])

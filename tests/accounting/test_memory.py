@@ -138,10 +138,18 @@ def test_memory_grows_with_every_size_and_falls_with_recomputation_and_shares(
         assert training_memory(shape, Spread(sequences), **less).total < one.total
 
 
-@pytest.mark.parametrize("experts", [{}, {"n_experts": 4, "experts_per_token": 2}])
-def test_activations_are_within_a_factor_of_two_of_the_compilers_plan(experts: dict) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_experts": 4, "experts_per_token": 2},
+        {"architecture": "recurrent", "n_layers": 2, "passes": 3},
+        {"architecture": "lstm", "n_heads": 1, "d_ff": 64},
+    ],
+)
+def test_activations_are_within_a_factor_of_two_of_the_compilers_plan(changes: dict) -> None:
     dims = dict(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=64)
-    shape = Shape(**dims, **experts)
+    shape = Shape(**{**dims, **changes})
     execution = Execution(scan_layers=True, attention="xla")
     spec = ModelSpec(shape, OptimizerConfig(1e-3, 0), "float32", execution=execution)
     params = jax.eval_shape(lambda key: init_state(spec, key)["params"], jax.random.key(0))

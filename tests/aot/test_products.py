@@ -8,7 +8,7 @@ import pytest
 from jax._src.cudnn import fused_attention_stablehlo
 
 from scaling_jax.accounting.flops import training_flops
-from scaling_jax.aot.products import Products, product_flops
+from scaling_jax.architectures.products import Products, product_flops
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.execution import Execution
 from scaling_jax.mesh_spec import MeshSpec

@@ -91,9 +91,7 @@ def test_masks_do_not_depend_on_the_execution_or_the_mesh(params, plain, executi
 
 def test_each_place_drops_by_its_own_share(params):
     def features(dropout):
-        graph = nnx.split(nnx.eval_shape(lambda: spec_of(dropout).transformer(jax.random.key(0))))[
-            0
-        ]
+        graph = nnx.split(nnx.eval_shape(lambda: spec_of(dropout).model(jax.random.key(0))))[0]
         model = nnx.merge(graph, unstack_layers(params))
         return model.features_and_balance(TOKENS[:, 1:], keys())[0]
 

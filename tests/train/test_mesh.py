@@ -24,6 +24,8 @@ VARIANTS = {
         **DIMS, n_kv_heads=2, positions="learned", tied_embedding=False, qk_norm=True
     ),
     "experts": Shape(**DIMS, n_experts=4, experts_per_token=2, capacity=0.75),
+    "recurrent": Shape(**DIMS, architecture="recurrent", passes=2),
+    "lstm": Shape(**DIMS | {"n_heads": 1, "d_ff": 16}, architecture="lstm"),
 }
 BATCH, STEPS = 8, 24
 HORIZON = Horizon(*map(np.float32, (1e-2, 5, 5, STEPS - 6, 0.1)))
@@ -77,6 +79,9 @@ def losses_on(spec, variant, scan=False, n_devices=8):
         ("learned_untied_normed", MeshSpec(fsdp=4, tensor=2), True),
         ("learned_untied_normed", MeshSpec(data=2, fsdp=2, tensor=2), False),
         ("experts", MeshSpec(data=2, fsdp=2, tensor=2), True),
+        ("recurrent", MeshSpec(data=2, fsdp=2, tensor=2), True),
+        ("lstm", MeshSpec(data=2, fsdp=2, tensor=2), True),
+        ("lstm", MeshSpec(data=8), False),
     ],
 )
 def test_every_mesh_gives_the_losses_of_one_device(variant, mesh, scan):

@@ -38,7 +38,7 @@ def spec_of(shape, parameterization=STANDARD, **optimizer):
 def movement_program(shape, parameterization, optimizer):
     """Function from a learning rate to how far the residual stream's end moves in a few steps."""
     spec = spec_of(shape, parameterization, name=optimizer)
-    graph = nnx.split(nnx.eval_shape(lambda: spec.transformer(jax.random.key(0))))[0]
+    graph = nnx.split(nnx.eval_shape(lambda: spec.model(jax.random.key(0))))[0]
     tokens = np.random.default_rng(0).integers(0, 64, (8, 17), np.int32)
     step = make_step(spec)
 
@@ -165,7 +165,7 @@ def test_multipliers_act_where_the_table_says():
     shape = shape_of(width=64, depth=4, head_dim=16)
     scales, key, tokens = scales_of(COMPLETEP, shape), jax.random.key(0), np.arange(16)[None]
     models = {
-        rule: nnx.split(nnx.eval_shape(lambda rule=rule: spec_of(shape, rule).transformer(key)))
+        rule: nnx.split(nnx.eval_shape(lambda rule=rule: spec_of(shape, rule).model(key)))
         for rule in (STANDARD, COMPLETEP)
     }
     rng = np.random.default_rng(0)

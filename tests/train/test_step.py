@@ -138,4 +138,4 @@ def test_the_fast_form_of_float32_is_a_run_of_its_own():
     # The numbers themselves are float32 under both.
     for config in (run, fast):
         spec = ModelSpec(config.shape, config.optimizer, config.precision)
-        assert spec.transformer(jax.random.key(0)).dtype == jnp.float32
+        assert spec.model(jax.random.key(0)).dtype == jnp.float32

@@ -20,6 +20,7 @@ _CONSTANT_KNOBS = (
     *("vocab_size", "seq_len"),
     *("positions", "activation", "tied_embedding", "qk_norm"),
     *("n_experts", "experts_per_token", "capacity"),
+    *("architecture", "passes", "module", "flops_counted_by"),
     *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),
     *("beta1", "beta2", "eps", "weight_decay", "clip_norm", "balance_weight"),
     *("weight_decay_tables", "weight_decay_gains", "init_scale"),

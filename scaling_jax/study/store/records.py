@@ -48,6 +48,8 @@ _AS_TEXT: dict[str, Callable[[RunConfig], Any]] = {
     "start": lambda config: config.start and str(config.start),
     "noise_scale": lambda config: config.noise_scale and str(config.noise_scale),
     "evals": lambda config: ", ".join(map(str, config.evals)),
+    "shape.architecture": lambda config: config.shape.architecture_name,
+    "shape.module": lambda config: str(config.shape.module or "") or None,
 }
 CURVE_COLUMNS = [
     *("run_id", "params", "params_non_embedding", "params_active"),
@@ -201,6 +203,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         "unique_tokens": result.unique_tokens if result else None,
         "flops": by_convention[f"flops_{run.planned.convention}"],
         **by_convention,
+        "flops_counted_by": flops.flops_counted_by(shape),
         **{name: getattr(result, name, None) for name in _LOSS_COLUMNS},
         **{name: value(config) for name, value in CONFIGURATION.items()},
         "tokens_per_second": result.tokens_per_second if result else None,

@@ -18,6 +18,7 @@ from scaling_jax.config import RunConfig, hash_of
 from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.errors import InputError
 from scaling_jax.formatting import preformatted
+from scaling_jax.runs.module_file import record_module
 from scaling_jax.runs.result import (
     RESULT_FILE,
     DamagedResultError,
@@ -254,6 +255,7 @@ class Store:
             if not (path := run.directory / name).exists():
                 run.directory.mkdir(parents=True, exist_ok=True)
                 write_text_atomically(path, text())
+        record_module(run.directory, planned.config)
         return run
 
     def runs(self) -> list[StoredRun]:

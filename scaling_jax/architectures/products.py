@@ -1,4 +1,4 @@
-"""FLOPs of the matrix products in a traced program, with every iteration of its loops."""
+"""FLOPs of the products in a traced program, with every iteration of its loops."""
 
 import math
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Products:
 
 
 def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
-    """FLOPs of every matrix product in `jaxpr`, summed over all devices.
+    """FLOPs of every matrix product and convolution in `jaxpr`, summed over all devices.
 
     A scan counts as often as it runs, or once with `loops_once`, as in XLA's own analysis. A loop
     without a fixed bound counts once. Where there are several branches, the costliest one counts.
@@ -49,9 +49,11 @@ def product_flops(jaxpr: Any, *, loops_once: bool = False) -> Products:
     total = Products()
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
-        inner = [product_flops(sub, loops_once=loops_once) for sub in _inner(equation)]
+        inner = [product_flops(sub, loops_once=loops_once) for sub in inner_programs(equation)]
         if name == "dot_general":
             total += Products(plain=_dot_flops(equation))
+        elif name == "conv_general_dilated":
+            total += Products(plain=_convolution_flops(equation))
         elif name in _CUDNN_PRODUCTS:
             total += Products(kernels=_attention_flops(equation, _CUDNN_PRODUCTS[name]))
         elif name == "cond":
@@ -77,12 +79,29 @@ def _dot_flops(equation: Any) -> int:
     return 2 * math.prod(left[axis] for axis in contracted) * equation.outvars[0].aval.size
 
 
+def _convolution_flops(equation: Any) -> int:
+    """Two FLOPs for each weight and output, those on padding included."""
+    weights = equation.invars[1].aval.shape
+    n_outputs = weights[equation.params["dimension_numbers"].rhs_spec[0]]
+    return 2 * equation.outvars[0].aval.size * math.prod(weights) // n_outputs
+
+
+def has_unbounded_products(jaxpr: Any) -> bool:
+    """Whether a loop without a fixed bound has products, which cannot be counted."""
+    for equation in jaxpr.eqns:
+        for inner in inner_programs(equation):
+            counted = equation.primitive.name == "while" and product_flops(inner).total > 0
+            if counted or has_unbounded_products(inner):
+                return True
+    return False
+
+
 def _attention_flops(equation: Any, n_products: int) -> int:
     b, t, h, k = equation.invars[0].aval.shape
     return 2 * n_products * b * h * t * t * k
 
 
-def _inner(equation: Any) -> list[Any]:
+def inner_programs(equation: Any) -> list[Any]:
     """The jaxprs in the parameters of an equation."""
     found = []
     for value in equation.params.values():
