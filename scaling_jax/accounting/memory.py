@@ -94,11 +94,13 @@ def training_memory(
     optimizer: OptimizerName = "adamw",
     remat: str = "none",
     kernel: bool = True,
+    average: bool = False,
 ) -> Memory:
     """Estimated bytes of memory on each device during training.
 
     `remat` is as in `Execution`; `kernel` says that the attention kernel computes scores in blocks
-    and never holds all of them.
+    and never holds all of them; `average` that the run keeps an average of its parameters, which
+    counts as a moment.
     """
     params, compute = count_params(shape), 2 if precision == "bfloat16" else _FLOAT32
     tokens = spread.sequences * shape.seq_len
@@ -110,7 +112,8 @@ def training_memory(
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
         params=state,
-        moments=_share(_FLOAT32 * _moments(shape, params, optimizer), spread.state),
+        moments=_share(_FLOAT32 * _moments(shape, params, optimizer), spread.state)
+        + average * state,
         gradients=gradients,
         activations=copies
         + _share(_vocabulary(shape, compute, spread), spread.tensor)

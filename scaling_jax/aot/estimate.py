@@ -48,6 +48,7 @@ def estimated_memory(
         spread,
         precision=config.precision,
         optimizer=config.optimizer.name,
+        average=config.optimizer.averages,
         remat=execution.remat,
         kernel=resolved.attention in _KERNELS,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from scaling_jax.cli.arguments import Json, optional, refuse_with
-from scaling_jax.cli.output import print_json
+from scaling_jax.cli.output import print_json, remark
 from scaling_jax.errors import InputError
 from scaling_jax.system.outputs import check_output, replacing
 
@@ -78,4 +78,6 @@ def export(run: Run, /, *, to: Annotated[str, tyro.conf.arg(metavar="DIR")]) -> 
     """Write a finished run's model and tokenizer for Hugging Face's transformers."""
     from scaling_jax.trained import load_run
 
-    print(load_run(run).export(to))
+    model = load_run(run)
+    print(model.export(to))
+    remark(f"its weights are {model.weights}")

@@ -52,6 +52,8 @@ class OptimizerConfig(Readable):
         weight_decay_tables: that of the embedding, of learned positions and of the output matrix,
             by default `weight_decay`.
         weight_decay_gains: that of the gains of normalizations.
+        average_share: share of the steps, at the end of the run, over whose weights the model is
+            the mean; 0 means that the model has the weights after the last step.
         clip_norm: largest global norm of the gradient; larger gradients are scaled down to it.
         balance_weight: weight of the balancing loss of a mixture of experts (eq. 4 of Fedus et
             al. 2022). Recorded losses do not include it.
@@ -76,6 +78,7 @@ class OptimizerConfig(Readable):
     balance_weight: float = later(DEFAULT_BALANCE_WEIGHT)
     weight_decay_tables: float | None = later(None)
     weight_decay_gains: float = later(0.0)
+    average_share: float = later(0.0)
 
     def __post_init__(self) -> None:
         require_one_of("optimizer", self.name, OptimizerName)
@@ -101,6 +104,11 @@ class OptimizerConfig(Readable):
                     f"{name} {value} with optimizer adam, which has none: set it to 0, or choose "
                     "adamw"
                 )
+        if not 0 <= self.average_share <= 1:
+            raise InputError(
+                f"average_share {self.average_share} must lie in [0, 1]: weights can be averaged "
+                "over no more than the run, such as over its last tenth with 0.1"
+            )
         if self.warmup_steps < 0:
             raise InputError(f"warmup_steps {self.warmup_steps} must not be negative")
 
@@ -133,6 +141,15 @@ class OptimizerConfig(Readable):
         assert self.final_lr_fraction is not None
         return self.final_lr_fraction
 
+    @property
+    def averages(self) -> bool:
+        """Whether the model is a mean of the weights after several steps."""
+        return self.average_share > 0
+
+    def averaged_steps(self, steps: int) -> int:
+        """Number of steps, at the end of a run of `steps`, whose weights are averaged."""
+        return max(1, round(self.average_share * steps)) if self.averages else 0
+
 
 def without_horizon(optimizer: OptimizerConfig) -> OptimizerConfig:
     """`optimizer` with fixed values for all that a `Horizon` holds.
@@ -146,4 +163,5 @@ def without_horizon(optimizer: OptimizerConfig) -> OptimizerConfig:
         final_lr_fraction=None,
         cycle=1.0,
         cooldown_share=None,
+        average_share=float(optimizer.averages),
     )

@@ -25,7 +25,7 @@ from scaling_jax.train.inputs import Inputs
 from scaling_jax.train.noise_scale import NoiseMeasurement
 from scaling_jax.train.programs import Programs
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import State, StepMetrics
+from scaling_jax.train.step import State, StepMetrics, weights_of
 from scaling_jax.train.task_sets import TaskSets
 
 # Requests of a process between two dispatches, which all processes then meet at the same step.
@@ -196,7 +196,8 @@ class Loop:
             for i in due:
                 track = self._tracks[i]
                 if track.healthy:
-                    params, tokens = self.state(i)["params"], track.step * self._tokens_per_step
+                    params = weights_of(self.state(i))
+                    tokens = track.step * self._tokens_per_step
                     losses = self._held_out.at_point(params, track.config)
                     scores = self._tasks.at_point(params)
                     track.metrics.add_evaluation(track.step, tokens, losses, scores)

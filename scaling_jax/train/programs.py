@@ -256,6 +256,7 @@ def _trace_training(key: _Key, mesh: Mesh) -> Any:
     horizon = Horizon(*[scalar(jnp.float32)] * 5)._replace(
         seed=None if key.spec.dropout == NO_DROPOUT else scalar(jnp.uint32),
         ramp_steps=None if key.spec.batch_ramp is None else scalar(jnp.int32),
+        average_after=scalar(jnp.int32) if key.spec.optimizer.averages else None,
     )
     tokens = _tokens(key.spec, key.batch_size, mesh, n_steps, *packed)
     arguments = (state, tokens, scalar(jnp.int32), horizon)

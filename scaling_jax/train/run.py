@@ -55,7 +55,7 @@ from scaling_jax.train.preflight import (
 )
 from scaling_jax.train.programs import Evaluation, Programs, programs, resolved_on, token_evaluation
 from scaling_jax.train.scoring import Scoring
-from scaling_jax.train.step import State
+from scaling_jax.train.step import State, weights_of
 from scaling_jax.train.task_sets import TaskSets
 
 CHECKPOINT_SECONDS = 60.0
@@ -369,7 +369,7 @@ def _at_end(
     """What is measured at the end of run `i`, on every window; None for a run that diverged."""
     if not track.healthy:
         return None
-    params, tokens = loop.state(i)["params"], track.step * track.config.tokens_per_step
+    params, tokens = weights_of(loop.state(i)), track.step * track.config.tokens_per_step
     losses, found = held_out.at_end(params), tasks.at_end(params)
     last = held_out.last_point(losses, track.config), tasks.last_point(found)
     track.metrics.add_evaluation(track.step, tokens, *last)

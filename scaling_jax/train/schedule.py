@@ -24,8 +24,9 @@ class Horizon(NamedTuple):
     """The numbers of a schedule, as arguments of the program that runs of one shape share.
 
     The descent starts after update `descent_start` and lasts `descent_steps` updates. `seed` is
-    that of dropout, and `ramp_steps` the number of steps with smaller batches. They are None in
-    programs without dropout or a batch ramp.
+    that of dropout, and `ramp_steps` the number of steps with smaller batches. The weights after
+    the steps beyond `average_after` are averaged. These three are None in programs without
+    dropout, a batch ramp or an average.
     """
 
     peak_lr: jax.Array
@@ -35,6 +36,7 @@ class Horizon(NamedTuple):
     final_lr_fraction: jax.Array
     seed: jax.Array | None = None
     ramp_steps: jax.Array | None = None
+    average_after: jax.Array | None = None
 
     @classmethod
     def of(cls, config: RunConfig) -> "Horizon":
@@ -47,6 +49,9 @@ class Horizon(NamedTuple):
         return cls(*(jnp.float32(value) for value in values))._replace(
             seed=None if config.dropout == NO_DROPOUT else jnp.uint32(config.seed),
             ramp_steps=None if ramp is None else jnp.int32(ramp.steps(config.steps)),
+            average_after=jnp.int32(config.steps - optimizer.averaged_steps(config.steps))
+            if optimizer.averages
+            else None,
         )
 
 

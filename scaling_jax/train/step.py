@@ -86,7 +86,16 @@ def init_state(spec: ModelSpec, key: jax.Array) -> State:
     spec = replace(spec, execution=replace(spec.execution, scan_layers=True))
     params = _scaled(nnx.to_pure_dict(nnx.split(spec.model(key))[1]), spec)
     moments = spec.gradient_transformation().init(params)
-    return {"params": params, "opt": moments, "step": jnp.int32(0)}
+    state = {"params": params, "opt": moments, "step": jnp.int32(0)}
+    return state | {"average": params} if spec.optimizer.averages else state
+
+
+def weights_of(state: State) -> Any:
+    """The parameters that the model of a run has: their average, if the run averages them.
+
+    Before the averaging begins they are those of the last step.
+    """
+    return state.get("average", state["params"])
 
 
 def _scaled(params: Any, spec: ModelSpec) -> Any:
@@ -206,7 +215,10 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
 
     def step(state: State, tokens_BxT1: jax.Array, horizon: Horizon) -> tuple[State, StepMetrics]:
         with spec.products():
-            return in_precision(state, tokens_BxT1, horizon)
+            state, metrics = in_precision(state, tokens_BxT1, horizon)
+        if horizon.average_after is not None:
+            state = _with_average(state, horizon.average_after)
+        return state, metrics
 
     def in_precision(
         state: State, tokens_BxT1: jax.Array, horizon: Horizon
@@ -225,6 +237,17 @@ def make_step(spec: ModelSpec) -> Callable[[State, jax.Array, Horizon], tuple[St
         )
 
     return step
+
+
+def _with_average(state: State, after: jax.Array) -> State:
+    """`state` with its parameters in the mean of those of the steps beyond `after`."""
+    count = state["step"] - after
+    share = 1 / jnp.maximum(count, 1).astype(jnp.float32)
+
+    def mean(average: jax.Array, new: jax.Array) -> jax.Array:
+        return jnp.where(count <= 1, new, average + share * (new - average))
+
+    return state | {"average": jax.tree.map(mean, state["average"], state["params"])}
 
 
 def _several_updates(
@@ -263,7 +286,7 @@ def _make_update(spec: ModelSpec) -> Callable[..., tuple[State, StepMetrics]]:
             updates, moments = optimizer.update(grads, state["opt"], state["params"])
         lr = learning_rate(at, horizon, spec.optimizer.schedule)
         params = jax.tree.map(lambda p, u: p - lr * u, state["params"], updates)
-        new_state = {"params": params, "opt": moments, "step": state["step"] + 1}
+        new_state = state | {"params": params, "opt": moments, "step": state["step"] + 1}
         return new_state, StepMetrics(loss, lr, optax.tree.norm(grads))
 
     return update

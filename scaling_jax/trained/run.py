@@ -20,6 +20,7 @@ from scaling_jax.train.checkpoint import load_checkpoint
 from scaling_jax.train.inputs import HeldOut, load_inputs
 from scaling_jax.train.preflight import CONFIG_FILE
 from scaling_jax.train.programs import abstract_state, evaluation, token_evaluation
+from scaling_jax.train.step import weights_of
 from scaling_jax.trained.language_model import LanguageModel, mesh_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class TrainedRun(LanguageModel):
 
     directory: epath.Path
     result: Result
+
+    @property
+    def weights(self) -> str:
+        """Which parameters the model has, in words."""
+        n = self.config.optimizer.averaged_steps(self.result.steps)
+        return f"the mean over the last {n:,} steps" if n else "those after the last step"
 
     @cached_property
     def history(self) -> "pd.DataFrame":
@@ -86,7 +93,8 @@ class TrainedRun(LanguageModel):
 def load_run(path: os.PathLike | str) -> TrainedRun:
     """The finished run in the directory `path`, such as `results/mine/runs/RUN_ID` of a store.
 
-    Its model has the parameters after the last step. Nothing is written there.
+    Its model has the parameters after the last step, or their average over the last steps if the
+    run has an `average_share`; `weights` says which. Nothing is written there.
 
     Raises:
         InputError: no run there, a run that has not finished or has diverged, or damaged files.
@@ -110,7 +118,7 @@ def load_run(path: os.PathLike | str) -> TrainedRun:
             f"the checkpoint of step {result.steps:,} in {directory} cannot be read ({problem}): "
             "restore the directory's checkpoints, or delete the run and train it again"
         )
-    return TrainedRun(config, state["params"], result.data_fingerprint, directory, result)
+    return TrainedRun(config, weights_of(state), result.data_fingerprint, directory, result)
 
 
 def _config(directory: epath.Path) -> RunConfig:

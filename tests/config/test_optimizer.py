@@ -33,6 +33,8 @@ OPTIMIZER = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
             {"name": "adam", "weight_decay": 0.0, "weight_decay_gains": 0.1},
             "weight_decay_gains 0.1 with optimizer adam",
         ),
+        ({"average_share": 1.5}, "average_share 1.5 .* over no more than the run"),
+        ({"average_share": -0.1}, "average_share -0.1 must lie in"),
         ({"name": "adamv"}, "optimizer is 'adamv' .*; did you mean 'adam"),
         ({"name": "adam"}, "weight_decay 0.1 with optimizer adam.*set it to 0, or choose adamw"),
         ({"schedule": "cosin"}, "schedule is 'cosin' .*; did you mean 'cosine'"),

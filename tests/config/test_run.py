@@ -72,6 +72,7 @@ OTHER = {
     "batch_ramp": {"factor": 2, "until": 0.5},
     "optimizer.weight_decay_tables": 0.0,
     "optimizer.weight_decay_gains": 0.1,
+    "optimizer.average_share": 0.1,
     "parameterization.init_scale": 0.5,
 }
 
@@ -89,6 +90,7 @@ LATER = {
     "batch_ramp",
     "optimizer.weight_decay_tables",
     "optimizer.weight_decay_gains",
+    "optimizer.average_share",
     "parameterization.init_scale",
 }
 MIXED = dataclasses.replace(SHAPE, n_experts=8)

@@ -15,7 +15,7 @@ from scaling_jax.train import Execution, make_mesh, train_run
 from scaling_jax.train.checkpoint import open_checkpoints
 from scaling_jax.train.lineage import Lineage, Origin
 
-WSD = {"schedule": "wsd", "warmup_steps": 5}
+WSD = {"schedule": "wsd", "warmup_steps": 5, "average_share": 0.1}
 # Cooldowns of 12 and 20 of the steps, which begin where the trunk still holds its peak.
 SHORT, LONG, BRANCH_STEPS = 60, 100, 48
 MEASURED = ("status", "steps", "tokens", "unique_tokens", "loss", "loss_stderr", "train_loss")

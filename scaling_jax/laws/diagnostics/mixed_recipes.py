@@ -23,7 +23,7 @@ _CONSTANT_KNOBS = (
     *("architecture", "passes", "module", "flops_counted_by"),
     *("optimizer", "schedule", "final_lr_fraction", "cycle", "cooldown_share"),
     *("beta1", "beta2", "eps", "weight_decay", "clip_norm", "balance_weight"),
-    *("weight_decay_tables", "weight_decay_gains", "init_scale"),
+    *("weight_decay_tables", "weight_decay_gains", "init_scale", "average_share"),
     *("dropout_residual", "dropout_attention", "dropout_embedding"),
     *("batch_ramp_factor", "batch_ramp_until"),
     *("parameterization", "base_d_model", "base_head_dim", "base_n_layers"),

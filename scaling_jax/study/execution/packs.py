@@ -67,6 +67,7 @@ def _suitable_size(config: RunConfig) -> int:
         Spread(config.batch_size),
         precision=config.precision,
         optimizer=config.optimizer.name,
+        average=config.optimizer.averages,
     )
     n_fitting = int(_MEMORY_SHARE * memory / needed.total)
     per_device = min(int(_BUSY_FLOPS / step_flops), n_fitting, _MAX_PER_DEVICE)

@@ -54,6 +54,7 @@ def _bytes(config: RunConfig, execution: Execution, n_chips: int) -> int:
         spread,
         precision=config.precision,
         optimizer=config.optimizer.name,
+        average=config.optimizer.averages,
         remat=execution.remat,
     )
     return needed.total

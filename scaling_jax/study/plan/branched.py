@@ -122,6 +122,13 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
             f"{horizons}: a cooldown over {first.optimizer.cooldown_share:g} of "
             f"{first.steps:,} steps is no step; raise cooldown_share or lengthen the horizon"
         )
+    share, cooldown = first.optimizer.average_share, first.optimizer.cooldown_share
+    if cooldown is not None and share > cooldown:
+        raise InputError(
+            f"{horizons}: the weights are averaged over {share:g} of each horizon, which begins "
+            f"before its cooldown over {cooldown:g}; lower average_share to {cooldown:g}, or plan "
+            "the design without Branched"
+        )
     for config, shared in itertools.product(configs, _SHARED):
         ours, theirs = shared.value(first), shared.value(config)
         if ours != theirs:

@@ -74,6 +74,10 @@ def test_each_variation_of_a_sweep_has_trunks_of_its_own():
     [
         ({"optimizer_knobs": {}}, "under the schedule 'cosine'.*'schedule': 'wsd'"),
         ({"batch_ramp": BatchRamp()}, "a batch ramp ends at a share of each horizon"),
+        (
+            {"optimizer_knobs": {"schedule": "wsd", "average_share": 0.5}},
+            "averaged over 0.5 of each horizon.*lower average_share to 0.2",
+        ),
         ({"eval_every": LogSpaced()}, "with LogSpaced evaluations.*give eval_every a number"),
         (
             {"warmup": Warmup()},
