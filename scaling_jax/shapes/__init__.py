@@ -9,6 +9,8 @@ from scaling_jax.shapes.chinchilla import CHINCHILLA_MILLIONS as CHINCHILLA_MILL
 from scaling_jax.shapes.chinchilla import CHINCHILLA_SEQ_LEN as CHINCHILLA_SEQ_LEN
 from scaling_jax.shapes.chinchilla import CHINCHILLA_SHAPES as CHINCHILLA_SHAPES
 from scaling_jax.shapes.chinchilla import CHINCHILLA_VOCAB_SIZE as CHINCHILLA_VOCAB_SIZE
+from scaling_jax.shapes.equal_size import Proportions as Proportions
+from scaling_jax.shapes.equal_size import equal_shapes as equal_shapes
 from scaling_jax.shapes.family import LARGEST_PARAMS as LARGEST_PARAMS
 from scaling_jax.shapes.family import Family as Family
 from scaling_jax.shapes.table import ShapeTable as ShapeTable

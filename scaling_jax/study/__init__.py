@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax.api import public_names
+from scaling_jax.shapes.equal_size import Proportions as Proportions
 from scaling_jax.shapes.table import ShapeTable as ShapeTable
 from scaling_jax.study.plan.batch_branches import BatchBranches as BatchBranches
 from scaling_jax.study.plan.branched import Branched as Branched

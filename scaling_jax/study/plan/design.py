@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig, Shape
-from scaling_jax.config.strict import number
+from scaling_jax.config.strict import later, number
 from scaling_jax.errors import InputError
+from scaling_jax.shapes import Proportions, equal_shapes
+from scaling_jax.shapes.table import ShapeTable
 from scaling_jax.study.plan.recipe import Recipe
 
 Role = Literal["grid", "verification", "branch"]
@@ -190,34 +192,62 @@ class FixedModels:
 
 @dataclass(frozen=True)
 class ShapeGrid:
-    """Given shapes, each trained on each of several numbers of tokens.
+    """Given shapes, or shapes of equal size, each trained on each of several numbers of tokens.
 
     >>> from scaling_jax.config import Shape
     >>> narrow = Shape(n_layers=4, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)
     >>> design = ShapeGrid(shapes=(narrow,), tokens=(1e6, 2e6))
+    >>> design = ShapeGrid(at=(1e6, 4e6), tokens=(2e7,))
 
     Attributes:
         shapes: the models. The recipe's family is not used.
         tokens: training tokens; each number of tokens is a run with its own schedule.
+        at: instead of `shapes`, numbers of parameters without embeddings. At each, the recipe's
+            family gives shapes whose size is within 2 % of it and whose `proportions` differ one
+            at a time (`scaling_jax.shapes.equal_shapes`). A run's `variation` is `base`, or the
+            proportion that differs: `aspect`, `heads` or `feed-forward`.
+        proportions: the values of each proportion.
 
     Raises:
-        InputError: no shapes or no numbers of tokens.
+        InputError: no shapes, both shapes and `at`, proportions without `at`, or no numbers of
+            tokens.
     """
 
-    shapes: tuple[Shape, ...]
-    tokens: tuple[float, ...]
+    shapes: tuple[Shape, ...] = ()
+    tokens: tuple[float, ...] = ()
+    at: tuple[float, ...] = later(())
+    proportions: Proportions | None = later(None)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tokens", _floats("tokens", self.tokens))
-        if not self.shapes or not self.tokens:
+        for name in ("tokens", "at"):
+            object.__setattr__(self, name, _floats(name, getattr(self, name)))
+        if not (self.shapes or self.at) or not self.tokens:
             raise InputError("a grid of shapes needs at least one shape and one number of tokens")
+        if self.shapes and self.at:
+            raise InputError("a grid has both shapes and at: give the shapes, or at and tokens")
+        if self.proportions is not None and not self.at:
+            raise InputError(
+                "proportions have no effect on given shapes: leave them out, or use at"
+            )
         _require_positive("tokens", self.tokens)
+        if self.at:
+            _require_positive("at", self.at)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """One run per shape and number of tokens; a run's budget is its own FLOPs."""
         for shape in dict.fromkeys(self.shapes):
             for tokens in self.tokens:
                 yield _for_tokens(recipe, shape, tokens)
+        for params in self.at:
+            yield from self._of_equal_size(recipe, params)
+
+    def _of_equal_size(self, recipe: Recipe, params: float) -> Iterator[PlannedRun]:
+        if isinstance(recipe.family, ShapeTable):
+            raise InputError("shapes of equal size come from a Family, not a table of shapes")
+        found = equal_shapes(params, recipe.family, self.proportions or Proportions())
+        for series, shapes in found.items():
+            for shape, tokens in itertools.product(shapes, self.tokens):
+                yield replace(_for_tokens(recipe, shape, tokens), variation=series)
 
 
 def _for_tokens(recipe: Recipe, shape: Shape, tokens: float) -> PlannedRun:

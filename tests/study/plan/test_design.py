@@ -10,7 +10,15 @@ from small_studies import RECIPE
 
 from scaling_jax.accounting import flops
 from scaling_jax.errors import InputError
-from scaling_jax.study import FixedModels, IsoFlop, PowerLawBatch, Study, around
+from scaling_jax.study import (
+    FixedModels,
+    IsoFlop,
+    PowerLawBatch,
+    Proportions,
+    ShapeGrid,
+    Study,
+    around,
+)
 
 BUDGETS = (1e11, 4e11)
 
@@ -119,3 +127,23 @@ def test_a_plan_lists_each_run_once_cheapest_first():
 def test_a_design_that_makes_no_sense_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_grid_of_equal_sizes_names_what_differs_and_refuses_what_has_no_effect():
+    design = ShapeGrid(at=(15e3,), tokens=(2e4, 4e4))
+    runs = list(design.runs(RECIPE))
+    sizes = {flops.count_params(run.config.shape).non_embedding for run in runs}
+    assert max(sizes) / min(sizes) < 1.04
+    assert {run.variation for run in runs} == {"base", "aspect", "heads", "feed-forward"}
+    with pytest.raises(InputError, match="no shape of this family"):
+        Study("none", RECIPE, ShapeGrid(at=(100,), tokens=(2e4,))).plan()
+    with pytest.raises(InputError, match="both shapes and at"):
+        ShapeGrid((runs[0].config.shape,), (2e4,), at=(15e3,))
+    with pytest.raises(InputError, match="proportions have no effect"):
+        ShapeGrid((runs[0].config.shape,), (2e4,), proportions=Proportions())
+
+
+def test_grids_of_given_shapes_are_stored_as_before():
+    shape = RECIPE.family.nearest(1e4)
+    stored = Study("given", RECIPE, ShapeGrid((shape,), (2e4,))).describe()["design"]
+    assert list(stored) == ["is", "shapes", "tokens"]
