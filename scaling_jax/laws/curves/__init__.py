@@ -4,5 +4,7 @@ Here: what reads whole curves. Not here: approach 1, which reads curves for the 
 (`laws.approaches`), and laws of runs' ends (`laws.catalogue`).
 """
 
+from scaling_jax.laws.curves.loss_to_loss import LossToLoss as LossToLoss
+from scaling_jax.laws.curves.loss_to_loss import loss_to_loss as loss_to_loss
 from scaling_jax.laws.curves.run_ends import RunEnd as RunEnd
 from scaling_jax.laws.curves.run_ends import run_ends as run_ends
