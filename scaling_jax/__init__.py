@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from scaling_jax.study import load_experiment as load_experiment
     from scaling_jax.study import noise_scale as noise_scale
     from scaling_jax.study import run_study as run  # noqa: F401 - under another name
+    from scaling_jax.study import tune as tune
     from scaling_jax.trained import TrainedRun as TrainedRun
     from scaling_jax.trained import compare_runs as compare_runs
     from scaling_jax.trained import import_model as import_model
@@ -72,6 +73,7 @@ _EXPORTS = {
     "run": "study:run_study",
     "score": "answers",
     "simulate": "answers",
+    "tune": "study",
 }
 
 

@@ -28,6 +28,7 @@ from scaling_jax.cli.predicting import predict
 from scaling_jax.cli.reading import collect, report, status
 from scaling_jax.cli.running import demo, run, train
 from scaling_jax.cli.simulating import simulate
+from scaling_jax.cli.tuning import tune
 from scaling_jax.cli.using import compare, evaluate, export, sample
 from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Command] = {
     "tokenizer": tokenizer,
     "plan": plan,
     "simulate": simulate,
+    "tune": tune,
     "run": run,
     "train": train,
     "status": status,
@@ -74,7 +76,7 @@ COMMANDS: dict[str, Command] = {
     "doctor": doctor,
     "demo": demo,
 }
-TRAINING_COMMANDS = ("run", "train", "demo")
+TRAINING_COMMANDS = ("run", "train", "tune", "demo")
 DESCRIPTION = (
     "Scaling laws for language models, end to end: plan a study, train it, fit its laws and "
     "predict what a larger budget buys. Results go to standard output, everything else to "

@@ -39,6 +39,7 @@ from scaling_jax.study.plan.rules import ConstantLR as ConstantLR
 from scaling_jax.study.plan.rules import PowerLawBatch as PowerLawBatch
 from scaling_jax.study.plan.rules import PowerLawLR as PowerLawLR
 from scaling_jax.study.plan.rules import ScaledByBatch as ScaledByBatch
+from scaling_jax.study.plan.rules import TunedLR as TunedLR
 from scaling_jax.study.plan.rules import Warmup as Warmup
 from scaling_jax.study.plan.study import Study as Study
 from scaling_jax.study.plan.sweep import Sweep as Sweep
@@ -46,6 +47,7 @@ from scaling_jax.study.plan.sweep import chain as chain
 from scaling_jax.study.plan.sweep import product as product
 from scaling_jax.study.plan.sweep import vary as vary
 from scaling_jax.study.plan.sweep import zipped as zipped
+from scaling_jax.study.plan.tuning import Tuning as Tuning
 from scaling_jax.study.store.branch_losses import branch_losses as branch_losses
 from scaling_jax.study.store.noise_scales import noise_scale as noise_scale
 from scaling_jax.study.store.records import collect as collect
@@ -57,9 +59,15 @@ if TYPE_CHECKING:
     from scaling_jax.study.execution.check import check_study as check_study
     from scaling_jax.study.execution.execute import run_study as run_study
     from scaling_jax.study.execution.execute import train_runs as train_runs
+    from scaling_jax.study.execution.tune import tune as tune
 
 # Imported on first use, since training needs JAX and describing a study does not.
-_TRAINING = {"check_study": "check", "run_study": "execute", "train_runs": "execute"}
+_TRAINING = {
+    "check_study": "check",
+    "run_study": "execute",
+    "train_runs": "execute",
+    "tune": "tune",
+}
 
 
 def __getattr__(name: str) -> Any:

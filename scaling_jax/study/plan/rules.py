@@ -7,11 +7,15 @@ be fewer than the batch rule's: see `Recipe.at_budget`. The rules of the literat
 all parameters of a dense model.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import Shape
+from scaling_jax.config.strict import from_dict, parsed_json
+from scaling_jax.errors import InputError
 
 
 @runtime_checkable
@@ -106,6 +110,57 @@ class ScaledByBatch:
     def __call__(self, shape: Shape, tokens: float, batch_size: int) -> float:
         """Peak learning rate at a batch of `batch_size` sequences."""
         return float(self.rule(shape, tokens) * (batch_size / self.sequences) ** self.exponent)
+
+
+@dataclass(frozen=True)
+class TunedLR:
+    """Peak learning rate that `scaling-jax tune` found, a power of parameters, tokens and batch.
+
+    `value * (N / reference_params) ** params_exponent * (D / reference_tokens) **
+    tokens_exponent * (B / reference_batch) ** batch_exponent`, N active parameters, D tokens of
+    the run, B sequences per step.
+
+    >>> rule = TunedLR(0.02, 2e4, 1e6, 8, -0.4, -0.3, 0.5)
+    >>> from scaling_jax.shapes import Family
+    >>> shape = Family(vocab_size=256, seq_len=128).nearest(2e4)
+    >>> round(rule(shape, 8e6, 8) / rule(shape, 1e6, 8), 3)
+    0.536
+    """
+
+    value: float
+    reference_params: float
+    reference_tokens: float
+    reference_batch: float
+    params_exponent: float
+    tokens_exponent: float
+    batch_exponent: float
+
+    def __call__(self, shape: Shape, tokens: float, batch_size: int) -> float:
+        """Peak learning rate at a batch of `batch_size` sequences."""
+        params = count_params(shape).active / self.reference_params
+        sizes = params**self.params_exponent * (tokens / self.reference_tokens) ** (
+            self.tokens_exponent
+        )
+        batch = (batch_size / self.reference_batch) ** self.batch_exponent
+        return float(self.value * sizes * batch)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "TunedLR":
+        """The rule in a JSON file that `scaling-jax tune` wrote.
+
+        Raises:
+            InputError: a file that cannot be read, or that holds no such rule.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise InputError(f"cannot read {path}: {reason}; give tune's rule.json") from error
+        stored = parsed_json(text, str(path))
+        fields = dict(stored) if isinstance(stored, dict) else {}
+        if fields.pop("is", None) != cls.__name__:
+            raise InputError(f"{path} holds no {cls.__name__}: give the rule.json that tune wrote")
+        return from_dict(cls, fields, str(path))
 
 
 @dataclass(frozen=True)
