@@ -44,7 +44,7 @@ _CUDNN_HEAD_SIZES = (128, 256)
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is computed; what is None is chosen from the platform and the shape.
+    """How a run is computed; what is None is chosen from the platform, the shape and the memory.
 
     Losses under different choices differ only by float32 rounding, because sums are added in
     another order.
@@ -55,7 +55,8 @@ class Execution:
             bfloat16), JAX's splash attention (splash, for TPUs), or the kernel of the package
             tokamax for the device (tokamax).
         remat: what the backward pass recomputes in each layer: nothing (none), everything but the
-            matrix products with weights (dots), or everything (full).
+            matrix products with weights (dots), or everything (full). By default, and with
+            `accumulate` and `mesh`, what `scaling_jax.execution_choice` estimates to fit.
         scan_layers: run the layers in a loop, which compiles faster than unrolled layers.
         loss_chunks: number of chunks of a sequence whose logits are computed one after another.
         accumulate: number of microbatches in a batch, whose gradients are averaged.
@@ -67,17 +68,18 @@ class Execution:
     """
 
     attention: Attention | None = None
-    remat: Remat = "none"
+    remat: Remat | None = None
     scan_layers: bool | None = None
     loss_chunks: int | None = None
-    accumulate: int = 1
+    accumulate: int | None = None
     steps_per_dispatch: int | None = None
     mesh: MeshSpec = CHOSEN
 
     def __post_init__(self) -> None:
         if self.attention is not None:
             require_one_of("attention", self.attention, Attention)
-        require_one_of("remat", self.remat, Remat)
+        if self.remat is not None:
+            require_one_of("remat", self.remat, Remat)
         if not isinstance(self.scan_layers, bool | None):
             raise InputError(f"scan_layers {self.scan_layers!r} must be True, False or None")
         if not isinstance(self.mesh, MeshSpec):
@@ -86,6 +88,16 @@ class Execution:
         for name in ("loss_chunks", "accumulate", "steps_per_dispatch"):
             if getattr(self, name) is not None:
                 require_positive(name, getattr(self, name))
+
+    @property
+    def microbatches(self) -> int:
+        """Number of microbatches in a batch; 1 if none is chosen."""
+        return self.accumulate or 1
+
+    @property
+    def policy(self) -> Remat:
+        """What the backward pass recomputes; nothing if none is chosen."""
+        return self.remat or "none"
 
     def resolved(
         self, config: RunConfig, platform: str, n_devices: int = 1, is_split: bool = False
@@ -101,15 +113,17 @@ class Execution:
         """
         _check_attention(self.attention, config, platform)
         name = "batch_size" if config.batch_ramp is None else "the batch ramp's smaller batch"
-        _check_divides("accumulate", self.accumulate, name, config.smallest_batch)
+        _check_divides("accumulate", self.microbatches, name, config.smallest_batch)
         if config.shape.module is not None:
             return self._of_own_module(config, config.shape.module, platform)
         _check_divides("loss_chunks", self.loss_chunks or 1, "seq_len", config.shape.seq_len)
         scan_layers = is_split or config.shape.depth > MAX_UNROLLED_LAYERS.get(platform, 0)
-        microbatch = config.batch_size // self.accumulate
+        microbatch = config.batch_size // self.microbatches
         return replace(
             self,
             attention=self.attention or _attention(config, platform),
+            remat=self.policy,
+            accumulate=self.microbatches,
             scan_layers=scan_layers if self.scan_layers is None else self.scan_layers,
             loss_chunks=self.loss_chunks
             or fewest_loss_chunks(config.shape, microbatch, platform, n_devices),
@@ -132,6 +146,7 @@ class Execution:
             )
         steps = self.steps_per_dispatch or _steps_per_dispatch(config, platform)
         only |= {"attention": _NO_KERNEL, "steps_per_dispatch": steps}
+        only |= {"accumulate": self.microbatches}
         return replace(self, **only)
 
 

@@ -95,12 +95,14 @@ def training_memory(
     remat: str = "none",
     kernel: bool = True,
     average: bool = False,
+    head_tile: int = 1,
 ) -> Memory:
     """Estimated bytes of memory on each device during training.
 
     `remat` is as in `Execution`; `kernel` says that the attention kernel computes scores in blocks
     and never holds all of them; `average` that the run keeps an average of its parameters, which
-    counts as a moment.
+    counts as a moment. Queries, keys, values and their result are stored with heads of a multiple
+    of `head_tile` channels: 128 on a TPU.
     """
     params, compute = count_params(shape), 2 if precision == "bfloat16" else _FLOAT32
     tokens = spread.sequences * shape.seq_len
@@ -108,6 +110,8 @@ def training_memory(
     # With several microbatches, the sum of the gradients is in memory beside the current ones.
     gradients = state * min(2, spread.microbatches)
     kept, held = _ACTIVATIONS[shape.architecture](shape, compute, kernel, remat, spread.tensor)
+    padded = _padding(shape, compute, head_tile, spread.tensor)
+    kept, held = kept + (shape.depth * padded if remat == "none" else 0), held + padded
     logits = _share(shape.vocab_size * (_FLOAT32 + compute), spread.loss_chunks * spread.tensor)
     copies = 0 if compute == _FLOAT32 else _share(compute * params.total, spread.state)
     return Memory(
@@ -199,6 +203,14 @@ def _held_backward(shape: Shape, compute: int, kernel: bool, tensor: int) -> int
     if not kernel:
         shared += (_FLOAT32 * _SCORE_FLOAT32 + compute) * shape.n_heads * shape.seq_len
     return (_FLOAT32 * _NORM_FLOAT32 + compute * _STREAM) * shape.d_model + _share(shared, tensor)
+
+
+def _padding(shape: Shape, compute: int, head_tile: int, tensor: int) -> int:
+    """Bytes per token by which the heads of a layer are stored larger than they are."""
+    if shape.architecture not in ("transformer", "recurrent"):
+        return 0
+    extra = -shape.head_size % head_tile
+    return _share(2 * compute * (shape.n_heads + shape.kv_heads) * extra, tensor)
 
 
 def _rows(shape: Shape, n: int) -> int:

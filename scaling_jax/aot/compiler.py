@@ -15,6 +15,7 @@ from scaling_jax.aot.topology import Topology
 from scaling_jax.architectures.products import product_flops
 from scaling_jax.config import RunConfig
 from scaling_jax.execution import Execution
+from scaling_jax.execution_choice import Chips, chosen_execution
 from scaling_jax.train.mesh import layout_rules, mesh_for
 from scaling_jax.train.programs import resolved_on, traced_training
 
@@ -28,12 +29,13 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         InputError: the run does not divide over the chips, or the compiler is not installed.
     """
     devices = devices_of(topology)
+    execution = chosen_execution(config, execution, Chips(topology.chip, topology.n_chips))
     mesh = mesh_for(
         config.shape,
         config.smallest_batch,
         execution.mesh,
         devices,
-        accumulate=execution.accumulate,
+        accumulate=execution.microbatches,
     )
     # The report is about one step with one update, even if several would be dispatched together.
     config, run_id = dataclasses.replace(config, batch_ramp=None), config.run_id

@@ -165,7 +165,7 @@ def train(
     specified = read_config(config)
     processes.connect()
     if not jax.distributed.is_initialized() and execution.mesh == DEFAULT.mesh:
-        split_batch_over_cores(max(1, specified.batch_size // execution.accumulate))
+        split_batch_over_cores(max(1, specified.batch_size // execution.microbatches))
     use_compilation_cache()
     directory = absolute(root) / specified.run_id
     traced = profiled(profile) if profile is not None else nullcontext()

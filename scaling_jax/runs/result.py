@@ -44,6 +44,8 @@ class Result:
             side by side divide it equally.
         devices: number of devices.
         side_by_side: number of runs trained in one program, including this one.
+        computed_by: what the backward pass recomputed, number of microbatches, and mesh; empty in
+            results of earlier versions.
         code: commit of this package's source, and whether files have changed since.
         curve: digest of the loss curve; None in results of earlier versions.
         evaluations: digest of the held-out curve; None for a run that keeps none.
@@ -75,6 +77,7 @@ class Result:
     seconds: dict = field(default_factory=dict)
     devices: int = 1
     side_by_side: int = 1
+    computed_by: dict = field(default_factory=dict)
     code: dict = field(default_factory=dict)
     curve: str | None = None
     evaluations: str | None = None

@@ -13,8 +13,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from scaling_jax.accounting import hardware
 from scaling_jax.architectures import ARCHITECTURES
-from scaling_jax.config import Shape
+from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
+from scaling_jax.execution_choice import Chips, chosen_execution
 from scaling_jax.mesh_spec import AXES, CHOSEN, MeshSpec, check_fit
 from scaling_jax.model.stacking import map_blocks
 
@@ -82,6 +84,25 @@ def mesh_for(
     mesh = make_mesh(spec, devices)
     check_fit(dict(mesh.shape), shape, batch_size, accumulate, n_runs)
     return mesh
+
+
+def chosen_here(
+    config: RunConfig,
+    execution: Execution,
+    devices: Sequence[jax.Device] | None = None,
+    share: float = 1.0,
+) -> Execution:
+    """`chosen_execution` on `devices`; `execution` where their memory is unknown, as on a CPU.
+
+    Raises:
+        InputError: the run does not divide over the devices, or `execution` is not possible there.
+    """
+    devices = list(devices or jax.devices())
+    chip = hardware.chip_of_kind(devices[0].device_kind)
+    if devices[0].platform == "cpu" or chip is None:
+        return execution
+    chips = Chips(chip, max(1, len(devices) // chip.jax_devices), _n_slices(devices))
+    return chosen_execution(config, execution, chips, share)
 
 
 def batch_sharding(mesh: Mesh, packed: bool = False) -> NamedSharding:

@@ -9,11 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 from etils import epath
+from jax.sharding import Mesh
 
 from scaling_jax.accounting import flops
 from scaling_jax.accounting.evaluation import evaluation_flops
 from scaling_jax.config import RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
+from scaling_jax.execution import Execution
+from scaling_jax.mesh_spec import describe
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.curve import curve_digest, smoothed_loss
 from scaling_jax.runs.details import HeldOutDetails
@@ -48,7 +51,8 @@ def measured(
     at_end: AtEnd | None,
     watch: Stopwatch,
     n_runs: int,
-    n_devices: int,
+    execution: Execution,
+    mesh: Mesh,
 ) -> Result:
     """The result of a run that has ended; `at_end` is None if it diverged."""
     config, inputs = track.config, track.inputs
@@ -74,9 +78,14 @@ def measured(
         begun_at=begun_at(directory),
         packages=packages(),
         seconds=watch.shares(n_runs),
-        devices=n_devices,
+        devices=mesh.size,
         side_by_side=n_runs,
         code=dict(code_state()),
+        computed_by={
+            "remat": execution.policy,
+            "accumulate": execution.microbatches,
+            "mesh": describe(dict(mesh.shape)),
+        },
         curve=curve_digest(curve),
         **_evaluated(track, evaluations, at_end if finished else None, begun_at(directory)),
         **_noise(config, read_noise(directory), begun_at(directory)),

@@ -71,6 +71,7 @@ class Programs:
             arguments have a leading axis of runs; the tokens have it as their second axis.
         evaluate: held-out losses of one run.
         abstract_state: shapes, dtypes and shardings of the state of one run.
+        execution: how the run is computed, with every choice made.
         pack, unpack: states of all runs to the argument of `train`, and back to that of run i.
     """
 
@@ -78,6 +79,7 @@ class Programs:
     train: Any
     evaluate: Evaluation
     abstract_state: Any
+    execution: Execution
     steps_per_dispatch: int
     pack: Callable[..., State]
     unpack: Callable[[State, int], State]
@@ -310,6 +312,7 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
         train=train.result(),
         evaluate=Evaluation(evaluate.result(), held_out.n_batches, held_out.batch_size, mesh),
         abstract_state=state,
+        execution=key.spec.execution,
         steps_per_dispatch=n_steps,
         pack=pack,
         unpack=unpack,

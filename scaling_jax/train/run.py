@@ -16,6 +16,7 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.forked import refuse_forked
+from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.details import write_details
 from scaling_jax.runs.held_out import evaluated_without_gap
@@ -84,7 +85,8 @@ def train_run(
         directory: where it stores its configuration, checkpoints, metrics and result.
         cache_dir: where tokenized corpora are stored; by default `default_cache_dir()`.
         mesh: the device mesh; by default `execution.mesh` over all devices.
-        execution: choices that affect speed and memory alone.
+        execution: choices that affect speed and memory alone; what is left open is chosen so that
+            the run fits.
         checkpoint_seconds: time between checkpoints.
         progress: whether to draw progress bars on standard error.
         report: a function called after dispatches with (step, training loss, tokens/s).
@@ -158,15 +160,20 @@ def train_replicas(
         for config, path in zip(configs, paths, strict=True):
             require_module(path, config)
     first, n_runs = configs[0], len(configs)
+    if mesh is not None:
+        execution = dataclasses.replace(execution, mesh=MeshSpec(**mesh.shape))
+    if n_runs == 1:
+        devices = None if mesh is None else list(mesh.devices.flat)
+        execution = layout.chosen_here(first, execution, devices)
     mesh = mesh or layout.mesh_for(
         first.shape,
         first.smallest_batch,
         execution.mesh,
-        accumulate=execution.accumulate,
+        accumulate=execution.microbatches,
         n_runs=n_runs,
     )
-    # `programs` resolves it again; here an impossible `execution` is an error before data is read.
-    resolved_on(mesh, execution, first)
+    # An impossible `execution` is an error before data is read.
+    execution = resolved_on(mesh, execution, first)
     check_noise(first, mesh)
     # Cached now, because the source may change before the run ends.
     code_state()
@@ -282,7 +289,7 @@ def _train(
     def written() -> list[dict]:
         paths = [path for _, path, *_ in runs]
         results = [
-            measured(track, path, at_end, watch, len(tracks), mesh.size)
+            measured(track, path, at_end, watch, len(tracks), compiled.execution, mesh)
             for track, path, at_end in zip(tracks, paths, ends, strict=True)
         ]
         for i, (track, path) in enumerate(zip(tracks, paths, strict=True)):

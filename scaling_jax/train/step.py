@@ -75,7 +75,7 @@ class ModelSpec:
             parameterization=self.parameterization,
             dtype=dtype,
             scan_layers=bool(self.execution.scan_layers),
-            remat=self.execution.remat,
+            remat=self.execution.policy,
             attend=KERNELS[self.execution.attention or "xla"],
             dropout=self.dropout,
         )
@@ -163,7 +163,7 @@ def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:
     `accumulate` microbatches are computed one after another and averaged.
     """
     objective = jax.value_and_grad(_make_objective(spec), has_aux=True)
-    n = spec.execution.accumulate
+    n = spec.execution.microbatches
 
     def of_microbatch(params: Any, *batch: Any) -> tuple[jax.Array, Any]:
         (_, loss), grads = objective(params, *batch)

@@ -50,6 +50,16 @@ def test_scores_are_there_where_no_kernel_works_them_off() -> None:
     assert plain - kernel == 7 * 5 * SCORES
 
 
+def test_small_heads_are_stored_in_whole_tiles() -> None:
+    # Two heads of 4 channels, each stored as 16, in queries, keys, values and result.
+    extra = 2 * 4 * 2 * 12
+    for remat, n_kept in (("none", 3), ("dots", 0), ("full", 0)):
+        small, tiled = (
+            training_memory(SMALL, Spread(7), remat=remat, head_tile=n).activations for n in (4, 16)
+        )
+        assert tiled - small == 7 * 5 * (n_kept + 1) * extra
+
+
 def test_logits_count_a_chunk_at_a_time_where_they_are_the_most() -> None:
     wide = dataclasses.replace(SMALL, vocab_size=4000)
     whole, quarter = (training_memory(wide, Spread(7, loss_chunks=n), remat="full") for n in (1, 4))

@@ -126,7 +126,7 @@ def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:
     plan = cli("plan", experiment, "--hardware", "v5p", "--json").json
     (warning,) = plan["warnings"]
     needed = max(run["fits_on_chips"] for run in plan["runs"])
-    assert warning.endswith(f"as it is, on {needed:,} chips")
+    assert f"(fits on {needed:,})" in warning
     there = cli("plan", experiment, "--hardware", "v5p", "--chips", needed, "--json").json
     usable = hardware.chip("v5p").usable_bytes
     assert max(run["memory_bytes"] for run in there["runs"]) <= usable
@@ -135,15 +135,24 @@ def test_says_over_how_many_chips_a_large_run_fits(cli: Callable) -> None:
 
 def test_says_what_would_make_the_largest_run_fit(cli: Callable) -> None:
     command = ("plan", EXPERIMENTS / "chinchilla_isoflop.py", "--hardware", "v5p", "--chips", 32)
-    (warning,) = cli(*command, "--json").json["warnings"]
-    assert "estimated to fit with --remat full" in warning
-    assert cli(*command, "--remat", "full", "--json").json["warnings"] == []
+    as_it_is = ("--remat", "none", "--accumulate", 1)
+    (warning,) = cli(*command, *as_it_is, "--json").json["warnings"]
+    assert "estimated to fit with --accumulate" in warning
+    # What is not given is chosen for each run, and shown.
+    chosen = cli(*command, "--json").json
+    assert chosen["warnings"] == []
+    assert {run["computed_by"]["accumulate"] for run in chosen["runs"]} > {1}
+    assert "accumulate 2" in cli(*command).out
 
 
 def test_says_when_nothing_is_enough(cli: Callable) -> None:
     experiment = EXPERIMENTS / "chinchilla_isoflop.py"
-    (warning,) = cli("plan", experiment, "--hardware", "v5e", "--json").json["warnings"]
+    command = ("plan", experiment, "--hardware", "v5e", "--chips", 16, "--json")
+    (warning,) = cli(*command, "--remat", "full", "--accumulate", 1).json["warnings"]
     assert "Nothing here makes it fit" in warning
+    (warning,) = cli(*command).json["warnings"]
+    assert "to make 3 of 80 runs fit on 16 v5e" in warning
+    assert "14.9\xa0B parameters (fits on 32)" in warning
 
 
 def test_chips_that_do_not_divide_the_batch_are_refused(cli: Callable) -> None:

@@ -10,8 +10,10 @@ from functools import partial
 import jax
 
 from scaling_jax.errors import InputError
+from scaling_jax.execution import Execution
 from scaling_jax.runs.progress_bar import Report
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job
+from scaling_jax.study.execution.out_of_memory import train_within_memory
 from scaling_jax.study.store import lifecycle
 from scaling_jax.study.store.crash_log import crashes_recorded
 from scaling_jax.study.store.lifecycle import Outcome
@@ -194,11 +196,11 @@ class _Progress:
 
 def _train(run: StoredRun, job: Job, report: Report) -> Outcome | None:
     """Train the run; the outcome if it did not end with a result."""
-    train = partial(
+    config = run.planned.config
+    once = partial(
         train_run,
-        run.planned.config,
+        config,
         run.directory,
-        execution=job.execution,
         cache_dir=job.cache_dir,
         checkpoint_seconds=job.supervision.checkpoint_seconds,
         progress=False,
@@ -206,13 +208,20 @@ def _train(run: StoredRun, job: Job, report: Report) -> Outcome | None:
         lineage=lineage(run),
         track=job.track,
     )
-    try:
+
+    def train(execution: Execution) -> None:
         try:
-            train()
+            once(execution=execution)
         except UnusableCheckpointsError as error:
             problem = str(error)
             from_first(lambda: _set_aside(run, problem))
-            train()
+            once(execution=execution)
+
+    def note(problem: str) -> None:
+        from_first(lambda: _train_again(run, f"{problem}; training with less memory"))
+
+    try:
+        exhausted = train_within_memory(train, config, job.execution, note)
     except Preempted as stop:
         _leave([run], str(stop))
         raise
@@ -230,15 +239,22 @@ def _train(run: StoredRun, job: Job, report: Report) -> Outcome | None:
             # The others may be amid a step and wait for this process: all must start again.
             raise
         return outcome
+    if exhausted is not None:
+        # All processes have run out of memory, and go on with the other runs.
+        return _agreed(lambda: failed(run, exhausted, job.supervision))
     return None
 
 
 def _set_aside(run: StoredRun, reason: str) -> None:
     aside = run.directory / f"checkpoints.unusable-{uuid.uuid4().hex[:8]}"
     (run.directory / "checkpoints").rename(aside)
-    note = f"{reason}; set aside as {aside.name}"
-    print(f"{run.run_id}: {note}, training from the first step", file=sys.stderr)
-    lifecycle.leave(run, f"begins from its first step: {note}")
+    _train_again(run, f"begins from its first step: {reason}; set aside as {aside.name}")
+
+
+def _train_again(run: StoredRun, reason: str) -> None:
+    """Record and say why the attempt that is under way starts again."""
+    print(f"{run.run_id}: {reason}", file=sys.stderr)
+    lifecycle.leave(run, reason)
     lifecycle.begin(run)
 
 

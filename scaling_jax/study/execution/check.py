@@ -17,6 +17,7 @@ from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.study.store.trunks import lost_start
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
 from scaling_jax.train.inputs import Inputs
+from scaling_jax.train.mesh import chosen_here
 
 
 def check_study(study: Study, root: os.PathLike | str, job: Job = DEFAULT_JOB) -> None:
@@ -52,11 +53,12 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
     for pack in pack_runs(unsettled, job) if job.is_local else []:
         config = pack[0].planned.config
         job.execution.resolved(config, jax.default_backend())
+        execution = chosen_here(config, job.execution) if len(pack) == 1 else job.execution
         mesh_for(
             config.shape,
             config.smallest_batch,
-            job.execution.mesh,
-            accumulate=job.execution.accumulate,
+            execution.mesh,
+            accumulate=execution.microbatches,
             n_runs=len(pack),
         )
     configs = [run.planned.config for run in unsettled]

@@ -47,14 +47,14 @@ def resources(config: RunConfig, execution: Execution, chip: Chip | None = None)
 
 
 def _bytes(config: RunConfig, execution: Execution, n_chips: int) -> int:
-    sequences = max(1, config.batch_size // n_chips // execution.accumulate)
-    spread = Spread(sequences, microbatches=execution.accumulate, state=n_chips)
+    sequences = max(1, config.batch_size // n_chips // execution.microbatches)
+    spread = Spread(sequences, microbatches=execution.microbatches, state=n_chips)
     needed = training_memory(
         config.shape,
         spread,
         precision=config.precision,
         optimizer=config.optimizer.name,
         average=config.optimizer.averages,
-        remat=execution.remat,
+        remat=execution.policy,
     )
     return needed.total

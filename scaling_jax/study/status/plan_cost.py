@@ -12,9 +12,17 @@ from scaling_jax.accounting.evaluation import evaluation_flops
 from scaling_jax.accounting.hardware import GIB, Chip, local_chip, training_seconds
 from scaling_jax.accounting.hardware import chip as chip_named
 from scaling_jax.accounting.memory import Memory
-from scaling_jax.aot.estimate import estimated_memory, options_that_fit
+from scaling_jax.aot.estimate import options_that_fit
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
+from scaling_jax.execution_choice import (
+    Chips,
+    choice_text,
+    chosen_execution,
+    estimated_memory,
+    is_estimated_to_fit,
+    is_given,
+)
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.text_needs import TextCheck, check_text
@@ -74,7 +82,10 @@ class RunCost:
     """What one run costs.
 
     Attributes:
+        execution: how the run is computed on the machine's chips, with what was left open chosen.
+        choice: `execution` in a few words.
         memory: bytes on each chip.
+        fits: whether the run is estimated to fit on the machine's chips.
         fits_on: the fewest chips that the run fits on, a power of two; None if there are none.
         seconds: time on the machine's chips.
         price: in the currency of `Machine.price`; None without a price.
@@ -83,7 +94,10 @@ class RunCost:
         evaluation_flops: FLOPs of the evaluation at its end.
     """
 
+    execution: Execution
+    choice: str
     memory: Memory
+    fits: bool
     fits_on: int | None
     seconds: float
     price: float | None
@@ -99,7 +113,7 @@ class PlanCost:
     Attributes:
         study: the study that was planned.
         machine: the chips.
-        execution: how each run is computed.
+        execution: how each run is computed, as given; `RunCost.execution` has what was left open.
         speed: speed of finished runs on such a chip, from which the time is estimated; None where
             the time follows from `machine.utilization`.
         runs: the plan, ordered by budget and then by size.
@@ -175,22 +189,42 @@ class PlanCost:
         ]
 
     def _memory_warning(self) -> list[str]:
-        chip = self.machine.chip
         pairs = zip(self.runs, self.costs, strict=True)
-        over = [(run, cost) for run, cost in pairs if cost.memory.total > chip.usable_bytes]
+        over = [(run, cost) for run, cost in pairs if not cost.fits]
         if not over:
             return []
-        run, cost = max(over, key=lambda pair: pair[1].memory.total)
-        params = flops.count_params(run.config.shape).total
-        remedy = options_that_fit(run.config, self.execution, chip, self.machine.chips)
-        return [
-            f"{len(over)} of {len(self.runs)} runs need more than the "
-            f"{chip.usable_bytes / GIB:.3g} GiB of one {chip.name} that a program can "
-            f"have; the largest, of {params:.3g} parameters, needs "
-            f"{cost.memory.total / GIB:,.0f} GiB per chip. "
-            + (f"It is estimated to fit with {remedy}" if remedy else "Nothing here makes it fit")
-            + (f"; as it is, on {cost.fits_on:,} chips" if cost.fits_on else "")
-        ]
+        given = is_given(self.execution)
+        return [_given_warning(self, over) if given else _chosen_warning(self, over)]
+
+
+def _given_warning(plan: PlanCost, over: "list[tuple[PlannedRun, RunCost]]") -> str:
+    """The warning that runs do not fit as the user has chosen, and what would fit."""
+    chip = plan.machine.chip
+    run, cost = max(over, key=lambda pair: pair[1].memory.total)
+    params = flops.count_params(run.config.shape).total
+    remedy = options_that_fit(run.config, plan.execution, Chips(chip, plan.machine.chips))
+    return (
+        f"{len(over)} of {len(plan.runs)} runs need more than the {chip.usable_bytes / GIB:.3g} "
+        f"GiB of one {chip.name} that a program can have; the largest, of {params:.3g} "
+        f"parameters, needs {cost.memory.total / GIB:,.0f} GiB per chip. "
+        + (f"It is estimated to fit with {remedy}" if remedy else "Nothing here makes it fit")
+        + (f"; as it is, on {cost.fits_on:,} chips" if cost.fits_on else "")
+    )
+
+
+def _chosen_warning(plan: PlanCost, over: "list[tuple[PlannedRun, RunCost]]") -> str:
+    """The warning that runs fit with no choice, each size with the chips that it fits on."""
+    chip, n = plan.machine.chip, plan.machine.chips
+    sizes = {flops.count_params(run.config.shape).total: cost for run, cost in over}
+    named = [
+        f"{formatting.count(params)} parameters "
+        + (f"(fits on {cost.fits_on:,})" if cost.fits_on else "(fits on no number of them)")
+        for params, cost in sorted(sizes.items())
+    ]
+    return (
+        f"no recomputation, microbatches or mesh is estimated to make {len(over)} of "
+        f"{len(plan.runs)} runs fit on {n:,} {chip.name}: those of {', '.join(named)}"
+    )
 
 
 def cost(
@@ -236,15 +270,20 @@ def run_cost(
     """
     seconds = _seconds(run, machine, speed)
     price = None if machine.price is None else machine.price * seconds * machine.chips / 3600
-    memory = _memory(run, execution, machine.chip, machine.chips)
+    config, chips = run.config, Chips(machine.chip, machine.chips)
+    chosen = chosen_execution(config, execution, chips)
+    device = estimated_memory(config, chosen, chips)
     return RunCost(
-        memory,
+        chosen,
+        choice_text(config, chosen, chips),
+        device.times(chips.chip.jax_devices),
+        is_estimated_to_fit(device, execution, chips),
         _fewest_chips(run, execution, machine.chip),
         seconds,
         price,
         training_flops=_training_flops(run),
-        curve_flops=evaluation_flops(run.config, _points(run), ends=0),
-        evaluation_flops=evaluation_flops(run.config, points=0),
+        curve_flops=evaluation_flops(config, _points(run), ends=0),
+        evaluation_flops=evaluation_flops(config, points=0),
     )
 
 
@@ -259,11 +298,6 @@ def _training_flops(run: PlannedRun) -> float:
     config = run.config
     needed = flops.training_flops(config.shape, config.tokens, "exact")
     return run.flops_spent / run.flops * needed
-
-
-def _memory(run: PlannedRun, execution: Execution, chip: Chip, n_chips: int) -> Memory:
-    device = estimated_memory(run.config, execution, chip, n_chips)
-    return device.times(chip.jax_devices)
 
 
 def _seconds(run: PlannedRun, machine: Machine, speed: Speed | None) -> float:
@@ -285,7 +319,10 @@ def _fewest_chips(run: PlannedRun, execution: Execution, chip: Chip) -> int | No
     while n <= run.config.batch_size:
         # Not every number of chips divides the batch or the model.
         with suppress(InputError):
-            if _memory(run, execution, chip, n).total <= chip.usable_bytes:
+            chips = Chips(chip, n)
+            chosen = chosen_execution(run.config, execution, chips)
+            device = estimated_memory(run.config, chosen, chips)
+            if is_estimated_to_fit(device, execution, chips):
                 return n
         n *= 2
     return None

@@ -24,14 +24,22 @@ _COLUMNS = (
     "peak LR",
     "memory/chip",
     "fits on",
+    "computed by",
     "time",
 )
+_CHOICE = _COLUMNS.index("computed by")
 
 
 def plan_table(plan: PlanCost) -> Table:
     """One row per run: its size, training and cost."""
-    columns = _COLUMNS if plan.machine.price is None else (*_COLUMNS, "price")
-    return Table(columns, [_cells(*pair) for pair in zip(plan.runs, plan.costs, strict=True)])
+    columns: tuple[str, ...] = _COLUMNS
+    if plan.machine.price is not None:
+        columns = (*columns, "price")
+    rows = [_cells(*pair) for pair in zip(plan.runs, plan.costs, strict=True)]
+    if all(cost.choice == "-" for cost in plan.costs):
+        # On one device without recomputation there is nothing to show.
+        columns, *rows = (row[:_CHOICE] + row[_CHOICE + 1 :] for row in (columns, *rows))
+    return Table(columns, rows, left=_COLUMNS[_CHOICE : _CHOICE + 1])
 
 
 def plan_summary(plan: PlanCost) -> str:
@@ -126,7 +134,13 @@ def _run_data(run: PlannedRun, cost: RunCost) -> dict[str, Any]:
         "schedule": config.optimizer.schedule,
         "parameterization": config.parameterization.rule,
         "memory_bytes": cost.memory.total,
+        "fits": cost.fits,
         "fits_on_chips": cost.fits_on,
+        "computed_by": {
+            "remat": cost.execution.policy,
+            "accumulate": cost.execution.microbatches,
+            "choice": cost.choice,
+        },
         "hours": cost.seconds / 3600,
         "price": cost.price,
     }
@@ -147,6 +161,7 @@ def _cells(run: PlannedRun, cost: RunCost) -> tuple[str, ...]:
         f"{config.optimizer.peak_lr:.2e}",
         _memory(cost.memory.total),
         "-" if cost.fits_on is None else f"{cost.fits_on:,}",
+        cost.choice,
         formatting.duration(cost.seconds),
         *(() if cost.price is None else (formatting.money(cost.price),)),
     )

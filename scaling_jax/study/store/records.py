@@ -28,6 +28,8 @@ MADE_WITH = (
     "commit",
     "code_changed",
 )
+# How a run was computed, which changes its losses by float32 rounding alone.
+COMPUTED_BY = ("remat", "accumulate", "mesh")
 _LOSS_COLUMNS = ("loss", "loss_stderr", "bits_per_byte", "train_loss")
 # A configuration of another version is refused, so the version has one value. A batch ramp has two
 # columns, with numbers for a run without one too.
@@ -107,6 +109,8 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     language, which `scaling_jax.data.entropy` gives.
     Runs that measure their gradient noise have `noise_scale_tokens` over their last half, its 95 %
     interval `noise_scale_low` to `noise_scale_high`, and `noise_scale_flops` of the measurements.
+
+    `remat`, `accumulate` and `mesh` say how a run was computed.
 
     A run whose result is faulty has failed. A `LeftOutWarning` names such runs.
     """
@@ -208,6 +212,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         **{name: value(config) for name, value in CONFIGURATION.items()},
         "tokens_per_second": result.tokens_per_second if result else None,
         "seconds": sum(result.seconds.values()) if result else None,
+        **{name: _computed_by(result).get(name) for name in COMPUTED_BY},
         **_evaluated(result),
         **_known_entropy(config),
         **(result.noise_scale if result else {}),
@@ -229,6 +234,10 @@ def _lineage(run: StoredRun, result: "Result | None", trunks: set[str]) -> dict[
         "begun_at": shared,
         "flops_spent": spent,
     }
+
+
+def _computed_by(result: "Result | None") -> dict[str, Any]:
+    return {} if result is None else result.computed_by
 
 
 def _evaluated(result: "Result | None") -> dict[str, Any]:

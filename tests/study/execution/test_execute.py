@@ -359,6 +359,35 @@ def test_what_a_run_refuses_is_not_tried_again(tmp_path, monkeypatch):
     assert (len(trained), runs[0].failure) == (4, "not so")
 
 
+def test_a_run_without_enough_device_memory_trains_with_less_or_has_failed(tmp_path, monkeypatch):
+    """The study continues where no choice is enough."""
+    runs = Store.create(tmp_path, small_study()).runs()
+    policies = {1.0: "none", 0.75: "full", 0.5: "full"}
+    monkeypatch.setattr(
+        "scaling_jax.study.execution.out_of_memory.chosen_here",
+        lambda config, execution, share: replace(execution, remat=policies[share]),
+    )
+    hungry, starved = runs[:2]
+    tried = []
+
+    def train(config, directory, execution, **options):
+        tried.append((config.run_id, execution.remat))
+        if config.run_id == starved.run_id or tried[-1] == (hungry.run_id, "none"):
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of HBM\nand a long table")
+        write_fake_result(read_run(directory))
+
+    monkeypatch.setattr(attempts, "train_run", train)
+    train_runs(runs, workers=1, progress=False, supervision=Supervision(attempts=1))
+    assert [run.state for run in runs] == ["finished", "failed", "finished", "finished"]
+    assert [policy for run_id, policy in tried if run_id == hungry.run_id] == ["none", "full"]
+    assert len(tried) == 2 + 2 + 2
+    assert starved.failure.endswith(
+        "remat full, accumulate 1: RuntimeError: RESOURCE_EXHAUSTED: out of HBM"
+    )
+    reasons = [event.reason for event in history.events(hungry.directory) if event.reason]
+    assert reasons[0].startswith("out of device memory with remat none")
+
+
 def test_the_wait_before_another_attempt_grows(tmp_path, monkeypatch):
     run = Store.create(tmp_path, small_study()).runs()[0]
     supervision = Supervision(attempts=5, retry_wait=5.0)

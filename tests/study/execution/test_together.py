@@ -13,6 +13,7 @@ from small_studies import losses
 
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store, run_study
+from scaling_jax.study.store import history
 
 SCRIPT = Path(__file__).parents[1].joinpath("run_together.py")
 
@@ -33,7 +34,11 @@ def test_two_processes_end_a_study_as_one_would(tmp_path: Path) -> None:
     ]
     outputs = [process.communicate(timeout=180)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    together = losses(Store.open(tmp_path / "two"))
+    store = Store.open(tmp_path / "two")
+    # Both processes continued after a run had failed for lack of memory.
+    failures = [event.reason for run in store.runs() for event in history.events(run.directory)]
+    assert ["RESOURCE_EXHAUSTED" in reason for reason in failures if reason] == [True]
+    together = losses(store)
     assert len(together) == 2
     # Sums are taken in another order: float32 rounding, amplified by the updates.
     alone = losses(run_study(SHORT, tmp_path / "one", workers=1, progress=False))
