@@ -6,11 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etils import epath
-
 from scaling_jax.report import style, svg
 from scaling_jax.report.panels import Panel
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import as_path, write_text_atomically
 from scaling_jax.text_table import Table as TextTable
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def write_grouped(
         drawn = [_drawn(panel, figures) for panel in panels if panel is not None]
     named = os.fspath(table) if isinstance(table, str | os.PathLike) else ""
     title = Path(named).name or f"By {grouped.by}"
-    write_text_atomically(epath.Path(path), _page(grouped, title, drawn))
+    write_text_atomically(as_path(path), _page(grouped, title, drawn))
     return path
 
 

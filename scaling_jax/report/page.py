@@ -4,8 +4,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from etils import epath
-
 from scaling_jax import formatting
 from scaling_jax.laws.size_text import COLUMNS, size_rows
 from scaling_jax.report import style, svg, tables
@@ -19,7 +17,7 @@ from scaling_jax.report.papers import published_exponents
 from scaling_jax.report.predicted import fit_panels
 from scaling_jax.report.summary import summarize
 from scaling_jax.study.status.standing_text import BUDGET_COLUMNS, WORK_COLUMNS
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import as_path, write_text_atomically
 
 
 def write_report(data: ReportData, path: str | Path) -> Path:
@@ -36,7 +34,7 @@ def write_report(data: ReportData, path: str | Path) -> Path:
         scores = [each.score for each in data.forecasts if each.score is not None]
         forecast = forecast_panel(scores)
         drawn = None if forecast is None else _draw(forecast, figures)
-    write_text_atomically(epath.Path(path), _render(data, shown, drawn, figures.name))
+    write_text_atomically(as_path(path), _render(data, shown, drawn, figures.name))
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from etils import epath
 
 from scaling_jax.errors import InputError
-from scaling_jax.system.files import replacing, retried
+from scaling_jax.system.files import retried, write_bytes_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +85,7 @@ def write_details(directory: epath.Path, details: Mapping[str, HeldOutDetails]) 
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     content = buffer.getvalue()
-
-    def write() -> None:
-        with replacing(directory / DETAILS_FILE) as temporary:
-            temporary.write_bytes(content)
-
-    retried(write)
+    write_bytes_atomically(directory / DETAILS_FILE, content)
     return _digest(content)
 
 

@@ -22,7 +22,8 @@ from scaling_jax.runs.task_score import TaskScore, task_row
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.runs.tracking import Tracker
 from scaling_jax.system.agreement import is_first
-from scaling_jax.system.files import in_bucket, retried, write_text_atomically
+from scaling_jax.system.buckets import in_bucket
+from scaling_jax.system.files import retried, write_text_atomically
 
 METRICS_FILE = "metrics.jsonl"
 

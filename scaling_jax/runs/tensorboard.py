@@ -10,7 +10,11 @@ from typing import Any
 
 from etils import epath
 
+from scaling_jax.system.buckets import in_bucket
+
 _FLUSH_SECONDS = 10.0
+# Each flush uploads all events again.
+_BUCKET_FLUSH_SECONDS = 60.0
 
 
 class Events:
@@ -40,7 +44,8 @@ class Events:
 
         for name, value in values.items():
             self._write(Event(step=step, wall_time=time.time(), summary=scalar(name, value)))
-        if time.monotonic() > self._flushed_at + _FLUSH_SECONDS:
+        seconds = _BUCKET_FLUSH_SECONDS if in_bucket(self._directory) else _FLUSH_SECONDS
+        if time.monotonic() > self._flushed_at + seconds:
             self._flushed_at = time.monotonic()
             self._flush()
 
@@ -53,7 +58,10 @@ class Events:
 
     def _open(self) -> None:
         from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.record_writer import register_writer_factory
 
+        for scheme in ("gs", "s3"):
+            register_writer_factory(scheme, _BucketFiles())
         self._directory.mkdir(parents=True, exist_ok=True)
         prefix = os.fspath(self._directory / "events")
         # TensorBoard reads files in the order of their names. These have a resolution of seconds,
@@ -81,6 +89,32 @@ class Events:
                 f"stopped writing TensorBoard events in {self._directory}: {error}", file=sys.stderr
             )
             self._writer = None
+
+
+class _BucketFiles:
+    """Opens files of events in a bucket for tensorboardX, whose own need each cloud's library."""
+
+    def open(self, path: str) -> "_BucketFile":
+        return _BucketFile(epath.Path(path))
+
+    def directory_check(self, path: str) -> None:
+        """Nothing: a bucket has no directories."""
+
+
+class _BucketFile:
+    """A file of events that is uploaded whole at every flush."""
+
+    def __init__(self, path: epath.Path) -> None:
+        self._path, self._content = path, bytearray()
+
+    def write(self, content: bytes) -> None:
+        self._content += content
+
+    def flush(self) -> None:
+        self._path.write_bytes(bytes(self._content))
+
+    def close(self) -> None:
+        self.flush()
 
 
 @contextmanager

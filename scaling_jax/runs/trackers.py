@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling_jax.runs.tracking import TrackedRun
-from scaling_jax.system.files import in_bucket
+from scaling_jax.system.buckets import in_bucket
 
 PROJECT = "scaling_jax"
 _TAG = "run_id"

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from etils import epath
 
+from scaling_jax.system.buckets import check_scheme, in_bucket
+
 T = TypeVar("T")
 
 # Transient errors, such as an unreachable server, a stale file handle or a busy device.
@@ -19,14 +21,19 @@ TRANSIENT = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, 
 WAITS = (0.1, 0.4, 1.6)
 
 
+def as_path(path: os.PathLike | str) -> epath.Path:
+    """The path, local or in a bucket, with the operations of `pathlib`.
+
+    Raises:
+        InputError: a bucket whose package is not installed.
+    """
+    check_scheme(path)
+    return epath.Path(path)
+
+
 def absolute(path: os.PathLike | str) -> epath.Path:
     """The absolute form of a local path; a path in a bucket is returned unchanged."""
-    return epath.Path(path if in_bucket(path) else os.path.abspath(path))  # noqa: PTH100
-
-
-def in_bucket(path: os.PathLike | str) -> bool:
-    """Whether the path is in an object store, which supports neither locks nor appending."""
-    return "://" in os.fspath(path)
+    return as_path(path if in_bucket(path) else os.path.abspath(path))  # noqa: PTH100
 
 
 def retried(access: Callable[[], T]) -> T:
@@ -85,7 +92,16 @@ def write_text_atomically(path: epath.Path, text: str) -> None:
     Raises:
         OSError: the file cannot be written; its previous content stays.
     """
-    retried(lambda: _replace(path, text))
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: epath.Path, content: bytes) -> None:
+    """Replace the file at `path` as `write_text_atomically` does, by these bytes.
+
+    Raises:
+        OSError: the file cannot be written; its previous content stays.
+    """
+    retried(lambda: _replace(path, content))
 
 
 @contextmanager
@@ -111,6 +127,10 @@ def replacing(path: epath.Path) -> Iterator[epath.Path]:
         raise
 
 
-def _replace(path: epath.Path, text: str) -> None:
+def _replace(path: epath.Path, content: bytes) -> None:
+    if in_bucket(path):
+        # An object appears, whole, when its upload ends. A rename would be a copy and a deletion.
+        path.write_bytes(content)
+        return
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_bytes(content)

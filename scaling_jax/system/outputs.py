@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from etils import epath
-
 from scaling_jax.errors import InputError
 from scaling_jax.system import files
 
@@ -37,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with files.replacing(epath.Path(path)) as temporary:
+        with files.replacing(files.as_path(path)) as temporary:
             yield Path(temporary)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

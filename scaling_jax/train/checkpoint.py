@@ -1,5 +1,6 @@
 """Asynchronous, atomic checkpoints of the training state, through Orbax."""
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator
@@ -12,6 +13,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.system.agreement import from_first, gathered, is_first
 from scaling_jax.system.files import absolute
 from scaling_jax.train.digest import digest
+from scaling_jax.train.s3_checkpoints import enable_s3
 
 KEEP = 2
 CHECKPOINTS = "checkpoints"
@@ -114,7 +116,7 @@ def open_checkpoints(directory: epath.Path, kept: Collection[int] = ()) -> Itera
     policies = ocp.training.preservation_policies
     keep = policies.AnyPreservationPolicy([policies.LatestN(KEEP), policies.CustomSteps(kept)])
     with ocp.training.Checkpointer(
-        absolute(directory), preservation_policy=keep, cleanup_tmp_directories=True
+        _for_orbax(directory), preservation_policy=keep, cleanup_tmp_directories=True
     ) as checkpointer:
         yield Checkpoints(checkpointer)
 
@@ -127,9 +129,16 @@ def load_checkpoint(run: epath.Path, step: int, abstract_state: Any) -> tuple[An
     """
     from orbax.checkpoint import v1 as ocp
 
-    # Orbax refuses relative paths.
-    path = absolute(run) / CHECKPOINTS / str(step)
+    path = _for_orbax(run) / CHECKPOINTS / str(step)
     return _read(path, lambda: ocp.load(path, abstract_state))
+
+
+def _for_orbax(path: epath.Path) -> epath.Path:
+    # Orbax refuses relative paths.
+    path = absolute(path)
+    if os.fspath(path).startswith("s3://"):
+        enable_s3()
+    return path
 
 
 def _read(path: epath.Path, load: Callable[[], Any]) -> tuple[Any, str | None]:

@@ -25,7 +25,8 @@ from scaling_jax.runs.metrics import (
     steps_without_gap,
 )
 from scaling_jax.system.agreement import from_first, is_first
-from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
+from scaling_jax.system.buckets import in_bucket
+from scaling_jax.system.files import read_text, write_text_atomically
 from scaling_jax.train.checkpoint import CHECKPOINTS, load_checkpoint
 
 _ORIGIN_FILE = "origin.json"

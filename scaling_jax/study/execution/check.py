@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 
 import jax
-from etils import epath
 
 from scaling_jax.config import DataConfig, EvalSet, RunConfig
 from scaling_jax.errors import InputError
@@ -15,6 +14,7 @@ from scaling_jax.study.plan.text_needs import check_text
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.study.store.trunks import lost_start
+from scaling_jax.system.files import as_path
 from scaling_jax.train import check_same_text, load_inputs, mesh_for
 from scaling_jax.train.inputs import Inputs
 from scaling_jax.train.mesh import chosen_here
@@ -29,7 +29,7 @@ def check_study(study: Study, root: os.PathLike | str, job: Job = DEFAULT_JOB) -
         InputError: the first problem found.
     """
     planned = study.plan()
-    base = epath.Path(root)
+    base = as_path(root)
     refuse_another_study(base, study)
     refuse_unwritable(base)
     store = Store(base / study.name)

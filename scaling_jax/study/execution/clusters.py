@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from etils import epath
-
 from scaling_jax.study.execution.attempt import failed, interrupted
 from scaling_jax.study.execution.backend import hand_out
 from scaling_jax.study.execution.job import LOCAL, Job
@@ -16,6 +14,7 @@ from scaling_jax.study.execution.worker_pool import WorkerPool
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun, read_run
 from scaling_jax.system.environment import training_environment, worker_environment
+from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import Preempted, stop_request
 
 STOPPED = "its task was asked to stop; submitted again"
@@ -93,7 +92,7 @@ def train_task(job: Job, directory: str, on_cpu: bool) -> Outcome:
     Raises:
         InputError: the run's files are damaged.
     """
-    run, display = read_run(epath.Path(directory)), _LastOutcome()
+    run, display = read_run(as_path(directory)), _LastOutcome()
     environment = worker_environment() if on_cpu else training_environment()
     pool = WorkerPool(job, 1, display, environment)
     try:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Unpack
 
 import jax
-from etils import epath
 
 from scaling_jax.forked import refuse_forked
 from scaling_jax.study.execution.backend import Backend, hand_out
@@ -23,6 +22,7 @@ from scaling_jax.study.store import lifecycle
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
 from scaling_jax.system.cores import usable_cores
+from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import StopRequest, stop_request
 
 
@@ -66,7 +66,7 @@ def create_store(study: Study, root: os.PathLike | str, job: Job) -> Store:
         check_study(study, root, job)
     with together():
         created = Store.create(root, study) if is_first() else None
-    store = created or Store.open(epath.Path(root) / study.name)
+    store = created or Store.open(as_path(root) / study.name)
     if job.retry_failed and is_first():
         lifecycle.retry_failed(store.runs())
     return store

@@ -19,7 +19,7 @@ from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.resources import resources
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
-from scaling_jax.system.files import in_bucket
+from scaling_jax.system.buckets import in_bucket
 
 _TIMEOUT_MINUTES = 60
 _SQUEUE_SECONDS = 30.0

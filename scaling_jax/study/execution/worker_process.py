@@ -14,14 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from etils import epath
-
 from scaling_jax.config.strict import from_dict
 from scaling_jax.errors import InputError
 from scaling_jax.study.execution.attempt import attempt_pack
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.store.store import StoredRun, read_run
 from scaling_jax.system.compilation import use_compilation_cache
+from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import Preempted, StopRequest, stop_request
 
 REPORT_SECONDS = 0.5
@@ -75,7 +74,7 @@ def _train(assignment: dict[str, Any], send: Send) -> None:
             send({"run": run.run_id, "step": step})
 
     try:
-        pack = [read_run(epath.Path(directory)) for directory in assignment["directories"]]
+        pack = [read_run(as_path(directory)) for directory in assignment["directories"]]
         for run, outcome in attempt_pack(pack, from_dict(Job, assignment["job"]), report):
             send({"run": run.run_id, "outcome": outcome})
     except InputError as error:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from etils import epath
 
-from scaling_jax.system.files import in_bucket, read_text
+from scaling_jax.system.buckets import in_bucket
+from scaling_jax.system.files import read_text
 
 CRASH_FILE = "crash.txt"
 

@@ -4,12 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etils import epath
-
 from scaling_jax.errors import InputError
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.system import files
+from scaling_jax.system.files import as_path
 
 if TYPE_CHECKING:
     from scaling_jax.laws import Forecast
@@ -82,7 +81,7 @@ def write_forecast(forecast: "Forecast", path: os.PathLike | str) -> None:
     Raises:
         InputError: there is such a file already, or the file cannot be written.
     """
-    file = epath.Path(path)
+    file = as_path(path)
     refuse_existing(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +96,7 @@ def refuse_existing(path: os.PathLike | str) -> None:
     Raises:
         InputError: there is such a file.
     """
-    if epath.Path(path).exists():
+    if as_path(path).exists():
         raise InputError(
             f"{path} exists, and a forecast is never replaced: give another name, or move it away"
         )
@@ -112,7 +111,7 @@ def read_forecast(path: os.PathLike | str) -> "Forecast":
     from scaling_jax.laws import Forecast
 
     try:
-        return Forecast.from_json(files.read_text(epath.Path(path)))
+        return Forecast.from_json(files.read_text(as_path(path)))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise InputError(

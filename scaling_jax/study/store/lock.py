@@ -12,7 +12,8 @@ from pathlib import Path
 from etils import epath
 
 from scaling_jax.config.strict import parsed_json
-from scaling_jax.system.files import in_bucket, read_text, write_text_atomically
+from scaling_jax.system.buckets import in_bucket
+from scaling_jax.system.files import read_text, write_text_atomically
 
 # A lease outlives a holder that dies by at most this long.
 LEASE_SECONDS = 300.0

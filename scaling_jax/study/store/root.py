@@ -10,7 +10,8 @@ from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.difference import differences, sentence
 from scaling_jax.study.plan.study import Study
-from scaling_jax.system.files import in_bucket, read_text
+from scaling_jax.system.buckets import in_bucket
+from scaling_jax.system.files import read_text
 
 FORMAT = 2
 

@@ -31,7 +31,7 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import history
 from scaling_jax.study.store.lock import hold, is_held
 from scaling_jax.study.store.root import FORMAT, read_study_json, refuse_another_study
-from scaling_jax.system.files import names, read_text, write_text_atomically
+from scaling_jax.system.files import as_path, names, read_text, write_text_atomically
 
 State = history.State
 
@@ -199,7 +199,7 @@ class Store:
         Raises:
             InputError: `root` cannot be written or belongs to another study.
         """
-        base = epath.Path(root)
+        base = as_path(root)
         refuse_another_study(base, study)
         store = cls(base / study.name)
         planned = study.plan()
@@ -222,7 +222,7 @@ class Store:
         Raises:
             InputError: no study there, or several.
         """
-        directory = epath.Path(path)
+        directory = as_path(path)
         if (directory / "study.json").exists():
             read_study_json(directory)
             return cls(directory)
