@@ -1,18 +1,24 @@
-"""Corpora from local files: plain text and JSON lines."""
+"""Corpora from files, local or in a bucket: plain text and JSON lines."""
 
 import glob
 import gzip
 import hashlib
 import io
+import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from etils import epath
 
 from scaling_jax.config.strict import parsed_json
 from scaling_jax.data.corpus import Corpus, split_options
 from scaling_jax.errors import InputError
+from scaling_jax.system.buckets import check_scheme, in_bucket
+from scaling_jax.system.files import as_path
 
+_BLOCK = 2**20
 _JSON_LINES = ("*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json.gz", "*.json.zst")
 
 
@@ -43,7 +49,43 @@ def load_jsonl(argument: str) -> Corpus:
     return Corpus(f"jsonl:{argument}", key, lambda: _json_field(paths, options["field"]))
 
 
-def _paths(pattern: str, inside: tuple[str, ...]) -> list[Path]:
+def _paths(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
+    found = _in_bucket(pattern, inside) if in_bucket(pattern) else _local(pattern, inside)
+    if not found:
+        raise InputError(f"no file matches {pattern!r}: give a file, a directory or a glob")
+    if not any(map(_size, found)):
+        raise InputError(f"every file that matches {pattern!r} is empty: give one with text")
+    return found
+
+
+def _size(path: epath.Path) -> int:
+    # `epath` looks up the owner of a local file, who need not be known on this machine.
+    return path.stat().length if in_bucket(path) else os.path.getsize(path)  # noqa: PTH202
+
+
+def _in_bucket(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
+    check_scheme(pattern)
+    import fsspec
+
+    files, root = fsspec.core.url_to_fs(pattern)
+    scheme = pattern.partition("://")[0]
+    try:
+        if any(character in root for character in "*?["):
+            names = [name for name in files.glob(root) if files.isfile(name)]
+        elif files.isfile(root):
+            names = [root]
+        else:
+            names = [
+                name
+                for name in files.find(root)
+                if any(PurePosixPath(name).match(glob_) for glob_ in inside)
+            ]
+    except FileNotFoundError:
+        return []
+    return [as_path(f"{scheme}://{name}") for name in sorted(names)]
+
+
+def _local(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
     root = Path(pattern).expanduser()
     if root.is_file():
         found = [root]  # even if its name contains characters of a glob
@@ -52,27 +94,32 @@ def _paths(pattern: str, inside: tuple[str, ...]) -> list[Path]:
     else:
         matches = sorted(glob.glob(str(root), recursive=True))  # noqa: PTH207 - absolute patterns
         found = [Path(path) for path in matches if Path(path).is_file()]
-    if not found:
-        raise InputError(f"no file matches {pattern!r}: give a file, a directory or a glob")
-    if not any(path.stat().st_size for path in found):
-        raise InputError(f"every file that matches {pattern!r} is empty: give one with text")
-    return found
+    return [epath.Path(path) for path in found]
 
 
-def _fingerprint(paths: list[Path]) -> str:
+def _fingerprint(paths: list[epath.Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            with path.open("rb") as file:
+                digest.update(_sha256(file))
         except OSError as error:
-            raise InputError(f"cannot read {path} ({error.strerror}): check the file") from error
+            problem = error.strerror or error
+            raise InputError(f"cannot read {path} ({problem}): check the file") from error
     return digest.hexdigest()
 
 
-def _paragraphs(paths: list[Path]) -> Iterator[str]:
+def _sha256(file: IO[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.digest()
+
+
+def _paragraphs(paths: list[epath.Path]) -> Iterator[str]:
     for path in paths:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        # `epath` itself refuses `errors`.
+        with io.TextIOWrapper(path.open("rb"), encoding="utf-8", errors="replace") as file:
             lines: list[str] = []
             for line in file:
                 if line.strip():
@@ -84,14 +131,14 @@ def _paragraphs(paths: list[Path]) -> Iterator[str]:
                 yield "".join(lines).strip()
 
 
-def _json_field(paths: list[Path], field: str) -> Iterator[str]:
+def _json_field(paths: list[epath.Path], field: str) -> Iterator[str]:
     for path in paths:
         for number, line in enumerate(_lines(path), 1):
             if line.strip():
                 yield _field(line, field, f"{path}, line {number}")
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: epath.Path) -> Iterator[str]:
     try:
         with io.TextIOWrapper(_opened(path), encoding="utf-8", errors="replace") as file:
             yield from file
@@ -104,12 +151,16 @@ def _lines(path: Path) -> Iterator[str]:
         ) from error
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: epath.Path) -> Any:
+    # A path on this machine is opened, and closed, by the library that decompresses it.
+    source = path.open("rb") if in_bucket(path) else os.fspath(path)
     if path.suffix == ".zst":
         import pyarrow
 
-        return pyarrow.input_stream(path, compression="zstd")
-    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")
+        return pyarrow.input_stream(source, compression="zstd")
+    if path.suffix == ".gz":
+        return gzip.open(source)
+    return open(source, "rb") if isinstance(source, str) else source
 
 
 def _field(line: str, field: str, where: str) -> str:

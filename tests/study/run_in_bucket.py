@@ -1,8 +1,10 @@
 """Train the first run of the small study under argv[1].
 
-argv[2] is `killed` for a process that dies after a checkpoint, or `ended`. Ended, it prints what the study's commands find, as JSON.
+argv[2] is `killed` for a process that dies after a checkpoint, or `ended`. Ended, it
+prints what the study's commands find, as JSON, and writes the page argv[3].
 """
 
+import gzip
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_studies import RECIPE, SIZES, losses
 
 import scaling_jax as sj
+from scaling_jax.data import load_corpus
 from scaling_jax.study import IsoFlop, Store, Study, run_study
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.store import lock
@@ -37,6 +40,17 @@ def die_after_a_checkpoint(root):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def documents(folder):
+    """The documents of a folder with two files, one of them compressed."""
+    plain, packed = (json.dumps({"text": text}) + "\n" for text in ("one", "two"))
+    (folder / "a.jsonl").write_bytes(plain.encode())
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(packed.encode()))
+    (folder / "c.txt").write_bytes(b"three\n\nfour\n")
+    corpora = [f"jsonl:{folder}", f"jsonl:{folder}/*.jsonl", f"text:{folder}"]
+    loaded = [load_corpus(corpus) for corpus in corpora]
+    return [list(each.documents()) for each in loaded]
+
+
 def found(root, page):
     saved = sorted(int(path.parent.name) for path in whole_checkpoints(root))
     while any(lock.is_held(run.directory) for run in Store.open(f"{root}/small").runs()):
@@ -46,6 +60,7 @@ def found(root, page):
     return {
         "saved": saved,
         "losses": losses(store),
+        "documents": documents(as_path(f"{root}/corpus")),
         "rows": len(sj.collect(f"{root}/small")),
         "events": len(list(store.runs()[0].directory.glob("tensorboard/*"))),
         "left": [path.name for path in store.runs()[0].directory.iterdir()],

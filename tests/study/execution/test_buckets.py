@@ -99,6 +99,7 @@ def test_a_study_in_a_bucket_is_killed_continued_collected_and_reported(bucket, 
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found["saved"]
+    assert found["documents"] == [["one", "two"], ["one"], ["three", "four"]]
     assert found["rows"] == 1
     ((run, loss),) = found["losses"].items()
     assert loss == pytest.approx(losses(finished)[run], rel=1e-6)
