@@ -23,10 +23,11 @@ from scaling_jax.cli.arguments import (
     refuse_beyond,
     values,
 )
-from scaling_jax.cli.exits import CommandFailed, resumable
+from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.execution.job import Job
+from scaling_jax.system.buckets import in_bucket
 from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
 
@@ -209,6 +210,7 @@ def _print_states(store: "Store", json: bool) -> None:
 
     Raises:
         CommandFailed: some runs failed.
+        Stopped: some runs in a bucket are held by a process that may be dead.
     """
     runs = store.runs()
     for sentence in store.problems_of((run, run.check_result()) for run in runs):
@@ -225,6 +227,13 @@ def _print_states(store: "Store", json: bool) -> None:
             f"{len(failed)} of {len(runs)} runs failed, {failed[0].run_id} with: "
             f"{failed[0].failure}; see scaling-jax status {store.directory}, and run with "
             "--retry-failed once the cause is gone"
+        )
+    held = [run for run in runs if run.state in ("leased", "running")]
+    # Whoever restarts a killed command within the lease must not take the study for finished.
+    if held and in_bucket(store.directory):
+        raise Stopped(
+            f"{len(held)} of {len(runs)} runs are held by another process, or by one that was "
+            "killed within the last five minutes: run the same command again"
         )
 
 

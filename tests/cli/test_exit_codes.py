@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
 from scaling_jax.cli import app
-from scaling_jax.cli.exits import CommandFailed, resumable
+from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
+from scaling_jax.cli.running import _print_states
 from scaling_jax.system.preemption import Preempted
 
 
@@ -68,3 +70,13 @@ def test_version(cli: Callable) -> None:
     import scaling_jax
 
     assert cli("--version") == (0, scaling_jax.__version__ + "\n", "")
+
+
+def test_a_run_held_in_a_bucket_is_no_success(capsys) -> None:
+    run = SimpleNamespace(state="running", check_result=lambda: None)
+    store = SimpleNamespace(runs=lambda: [run], problems_of=lambda found: [])
+    store.directory = "gs://bucket/results/study"
+    with pytest.raises(Stopped, match="1 of 1 runs are held .* run the same command again"):
+        _print_states(store, json=False)
+    store.directory = "/results/study"  # the kernel frees the runs of a dead process
+    _print_states(store, json=False)
