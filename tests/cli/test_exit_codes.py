@@ -76,7 +76,7 @@ def test_a_run_held_in_a_bucket_is_no_success(capsys) -> None:
     run = SimpleNamespace(state="running", check_result=lambda: None)
     store = SimpleNamespace(runs=lambda: [run], problems_of=lambda found: [])
     store.directory = "gs://bucket/results/study"
-    with pytest.raises(Stopped, match="1 of 1 runs are held .* run the same command again"):
+    with pytest.raises(Stopped, match=r"1 of 1 runs are held .* run the same command again"):
         _print_states(store, json=False)
     store.directory = "/results/study"  # the kernel frees the runs of a dead process
     _print_states(store, json=False)

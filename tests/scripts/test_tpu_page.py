@@ -17,7 +17,7 @@ from scaling_jax.cli.app import _parsed
 PAGE = (REPOSITORY / "docs" / "tpu.md").read_text()
 MANIFEST = REPOSITORY / "scripts" / "tpu" / "gke.yaml"
 
-# What happens on worker 0 when the TPU is preempted: the processes die without a word.
+# What happens on worker 0 when the TPU is preempted: its processes are killed.
 PREEMPTED = "sleep 0.3; echo PREEMPTED >$FAKE/node; kill -KILL 0"
 
 STUBS = {
