@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from scaling_jax.accounting.hardware import GIB
 from scaling_jax.aot import CompilerFailed, Report, Topology, compile_run
-from scaling_jax.aot.estimate import estimated_memory
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
+from scaling_jax.execution_choice import Chips, estimated_memory
 from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
 
@@ -46,7 +46,7 @@ class Case:
         )
 
 
-FULL = Execution(remat="full")
+FULL = Execution(remat="full", accumulate=1)
 CASES = [
     Case("1.6B v5e:4x4", ROWS_OF_A9[1593], 256, "v5e:4x4", replace(FULL, accumulate=4)),
     Case("1.6B v5e:8x8", ROWS_OF_A9[1593], 256, "v5e:8x8", FULL),
@@ -93,7 +93,7 @@ def main(words: list[str]) -> None:
 def row(case: Case, report: Report) -> str:
     """One line of the table."""
     topology = Topology.parse(case.topology)
-    estimate = estimated_memory(case.config, case.execution, topology.chip, topology.n_chips)
+    estimate = estimated_memory(case.config, case.execution, Chips(topology.chip, topology.n_chips))
     memory, counts, bounds = report.memory, report.flops, report.bounds
     mesh = ",".join(f"{axis}={n}" for axis, n in report.mesh.items() if n > 1)
     options = " ".join(f"{k} {report.execution[k]}" for k in ("remat", "accumulate"))

@@ -17,6 +17,7 @@ from scaling_jax.aot.topology import Topology
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
+from scaling_jax.execution_choice import Chips, chosen_execution, estimated_memory
 
 _LAST_LINES = 5
 
@@ -51,7 +52,18 @@ def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> 
         raise found
     if found.memory.fits:
         return found
-    return replace(found, advice=what_would_fit(config, execution, topology))
+    share = _share_by_estimate(config, execution, topology, found.memory.needed)
+    return replace(found, advice=what_would_fit(config, execution, topology, share))
+
+
+def _share_by_estimate(
+    config: RunConfig, execution: Execution, topology: Topology, needed: int
+) -> float:
+    """The estimated memory as a share of the `needed` one, at most 1."""
+    chips = Chips(topology.chip, topology.n_chips)
+    device = estimated_memory(config, chosen_execution(config, execution, chips), chips)
+    estimated = device.total * chips.chip.jax_devices
+    return min(1.0, estimated / needed) if needed else 1.0
 
 
 def environment() -> dict[str, str]:
