@@ -5,7 +5,7 @@ from scaling_jax.cli.output import print_json
 
 
 def experiments(*, json: Json = False) -> None:
-    """List the experiments of the package: what each reproduces, its runs and FLOPs at each scale.
+    """List the experiments: what each answers, its runs, FLOPs and time at each scale, its figure.
 
     plan, simulate and run take these names instead of a file.
     """

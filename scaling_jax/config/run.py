@@ -52,7 +52,8 @@ class DataConfig(Readable):
 
     Attributes:
         corpus: a corpus, such as `embedded`, `stdlib`, `tfds:NAME`, `text:PATH`.
-        tokenizer: a tokenizer, such as `bytes`, `sentencepiece:PATH`, `hf:PATH`.
+        tokenizer: a tokenizer, such as `bytes`, `sentencepiece:PATH`, `hf:PATH`,
+            `trained:1024:embedded`.
         repeat: whether the run may read the corpus more than once. Without it, a run that needs
             more tokens than the corpus has is an error.
         unique_tokens: number of distinct tokens to train on, for as many epochs as it takes; by

@@ -1,4 +1,7 @@
-"""Tokenizers: bytes, SentencePiece models, Hugging Face tokenizer files, and ids as they are."""
+"""Tokenizers: bytes, SentencePiece models, Hugging Face tokenizer files, and ids as they are.
+
+A SentencePiece model is a file, or is trained on a corpus at its first use.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,7 +14,7 @@ import numpy as np
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
-TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH, tokens"
+TOKENIZER_NAMES = "bytes, sentencepiece:PATH, hf:PATH, trained:VOCAB_SIZE:CORPUS, tokens"
 
 # The tokenizer of corpora whose documents are tokens.
 TOKENS = "tokens"
@@ -80,14 +83,23 @@ def load_tokenizer(name: str) -> Tokenizer:
         return _bytes()
     if name == TOKENS:
         return tokens_below(_LARGEST_VOCABULARY)
+    if kind == "trained" and path:
+        # Imported here, since training a tokenizer reads corpora, and they build on this module.
+        from scaling_jax.data.trained_tokenizer import trained_model_file
+
+        trained = trained_model_file(path)
+        return _sentencepiece(name, str(trained), _digest(trained))
     if kind in ("sentencepiece", "hf") and path:
         file = Path(path).expanduser()
         if not file.is_file():
             raise InputError(f"tokenizer file {path!r} does not exist: train or copy it there")
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
         load = _sentencepiece if kind == "sentencepiece" else _hugging_face
-        return load(name, str(file), digest)
+        return load(name, str(file), _digest(file))
     raise InputError(f"unknown tokenizer {name!r}: use one of {TOKENIZER_NAMES}")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _bytes() -> Tokenizer:

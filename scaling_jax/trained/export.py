@@ -4,8 +4,8 @@ A directory gets `config.json`, `model.safetensors` in float32 and the tokenizer
 
 - `bytes`, and the `tokenizer.json` of `hf:PATH`: `tokenizer.json` and `tokenizer_config.json`,
   which `transformers.AutoTokenizer` reads; nothing for `tokens`.
-- `sentencepiece:PATH`: `sentencepiece.model`, which the package sentencepiece reads. It is not
-  converted, because a converted one may have other token ids.
+- `sentencepiece:PATH`, `trained:VOCAB_SIZE:CORPUS`: `sentencepiece.model`, which the package
+  sentencepiece reads. It is not converted, because a converted one may have other token ids.
 
 `transformers.AutoModelForCausalLM.from_pretrained(DIR)` then has the logits of the model.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from scaling_jax import data
 from scaling_jax.config import RunConfig
+from scaling_jax.data.trained_tokenizer import trained_model_file
 from scaling_jax.errors import InputError
 from scaling_jax.trained.layouts import layout_of
 
@@ -74,8 +75,9 @@ def _write_tokenizer(tokenizer: data.Tokenizer, path: Path) -> None:
     if not tokenizer.is_of_text:
         return
     kind, _, source = tokenizer.name.partition(":")
-    if kind == "sentencepiece":
-        shutil.copyfile(Path(source).expanduser(), path / "sentencepiece.model")
+    if kind in ("sentencepiece", "trained"):
+        model = trained_model_file(source) if kind == "trained" else Path(source).expanduser()
+        shutil.copyfile(model, path / "sentencepiece.model")
         return
     if kind == "hf":
         shutil.copyfile(Path(source).expanduser(), path / "tokenizer.json")

@@ -81,6 +81,29 @@ def test_training_twice_gives_the_same_tokenizer(sentencepiece_file: Path, tmp_p
     assert one.fingerprint == other.fingerprint
 
 
+def test_a_tokenizer_is_trained_at_its_first_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALING_JAX_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("\n\n".join(DOCUMENTS))
+    name = f"trained:300:text:{tmp_path / 'text.txt'}"
+    first = load_tokenizer(name)
+    assert (first.name, first.vocab_size) == (name, 300)
+    (model,) = (tmp_path / "cache" / "tokenizers").iterdir()
+    model.rename(tmp_path / "kept")
+    # Lost caches change no tokens, and another text gives another tokenizer.
+    assert load_tokenizer(name).fingerprint == first.fingerprint
+    assert model.read_bytes() == (tmp_path / "kept").read_bytes()
+    (tmp_path / "text.txt").write_text("\n\n".join(DOCUMENTS[:250]))
+    assert load_tokenizer(name).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("name", ["trained:embedded", "trained:12.5:embedded", "trained:512:"])
+def test_a_tokenizer_to_train_has_a_size_and_a_corpus(name: str) -> None:
+    with pytest.raises(InputError, match="names no vocabulary size and corpus"):
+        load_tokenizer(name)
+
+
 def test_long_lines_are_trained_on(tmp_path: Path) -> None:
     train_sentencepiece(corpus_of("power law " * 1000), 280, tmp_path / "model")
     assert len(load_tokenizer(f"sentencepiece:{tmp_path / 'model'}").encode("power law")) < 5

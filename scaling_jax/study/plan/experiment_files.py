@@ -1,5 +1,6 @@
 """Experiment files: Python modules that define a study at each scale."""
 
+import re
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from scaling_jax import formatting
+from scaling_jax.accounting.hardware import chip
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.plan.study import Study
 from scaling_jax.user_modules import load_module
@@ -15,6 +17,14 @@ Scale = Literal["full", "cpu", "smoke"]
 
 # The name of the module's attribute that holds the study of each scale.
 SCALES: dict[Scale, str] = {"full": "study", "cpu": "cpu", "smoke": "smoke"}
+
+# What one core of a CPU reaches with models of ten to a hundred thousand parameters, compilation
+# left out, and what docs/gpu.md measured on an H100, as a share of its peak.
+_CORE_FLOPS = 1e10
+_CORE_MOST = 1e15
+_CHIP, _UTILIZATION = "h100", 0.43
+
+_FIGURE = re.compile(r"^ +(python experiments/\S+\.py .*\.svg.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,11 @@ class Experiment:
     Attributes:
         name: as commands take it.
         path: its file.
-        summary: the first line of the module's docstring.
+        summary: the first line of the module's docstring, which says what it answers.
         source: the publication it reproduces, if any.
         studies: its study at each scale.
+        draws: the command that draws its figure, as the module's docstring gives it; None where
+            the figures are those of `scaling-jax report`.
     """
 
     name: str
@@ -55,15 +67,18 @@ class Experiment:
     summary: str
     source: Source | None
     studies: dict[Scale, Study]
+    draws: str | None = None
 
     def __str__(self) -> str:
         rows = [
             f"  {scale:<6}{len(study.plan()):>5,} runs  "
-            f"{formatting.flops(study.flops_spent):>8} FLOPs"
+            f"{formatting.flops(study.flops_spent):>8} FLOPs  "
+            f"{_time(study.flops_spent)}"
             for scale, study in reversed(self.studies.items())
         ]
         source = [f"  {self.source}"] if self.source else []
-        return "\n".join([self.name, f"  {self.summary}", *source, *rows])
+        figure = f"  figure: {self.draws or 'scaling-jax report'}"
+        return "\n".join([self.name, f"  {self.summary}", *source, *rows, figure])
 
     def data(self) -> dict[str, Any]:
         """The experiment as plain data, with runs and FLOPs of its studies."""
@@ -74,11 +89,13 @@ class Experiment:
             "paper": self.source and self.source.paper,
             "arxiv": self.source and self.source.arxiv,
             "figure": self.source and self.source.figure,
+            "draws": self.draws,
             "scales": {
                 scale: {
                     "study": study.name,
                     "runs": len(study.plan()),
                     "flops": study.flops_spent,
+                    "time": _time(study.flops_spent),
                 }
                 for scale, study in self.studies.items()
             },
@@ -135,13 +152,24 @@ def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
 def _experiment(path: Path) -> Experiment:
     module = load_module(path, "experiment")
     source = getattr(module, "source", None)
+    figure = _FIGURE.search(module.__doc__ or "")
     return Experiment(
         name=_name(path),
         path=path,
         summary=(module.__doc__ or "").strip().partition("\n")[0],
         source=source if isinstance(source, Source) else None,
         studies={scale: _study(module, path, scale) for scale in SCALES},
+        draws=figure.group(1) if figure else None,
     )
+
+
+def _time(flops: float) -> str:
+    """About how long training takes: on one core of a CPU, or on an H100 where that takes days."""
+    if flops > _CORE_MOST:
+        return (
+            f"{formatting.duration(flops / (_UTILIZATION * chip(_CHIP).bfloat16_flops))} on an H100"
+        )
+    return f"{formatting.duration(flops / _CORE_FLOPS)} of a core"
 
 
 def _study(module: ModuleType, path: Path, scale: Scale) -> Study:

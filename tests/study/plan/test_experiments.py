@@ -13,12 +13,22 @@ def test_every_experiment_says_what_it_is_after():
     shipped = experiments()
     assert {"chinchilla-isoflop", "chinchilla-horizons", "lr-transfer"} <= {e.name for e in shipped}
     for each in shipped:
-        assert each.summary.endswith(".")
+        assert each.summary.endswith((".", "?"))
         assert each.source is not None
         assert re.fullmatch(r".+ \d{4}", each.source.paper)
         assert re.fullmatch(r"\d{4}\.\d{5}", each.source.arxiv)
         assert each.source.figure
         assert set(each.studies) == set(SCALES)
+        assert each.draws is None or each.path.name in each.draws
+
+
+def test_the_list_has_the_figure_and_the_cost_of_an_experiment():
+    (transfer,) = (each for each in experiments() if each.name == "lr-transfer")
+    assert transfer.draws is not None
+    assert transfer.draws.endswith("lr_transfer.svg")
+    assert "of a core" in str(transfer)
+    assert "on an H100" in str(transfer)
+    assert transfer.data()["scales"]["cpu"]["runs"] == len(transfer.studies["cpu"].plan())
 
 
 @pytest.mark.parametrize("name", ["chinchilla-isoflop", "chinchilla_isoflop"])
