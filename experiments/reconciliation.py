@@ -24,6 +24,7 @@ predicts (Pearce and Song 2024, 2406.12907), and draws them; its table is what t
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import DataConfig, RunConfig, Shape
@@ -153,7 +154,7 @@ def warmed_up(config: RunConfig, tokens: float) -> RunConfig:
     return replace(config, optimizer=optimizer)
 
 
-def small(widths: tuple[int, ...], vocab_size: int, seq_len: int, **fields: object) -> Recipe:
+def small(widths: tuple[int, ...], vocab_size: int, seq_len: int, **fields: Any) -> Recipe:
     """Two layers of each width, on the embedded text under a tokenizer trained on it."""
     shapes = tuple(
         Shape(

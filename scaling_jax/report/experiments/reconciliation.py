@@ -9,7 +9,7 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import interval
 from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
-from scaling_jax.laws.options import LEVEL
+from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise
 from scaling_jax.report import style
 from scaling_jax.report.experiments.reconciliation_counting import counted_exponents
@@ -75,7 +75,7 @@ def exponent(
     of the resamples (Porian et al. 2024). The optimum is the vertex of a parabola in log size
     through the sizes within a factor of 4 of the best. Resamples shift the log losses of a run at
     all budgets together, by a residual of any run: budgets that are read off one curve share its
-    noise.
+    noise, and few curves determine it badly, for which the intervals are wider.
 
     Args:
         rows: columns `run_id`, `params`, `params_total`, `budget` and `loss`.
@@ -86,7 +86,7 @@ def exponent(
         None with fewer than three such budgets.
     """
     curves = {
-        float(budget): each
+        float(str(budget)): each
         for budget, each in rows.groupby("budget")
         if each["params"].nunique() >= _LEAST_SIZES
     }
@@ -99,11 +99,7 @@ def exponent(
     kept = [b for b, ok in usable.items() if ok]
     if len(kept) < _LEAST_BUDGETS:
         return None
-    residuals = np.concatenate([np.log(losses[b] / fitted[b].fitted_BxN[0]) for b in kept])
-    residuals = residuals[np.isfinite(residuals)]
-    noise = scaled_noise(residuals, _CURVE_CONSTANTS * len(kept))
-    rng = np.random.default_rng(0)
-    shifts = {run: rng.choice(noise, draws) for run in sorted(rows["run_id"].unique())}
+    noise, shifts = _noise([(curves[b], losses[b], fitted[b]) for b in kept], draws)
     drawn = {b: _drawn(curves[b]["run_id"], sizes[b], fitted[b], losses[b], shifts) for b in kept}
     kept = [b for b in kept if np.isfinite(drawn[b]).mean() >= 0.5]
     if len(kept) < _LEAST_BUDGETS:
@@ -114,9 +110,27 @@ def exponent(
     return Exponent(
         a=float(_slopes(x_G, np.array([optima]))[0]),
         ends=interval(slopes_B, LEVEL),
-        noise=float(noise.std()),
+        noise=noise,
         optima=dict(zip(kept, np.exp(optima).tolist(), strict=True)),
     )
+
+
+def _noise(
+    curves: "list[tuple[pd.DataFrame, np.ndarray, CurveMinima]]", draws: int
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The scatter of log losses about the curves, and by run the shifts of all resamples."""
+    runs = np.concatenate([each["run_id"] for each, _, _ in curves])
+    residuals = np.concatenate([np.log(loss / fit.fitted_BxN[0]) for _, loss, fit in curves])
+    inside = np.isfinite(residuals)
+    n, constants = int(inside.sum()), _CURVE_CONSTANTS * len(curves)
+    noise = scaled_noise(residuals[inside], constants)
+    # Residuals of one run at several budgets are no more evidence of the scatter than one is.
+    freedom = max(1.0, len(set(runs[inside])) * (1 - constants / n))
+    rng = np.random.default_rng(0)
+    # Each resample has a scatter that the residuals allow, as Student's t does.
+    scale_B = np.sqrt(freedom / rng.chisquare(freedom, draws))
+    shifts = {run: scale_B * rng.choice(noise, draws) for run in sorted(set(runs))}
+    return float(noise.std()), shifts
 
 
 def _total_range(losses: "pd.DataFrame") -> tuple[float, float]:
@@ -230,6 +244,9 @@ def main(root: str, out: str, table: str | None = None) -> None:
         losses.to_csv(table, index=False)
     found = exponents(losses)
     print(exponent_table(found).to_string(index=False))
+    for step in STEPS:
+        if step.name not in found:
+            print(f"{step.name}: under {_LEAST_BUDGETS} budgets have a minimum between their sizes")
     counted = counted_exponents(losses)
     for name, values in counted.items():
         print(f"the count alone, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items()))
