@@ -10,7 +10,7 @@ from scaling_jax.system.environment import default_cache_dir
 
 
 def trained_model_file(argument: str) -> Path:
-    """The file of the SentencePiece model `VOCAB_SIZE:CORPUS`, trained unless the cache has it.
+    """The file of the SentencePiece model `VOCAB_SIZE:CORPUS`: of the cache, or trained first.
 
     Training gives the same file from the same text. So processes that train it at once do not
     disturb each other, and runs on several machines have the same tokens; a run whose tokens
