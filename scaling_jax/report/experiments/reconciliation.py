@@ -207,8 +207,14 @@ def exponent_figure(found: Mapping[str, Exponent], counted: Mapping[str, float])
         axes = figure.subplots()
         for value, name in ((KAPLAN, "Kaplan et al."), (HOFFMANN, "Hoffmann et al.")):
             axes.axhline(value, color=style.FAINT, lw=1, zorder=0)
-            axes.text(len(STEPS) - 0.45, value, f"{name} {value:.2f}", va="bottom", ha="right",
-                      color=style.MUTED, fontsize=9)  # fmt: skip
+            axes.annotate(
+                f"{value:.2f}\n{name}",
+                (1.01, value),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                color=style.MUTED,
+                fontsize=9,
+            )
         for place, step in enumerate(STEPS):
             a, low, high = step.published
             label = "Porian et al. 2024" if not place else None
