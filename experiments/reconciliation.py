@@ -14,7 +14,7 @@ Steps 0, 1, 2 and 4 read every budget off the loss curve of one run of each size
 
     scaling-jax run experiments/reconciliation.py --scale cpu --root results
     python experiments/reconciliation.py results/reconciliation-cpu reconciliation.svg losses.csv
-    scaling-jax fit losses.csv --by variation --approach 2 --isoflop-curve window
+    scaling-jax fit losses.csv --by variation --approach 2 --curve window
 
 The second command prints the exponent and its interval after each step, beside what the count alone
 predicts (Pearce and Song 2024, 2406.12907), and draws them; its table is what the third one fits.

@@ -226,8 +226,18 @@ def exponent_figure(found: Mapping[str, Exponent], counted: Mapping[str, float])
         for number, (name, value) in enumerate(counted.items()):
             label = "the count alone" if not number else None
             axes.plot(places[name] - 0.2, value, "_", color=style.ACCENT, ms=16, mew=2, label=label)
-        axes.set_xticks(range(len(STEPS)), [step.name for step in STEPS])
+        axes.set_xticks(range(len(STEPS)), [step.name.replace(" ", "\n", 1) for step in STEPS])
         axes.set_xlim(-0.5, len(STEPS) - 0.4)
+        for place, step in enumerate(STEPS):
+            if step.name not in found:
+                axes.annotate(
+                    "not\ndetermined",
+                    (place, 0.5),
+                    xycoords=("data", "axes fraction"),
+                    ha="center",
+                    color=style.MUTED,
+                    fontsize=9,
+                )
         axes.set_ylabel("a in N_opt ∝ C^a")
         axes.legend(loc="upper right", bbox_to_anchor=(1, 1.02))
     return figure

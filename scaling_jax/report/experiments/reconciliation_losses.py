@@ -95,7 +95,10 @@ def _read_off(
     if step.count != "params":
         spacing = (budgets[-1] / budgets[0]) ** (1 / (len(budgets) - 1))
         most = float((6 * runs[step.count] * runs["tokens"]).max())
-        budgets = most / spacing ** np.arange(4 * len(budgets))[::-1]
+        # Below, no run takes the FLOPs of the smallest budget with the head counted.
+        least = float(budgets[0] * (runs[step.count] / runs["params"]).min())
+        n = 1 + int(np.log(most / least) / np.log(spacing))
+        budgets = most / spacing ** np.arange(n)[::-1]
     grouped = dict(list(curves.groupby("run_id")))
     rows = []
     for run in runs.to_dict("records"):
