@@ -10,6 +10,7 @@ import pytest
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from tests.quick import QUICKLY
 
 SHAPE = Shape(n_layers=2, d_model=64, n_heads=4, d_ff=256, vocab_size=256, seq_len=128)
 FLAGS = ("--n-layers", 2, "--d-model", 64, "--n-heads", 4, "--vocab-size", 256, "--seq-len", 128)
@@ -88,7 +89,8 @@ def test_train_ends_in_a_result_that_is_not_trained_again(config: Path, tmp_path
         "import sys; from scaling_jax.cli import main; sys.exit(main())",
     ]
     command += ["train", str(config), "--root", "relative"]
-    environment = {**os.environ, "SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": ""}
+    changes = {"SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": QUICKLY}
+    environment = os.environ | changes
     first, second = (
         subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         for _ in range(2)

@@ -15,6 +15,7 @@ from helpers import small_run
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.train import make_mesh, train_run
+from tests.quick import QUICKLY
 
 SCRIPT = Path(__file__).with_name("train_together.py")
 
@@ -29,7 +30,7 @@ def run_together(n, config, directory, stop_at=0, config_of_last=None):
     configs = [config] * (n - 1) + [config_of_last or config]
     port = free_port()
     # Six processes compile the same short-lived programs.
-    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+    flags = {"XLA_FLAGS": QUICKLY, "JAX_PLATFORMS": "cpu"}
     environment = os.environ | flags
     processes = [
         subprocess.Popen(

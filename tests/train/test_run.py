@@ -20,6 +20,7 @@ from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.train import make_mesh, train_run
 from scaling_jax.train.checkpoint import open_checkpoints
+from tests.quick import QUICKLY
 
 SCRIPT = Path(__file__).with_name("train_once.py")
 
@@ -32,7 +33,7 @@ def start(config, directory, cache):
     path = directory.parent / f"{directory.name}.json"
     path.write_text(config.to_json())
     environment = os.environ | {
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": QUICKLY,
         "JAX_PLATFORMS": "cpu",
         "SCALING_JAX_CACHE": str(cache),
     }

@@ -14,6 +14,7 @@ from small_studies import losses
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store, run_study
 from scaling_jax.study.store import history
+from tests.quick import QUICKLY
 
 SCRIPT = Path(__file__).parents[1].joinpath("run_together.py")
 
@@ -21,7 +22,7 @@ SCRIPT = Path(__file__).parents[1].joinpath("run_together.py")
 def test_two_processes_end_a_study_as_one_would(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "JAX_PLATFORMS": "cpu"}
+    flags = {"XLA_FLAGS": QUICKLY, "JAX_PLATFORMS": "cpu"}
     processes = [
         subprocess.Popen(
             [sys.executable, SCRIPT, tmp_path / "two", *map(str, (port, i, 2))],
