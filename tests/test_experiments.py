@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from scaling_jax.accounting import flops
 from scaling_jax.data import load_corpus, prepare
-from scaling_jax.study import Study, load_experiment
+from scaling_jax.study import PlannedRun, load_experiment
 from scaling_jax.study.plan.experiment_files import SCALES, Scale
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
@@ -19,22 +20,29 @@ PROGRAM = "import sys; from scaling_jax.cli import main; sys.exit(main())"
 
 with_each = pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 
+load = cache(load_experiment)
 
-def total_flops(study: Study) -> int:
-    return sum(run.flops for run in study.plan())
+
+@cache
+def planned(path: Path, scale: Scale) -> list[PlannedRun]:
+    return load(path, scale).plan()
+
+
+def total_flops(path: Path, scale: Scale) -> int:
+    return sum(run.flops for run in planned(path, scale))
 
 
 @with_each
 @pytest.mark.parametrize("scale", list(SCALES))
 def test_every_scale_has_a_design_that_can_be_fitted(path: Path, scale: Scale) -> None:
-    runs = load_experiment(path, scale).plan()
+    runs = planned(path, scale)
     assert len({run.budget for run in runs}) >= 3
     assert len({flops.count_params(run.config.shape).total for run in runs}) >= 3
 
 
 @with_each
 def test_scales_cost_what_they_promise(path: Path) -> None:
-    smoke, cpu, full = (total_flops(load_experiment(path, s)) for s in ("smoke", "cpu", "full"))
+    smoke, cpu, full = (total_flops(path, scale) for scale in ("smoke", "cpu", "full"))
     # At the 1e10 FLOP/s that the smallest models reach on one core: seconds, and minutes.
     assert smoke < 1e11
     assert smoke < cpu < 5e13
@@ -43,22 +51,22 @@ def test_scales_cost_what_they_promise(path: Path) -> None:
 
 @with_each
 def test_scales_have_stores_of_their_own(path: Path) -> None:
-    names = {load_experiment(path, scale).recipe_hash: scale for scale in SCALES}
-    studies = {load_experiment(path, scale).name for scale in SCALES}
+    names = {load(path, scale).recipe_hash: scale for scale in SCALES}
+    studies = {load(path, scale).name for scale in SCALES}
     assert len(studies) == len(names)
 
 
 @with_each
 @pytest.mark.parametrize("scale", ["cpu", "smoke"])
 def test_small_scales_have_text_enough(path: Path, scale: Scale, embedded_tokens: int) -> None:
-    study = load_experiment(path, scale)
-    assert study.recipe.data.corpus == "embedded"
-    for run in study.plan():
+    assert load(path, scale).recipe.data.corpus == "embedded"
+    for run in planned(path, scale):
         corpus = run.config.data.corpus
         there = embedded_tokens if corpus == "embedded" else generated_tokens(corpus)
         assert run.config.tokens < there, corpus
 
 
+@cache
 def generated_tokens(corpus: str) -> float:
     """About the training tokens of a corpus that a program writes, from a part of it."""
     name, _, amount = corpus.partition("=")
