@@ -1,6 +1,7 @@
 """Models in the files of transformers are imported if they are representable, else refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def test_an_exported_model_comes_back_to_the_last_bit(shape, tmp_path):
     np.testing.assert_array_equal(logits(again), logits(model))
     if shape["activation"] == "gelu":
         text = "A text of more than one context of the model. " * 4
-        assert again.loss(text) == model.loss(text)
+        # On one device too: several may round the same sums in another way.
+        alone = replace(model, config=replace(model.config, batch_size=1))
+        assert again.loss(text) == alone.loss(text)
 
 
 @pytest.mark.parametrize("name", MODELS)
