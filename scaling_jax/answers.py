@@ -5,7 +5,7 @@ compute stands in `laws`, `study` and `report`.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -144,41 +144,37 @@ def simulate(
 
 
 def report(
-    source: "Runs",
+    source: "Runs | Sequence[Runs]",
     out: "os.PathLike[str] | str",
     *,
     flops: float | None = None,
     law: str = "chinchilla",
     columns: Mapping[str, str] | None = None,
     unit: str | None = None,
+    by: str | None = None,
 ) -> Path:
     """Write one self-contained page with the answer, the figures and every run; return its path.
 
     Args:
-        source: a study's directory or store, or a table.
+        source: a study's directory or store, or a table; a list of several is compared with its
+            first.
         out: the page, which ends in `.html`.
         flops: the budget whose optimum the page shows, by default ten times the largest.
         law: the law of approach 3.
         columns, unit: of a table, as `fit` takes them.
+        by: a column: instead, a fit of each of its values.
 
     Raises:
         InputError: a source without runs, or a page that cannot be written.
     """
-    from scaling_jax.report import write_report
-    from scaling_jax.report.build import build_report
-    from scaling_jax.report.of_table import table_report
-    from scaling_jax.study import Store
+    from scaling_jax.report.pages import PageOptions, write_page_of
     from scaling_jax.system.outputs import check_output
 
     check_output(Path(out), (".html",))
-    if _is_study(source):
-        if columns is not None or unit is not None:
-            raise InputError("a study's columns and unit are known: leave out columns and unit")
-        store = source if isinstance(source, Store) else Store.open(source)  # type: ignore[arg-type]
-        data = build_report(store, target_flops=flops, law=law)
-    else:
-        data = table_report(source, target_flops=flops, law=law, columns=columns, unit=unit)  # type: ignore[arg-type]
-    return write_report(data, Path(out))
+    several = isinstance(source, list | tuple)
+    options = PageOptions(flops, law, columns or {}, unit, by)
+    write_page_of(source if several else [source], Path(out), options)  # type: ignore[arg-type]
+    return Path(out)
 
 
 def _fitted(source: "Runs", columns: Mapping[str, str] | None) -> laws.Fit:

@@ -1,7 +1,7 @@
 """The error that bad input raises, with suggestions, and warnings about input."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class InputError(ValueError):
@@ -36,3 +36,14 @@ def nearest(wrong: str, allowed: Iterable[str], most: int = 1) -> str:
     """A question that suggests up to `most` allowed names near `wrong`; empty if none is near."""
     near = difflib.get_close_matches(wrong, list(allowed), n=most)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
+def refuse_with(reason: str, given: Mapping[str, bool]) -> None:
+    """Refuse the first given option that has no meaning with the others.
+
+    Raises:
+        InputError: an option was given; the message holds the reason.
+    """
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(f"{reason}, so {option} does not apply: leave it out")

@@ -3,6 +3,7 @@
 import dataclasses
 import html
 import math
+import re
 from collections.abc import Iterator
 
 MISSING = "—"
@@ -14,6 +15,8 @@ _LARGEST_COUNT = 1e18
 _NO_CONSTANT = 1e-100
 # From this many hours on, minutes are left out.
 _HOURS_ONLY = 48
+# Mantissa, exponent, and the noun of a count.
+_WITH_EXPONENT = re.compile(r"(?<![\w.])(\d(?:\.\d+)?)(e[+-]?\d+)\b( tokens| parameters)?")
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -104,6 +107,22 @@ def money(price: float) -> str:
 def plain_spaces(text: str) -> str:
     """Text with ordinary spaces for the unbreakable ones, so that it can be copied and searched."""
     return text.replace(SPACE, " ")
+
+
+def one_style(text: str) -> str:
+    """A sentence whose numbers with an exponent are written as `count` and `flops` write them.
+
+    >>> plain_spaces(one_style("1.99e+04 is below 2.5e+10 tokens at 7.49e+10 FLOPs"))
+    '19.9 k is below 25 B tokens at 7.49e10 FLOPs'
+    """
+
+    def written(found: "re.Match[str]") -> str:
+        value, noun = float(found[1] + found[2]), found[3] or ""
+        if noun or 1 <= value < _PLAIN[1]:
+            return count(value) + noun
+        return f"{found[1]}e{int(found[2][1:])}"
+
+    return _WITH_EXPONENT.sub(written, text)
 
 
 def interval(bounds: object, formatter: object = count) -> str:

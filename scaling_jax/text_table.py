@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from scaling_jax.formatting import plain_spaces
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,33 @@ class Table:
     def __str__(self) -> str:
         rows = [tuple(map(plain_spaces, row)) for row in self.rows]
         return "\n".join(aligned(self.columns, rows, self.left))
+
+    def drawn(self) -> "RichTable":
+        """The table as rich draws it."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        made = RichTable(box=box.SIMPLE_HEAD)
+        for column in self.columns:
+            justify: Literal["left", "right"] = "left" if column in self.left else "right"
+            made.add_column(column, justify=justify, no_wrap=True)
+        for row in self.rows:
+            # As `Text`, square brackets are not markup.
+            made.add_row(*(Text(plain_spaces(cell)) for cell in row))
+        return made
+
+    def print(self) -> None:
+        """Print the table with rules, as a terminal shows it; no cell is ever cut."""
+        from rich.console import Console
+        from rich.measure import Measurement
+
+        made = self.drawn()
+        console = Console(markup=False, highlight=False)
+        # A row wider than the terminal continues on the next line: cutting a number is worse.
+        needed = Measurement.get(console, console.options.update(width=10_000), made).maximum
+        console.width = max(console.width, needed)
+        console.print(made, soft_wrap=True)
 
 
 def aligned(

@@ -12,9 +12,9 @@ from scaling_jax.accounting.shape_account import (
     shape_account,
     training_sentence,
 )
-from scaling_jax.cli.arguments import Json, optional, read_config
+from scaling_jax.cli.arguments import Json, optional
 from scaling_jax.cli.output import print_json, print_table
-from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, Shape
+from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, RunConfig, Shape
 from scaling_jax.errors import InputError
 
 # A user's own module is counted where it is planned: give the CONFIG.json of its run.
@@ -88,7 +88,7 @@ def _shape(config: Path | None, flags: ShapeFlags) -> tuple[Shape, int | None]:
     if config is not None:
         if flags != ShapeFlags():
             raise InputError("give either a CONFIG.json or a shape's flags, not both")
-        run = read_config(config)
+        run = RunConfig.read(config)
         return run.shape, run.tokens
     is_lstm = flags.architecture == "lstm"
     needed = ("n_layers", "d_model", *(() if is_lstm else ("n_heads",)), "vocab_size", "seq_len")

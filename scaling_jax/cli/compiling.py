@@ -11,14 +11,14 @@ from scaling_jax.cli.arguments import (
     Json,
     ScaleOption,
     Settings,
-    load_study,
     optional,
-    read_config,
 )
 from scaling_jax.cli.exits import CommandFailed
 from scaling_jax.cli.output import print_json, print_table, remark
+from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
+from scaling_jax.study.plan.named_study import load_study
 
 if TYPE_CHECKING:
     from scaling_jax.config import RunConfig
@@ -75,7 +75,7 @@ def _chosen(source: Path, run: str | None, scale: Any, settings: tuple[str, ...]
     if source.suffix == ".json":
         if run is not None:
             raise InputError("--run chooses among a study's runs: leave it out with a CONFIG.json")
-        return read_config(source)
+        return RunConfig.read(source)
     configs = [planned.config for planned in load_study(source, scale, settings).plan()]
     if run is None:
         return max(configs, key=lambda config: flops.count_params(config.shape).total)

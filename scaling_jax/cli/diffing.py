@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import Json, Scale, ScaleOption, load_study
+from scaling_jax.cli.arguments import Json, Scale, ScaleOption
 from scaling_jax.cli.output import print_json, print_table
+from scaling_jax.study.plan.named_study import load_study
 
 if TYPE_CHECKING:
     from scaling_jax.study import Store, Study

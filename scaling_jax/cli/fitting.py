@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from scaling_jax import named_values
 from scaling_jax.cli.arguments import (
     By,
     Columns,
@@ -15,13 +16,10 @@ from scaling_jax.cli.arguments import (
     NamedNumbers,
     NamedPriors,
     Unit,
-    names,
     optional,
-    pairs,
-    refuse_with,
 )
 from scaling_jax.cli.output import print_blocks, print_json, remark
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.laws.comparison_text import comparison_data, comparison_text
 from scaling_jax.laws.conventions import READ_OFFS, ReadOff
 from scaling_jax.laws.grouping_text import grouped_data, grouped_text
@@ -129,13 +127,13 @@ def fit(
         check_output(out, (".json",))
         if approach == "all":
             raise InputError(f"{out} would hold one fit: give --approach 1, 2 or 3 with --out")
-    where = pairs("--at", at)
+    where = named_values.pairs("--at", at)
     extras = {"at": where, "profile": profile}
     require_applicable(
         1 if approach == "all" else approach, {name: each for name, each in extras.items() if each}
     )
     table, curves = sources.read_records(records, with_curves=approach in (1, "all"))
-    mapping = names("--columns", columns)
+    mapping = named_values.names("--columns", columns)
     if best_of is not None:
         table, mapping = _best(table, best_of, law, mapping), {}
     arguments = {"law": law, "training_curves": curves, **fitting.given()}

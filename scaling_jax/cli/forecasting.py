@@ -1,12 +1,14 @@
 """`forecast` and `score`: predictions that are frozen before their runs are trained."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import Columns, Json, Unit, names, optional, values
+from scaling_jax import named_values
+from scaling_jax.cli.arguments import Columns, Json, Unit, optional
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.outputs import check_output
@@ -31,7 +33,8 @@ def forecast(
 
     check_output(out, (".json",))
     forecasts.refuse_existing(out)
-    given = [t if os.path.isfile(t) else values("--runs", tuple(t.split(","))) for t in runs]  # noqa: PTH113
+    values = partial(named_values.values, "--runs")
+    given = [t if os.path.isfile(t) else values(tuple(t.split(","))) for t in runs]  # noqa: PTH113
     made = forecasts.forecast_from(fit, given or None, law=law)
     forecasts.write_forecast(made, out)
     remark(f"wrote {out}")
@@ -56,7 +59,7 @@ def score(
 
     if figure is not None:
         check_output(figure, (".svg", ".pdf", ".png"))
-    mapping, table = names("--columns", columns), read_records(records)[0]
+    mapping, table = named_values.names("--columns", columns), read_records(records)[0]
     found = laws.score(read_forecast(forecast), table, columns=mapping, unit=unit)
     if figure is not None:
         draw_score(found, figure)

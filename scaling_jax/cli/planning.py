@@ -11,12 +11,11 @@ from scaling_jax.cli.arguments import (
     MaxFlops,
     ScaleOption,
     Settings,
-    load_study,
     optional,
-    refuse_beyond,
 )
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.execution import DEFAULT
+from scaling_jax.study.plan.named_study import load_study
 from scaling_jax.study.status.plan_cost import THIS_MACHINE, Machine, cost
 from scaling_jax.study.status.plan_text import (
     additions_table,
@@ -51,7 +50,7 @@ def plan(
     identify. Exit code 2 if the text is not enough for the runs, or not fit for them.
     """
     study = load_study(experiment, scale, settings)
-    refuse_beyond(study, max_flops)
+    study.refuse_beyond(max_flops)
     priced = cost(study, machine, execution, root)
     if json:
         print_json(plan_data(priced, with_additions=suggest))

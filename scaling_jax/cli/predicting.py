@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from scaling_jax.cli.arguments import Columns, Json, names, optional, pairs
+from scaling_jax import named_values
+from scaling_jax.cli.arguments import Columns, Json, optional
 from scaling_jax.cli.output import print_json
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions import decision_text
@@ -107,7 +108,7 @@ def predict(
         from scaling_jax.system.compilation import use_compilation_cache
 
         use_compilation_cache()
-    mapping = names("--columns", columns)
+    mapping = named_values.names("--columns", columns)
     fitted, table = fit_and_records(fit, records, mapping)
     demand = _demand(
         inference_tokens,
@@ -127,7 +128,7 @@ def predict(
             answers.append(found.compared(fitted, flops, other, against.name))
     elif at and flops is None and params is None and tokens is None:
         _refuse_without("--params N and --tokens D", {"--hardware": hardware})
-        run = pairs("--at", at)
+        run = named_values.pairs("--at", at)
         answers = [found.predicted(fitted, run)]
     elif flops is None and params is not None and tokens is not None:
         extras = {

@@ -1,37 +1,25 @@
 """`status`, `collect` and `report`: the commands that read a study's directory."""
 
-import math
-import os
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from scaling_jax import named_values
 from scaling_jax.cli.arguments import (
     By,
     Columns,
     Json,
     StoreDirectory,
     Unit,
-    names,
     optional,
-    refuse_with,
 )
-from scaling_jax.cli.output import drawn, on_terminal, print_blocks, print_json, remark
-from scaling_jax.errors import InputError, suggestion
+from scaling_jax.cli.output import on_terminal, print_blocks, print_json, remark
+from scaling_jax.errors import InputError, refuse_with, suggestion
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
 from scaling_jax.system.outputs import check_output, replacing
-from scaling_jax.text_table import Table
-
-if TYPE_CHECKING:
-    from rich.console import Group
-
-    from scaling_jax.study.status import EndsSoFar, InterimLaw, StudyMonitor
 
 NO_LAW = "none"
 TABLE_ENDINGS = (".csv", ".parquet")
@@ -70,6 +58,7 @@ def status(
         StudyMonitor,
         status_data,
         status_text,
+        watching,
     )
     from scaling_jax.study.status.plan_cost import require_price
     from scaling_jax.study.status.standing_text import law_text
@@ -77,7 +66,7 @@ def status(
     require_price(price)
     if watch:
         refuse_with("--watch draws on a terminal", {"--json": json})
-        _require_interval(every)
+        watching.require_interval(every)
         if not on_terminal():
             raise InputError("--watch draws on a terminal, and there is none: leave it out")
     _require_law(law)
@@ -85,7 +74,7 @@ def status(
     monitor, interim = StudyMonitor(store), None if law == NO_LAW else InterimLaw(store, law)
     foresee = partial(EndsSoFar.of, store) if ends else lambda: None
     if watch:
-        _watch(monitor, interim, price, every, foresee)
+        watching.watch(monitor, interim, price, every, foresee)
         return
     standing = monitor.look()
     if json:
@@ -145,12 +134,13 @@ def collect(
 
 
 def report(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        tuple[str, ...],
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="DIR",
-            help="a study's directory, a root that holds one study, or a table as fit takes it",
+            help="a study's directory, a root that holds one study, or a table as fit takes it; "
+            "several are compared with the first",
         ),
     ],
     /,
@@ -178,54 +168,14 @@ def report(
     With --watch the page is rewritten while the study trains, and an open browser reloads it.
     """
     leave_accelerators()
-    from scaling_jax.laws.tables.formats import is_table
-    from scaling_jax.report import write_report
-    from scaling_jax.report.build import build_report
-    from scaling_jax.report.grouped import write_grouped
-    from scaling_jax.report.live import LiveReport
-    from scaling_jax.report.of_table import table_report
-    from scaling_jax.study import Store
-    from scaling_jax.study import collect as collect_records
+    from scaling_jax.report.pages import PageOptions, write_page_of
 
     check_output(out, (".html",))
-    if watch:
-        _require_interval(every)
-    of_table = is_table(source) and not os.path.isdir(source)  # noqa: PTH112
-    if of_table:
-        refuse_with("a table does not change", {"--watch": watch})
-    else:
-        named = {"--columns": columns is not None, "--unit": unit is not None}
-        refuse_with("a study's columns and unit are known", named)
-    refused: Mapping[int, str] = {}
-    mapping = names("--columns", columns)
-    try:
-        if by is not None:
-            refuse_with(
-                "--by reports one fit of each", {"--flops": flops is not None, "--watch": watch}
-            )
-            records = source if of_table else collect_records(source)
-            write_grouped(records, by, out, law=law, columns=mapping, unit=unit)
-        elif of_table:
-            data = table_report(source, target_flops=flops, law=law, columns=mapping, unit=unit)
-            refused = data.refused
-            write_report(data, out)
-        elif watch:
-            store = Store.open(source)
-            LiveReport(store, out, every=every, target_flops=flops, law=law).keep_writing()
-        else:
-            data = build_report(Store.open(source), target_flops=flops, law=law)
-            refused = data.refused
-            write_report(data, out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    for approach, sentence in refused.items():
+    mapping = named_values.names("--columns", columns)
+    options = PageOptions(flops, law, mapping, unit, by, every if watch else None)
+    for approach, sentence in write_page_of(sources, out, options).items():
         remark(f"approach {approach} was not fitted: {sentence}")
     remark(f"wrote {out}")
-
-
-def _require_interval(seconds: float) -> None:
-    if not 0 < seconds < math.inf:
-        raise InputError(f"--every {seconds} must be a positive number of seconds")
 
 
 def _require_law(name: str) -> None:
@@ -234,39 +184,3 @@ def _require_law(name: str) -> None:
     known = [*LAWS, "auto", NO_LAW]
     if name not in known:
         raise InputError(f"unknown law {name!r}{suggestion(name, known)}")
-
-
-def _watch(
-    monitor: "StudyMonitor",
-    interim: "InterimLaw | None",
-    price: float | None,
-    every: float,
-    foresee: "Callable[[], EndsSoFar | None]",
-) -> None:
-    """Show the study until Ctrl-C or until no training is left."""
-    from rich.console import Console
-    from rich.live import Live
-
-    from scaling_jax.study.status import status_text
-
-    law = None
-    with suppress(KeyboardInterrupt), Live(console=Console(), auto_refresh=False) as live:
-        while True:
-            standing = monitor.look()
-            ends = foresee()
-            live.update(_group(status_text(standing, law, price, ends)), refresh=True)
-            if interim is not None:
-                # A new fit takes seconds, so everything else is shown first.
-                law = interim.law(standing)
-                live.update(_group(status_text(standing, law, price, ends)), refresh=True)
-            if standing.seconds_left == 0:
-                return
-            time.sleep(every)
-
-
-def _group(blocks: list[str | Table]) -> "Group":
-    from rich.console import Group
-    from rich.text import Text
-
-    shown = [Text(plain_spaces(b) + "\n") if isinstance(b, str) else drawn(b) for b in blocks]
-    return Group(*shown)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from scaling_jax import named_values
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Experiment,
@@ -17,16 +18,14 @@ from scaling_jax.cli.arguments import (
     Root,
     ScaleOption,
     Settings,
-    load_study,
     optional,
-    read_config,
-    refuse_beyond,
-    values,
 )
 from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
 from scaling_jax.cli.output import print_json, remark
+from scaling_jax.config import RunConfig
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.execution.job import Job
+from scaling_jax.study.plan.named_study import load_study
 from scaling_jax.system.buckets import in_bucket
 from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
@@ -65,7 +64,7 @@ class JobFlags(Job):
 
     def job(self) -> Job:
         """The job, whose executor's options are values instead of texts."""
-        options = values("--executor-option", tuple(self.executor_options))
+        options = named_values.values("--executor-option", tuple(self.executor_options))
         return Job(**vars(self) | {"executor_options": options})
 
 
@@ -102,26 +101,29 @@ def run(
     from scaling_jax.laws.planning.next_runs import Goal
     from scaling_jax.study import run_study
     from scaling_jax.study.execution.adaptive import run_until
+    from scaling_jax.study.store.command import recorded, run_command
     from scaling_jax.system.agreement import is_first
     from scaling_jax.system.compilation import use_compilation_cache
 
     study, job = load_study(experiment, scale, settings), training.job()
     goal = Goal.parse(until) if until is not None else None
     if goal is None:
-        refuse_beyond(study, max_flops)
+        study.refuse_beyond(max_flops)
     processes.connect()
     use_compilation_cache()
     if not job.is_local:
         # This process only watches: the accelerators are for the tasks.
         jax.config.update("jax_platforms", "cpu")
+    command = run_command(experiment, root, scale, settings, until)
+    kept = recorded(absolute(root) / study.name, command)
     if goal is not None:
-        with resumable():
+        with resumable(), kept:
             ended = run_until(
                 study, absolute(root), goal, max_flops=max_flops, report=remark, job=job
             )
         _print_goal(ended, goal, json)
         return
-    with resumable():
+    with resumable(), kept:
         store = run_study(study, absolute(root), job)
     if is_first():
         _print_states(store, json)
@@ -163,7 +165,7 @@ def train(
     from scaling_jax.system.cores import split_batch_over_cores
     from scaling_jax.train import train_run
 
-    specified = read_config(config)
+    specified = RunConfig.read(config)
     processes.connect()
     if not jax.distributed.is_initialized() and execution.mesh == DEFAULT.mesh:
         split_batch_over_cores(max(1, specified.batch_size // execution.microbatches))

@@ -9,11 +9,11 @@ from scaling_jax.cli.arguments import (
     Json,
     ScaleOption,
     Settings,
-    load_study,
     optional,
 )
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.laws.conventions import LEVEL
+from scaling_jax.study.plan.named_study import load_study
 
 
 def simulate(

@@ -10,12 +10,12 @@ from scaling_jax.cli.arguments import (
     Root,
     ScaleOption,
     Settings,
-    load_study,
     optional,
 )
 from scaling_jax.cli.exits import resumable
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.cli.running import JobFlags
+from scaling_jax.study.plan.named_study import load_study
 from scaling_jax.study.plan.tuning import DEFAULT_TUNING, Tuning
 from scaling_jax.system.files import absolute
 

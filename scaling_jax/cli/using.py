@@ -6,9 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import Json, optional, refuse_with
-from scaling_jax.cli.output import print_json, remark
-from scaling_jax.errors import InputError
+from scaling_jax import named_values
+from scaling_jax.cli.arguments import Columns, Json, Unit, optional
+from scaling_jax.cli.output import print_blocks, print_json, remark
+from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.system.outputs import check_output, replacing
 
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help="its directory")]
@@ -45,18 +46,45 @@ def evaluate(
 
 
 def compare(
-    a: Run,
-    b: Run,
+    sources: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            metavar="RUN|STUDY",
+            help="directories of two runs; or of two or more studies, or tables as for fit",
+        ),
+    ],
     /,
     *,
-    on: Annotated[str, tyro.conf.arg(metavar="SET", help="name of a held-out set")] = "held_out",
+    on: Annotated[
+        str, tyro.conf.arg(metavar="SET", help="name of a held-out set, for runs")
+    ] = "held_out",
+    law: Annotated[
+        str, tyro.conf.arg(metavar="NAME", help="the formula fitted to studies, as for fit")
+    ] = "chinchilla",
+    columns: Columns = None,
+    unit: Unit = None,
     json: Json = False,
 ) -> None:
-    """Print the difference in loss of two finished runs, in pairs on the same held-out windows."""
-    from scaling_jax.trained import compare_runs
+    """Print the difference in loss of two finished runs, in pairs on the same held-out windows.
 
-    found = compare_runs(a, b, on)
-    print_json(dataclasses.asdict(found)) if json else print(found)
+    For studies and tables: the differences of runs of the same size and length with standard
+    errors, the compute multiplier, and the exponents side by side. Losses in other units, or of
+    another tokenizer or text, are not compared.
+    """
+    from scaling_jax.runs.result import is_run
+    from scaling_jax.study.status import compare_studies, compared_text
+
+    if len(sources) == 2 and all(map(is_run, sources)):
+        from scaling_jax.trained import compare_runs
+
+        pair = compare_runs(*sources, on)
+        print_json(dataclasses.asdict(pair)) if json else print(pair)
+        return
+    mapping = named_values.names("--columns", columns)
+    found = compare_studies(sources, law=law, columns=mapping, unit=unit)
+    data, text = compared_text.compared_data, compared_text.compared_text
+    print_json(data(found)) if json else print_blocks(text(found))
 
 
 def sample(

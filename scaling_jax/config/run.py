@@ -3,7 +3,9 @@
 import functools
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from scaling_jax.config.batch_ramp import BatchRamp
@@ -267,6 +269,25 @@ class RunConfig(Readable):
     def to_json(self) -> str:
         """Canonical JSON of the run: `stored_fields` with sorted keys and without spaces."""
         return json.dumps(_as_dict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "RunConfig":
+        """The run that a JSON file configures, such as a store's `runs/*/config.json`.
+
+        Raises:
+            InputError: a file that cannot be read, or that holds no run's configuration.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise InputError(f"cannot read {path}: {reason}; give a run's config.json") from error
+        try:
+            return cls.from_json(text)
+        except InputError as error:
+            is_python = Path(path).suffix == ".py"
+            hint = "; scaling-jax run trains an experiment" if is_python else ""
+            raise InputError(f"{path}: {error}{hint}") from error
 
     @classmethod
     def from_json(cls, text: str) -> "RunConfig":

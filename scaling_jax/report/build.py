@@ -1,6 +1,8 @@
 """Read a store and fit its runs: the content of a report."""
 
 import math
+import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +16,7 @@ from scaling_jax.report.forecasts import StudyForecast, study_forecasts
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import StudyMonitor
+from scaling_jax.study.store.command import recorded_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +71,7 @@ def build_report(
         target_flops=target,
         verification=verification,
         recipe=flat(store.study["recipe"]),
-        commands=tuple(commands) if commands is not None else _commands(store),
+        commands=tuple(commands) if commands is not None else _commands(store, target_flops, law),
         provenance=_provenance(known),
         seconds=_seconds(known),
         refused=compared.refused,
@@ -165,11 +168,17 @@ def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
 
 def _call(rule: Mapping[str, Any]) -> str:
     arguments = ", ".join(
-        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        f"{name} {_plain(value)}"
         for name, value in rule.items()
-        if name != "is"
+        if name != "is" and value is not None
     )
     return f"{rule.get('is', '')}({arguments})" if "is" in rule else arguments or "defaults"
+
+
+def _plain(value: object) -> str:
+    """A setting as text: numbers to six digits, without zeros in an exponent."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return re.sub(r"e[+]?(-?)0*", r"e\1", f"{value:g}") if is_number else str(value)
 
 
 def _target(records: "pd.DataFrame", verification: Verification | None) -> float:
@@ -180,13 +189,14 @@ def _target(records: "pd.DataFrame", verification: Verification | None) -> float
     return BEYOND * float(records.loc[records["role"] == "grid", "budget"].max())
 
 
-def _commands(store: Store) -> tuple[str, ...]:
-    directory = store.directory
-    return (
-        f"scaling-jax run EXPERIMENT --root {directory.parent}",
-        f"scaling-jax fit {directory} --out fit.json",
-        f"scaling-jax report {directory} --out report.html",
-    )
+def _commands(store: Store, target_flops: float | None, law: str) -> tuple[str, ...]:
+    """The command that trained the study, where one did, and that of the page."""
+    trained = recorded_command(store.directory)
+    options = [] if target_flops is None else ["--flops", f"{target_flops:.12g}"]
+    options += [] if law == "chinchilla" else ["--law", law]
+    page = ["scaling-jax", "report", str(store.directory), *options, "--out", "report.html"]
+    made = f"scaling-jax run EXPERIMENT --root {shlex.quote(str(store.directory.parent))}"
+    return (trained or made, shlex.join(page))
 
 
 def _provenance(results: "list[Result]") -> dict[str, str]:

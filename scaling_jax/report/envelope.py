@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, finished
-from scaling_jax.report.panels import Panel
+from scaling_jax.report.panels import Panel, run_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_ENDS = "ends"
 POINTS_PER_CURVE = 120
 TITLE = "Training curves and their envelope"
 CAPTION = (
@@ -20,8 +21,8 @@ CAPTION = (
     "them. "
 )
 ENVELOPE = (
-    "Dots mark the lowest loss that any run had reached at each compute: the frontier to which "
-    "approach 1 fits its power laws."
+    "Black dots mark the lowest loss that any run had reached at each compute: the frontier to "
+    "which approach 1 fits its power laws."
 )
 UNDER_WAY = " Dotted curves are runs that have not finished; no law is fitted to them."
 
@@ -38,6 +39,7 @@ def envelope_panel(data: ReportData) -> Panel | None:
     done = set(finished(data.records)["run_id"])
     for run_id, rows in curves.groupby("run_id"):
         _draw_curve(axes, rows.sort_values("flops"), colouring, run_id in done)
+    ends = _draw_ends(axes, data, curves, colouring)
     points = data.fits[1].frontier_points if 1 in data.fits else None
     if points is not None:
         axes.plot(points.flops, points.loss, "o", color=style.INK, markersize=3, zorder=5)
@@ -48,7 +50,7 @@ def envelope_panel(data: ReportData) -> Panel | None:
     caption = CAPTION.format(loss=loss.capitalize()) + (ENVELOPE if points is not None else "")
     if not set(curves["run_id"]) <= done:
         caption += UNDER_WAY
-    return Panel("envelope", TITLE, caption, figure)
+    return Panel("envelope", TITLE, caption, figure, {_ENDS: run_labels(ends, data.unit)})
 
 
 def _colouring(params: "pd.Series") -> Any:
@@ -65,6 +67,19 @@ def _draw_curve(axes: "Axes", rows: "pd.DataFrame", colouring: Any, is_done: boo
     x, y = rows["flops"].to_numpy(float)[keep], rows["loss"].to_numpy(float)[keep]
     colour = colouring.to_rgba(float(rows["params"].iloc[0]))
     axes.plot(x, y, color=colour, linewidth=1, alpha=0.85, linestyle="-" if is_done else ":")
+
+
+def _draw_ends(
+    axes: "Axes", data: ReportData, curves: "pd.DataFrame", colouring: Any
+) -> "pd.DataFrame":
+    """A dot at the end of every finished run's curve; the runs in the order of the dots."""
+    last = curves.sort_values("flops").groupby("run_id").tail(1).set_index("run_id")
+    runs = finished(data.records)
+    runs = runs[runs["run_id"].isin(last.index)]
+    at = last.loc[runs["run_id"]]
+    colours = [colouring.to_rgba(float(n)) for n in at["params"]]
+    axes.scatter(at["flops"], at["loss"], c=colours, s=16, zorder=4, gid=_ENDS)
+    return runs
 
 
 def _thinned(flops: "np.ndarray") -> "np.ndarray":

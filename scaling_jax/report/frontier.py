@@ -1,11 +1,13 @@
 """The compute-optimal model size and token count against compute."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from scaling_jax import formatting
 from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, grid
+from scaling_jax.report.isoflop import minimum_label
 from scaling_jax.report.panels import Panel
 from scaling_jax.report.papers import paper_lines
 
@@ -29,21 +31,23 @@ CAPTION = (
 )
 MINIMA = "Dots are the minima of the IsoFLOP parabolas. "
 PAPERS = (
-    "Thin lines are published results for other data and tokenizers: Hoffmann et al. (IsoFLOP "
-    "budgets from 6e18 to 3e21 FLOPs) and Kaplan et al. (who do not count embeddings). "
+    "The same lines, and as thin lines published results for other data and tokenizers: Hoffmann "
+    "et al. (IsoFLOP budgets from 6e18 to 3e21 FLOPs) and Kaplan et al. (who do not count "
+    "embeddings). "
 )
 FAR = (
-    "The budgets of this study are about {decades} smaller, so the published lines are "
+    "The budgets here are about {decades} smaller, so the published lines are "
     "extrapolated here: compare slopes, not heights."
 )
-SAME = "The optimal number of tokens, drawn in the same way, with {level} intervals. "
-AGAIN = "The published lines are extrapolated here as well."
+SAME = "The optimal number of tokens, drawn in the same way, with {level} intervals."
+BESIDE = "Beside published results"
+_MINIMA = "minima"
 HOFFMANN_SMALLEST = 6e18
 GRID_POINTS = 33
 
 
 def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
-    """N_opt(C) and D_opt(C) of every fit beside the published lines; empty without fits."""
+    """N_opt(C) and D_opt(C) of every fit, on demand beside published lines; empty without fits."""
     runs = grid(data.records)
     if not data.fits or runs.empty:
         return ()
@@ -53,7 +57,11 @@ def frontier_panels(data: ReportData) -> tuple[Panel, ...]:
         wanted.append(data.verification.flops)
     limits = style.padded(wanted, 1.6)
     optima = {key: _optima(fit, limits, measured[1]) for key, fit in sorted(data.fits.items())}
-    return tuple(_panel(data, q, optima, limits, measured) for q in ("params", "tokens"))
+    drawing = (data, optima, limits, measured)
+    return tuple(
+        replace(_panel(q, *drawing), on_demand=_panel(q, *drawing, papers=True))
+        for q in ("params", "tokens")
+    )
 
 
 def _far(last: float) -> str:
@@ -70,32 +78,38 @@ def _optima(fit: "Fit", limits: style.Limits, last: float) -> "list[tuple[float,
 
 
 def _panel(
-    data: ReportData,
     quantity: Quantity,
+    data: ReportData,
     optima: "dict[int, list[tuple[float, Any]]]",
     limits: style.Limits,
     measured: style.Limits,
+    *,
+    papers: bool = False,
 ) -> Panel:
     figure, axes = style.panel(4.4)
     for approach, points in optima.items():
         _draw_fit(axes, approach, points, quantity, measured[1])
+    hover = {}
     if 2 in data.fits:
         _draw_minima(axes, data.fits[2], quantity)
-    flops = [c for c, _ in next(iter(optima.values()))]
-    _draw_papers(axes, flops, quantity)
+        hover[_MINIMA] = tuple(map(minimum_label, data.fits[2].minima))
+    if papers:
+        flops = [c for c, _ in next(iter(optima.values()))]
+        _draw_papers(axes, flops, quantity)
     _finish_axes(axes, data, quantity, limits, measured)
-    style.legend_below(figure, _legend(list(optima)), columns=2)
+    style.legend_below(figure, _legend(list(optima), papers), columns=2 if papers else 3)
+    name = f"frontier-{quantity}"
+    if papers:
+        caption = PAPERS + _far(measured[1])
+        return Panel(f"{name}-papers", BESIDE, caption, figure, hover)
     level = formatting.level(next(iter(data.fits.values())).level)
-    caption = _caption(data, quantity, level, measured[1])
-    return Panel(f"frontier-{quantity}", TITLE[quantity], caption, figure)
+    return Panel(name, TITLE[quantity], _caption(data, quantity, level), figure, hover)
 
 
-def _caption(data: ReportData, quantity: Quantity, level: str, last: float) -> str:
-    far = _far(last)
+def _caption(data: ReportData, quantity: Quantity, level: str) -> str:
     if quantity == "tokens":
-        return SAME.format(level=level) + (AGAIN if far else "")
-    minima = MINIMA if 2 in data.fits else ""
-    return CAPTION.format(level=level) + minima + PAPERS + far
+        return SAME.format(level=level)
+    return CAPTION.format(level=level) + (MINIMA if 2 in data.fits else "")
 
 
 def _draw_fit(
@@ -124,7 +138,10 @@ def _draw_minima(axes: "Axes", fit: "Fit", quantity: Quantity) -> None:
     budgets = [minimum.budget for minimum in fit.minima]
     values = [getattr(minimum, quantity) for minimum in fit.minima]
     colour = style.APPROACH_COLOURS[2]
-    axes.plot(budgets, values, "o", color=colour, markersize=6, markeredgecolor="white", zorder=5)
+    look: dict[str, Any] = dict(
+        color=colour, markersize=6, markeredgecolor="white", zorder=5, gid=_MINIMA
+    )
+    axes.plot(budgets, values, "o", **look)
 
 
 def _draw_papers(axes: "Axes", flops: "Sequence[float]", quantity: Quantity) -> None:
@@ -167,13 +184,14 @@ def _finish_axes(
     )
 
 
-def _legend(approaches: list[int]) -> list[Any]:
+def _legend(approaches: list[int], papers: bool) -> list[Any]:
     from matplotlib.lines import Line2D
 
+    here = ", here" if papers else ""
     ours = [
-        Line2D([], [], color=colour, linewidth=2.2, label=f"approach {a}, this study")
+        Line2D([], [], color=colour, linewidth=2.2, label=f"approach {a}{here}")
         for a, colour in style.APPROACH_COLOURS.items()
         if a in approaches
     ]
-    theirs = [Line2D([], [], label=p.label, **_paper_style(p.approach)) for p in paper_lines()]
-    return [*ours, *theirs]
+    shown = paper_lines() if papers else ()
+    return [*ours, *(Line2D([], [], label=p.label, **_paper_style(p.approach)) for p in shown)]

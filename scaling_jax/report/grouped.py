@@ -1,14 +1,13 @@
 """The page of a table by groups: one table and one line of each figure for every group."""
 
 import os
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.report import style, svg
-from scaling_jax.report.panels import Panel
-from scaling_jax.system.files import as_path, write_text_atomically
+from scaling_jax import formatting
+from scaling_jax.report import rendering, style
+from scaling_jax.report.panels import Panel, run_labels
 from scaling_jax.text_table import Table as TextTable
 
 if TYPE_CHECKING:
@@ -57,57 +56,49 @@ def write_grouped(
     frame = load_table(table, find_law("chinchilla" if law == "auto" else law), columns)
     grouped = laws.fit_by(frame, by, law=law, unit=unit)
     path = Path(path)
-    figures = path.parent / f"{path.stem}_figures"
-    figures.mkdir(parents=True, exist_ok=True)
     with style.figure_style():
-        panels = [_loss_panel(grouped, frame), _size_panel(grouped)]
-        drawn = [_drawn(panel, figures) for panel in panels if panel is not None]
+        panels = grouped_panels(grouped, frame)
     named = os.fspath(table) if isinstance(table, str | os.PathLike) else ""
-    title = Path(named).name or f"By {grouped.by}"
-    write_text_atomically(as_path(path), _page(grouped, title, drawn))
-    return path
+    return rendering.write_page(
+        path,
+        "grouped.html",
+        title=Path(named).name or f"By {grouped.by}",
+        figures=rendering.drawn(panels, rendering.figure_folder(path)),
+        pairs=(),
+        **grouped_content(grouped),
+    )
 
 
-def _page(grouped: "GroupedFits", title: str, figures: list[dict[str, Any]]) -> str:
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+def grouped_panels(grouped: "GroupedFits", frame: "pd.DataFrame") -> list[Panel | None]:
+    """The figures of all groups: their losses and frontiers, and their optimal sizes."""
+    return [_loss_panel(grouped, frame), _size_panel(grouped)]
 
+
+def grouped_content(grouped: "GroupedFits") -> dict[str, Any]:
+    """What a page says of the groups: a heading, warnings, notes and tables."""
     from scaling_jax.laws.grouping_text import grouped_text
 
     heading, *blocks = grouped_text(grouped)
     sentences = [block for block in blocks if isinstance(block, str) and block.strip()]
     shown = [block for block in blocks if isinstance(block, TextTable)]
-    files = resources.files("scaling_jax.report")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((files / "grouped.html").read_text(encoding="utf-8"))
-    return template.render(
-        css=Markup((files / "page.css").read_text(encoding="utf-8")),
-        by=grouped.by,
-        title=title,
-        heading=heading,
-        warnings=[each for each in sentences if each.startswith("warning")],
-        notes=[each for each in sentences if not each.startswith(("warning", "\n"))],
-        figures=figures,
-        tables=list(zip(("Fits", "Differences"), shown, strict=False)),
-    )
-
-
-def _drawn(panel: Panel, directory: Path) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    drawing = svg.inline(svg.save(panel.figure, directory, panel.name), panel.name)
     return {
-        "name": panel.name,
-        "title": panel.title,
-        "caption": panel.caption,
-        "svg": Markup(drawing),
+        "by": grouped.by,
+        "about": "",
+        "heading": formatting.one_style(str(heading)),
+        "warnings": [_sentence(each) for each in sentences if each.startswith("warning")],
+        "notes": [_sentence(each) for each in sentences if not each.startswith(("warning", "\n"))],
+        "tables": list(zip(("Fits", "Differences"), shown, strict=False)),
     }
 
 
-def _colours(grouped: "GroupedFits") -> dict[str, Any]:
-    names = list(grouped.fits)
+def _sentence(text: str) -> str:
+    plain = formatting.one_style(text)
+    return plain[:1].upper() + plain[1:] if plain.startswith(("warning", "note")) else plain
+
+
+def colours_of(groups: Iterable[str]) -> dict[str, Any]:
+    """A colour for each group."""
+    names = list(groups)
     several = style.shades(len(names)) if len(names) > len(_DIFFERENT) else _DIFFERENT
     return dict(zip(names, several, strict=False))
 
@@ -130,9 +121,10 @@ def _loss_panel(grouped: "GroupedFits", frame: "pd.DataFrame") -> Panel | None:
     from scaling_jax.laws.tables.select import fitted_rows
 
     figure, axes = style.panel(4.4)
-    colours = _colours(grouped)
+    colours = colours_of(grouped.fits)
     flops: list[float] = []
     losses: list[float] = []
+    hover: dict[str, list[str]] = {}
     for name, rows in group_rows(frame, grouped.by).items():
         if name not in colours:
             continue
@@ -142,7 +134,13 @@ def _loss_panel(grouped: "GroupedFits", frame: "pd.DataFrame") -> Panel | None:
             if "flops" in runs
             else FLOPS_PER_PARAM_TOKEN * runs["params"] * runs["tokens"]
         )
-        axes.plot(c, runs["loss"], "o", color=colours[name], markersize=4, alpha=0.5, linewidth=0)
+        gid = f"runs-{len(hover)}"
+        look: dict[str, Any] = dict(
+            color=colours[name], markersize=4, alpha=0.5, linewidth=0, gid=gid
+        )
+        axes.plot(c, runs["loss"], "o", **look)
+        named = runs if "run_id" in runs else runs.assign(run_id=name)
+        hover[gid] = [f"{label}\n{name}" for label in run_labels(named)]
         flops.extend(c)
         losses.extend(runs["loss"])
     for name, optima in _optima(grouped).items():
@@ -158,13 +156,13 @@ def _loss_panel(grouped: "GroupedFits", frame: "pd.DataFrame") -> Panel | None:
         Line2D([], [], color=colour, linewidth=2.2, label=name) for name, colour in colours.items()
     ]
     style.legend_below(figure, handles, columns=2)
-    return Panel("by-loss", f"Loss by {grouped.by}", _LOSS_CAPTION, figure)
+    return Panel("by-loss", f"Loss by {grouped.by}", _LOSS_CAPTION, figure, hover)
 
 
 def _size_panel(grouped: "GroupedFits") -> Panel | None:
     from matplotlib.lines import Line2D
 
-    optima, colours = _optima(grouped), _colours(grouped)
+    optima, colours = _optima(grouped), colours_of(grouped.fits)
     if not optima:
         return None
     figure, axes = style.panel(4.4)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax import formatting
 from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, grid, params_of
-from scaling_jax.report.panels import Panel
+from scaling_jax.report.panels import Panel, run_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,15 +35,31 @@ def isoflop_panel(data: ReportData) -> Panel | None:
     figure, axes = style.panel(4.0)
     colours = _colours(sorted(runs["budget"].unique()))
     minima = {minimum.budget: minimum for minimum in (fit.minima if fit else ())}
-    for budget, colour in colours.items():
-        rows = runs[runs["budget"] == budget]
-        _draw_budget(axes, rows, params_of(rows, fit), _nearest(minima, budget), colour)
+    hover: dict[str, tuple[str, ...]] = {}
+    for number, (budget, colour) in enumerate(colours.items()):
+        rows, gid = runs[runs["budget"] == budget], f"runs-{number}"
+        rows = rows.iloc[params_of(rows, fit).argsort()]
+        minimum = _nearest(minima, budget)
+        _draw_budget(axes, rows, params_of(rows, fit), minimum, colour, gid)
+        hover[gid] = run_labels(rows, data.unit)
+        if minimum is not None:
+            hover[f"{gid}-minimum"] = (minimum_label(minimum),)
     _finish_axes(axes, runs, params_of(runs, fit), params_of(lost, fit))
     axes.set_ylabel(f"loss{data.in_unit}")
     style.legend_below(figure, _legend(colours), columns=3)
     caption = CAPTION + (FITTED.format(level=formatting.level(fit.level)) if fit else "")
     caption += LOST if len(lost) else ""
-    return Panel("isoflop", "Loss against model size, budget by budget", caption, figure)
+    return Panel("isoflop", "Loss against model size, budget by budget", caption, figure, hover)
+
+
+def minimum_label(minimum: Any) -> str:
+    """The minimum of one budget: its size with the interval, and its tokens."""
+    bounds = formatting.interval(minimum.params_interval)
+    size = f"{formatting.count(minimum.params)} parameters" + (f" ({bounds})" if bounds else "")
+    return formatting.plain_spaces(
+        f"minimum at {formatting.flops(minimum.budget)} FLOPs\n{size}\n"
+        f"{formatting.count(minimum.tokens)} tokens"
+    )
 
 
 def _lost(records: "pd.DataFrame") -> "pd.DataFrame":
@@ -62,23 +78,22 @@ def _nearest(minima: dict[float, Any], budget: float) -> Any:
 
 
 def _draw_budget(
-    axes: "Axes", rows: "pd.DataFrame", params: "pd.Series", minimum: Any, colour: Any
+    axes: "Axes", rows: "pd.DataFrame", params: "pd.Series", minimum: Any, colour: Any, gid: str
 ) -> None:
     import numpy as np
 
-    order = np.argsort(params.to_numpy())
-    sizes, losses = params.to_numpy(float)[order], rows["loss"].to_numpy(float)[order]
-    axes.plot(sizes, losses, "o", color=colour, markersize=5, linestyle="none", zorder=3)
+    sizes, losses = params.to_numpy(float), rows["loss"].to_numpy(float)
+    axes.plot(sizes, losses, "o", color=colour, markersize=5, linestyle="none", zorder=3, gid=gid)
     if minimum is None:
         axes.plot(sizes, losses, color=colour, linewidth=1, alpha=0.6)
         return
     x = np.linspace(np.log(sizes[0] / 1.1), np.log(sizes[-1] * 1.1), 80)
     c0, c1, c2 = minimum.quadratic
     axes.plot(np.exp(x), c0 + c1 * x + c2 * x**2, color=colour, linewidth=1.4)
-    _draw_minimum(axes, minimum, colour)
+    _draw_minimum(axes, minimum, colour, f"{gid}-minimum")
 
 
-def _draw_minimum(axes: "Axes", minimum: Any, colour: Any) -> None:
+def _draw_minimum(axes: "Axes", minimum: Any, colour: Any, gid: str) -> None:
     if formatting.interval(minimum.params_interval):
         axes.plot(minimum.params_interval, [minimum.loss] * 2, color=style.INK, linewidth=1.6)
     axes.plot(
@@ -90,6 +105,7 @@ def _draw_minimum(axes: "Axes", minimum: Any, colour: Any) -> None:
         markeredgecolor=style.INK,
         markeredgewidth=1.2,
         zorder=5,
+        gid=gid,
     )
 
 

@@ -27,6 +27,8 @@ _RESIDUALS = {f"residuals-{x}": 3 for x in ("params", "tokens", "flops")}
 _NEEDED: dict[str, int | None] = {
     "frontier-params": None,
     "frontier-tokens": None,
+    "frontier-params-papers": None,
+    "frontier-tokens-papers": None,
     "isoflop": 2,
     "predicted": 3,
     **_RESIDUALS,
@@ -52,7 +54,8 @@ def figure_of(fit: "Fit", name: str, table: "Table | None") -> "Figure":
     data = _data(fit, table)
     with style.figure_style():
         isoflop = isoflop_panel(data) if name == "isoflop" else None
-        frontier = frontier_panels(data) if name.startswith("frontier") else ()
+        own = frontier_panels(data) if name.startswith("frontier") else ()
+        frontier = [*own, *(panel.on_demand for panel in own if panel.on_demand)]
         single = fit_panels(data) if approach == 3 else ()
         panels = [*frontier, *single, *([isoflop] if isoflop else [])]
     found = next((panel.figure for panel in panels if panel.name == name), None)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,7 @@ def table_report(
     from scaling_jax.laws.approaches.parametric import AUTO
     from scaling_jax.laws.tables.read import load_table
 
+    given = _given(target_flops, columns, unit)
     if target_flops is not None and not 0 < target_flops < math.inf:
         raise InputError(f"the target of {target_flops} FLOPs must be positive and finite")
     form = laws.find_law("chinchilla" if law == AUTO else law)
@@ -71,7 +73,7 @@ def table_report(
         target_flops=target_flops or BEYOND * float(records["flops"].max()),
         verification=verification,
         recipe={},
-        commands=_commands(named, law) if named else (),
+        commands=_commands(named, law, given) if named else (),
         provenance={},
         seconds={},
         refused=compared.refused,
@@ -112,8 +114,16 @@ def _placed(
     return column_N
 
 
-def _commands(path: str, law: str) -> tuple[str, ...]:
-    return (
-        f"scaling-jax fit {path} --approach all --law {law}",
-        f"scaling-jax report {path} --law {law} --out report.html",
-    )
+def _given(
+    target_flops: float | None, columns: Mapping[str, str] | None, unit: str | None
+) -> list[str]:
+    """Words of a command that set these options."""
+    words = [] if target_flops is None else ["--flops", f"{target_flops:.12g}"]
+    pairs = ",".join(f"{ours}={theirs}" for ours, theirs in (columns or {}).items())
+    words += ["--columns", pairs] if pairs else []
+    return words + (["--unit", unit] if unit is not None else [])
+
+
+def _commands(path: str, law: str, given: list[str]) -> tuple[str, ...]:
+    words = ["scaling-jax", "report", path, "--law", law, *given, "--out", "report.html"]
+    return (shlex.join(words),)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax import formatting
 from scaling_jax.report import style
 from scaling_jax.report.content import ReportData, Verification, grid, params_of
-from scaling_jax.report.panels import Panel
+from scaling_jax.report.panels import Panel, run_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ VERIFIED = (
     "The star is a run beyond the fitted budgets, which no law was fitted to; the bar is the "
     "{level} interval of its prediction."
 )
+_RUNS = "runs"
 RESIDUAL = {
     "params": ("Residuals against model size", "parameters N", "count"),
     "tokens": ("Residuals against tokens", "tokens D", "count"),
@@ -49,9 +50,14 @@ def fit_panels(data: ReportData) -> tuple[Panel, ...]:
     measured = runs["loss"].to_numpy(float)
     residuals = 100 * (measured / fitted - 1)
     columns = {"params": params, "tokens": tokens, "flops": runs["flops"].to_numpy(float)}
+    texts = run_labels(runs, data.unit)
+    labels = tuple(
+        formatting.plain_spaces(f"{text}\n{formatting.percent(residual)} of the law")
+        for text, residual in zip(texts, residuals, strict=True)
+    )
     return (
-        _predicted_panel(fitted, measured, data),
-        *(_residual_panel(n, x, residuals, data.verification) for n, x in columns.items()),
+        _predicted_panel(fitted, measured, labels, data),
+        *(_residual_panel(n, x, residuals, labels, data.verification) for n, x in columns.items()),
     )
 
 
@@ -62,10 +68,12 @@ def _predict(fit: "Fit", params: "np.ndarray", tokens: "np.ndarray") -> "np.ndar
     return np.array([fit.predict(params=float(n), tokens=float(d)).loss for n, d in pairs])
 
 
-def _predicted_panel(fitted: "np.ndarray", measured: "np.ndarray", data: ReportData) -> Panel:
+def _predicted_panel(
+    fitted: "np.ndarray", measured: "np.ndarray", labels: tuple[str, ...], data: ReportData
+) -> Panel:
     verification = data.verification
     figure, axes = style.panel(4.0)
-    axes.plot(measured, fitted, "o", color=style.APPROACH_COLOURS[1], markersize=5, alpha=0.8)
+    _draw_runs(axes, measured, fitted)
     ends = [*fitted, *measured]
     if verification is not None:
         _draw_prediction(axes, verification)
@@ -79,7 +87,12 @@ def _predicted_panel(fitted: "np.ndarray", measured: "np.ndarray", data: ReportD
     caption = PREDICTED
     if verification is not None:
         caption += VERIFIED.format(level=formatting.level(verification.level))
-    return Panel("predicted", "Predicted against measured loss", caption, figure)
+    return Panel("predicted", "Predicted against measured loss", caption, figure, {_RUNS: labels})
+
+
+def _draw_runs(axes: "Axes", x: "np.ndarray", y: "np.ndarray") -> None:
+    colour = style.APPROACH_COLOURS[1]
+    axes.plot(x, y, "o", color=colour, markersize=5, alpha=0.8, gid=_RUNS)
 
 
 def _draw_prediction(axes: "Axes", verification: Verification) -> None:
@@ -113,12 +126,16 @@ def _star(axes: "Axes", x: float, y: float) -> Any:
 
 
 def _residual_panel(
-    name: str, x: "np.ndarray", residuals: "np.ndarray", verification: Verification | None
+    name: str,
+    x: "np.ndarray",
+    residuals: "np.ndarray",
+    labels: tuple[str, ...],
+    verification: Verification | None,
 ) -> Panel:
     title, label, kind = RESIDUAL[name]
     figure, axes = style.panel(3.4)
     axes.axhline(0, color=style.MUTED, linewidth=1)
-    axes.plot(x, residuals, "o", color=style.APPROACH_COLOURS[1], markersize=5, alpha=0.8)
+    _draw_runs(axes, x, residuals)
     shown = list(x)
     if verification is not None:
         error = 100 * (verification.measured / verification.predicted - 1)
@@ -128,4 +145,4 @@ def _residual_panel(
     axes.set_xlabel(label)
     axes.set_ylabel("residual (%)")
     caption = RESIDUAL_CAPTION[name] + (STAR if verification is not None else "")
-    return Panel(f"residuals-{name}", title, caption, figure)
+    return Panel(f"residuals-{name}", title, caption, figure, {_RUNS: labels})

@@ -44,7 +44,8 @@ def summarize(data: ReportData) -> Summary:
         return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), (), verdict, checked)
     optimum = data.main_fit.optimal(data.target_flops)
     apart = disagreements(data.fits, data.target_flops)
-    warnings = (*apart, *of_severity(data.main_fit.diagnostics, "warning"))
+    found = (*apart, *of_severity(data.main_fit.diagnostics, "warning"))
+    warnings = tuple(map(formatting.one_style, found))
     numbers = _optimum_numbers(data.main_fit, optimum)
     return Summary(_sentence(data, optimum), warnings, numbers, verdict, checked)
 

@@ -19,6 +19,9 @@ APPROACHES = {
 }
 
 
+APPROACH_COLUMNS = ("Approach", "a", "b", "Parameters", "Tokens", "Tokens/param", "Loss")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A value, and the interval that is printed below it."""
@@ -58,8 +61,10 @@ def run_columns(data: ReportData) -> tuple[str, ...]:
 
 
 def _columns(data: ReportData) -> tuple[_Column, ...]:
-    """The columns that the records have; a user's table need not have all."""
-    return tuple(each for each in _COLUMNS if set(each.reads).issubset(data.records.columns))
+    """The columns that the records have; a user's table need not have all, nor runs a note."""
+    rows = data.records.to_dict("records")
+    known = (each for each in _COLUMNS if set(each.reads).issubset(data.records.columns))
+    return tuple(each for each in known if any(each.text(row) for row in rows))
 
 
 def run_rows(data: ReportData) -> tuple[RunRow, ...]:
@@ -144,7 +149,8 @@ def _notes(fit: "Fit") -> tuple[str, ...]:
     dropped = "; ".join(f"{n} × {reason}" for reason, n in fit.n_dropped.items() if n)
     points = f"Fitted to {fit.n_points} points" + (f"; dropped: {dropped}." if dropped else ".")
     warnings, others = (of_severity(fit.diagnostics, kind) for kind in ("warning", "note"))
-    return (points, *(f"Warning: {text}" for text in warnings), *others)
+    notes = (points, *(f"Warning: {text}" for text in warnings), *others)
+    return tuple(map(formatting.one_style, notes))
 
 
 def _name(approach: int) -> str:

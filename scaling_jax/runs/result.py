@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from etils import epath
 from scaling_jax.config import RunConfig, from_dict
 from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError
-from scaling_jax.system.files import read_text, write_text_atomically
+from scaling_jax.system.files import as_path, read_text, write_text_atomically
 
 Status = Literal["finished", "diverged"]
 
@@ -102,6 +103,11 @@ def write_result(directory: epath.Path, result: Result, config: RunConfig) -> No
     written[_CHECKSUM] = _checksum(written)
     text = json.dumps(written, indent=1, allow_nan=False)
     write_text_atomically(directory / RESULT_FILE, text)
+
+
+def is_run(path: os.PathLike | str) -> bool:
+    """Whether a directory is that of a run, finished or not."""
+    return (as_path(path) / "config.json").exists()
 
 
 def read_result(directory: epath.Path, config: RunConfig) -> Result | None:

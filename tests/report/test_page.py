@@ -16,7 +16,7 @@ from scaling_jax.report import ReportData, write_report
 from scaling_jax.report.summary import summarize
 from tests.report.study import TARGET, FakeFit, fits, optimum, report_data
 
-LOADING = {"link", "script", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
+LOADING = {"link", "img", "iframe", "object", "embed", "audio", "video", "source", "base"}
 
 
 class Elements(HTMLParser):
@@ -50,6 +50,10 @@ def page(folder: Path) -> str:
 def test_page_loads_nothing_from_elsewhere(page: str) -> None:
     elements = Elements(page).found
     assert not LOADING & {tag for tag, _ in elements}
+    assert [attributes for tag, attributes in elements if tag == "script"] == [{}]
+    assert not re.search(
+        r"fetch|XMLHttp|import\(|https?://(?!www\.w3\.org)", page.split("<script>")[1]
+    )
     targets = [a[k] for _, a in elements for k in ("src", "href", "xlink:href") if k in a]
     assert all(target.startswith("#") for target in targets)
     assert "@import" not in page
@@ -77,7 +81,7 @@ def test_warnings_stand_under_the_headline_and_before_the_other_notes(page: str)
 
 def test_sizes_are_listed_with_the_point_where_training_would_stop(page: str) -> None:
     text = page.replace(formatting.SPACE, " ")
-    cells = [re.findall("<td>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", text)]
+    cells = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", text)]
     assert ["10 k", "1e10 to 1e11", "2.5000 to 2.0000", "2.0900", "5e10", "830 k"] in cells
     assert ["100 k", "never", "", "1.6500", "not reached", ""] in cells
     assert ["1 M", "never", "", "", "", ""] in cells
@@ -93,7 +97,7 @@ def test_a_measurement_outside_the_interval_is_reported(tmp_path: Path) -> None:
 
 
 def test_every_run_is_listed_and_lost_ones_are_marked(page: str) -> None:
-    rows = re.findall(r'<tr class="([^"]*)"><td><code>([^<]*)</code>(.*)</tr>', page)
+    rows = re.findall(r'<tr class="([^"]*)"><td[^>]*><code>([^<]*)</code>(.*)</tr>', page)
     records = report_data().records
     assert {name for _, name, _ in rows} == set(records["run_id"])
     lost = {name for css, name, _ in rows if "lost" in css}
@@ -121,8 +125,34 @@ def test_names_are_escaped(tmp_path: Path) -> None:
             seconds={hostile: 1.0},
         ),
     )
-    assert "<script" not in page
+    assert page.count("<script") == 1
+    assert "<script>alert" not in page
     assert page.count("&lt;script&gt;") > len(records)
+
+
+def test_every_point_of_a_run_has_its_own_title(page: str) -> None:
+    by_figure = re.split(r'<figure id="figure-', page)[1:]
+    titled = {
+        figure.split('"')[0]: re.findall(
+            r"<use [^>]*><title>(\S+)\n(.*?)\n(?:.|\n)*?</title></use>", figure.split("<details")[0]
+        )
+        for figure in by_figure
+    }
+    records = report_data().records
+    trained = records[(records["status"] == "finished") & (records["role"] == "grid")]
+    for name in ("predicted", "residuals-tokens"):
+        assert [run for run, _ in titled[name]] == list(trained["run_id"])
+    for run, text in titled["predicted"]:
+        params = trained.set_index("run_id").loc[run, "params"]
+        assert text.startswith(formatting.plain_spaces(formatting.count(params)))
+    shown = {run for run, _ in titled["isoflop"]}
+    assert set(trained["run_id"]) <= shown
+
+
+def test_published_lines_are_shown_on_demand(page: str) -> None:
+    first, beside = page.split('id="figure-frontier-params"')[1].split("<details>", 1)
+    assert "Kaplan" not in first
+    assert "Kaplan et al. (who do not count embeddings)" in beside.split("</details>")[0]
 
 
 def test_ids_are_unique_and_references_resolve(page: str) -> None:

@@ -95,6 +95,19 @@ class Study(Readable):
         """Training FLOPs of all runs, in the recipe's convention; shared steps count once."""
         return float(sum(run.flops_spent for run in self.plan()))
 
+    def refuse_beyond(self, max_flops: float | None) -> None:
+        """Refuse a study whose runs take more than `max_flops`, in the study's convention.
+
+        Raises:
+            InputError: the study takes more.
+        """
+        planned = self.flops_spent
+        if max_flops is not None and not planned <= max_flops:
+            raise InputError(
+                f"study {self.name!r} takes {planned:.3g} FLOPs, more than --max-flops "
+                f"{max_flops:.3g}: plan fewer or smaller runs, or raise it"
+            )
+
     def describe(self) -> dict[str, Any]:
         """The study as plain data, as stores and reports keep it in `study.json`."""
         return {

@@ -4,6 +4,8 @@ What reads a plan or a store and reports on it belongs here. What changes a stor
 `study.store` or `study.execution`, and pages and figures belong in `report`.
 """
 
+from scaling_jax.study.status.compared import ComparedStudies as ComparedStudies
+from scaling_jax.study.status.compared import compare_studies as compare_studies
 from scaling_jax.study.status.design_checks import design_warnings as design_warnings
 from scaling_jax.study.status.design_score import design_score as design_score
 from scaling_jax.study.status.interim_law import InterimLaw as InterimLaw
