@@ -40,7 +40,7 @@ def test_laws_load_no_trainer() -> None:
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     parts = {name.split(".")[1] for name in done.stdout.split()}
-    assert parts <= {"laws", "errors", "formatting", "answers", "api", "forked"}
+    assert parts <= {"laws", "errors", "formatting", "text_table", "answers", "api", "forked"}
 
 
 def test_exports_exist_and_are_listed() -> None:
