@@ -78,9 +78,11 @@ def compare(
     if len(sources) == 2 and all(map(is_run, sources)):
         from scaling_jax.trained import compare_runs
 
+        refuse_with("runs have one unit", {"--columns": bool(columns), "--unit": bool(unit)})
         pair = compare_runs(*sources, on)
         print_json(dataclasses.asdict(pair)) if json else print(pair)
         return
+    refuse_with("studies are compared by the losses of their records", {"--on": on != "held_out"})
     mapping = named_values.names("--columns", columns)
     found = compare_studies(sources, law=law, columns=mapping, unit=unit)
     data, text = compared_text.compared_data, compared_text.compared_text

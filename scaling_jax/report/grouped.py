@@ -139,7 +139,7 @@ def _loss_panel(grouped: "GroupedFits", frame: "pd.DataFrame") -> Panel | None:
             color=colours[name], markersize=4, alpha=0.5, linewidth=0, gid=gid
         )
         axes.plot(c, runs["loss"], "o", **look)
-        named = runs if "run_id" in runs else runs.assign(run_id=name)
+        named = runs if "run_id" in runs else runs.assign(run_id=_row_names(runs, name))
         hover[gid] = [f"{label}\n{name}" for label in run_labels(named)]
         flops.extend(c)
         losses.extend(runs["loss"])
@@ -157,6 +157,11 @@ def _loss_panel(grouped: "GroupedFits", frame: "pd.DataFrame") -> Panel | None:
     ]
     style.legend_below(figure, handles, columns=2)
     return Panel("by-loss", f"Loss by {grouped.by}", _LOSS_CAPTION, figure, hover)
+
+
+def _row_names(runs: "pd.DataFrame", group: str) -> list[str]:
+    """Names for runs of a table without names: no two are alike, since a page rings like names."""
+    return [f"{group}, run {number}" for number in range(1, len(runs) + 1)]
 
 
 def _size_panel(grouped: "GroupedFits") -> Panel | None:
