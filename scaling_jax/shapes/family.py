@@ -66,7 +66,7 @@ class Family:
     >>> lstm = Family(vocab_size=256, seq_len=128, architecture="lstm", sized_by="non_embedding")
     >>> shape = lstm.nearest(1e6)
     >>> shape.n_layers, shape.d_model
-    (2, 248)
+    (3, 200)
 
     Attributes:
         vocab_size: number of token ids.
