@@ -49,4 +49,4 @@ recipe = sj.Recipe(
     batch_size=ConstantBatch(8),
     eval_tokens=2048,
 )
-study = sj.Study("min-gru", recipe, sj.FixedModels((3e3, 5e3, 8e3), (4, 8, 16)))
+study = sj.Study("min-gru", recipe, sj.FixedModels((3e3, 5e3, 8e3), (1, 2, 4)))

@@ -51,7 +51,9 @@ def test_another_corpus_is_evaluated_as_far_as_it_goes(run, tmp_path):
 
 def test_a_text_that_has_changed_is_refused(tmp_path):
     text = write_text(tmp_path / "words.txt", 400)
-    train_run(small_run(text, steps=6), tmp_path / "run", progress=False)
+    # The shape of `directory`, whose programs are compiled.
+    shape = dict(activation="swiglu", n_heads=4, n_kv_heads=2)
+    train_run(small_run(text, steps=6, shape=shape), tmp_path / "run", progress=False)
     write_text(text, 400, seed=5)
     with pytest.raises(InputError, match="restore the corpus"):
         sj.load_run(tmp_path / "run").loss()

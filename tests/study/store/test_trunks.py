@@ -18,7 +18,7 @@ from scaling_jax.study.store.store import read_run
 from scaling_jax.study.store.trunks import await_trunk, can_begin, lineage, origin, tidy
 
 WSD = replace(RECIPE, optimizer_knobs={"schedule": "wsd"}, warmup=Warmup(share=0, floor=5))
-HORIZONS = FixedModels(params=(5e3,), tokens_per_param=(4, 8, 16))
+HORIZONS = FixedModels(params=(5e3,), tokens_per_param=(2, 4, 8))
 
 
 def study(**changes):
