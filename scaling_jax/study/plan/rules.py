@@ -107,9 +107,10 @@ class ScaledByBatch:
     sequences: int
     exponent: float = 0.5
 
-    def __call__(self, shape: Shape, tokens: float, batch_size: int) -> float:
-        """Peak learning rate at a batch of `batch_size` sequences."""
-        return float(self.rule(shape, tokens) * (batch_size / self.sequences) ** self.exponent)
+    def __call__(self, shape: Shape, tokens: float, batch_size: int | None = None) -> float:
+        """Peak learning rate at a batch of `batch_size` sequences, by default the other rule's."""
+        ratio = 1.0 if batch_size is None else batch_size / self.sequences
+        return float(self.rule(shape, tokens) * ratio**self.exponent)
 
 
 @dataclass(frozen=True)
