@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scaling_jax.laws import critical_batch as critical_batch
     from scaling_jax.laws import forecast as forecast
     from scaling_jax.laws import largest_batch as largest_batch
+    from scaling_jax.laws import minimum_compute as minimum_compute
     from scaling_jax.study import FixedModels as FixedModels
     from scaling_jax.study import IsoFlop as IsoFlop
     from scaling_jax.study import Recipe as Recipe
@@ -65,6 +66,7 @@ _EXPORTS = {
     "largest_batch": "laws",
     "load_experiment": "study",
     "load_run": "trained",
+    "minimum_compute": "laws",
     "noise_scale": "study",
     "own_module": "architectures",
     "predict": "answers",

@@ -10,6 +10,8 @@ from scaling_jax.laws.approaches.backtest import backtest as backtest
 from scaling_jax.laws.approaches.critical_batch import CriticalBatch as CriticalBatch
 from scaling_jax.laws.approaches.critical_batch import critical_batch as critical_batch
 from scaling_jax.laws.approaches.largest_batch import largest_batch as largest_batch
+from scaling_jax.laws.approaches.minimum_compute import MinimumCompute as MinimumCompute
+from scaling_jax.laws.approaches.minimum_compute import minimum_compute as minimum_compute
 from scaling_jax.laws.catalogue import LAWS as LAWS
 from scaling_jax.laws.catalogue import Law as Law
 from scaling_jax.laws.catalogue import PowerSum as PowerSum
@@ -64,6 +66,8 @@ from scaling_jax.laws.frontier_points import Stop as Stop
 from scaling_jax.laws.grouping import GroupedFits as GroupedFits
 from scaling_jax.laws.grouping import fit_by as fit_by
 from scaling_jax.laws.grouping import side_by_side as side_by_side
+from scaling_jax.laws.kaplan_frontier import KaplanFrontier as KaplanFrontier
+from scaling_jax.laws.kaplan_frontier import KaplanOptimum as KaplanOptimum
 from scaling_jax.laws.notes import Note as Note
 from scaling_jax.laws.notes import NoteCode as NoteCode
 from scaling_jax.laws.tables.read import best_of as best_of

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.approaches.steps_to_loss import (
+    Curve,
+    Points,
+    check_reached,
+    chosen_losses,
+    steps_to,
+)
 from scaling_jax.laws.catalogue import KAPLAN_CRITICAL_BATCH
 from scaling_jax.text_table import Table
 
@@ -44,20 +51,28 @@ class CriticalBatch:
         law: `B_star` and `alpha_B` of equation 5.3, each with the ends of its interval, which need
             four batches; None with fewer than two losses that have a critical batch.
         level: of the intervals.
+        points: the measured steps and tokens behind `table`, a row for each `batch_tokens`, with
+            `identity`, the left side of equation 5.1, which is 1 where the equation holds.
     """
 
     table: "pd.DataFrame"
     law: Mapping[str, Interval] | None
     level: float
+    points: "pd.DataFrame"
 
     def at(self, loss: float) -> float:
         """The critical batch in tokens at a loss, by the law.
 
         Raises:
-            InputError: there is no law.
+            InputError: there is no law, or by the law the critical batch falls with the loss.
         """
         if self.law is None:
             raise InputError(f"there is no critical batch at the loss {loss:g}: {_NO_LAW}")
+        if not np.isfinite(self.law["alpha_B"][0]):
+            raise InputError(
+                f"there is no critical batch at the loss {loss:g}: the measured ones do not grow "
+                "as the loss falls; train batches on both sides of them, at more losses"
+            )
         constants = [self.law["B_star"][0], 1 / self.law["alpha_B"][0]]
         return float(KAPLAN_CRITICAL_BATCH.value(constants, {"loss": loss}))
 
@@ -111,10 +126,10 @@ def critical_batch(
         raise InputError(f"the curves lack the column {missing[0]!r}: give sj.curves(store)")
     if not 0 < level < 1:
         raise InputError(f"level {level} must lie between 0 and 1")
-    runs = [_Run.of(rows) for _, rows in curves[curves["loss"].notna()].groupby("run_id")]
-    losses = _chosen(runs, targets) if isinstance(targets, int) else list(map(float, targets))
-    _check_reached(runs, losses)
-    points = _points(runs, losses)
+    runs = [Curve.of(rows) for _, rows in curves[curves["loss"].notna()].groupby("run_id")]
+    losses = chosen_losses(runs, targets) if isinstance(targets, int) else list(map(float, targets))
+    check_reached(runs, losses)
+    points = steps_to(runs, losses)
     rows = [
         {"params": params, "loss": loss, **_fitted(batch_K, steps_K, level)}
         for (params, loss), (batch_K, steps_K) in points.items()
@@ -127,84 +142,28 @@ def critical_batch(
             f"{_LEAST_BATCHES}, or choose higher losses"
         )
     table = pd.DataFrame(rows).sort_values(["params", "loss"], ascending=[True, False])
-    return CriticalBatch(table.reset_index(drop=True), _law(points, level), level)
+    table = table.reset_index(drop=True)
+    return CriticalBatch(table, _law(points, level), level, _measured(points, table))
+
+
+def _measured(points: Points, table: "pd.DataFrame") -> "pd.DataFrame":
+    """Steps and tokens of every batch to every loss of the table, and the left side of 5.1."""
+    import pandas as pd
+
+    rows = []
+    for fitted in table.to_dict("records"):
+        params, loss = fitted["params"], fitted["loss"]
+        for batch, steps in zip(*points[params, loss], strict=True):
+            tokens = batch * steps
+            identity = (steps / fitted["steps_min"] - 1) * (tokens / fitted["tokens_min"] - 1)
+            rows.append((params, loss, batch, steps, tokens, identity))
+    columns = ["params", "loss", "batch_tokens", "steps", "tokens", "identity"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _text(interval: Sequence[float]) -> str:
     value, low, high = interval
     return f"{value:,.4g} ({low:,.3g} to {high:,.3g})"
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A curve as tokens at which the least loss so far falls."""
-
-    params: float
-    batch_tokens: float
-    log_tokens_P: np.ndarray
-    least_P: np.ndarray
-
-    @classmethod
-    def of(cls, rows: "pd.DataFrame") -> "_Run":
-        rows = rows.sort_values("tokens")
-        last = rows.iloc[-1]
-        return cls(
-            float(last["params"]),
-            float(last["tokens"] / last["step"]),
-            np.log(rows["tokens"].to_numpy(float)),
-            np.minimum.accumulate(rows["loss"].to_numpy(float)),
-        )
-
-    def tokens_to(self, loss: float) -> float | None:
-        """Tokens at which the loss is first reached; None if never, or before the second point."""
-        after = int(np.argmax(self.least_P <= loss))
-        if after == 0:
-            return None
-        x_2, y_2 = (values[after - 1 : after + 1] for values in (self.log_tokens_P, self.least_P))
-        return float(np.exp(x_2[0] + (y_2[0] - loss) / (y_2[0] - y_2[1]) * (x_2[1] - x_2[0])))
-
-
-# By size and loss: ascending batches in tokens, and the steps that each takes.
-_Points = dict[tuple[float, float], tuple[np.ndarray, np.ndarray]]
-
-
-def _chosen(runs: Sequence[_Run], n: int) -> list[float]:
-    """Evenly spaced losses in the last quarter of the range that every run passes."""
-    if n < 1 or not runs:
-        raise InputError(f"{n} target losses of {len(runs)} runs: give at least one of each")
-    high = min(run.least_P[0] for run in runs)
-    low = max(run.least_P[-1] for run in runs)
-    if not low < high:
-        raise InputError(
-            f"every run must pass the target losses, but one ends at {low:.4g} and another begins "
-            f"at {high:.4g}: evaluate earlier and more often, or give target losses"
-        )
-    return [float(loss) for loss in np.linspace(low + 0.25 * (high - low), low, n)]
-
-
-def _check_reached(runs: Sequence[_Run], losses: Sequence[float]) -> None:
-    lowest = min((run.least_P[-1] for run in runs), default=np.inf)
-    for loss in losses:
-        if not loss >= lowest:
-            raise InputError(
-                f"no run reaches the target loss {loss:.4g}: the lowest on the curves is "
-                f"{lowest:.4g}; raise the target or train longer"
-            )
-
-
-def _points(runs: Sequence[_Run], losses: Sequence[float]) -> _Points:
-    points: _Points = {}
-    for params in sorted({run.params for run in runs}):
-        for loss in losses:
-            fewest: dict[float, float] = {}
-            for run in runs:
-                tokens = run.tokens_to(loss) if run.params == params else None
-                if tokens is not None:
-                    steps = tokens / run.batch_tokens
-                    fewest[run.batch_tokens] = min(steps, fewest.get(run.batch_tokens, np.inf))
-            batches = sorted(fewest)
-            points[params, loss] = np.array(batches), np.array([fewest[b] for b in batches])
-    return points
 
 
 def _profile(batch_K: np.ndarray, steps_K: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -243,7 +202,7 @@ def _fitted(batch_K: np.ndarray, steps_K: np.ndarray, level: float) -> dict[str,
     return found
 
 
-def _law(points: _Points, level: float) -> Mapping[str, Interval] | None:
+def _law(points: Points, level: float) -> Mapping[str, Interval] | None:
     """Equation 5.3 with the intervals of a jackknife over batch sizes; None without a law.
 
     The intervals are unbounded where the other batches do not give a law.
@@ -251,10 +210,10 @@ def _law(points: _Points, level: float) -> Mapping[str, Interval] | None:
     from scipy.stats import t as student
 
     batches = sorted({batch for batch_K, _ in points.values() for batch in batch_K})
-    whole, n = _log_law(points), len(batches)
+    whole, n = log_law(points), len(batches)
     if whole is None:
         return None
-    without = [law for batch in batches if (law := _log_law(_without(points, batch))) is not None]
+    without = [law for batch in batches if (law := log_law(_without(points, batch))) is not None]
     reach_2 = np.full(2, np.inf)
     if len(without) == n:
         error_2 = np.sqrt((n - 1) * np.array(without).var(axis=0))
@@ -267,15 +226,21 @@ def _law(points: _Points, level: float) -> Mapping[str, Interval] | None:
     return {"B_star": (star, low_star, high_star), "alpha_B": (alpha, low_alpha, high_alpha)}
 
 
-def _without(points: _Points, batch: float) -> _Points:
+def _without(points: Points, batch: float) -> Points:
     return {
         key: (batch_K[batch_K != batch], steps_K[batch_K != batch])
         for key, (batch_K, steps_K) in points.items()
     }
 
 
-def _log_law(points: _Points) -> np.ndarray | None:
+def log_law(points: Points) -> np.ndarray | None:
     """Log B_star and 1 / alpha_B by least squares in logs; None with fewer than two losses.
+
+    >>> batch = np.array([1e3, 4e3, 16e3])
+    >>> steps = {loss: 100 * (1 + 8e4 / loss**3 / batch) for loss in (2.0, 4.0)}
+    >>> star, inverse = log_law({(1e6, loss): (batch, steps[loss]) for loss in steps})
+    >>> round(float(np.exp(star)), -3), round(float(inverse), 2)
+    (80000.0, 3.0)
 
     Critical batches weigh by the squares of their intervals' widths; unbounded ones are left out.
     """

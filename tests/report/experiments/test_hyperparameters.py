@@ -8,14 +8,8 @@ import pandas as pd
 import pytest
 
 from scaling_jax.errors import InputError
-from scaling_jax.report.experiments.hyperparameters import (
-    LEVEL,
-    as_text,
-    best_settings,
-    by_rules,
-    main,
-    settings_figure,
-)
+from scaling_jax.report.experiments.best_settings import LEVEL, best_settings
+from scaling_jax.report.experiments.hyperparameters import as_text, by_rules, main, settings_figure
 from scaling_jax.shapes import Family
 
 FAMILY = Family(vocab_size=256, seq_len=64)
