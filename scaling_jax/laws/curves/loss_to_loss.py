@@ -31,6 +31,8 @@ class LossToLoss:
             nats per token.
         points: number of pairs of losses.
         rms: root mean square of the residuals, in nats per token.
+        rank_correlation: Spearman's, of the two losses. Where it is not clearly positive, the losses
+            do not fall together, no law of this form holds, and the slopes show only that.
         offset: mean of `L_other - L_train`.
         offset_spread: standard deviation of `L_other - L_train` over the pairs.
         size_slope: slope of the residuals in the log of the size, in nats per factor of e.
@@ -45,6 +47,7 @@ class LossToLoss:
     E1: float
     points: int
     rms: float
+    rank_correlation: float
     offset: float
     offset_spread: float
     size_slope: float
@@ -83,6 +86,8 @@ def loss_to_loss(
     Raises:
         InputError: fewer checkpoints than the law has constants, or a single run.
     """
+    from scipy.stats import spearmanr
+
     runs = np.unique(run_N)
     if len(train_N) <= _CONSTANTS or len(runs) < 2:
         raise InputError(
@@ -111,6 +116,7 @@ def loss_to_loss(
         E1=float(theta_4[3]),
         points=len(train_N),
         rms=math.sqrt(float((residual_N**2).mean())),
+        rank_correlation=float(spearmanr(train_N, other_N).statistic),
         offset=float(offset_N.mean()),
         offset_spread=float(offset_N.std(ddof=1)),
         size_slope=float(slopes_2[0]),

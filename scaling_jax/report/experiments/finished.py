@@ -10,6 +10,7 @@ from scaling_jax.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scaling_jax.laws import Fit
     from scaling_jax.study import Store
 
 
@@ -43,3 +44,16 @@ def mean_interval(values: np.ndarray, level: float) -> tuple[float, float]:
     stderr = float(known.std(ddof=1)) / math.sqrt(len(known))
     reach = float(t.ppf((1 + level) / 2, len(known) - 1)) * stderr
     return float(known.mean()) - reach, float(known.mean()) + reach
+
+
+def constants_text(fit: "Fit") -> str:
+    """A line for each constant of a fit that was not held, with its interval."""
+    intervals = fit.intervals or {}
+    lines = []
+    for name, value in fit.params.items():
+        low, high = intervals.get(name, (math.nan, math.nan))
+        if math.isnan(low):
+            lines.append(f"  {name:8} {value:.4g}")
+        elif low < high:
+            lines.append(f"  {name:8} {value:.4g} ({low:.4g} to {high:.4g})")
+    return "\n".join(lines)

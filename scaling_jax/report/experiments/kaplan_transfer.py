@@ -71,6 +71,7 @@ def transfer_table(found: Mapping[str, LossToLoss]) -> "pd.DataFrame":
             "text": name,
             "other - train": f"{law.offset:.3f} (sd {law.offset_spread:.3f})",
             "law": f"{law.K:.3g} (L - {law.E0:.3g})^{law.kappa:.3g} + {law.E1:.3g}",
+            "rank corr.": f"{law.rank_correlation:+.2f}",
             "rms": f"{law.rms:.4f}",
             "slope in ln N": with_ends(law.size_slope, law.size_slope_interval),
             "in ln progress": with_ends(law.progress_slope, law.progress_slope_interval),

@@ -25,6 +25,7 @@ def test_where_one_loss_gives_the_other_the_residuals_have_no_slope() -> None:
     wanted = 1.3 * (TRAIN_N - 0.8) ** 0.9 + 1.5
     assert law.other_loss(TRAIN_N) == pytest.approx(wanted, abs=0.003)
     assert law.rms == pytest.approx(0.002, rel=0.3)
+    assert law.rank_correlation > 0.99
     for low, high in (law.size_slope_interval, law.progress_slope_interval):
         assert low < 0.0005
         assert high > -0.0005

@@ -1,0 +1,111 @@
+"""L(N, S), sample efficiency and efficient training (Kaplan et al. 2020, figures 4 and 19)."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling_jax import formatting
+from scaling_jax.errors import InputError
+from scaling_jax.laws.decisions.efficient_training import efficient_training
+from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import constants_text
+from scaling_jax.report.experiments.steps_law import fit_steps_law
+from scaling_jax.report.svg import save_alone
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from scaling_jax.laws import Fit
+
+_SIZE = "params_non_embedding"
+
+
+def tokens_to_losses(curves: "pd.DataFrame", n: int = 5) -> "pd.DataFrame":
+    """The tokens after which each run first reaches each of `n` losses; NaN where it does not.
+
+    Tokens are interpolated between points of the held-out curve, in the log of the tokens. The
+    losses lie evenly between the highest loss after the first tenth and the least of all. Rows are
+    runs, smallest first, with their size without embeddings and FLOPs to each loss beside.
+    """
+    import pandas as pd
+
+    longest = curves.groupby("run_id")["tokens"].transform("max")
+    after = curves[curves["tokens"] >= 0.1 * longest]
+    targets = np.linspace(after["loss"].max(), after["loss"].min(), n + 2)[1:-1]
+    rows = []
+    for run_id, run in curves.sort_values("tokens").groupby("run_id"):
+        per_token = (run["flops"] / run["tokens"]).iloc[-1]
+        for target in targets:
+            tokens = _first(run["tokens"].to_numpy(float), run["loss"].to_numpy(float), target)
+            row = {"run_id": run_id, "params": run[_SIZE].iloc[0], "loss": target}
+            rows.append(row | {"tokens": tokens, "flops": tokens * per_token})
+    return pd.DataFrame(rows).sort_values(["loss", "params"], ascending=False, ignore_index=True)
+
+
+def curve_figure(curves: "pd.DataFrame", fit: "Fit") -> "Figure":
+    """Held-out curves with the law, and the tokens to a loss against the size."""
+    from matplotlib.figure import Figure
+
+    sizes = sorted(curves[_SIZE].unique())
+    reached = tokens_to_losses(curves).dropna()
+    with style.figure_style():
+        figure = Figure(figsize=(9.4, 3.9), layout="constrained")
+        learning, efficiency = figure.subplots(1, 2)
+        for size, colour in zip(sizes, style.shades(len(sizes)), strict=True):
+            of_size = curves[curves[_SIZE] == size].sort_values("step")
+            label = f"{formatting.count(size)} parameters"
+            learning.plot(of_size["step"], of_size["loss"], "o", color=colour, ms=3, label=label)
+            steps = np.geomspace(0.1 * of_size["step"].max(), of_size["step"].max(), 50)
+            p = fit.params
+            law = p["A"] / size ** p["alpha_N"] + p["B"] / steps ** p["alpha_S"]
+            learning.plot(steps, law, color=colour, lw=1.2)
+        losses = sorted(reached["loss"].unique(), reverse=True)
+        for loss, colour in zip(losses, style.shades(len(losses)), strict=True):
+            mean = reached[reached["loss"] == loss].groupby("params")["tokens"].mean()
+            efficiency.plot(mean.index, mean, "o-", color=colour, ms=4, lw=1.2, label=f"{loss:.2f}")
+        style.log_axis(learning, "x", style.padded(curves["step"], 1.1), "count")
+        style.log_axis(efficiency, "x", style.padded(sizes), "count")
+        style.log_axis(efficiency, "y", style.padded(reached["tokens"]), "count")
+        learning.set_xlabel("steps")
+        learning.set_ylabel("held-out loss (nats/token)")
+        efficiency.set_xlabel("parameters without embeddings")
+        efficiency.set_ylabel("tokens to the loss")
+        efficiency.legend(title="loss", loc="upper left", bbox_to_anchor=(1, 1))
+        handles = learning.get_legend_handles_labels()[0]
+        style.legend_below(figure, handles, columns=min(3, len(sizes)))
+    return figure
+
+
+def _first(tokens_T: np.ndarray, loss_T: np.ndarray, target: float) -> float:
+    below = np.flatnonzero(loss_T <= target)
+    if not len(below) or below[0] == 0:
+        return float("nan")
+    i = below[0]
+    share = (loss_T[i - 1] - target) / (loss_T[i - 1] - loss_T[i])
+    logs = np.log(tokens_T[i - 1 : i + 1])
+    return float(np.exp(logs[0] + share * (logs[1] - logs[0])))
+
+
+def main(root: str, out: str) -> None:
+    """Print L(N, S), tokens to losses and what convergence costs at `root`; draw into `out`."""
+    from scaling_jax.study import Store, curves
+
+    table = curves(Store.open(root), of="held_out")
+    if table.empty:
+        raise InputError("no run of this study has finished: train it first")
+    fit = fit_steps_law(table)
+    print("L(N, S) = A / N^alpha_N + B / S^alpha_S, N without embeddings:")
+    print(constants_text(fit))
+    reached = tokens_to_losses(table)
+    wide = reached.pivot_table(index="params", columns="loss", values="tokens", dropna=False)
+    print("\ntokens to each loss, by parameters without embeddings (mean over seeds):")
+    print(wide.to_string(float_format="{:.3g}".format))
+    found = efficient_training(fit.params["alpha_N"], fit.params["alpha_S"])
+    print(
+        f"\nby this law efficient training stops {found.excess:.1%} above its converged loss; "
+        f"beside stopping {found.converged_excess:.0%} above it, for the same loss, the model is "
+        f"{found.size_ratio:.3g} times as large, for {found.steps_ratio:.3g} of the steps and "
+        f"{found.compute_ratio:.3g} of the compute"
+    )
+    save_alone(curve_figure(table, fit), out)
