@@ -1,9 +1,9 @@
 """How fast do models of each size learn, and when should training stop?
 
 After Kaplan et al. 2020 (arXiv 2001.08361), equation 1.6, figures 2, 4 and 19, and appendix B.
-Models of several sizes are trained at one batch for the same number of steps. L(N, S) is fitted to their
-held-out curves. The paper finds that larger models need fewer tokens to reach a loss, and that
-training with the least compute stops 10 % above the converged loss.
+Models of several sizes are trained at one batch for the same number of steps. L(N, S) is fitted to
+their held-out curves. The paper finds that larger models need fewer tokens to reach a loss, and
+that training with the least compute stops 10 % above the converged loss.
 
     scaling-jax run experiments/kaplan_curves.py --scale cpu --root results
     python experiments/kaplan_curves.py results/kaplan-curves-cpu curves.svg

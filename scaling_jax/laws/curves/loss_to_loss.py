@@ -31,7 +31,7 @@ class LossToLoss:
             nats per token.
         points: number of pairs of losses.
         rms: root mean square of the residuals, in nats per token.
-        rank_correlation: Spearman's, of the two losses. Where it is not clearly positive, the losses
+        rank_correlation: Spearman's, of the two losses. Where it is not clearly positive, they
             do not fall together, no law of this form holds, and the slopes show only that.
         offset: mean of `L_other - L_train`.
         offset_spread: standard deviation of `L_other - L_train` over the pairs.

@@ -1,0 +1,40 @@
+"""Whether decays are identified is said from both ends of their profile."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from scaling_jax.laws import Profile
+from scaling_jax.report.experiments.repeated_data import epochs_figure, verdict
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("ends", "wanted"),
+    [
+        ((7.0, 31.0), "identified"),
+        ((5.0, INF), "not identified, only bounded below"),
+        ((0.0, 40.0), "not identified, only bounded above"),
+        ((0.5, 400.0), "not identified"),
+    ],
+)
+def test_a_decay_is_identified_if_it_is_bounded_on_both_sides(
+    ends: tuple[float, float], wanted: str
+) -> None:
+    profile = Profile("R_D", 15.4, ends, 0.9, (), ())
+    assert verdict(profile).startswith("R_D = 15.4, 90% interval")
+    assert verdict(profile).rpartition(": ")[2] == wanted
+
+
+def test_a_panel_for_each_number_of_unique_tokens() -> None:
+    rows = [
+        {"params": n, "unique_tokens": u, "unique_tokens_limit": u, "tokens": e * u, "loss": 3.0}
+        for n in (1e3, 1e4)
+        for u in (100, 200)
+        for e in (1, 4)
+    ]
+    panels = epochs_figure(pd.DataFrame(rows)).axes
+    assert [len(axes.lines) for axes in panels] == [2, 2]
+    assert list(panels[0].lines[0].get_xdata()) == [1, 4]
