@@ -1,4 +1,4 @@
-"""Whether decays are identified is said from both ends of their profile."""
+"""A decay is identified if its profile is bounded on both sides."""
 
 import math
 
