@@ -105,7 +105,7 @@ def test_heads_of_wide_shapes_are_the_published_ones() -> None:
 
 def test_a_dense_family_is_described_as_it_was_before_there_were_experts() -> None:
     # Recipes, and with them studies' stores, are identified by this.
-    later = {"n_experts", "experts_per_token", "capacity"}
+    later = {"n_experts", "experts_per_token", "capacity", "architecture", "passes", "sized_by"}
     assert stored_form(Family(256, 128)).keys() == {"is", *names_of(Family)} - later
     assert stored_form(Family(256, 128, n_experts=8)).keys() & later == {"n_experts"}
 
