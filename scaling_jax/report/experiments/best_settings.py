@@ -112,7 +112,9 @@ def _optima(
         try:
             sweep_optima({name: trials})
         except InputError as error:
-            skipped.append(str(error).replace("learning rate", what))
+            plural = "batches" if what == "batch" else f"{what}s"
+            text = str(error).replace("learning rates", plural)
+            skipped.append(text.replace("learning rate", what))
         else:
             usable[key] = trials
     return (sweep_optima(usable) if usable else None), skipped

@@ -133,13 +133,13 @@ def _draw_sweep(axes: "Axes", records: "pd.DataFrame", found: Settings) -> None:
         optimum = found.rates.cells.get((params, tokens, float(size)))
         if optimum is not None:
             axes.plot(optimum.rate, optimum.loss, "D", color=colour, ms=7, mec="white")
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
     axes.set_xlabel("peak learning rate")
     axes.set_ylabel("loss (nats/token)")
     axes.set_title(
         f"{formatting.count(params)} parameters, {formatting.count(tokens)} tokens", fontsize=11
     )
-    axes.legend(title="batch (tokens)")
+    axes.legend(title="batch (tokens)", loc="upper right")
 
 
 def _draw_best(
@@ -163,10 +163,12 @@ def _draw_best(
         there = rules[rules["params"] == size]
         for name, line in styles.items():
             axes.plot(there["tokens"], there[f"{what} {name}"], line, color=colour, lw=1)
-    for name, line in styles.items():
-        axes.plot([], [], line, color=style.MUTED, label=name)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    if found.best.empty:
+        axes.text(0.5, 0.5, "no cell has an optimum", transform=axes.transAxes, ha="center")
+    else:
+        axes.set(xscale="log", yscale="log")
+        for name, line in styles.items():
+            axes.plot([], [], line, color=style.MUTED, label=name)
     axes.set_xlabel("tokens")
     axes.set_ylabel(label)
 

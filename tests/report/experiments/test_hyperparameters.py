@@ -99,6 +99,17 @@ def test_the_published_rules_stand_beside_ours():
     figure.savefig(io.BytesIO(), format="svg")
 
 
+def test_a_sweep_with_too_few_batches_is_drawn_without_a_law():
+    table = records(noise=1e-5)
+    few = table[table.batch_size < 8]
+    found = best_settings(few)
+    assert found.best.empty
+    assert found.rate_law is None
+    rules = by_rules(found.best, SIZES)
+    assert "2 batches with a loss: it needs at least 3" in as_text(found, rules)
+    settings_figure(few, found, rules).savefig(io.BytesIO(), format="svg")
+
+
 def test_a_store_without_finished_runs_is_refused(tmp_path):
     with pytest.raises(InputError):
         main(str(tmp_path), str(tmp_path / "out.svg"))
