@@ -1,9 +1,9 @@
 """At equal compute, is the size that one law calls best better than the other law's?
 
-After Hoffmann et al. 2022 (arXiv 2203.15556), section 4, appendix D.4 and figures A4 and A7. Both laws start from one
-size that is right at a small budget. From there the best size grows as C^0.5 by Hoffmann et al. and
-as C^0.73 by Kaplan et al. At each larger budget both sizes are trained, with several seeds, and
-compared in pairs on the same windows of every held-out set and on a task.
+After Hoffmann et al. 2022 (arXiv 2203.15556), section 4, appendix D.4, figures A4 and A7. Both laws
+start from one size that is right at a small budget. From there the best size grows as C^0.5 by
+Hoffmann et al. and as C^0.73 by Kaplan et al. At each larger budget both sizes are trained, with
+several seeds, and compared in pairs on the same windows of every held-out set and on a task.
 
     scaling-jax run experiments/hoffmann_head_to_head.py --scale cpu --root results
     python experiments/hoffmann_head_to_head.py results/hoffmann-head-to-head-cpu head.svg
