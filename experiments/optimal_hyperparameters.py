@@ -30,7 +30,7 @@ from scaling_jax.study import (
     vary,
 )
 
-source = Source("Li et al. 2025 (Step Law)", "2503.04715", "figure 1")
+source = Source("Li et al. 2025", "2503.04715", "figure 1")
 
 
 def sweep(

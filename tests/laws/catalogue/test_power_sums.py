@@ -54,6 +54,7 @@ def rows():
         "d_model": levels(128, 256, 512, 1024, 2048),
         "n_layers": levels(3, 6, 12, 24, 48),
         "steps": levels(2e3, 5e3, 1e4, 3e4, 1e5),
+        "position": levels(1, 4, 16, 64, 256, 1024),
         "loss": np.linspace(1.8, 4.5, 32),
     }
 
