@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import finished_rows
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def best_runs(records: "pd.DataFrame") -> "pd.DataFrame":
     Raises:
         InputError: no run has finished.
     """
-    done = records[records["status"] == "finished"]
-    if done.empty:
-        raise InputError("no run of this study has finished: train it first")
+    done = finished_rows(records)
     groups = done.groupby(["architecture", "params_non_embedding"], sort=True)
     best = done.loc[groups["loss"].idxmin()].copy()
     ends = groups["peak_lr"].agg(["min", "max"])

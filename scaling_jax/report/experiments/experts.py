@@ -3,30 +3,13 @@
 from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
-from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import finished
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from scaling_jax.study import Store
-
-
-def expert_records(store: "Store") -> "pd.DataFrame":
-    """The records of the finished runs of `store`.
-
-    Raises:
-        InputError: no run has finished.
-    """
-    from scaling_jax.study import collect
-
-    records = collect(store)
-    done = records[records["status"] == "finished"]
-    if done.empty:
-        raise InputError("no run of this study has finished: train it first")
-    return done
 
 
 def lowest(records: "pd.DataFrame") -> "pd.DataFrame":
@@ -67,6 +50,6 @@ def main(root: str, out: str) -> None:
     """Print the lowest losses of the study at `root`, and draw its IsoFLOP curves into `out`."""
     from scaling_jax.study import Store
 
-    records = expert_records(Store.open(root))
+    records = finished(Store.open(root))
     print(lowest(records).to_string(index=False, float_format="{:.5g}".format))
     save_alone(expert_figure(records), out)

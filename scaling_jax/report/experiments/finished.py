@@ -1,4 +1,4 @@
-"""The finished runs of an experiment, and means over its seeds."""
+"""The finished runs of an experiment, their curves, and means over its seeds."""
 
 import math
 from typing import TYPE_CHECKING
@@ -22,11 +22,33 @@ def finished(store: "Store") -> "pd.DataFrame":
     """
     from scaling_jax.study import collect
 
-    records = collect(store)
-    done = records[records["status"] == "finished"]
-    if done.empty:
+    return finished_rows(collect(store))
+
+
+def finished_rows(records: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of the finished runs.
+
+    Raises:
+        InputError: no run has finished.
+    """
+    return _require_rows(records[records["status"] == "finished"])
+
+
+def held_out_curves(store: "Store") -> "pd.DataFrame":
+    """The held-out losses along the finished runs of `store`.
+
+    Raises:
+        InputError: no run has finished, or a run is evaluated at its end alone.
+    """
+    from scaling_jax.study import curves
+
+    return _require_rows(curves(store, of="held_out"))
+
+
+def _require_rows(table: "pd.DataFrame") -> "pd.DataFrame":
+    if table.empty:
         raise InputError("no run of this study has finished: train it first")
-    return done
+    return table
 
 
 def mean_interval(values: np.ndarray, level: float) -> tuple[float, float]:

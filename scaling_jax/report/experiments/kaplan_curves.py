@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax import formatting
-from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions.efficient_training import efficient_training
 from scaling_jax.report import style
-from scaling_jax.report.experiments.finished import constants_text
+from scaling_jax.report.experiments.finished import constants_text, held_out_curves
 from scaling_jax.report.experiments.steps_law import fit_steps_law
 from scaling_jax.report.svg import save_alone
 
@@ -89,11 +88,9 @@ def _first(tokens_T: np.ndarray, loss_T: np.ndarray, target: float) -> float:
 
 def main(root: str, out: str) -> None:
     """Print L(N, S), tokens to losses and what convergence costs at `root`; draw into `out`."""
-    from scaling_jax.study import Store, curves
+    from scaling_jax.study import Store
 
-    table = curves(Store.open(root), of="held_out")
-    if table.empty:
-        raise InputError("no run of this study has finished: train it first")
+    table = held_out_curves(Store.open(root))
     fit = fit_steps_law(table)
     print("L(N, S) = A / N^alpha_N + B / S^alpha_S, N without embeddings:")
     print(constants_text(fit))

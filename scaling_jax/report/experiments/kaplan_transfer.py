@@ -9,6 +9,7 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.curves import LossToLoss, loss_to_loss
 from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import held_out_curves
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
@@ -106,11 +107,9 @@ def transfer_figure(curves: "pd.DataFrame", found: Mapping[str, LossToLoss]) -> 
 
 def main(root: str, out: str) -> None:
     """Print the laws of the study at `root` from loss to loss, and draw its curves into `out`."""
-    from scaling_jax.study import Store, curves
+    from scaling_jax.study import Store
 
-    table = curves(Store.open(root), of="held_out")
-    if table.empty:
-        raise InputError("no run of this study has finished: train it first")
+    table = held_out_curves(Store.open(root))
     found = transfers(table)
     print(transfer_table(found).to_string(index=False))
     save_alone(transfer_figure(table, found), out)

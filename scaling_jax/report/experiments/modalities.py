@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import finished
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
@@ -26,13 +26,7 @@ def finished_by_corpus(store: "Store") -> dict[str, "pd.DataFrame"]:
     Raises:
         InputError: no run has finished.
     """
-    from scaling_jax.study import collect
-
-    records = collect(store)
-    done = records[records["status"] == "finished"]
-    if done.empty:
-        raise InputError("no run of this study has finished: train it first")
-    return {str(corpus): runs for corpus, runs in done.groupby("corpus")}
+    return {str(corpus): runs for corpus, runs in finished(store).groupby("corpus")}
 
 
 def fits_by_corpus(records: Mapping[str, "pd.DataFrame"], bootstrap: int = 200) -> dict[str, "Fit"]:

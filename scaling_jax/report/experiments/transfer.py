@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.finished import finished_rows
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
@@ -75,9 +76,7 @@ def transfers(records: "pd.DataFrame") -> list[Transfer]:
     Raises:
         InputError: no finished runs, or as `best_rate`.
     """
-    done = records[records["status"] == "finished"]
-    if done.empty:
-        raise InputError("no run of this study has finished: train it first")
+    done = finished_rows(records)
     found = []
     for rule, runs in done.groupby("parameterization", sort=False):
         for axis, other in (SIZES, SIZES[::-1]):
