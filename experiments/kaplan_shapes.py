@@ -20,34 +20,24 @@ from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
     ConstantLR,
-    KaplanLR,
     Proportions,
     Recipe,
     ShapeGrid,
     Source,
     Study,
     Sweep,
-    Warmup,
     vary,
 )
+from scaling_jax.study.plan.published_recipes import KAPLAN_TOKENS, kaplan_recipe
 
 source = Source("Kaplan et al. 2020", "2001.08361", "figure 5")
 
 study = Study(
     "kaplan-shapes",
-    Recipe(
-        data=DataConfig("tfds:c4/en", "sentencepiece:tokenizers/c4_32k.model"),
-        family=Family(vocab_size=32_000, seq_len=1024, positions="learned"),
-        peak_lr=KaplanLR(),
-        batch_size=ConstantBatch(512),
-        warmup=Warmup(share=0, floor=3000, ceiling=3000),
-        optimizer_knobs={"name": "adam", "weight_decay": 0.0, "final_lr_fraction": 0.0},
-        precision="bfloat16",
-        eval_tokens=8_388_608,
-    ),
+    kaplan_recipe(),
     ShapeGrid(
         at=(50e6, 274e6, 1.5e9),
-        tokens=(250_000 * 512 * 1024,),
+        tokens=(KAPLAN_TOKENS,),
         proportions=Proportions(aspects=(4, 8, 16, 32, 64, 128, 256)),
     ),
 )

@@ -21,17 +21,16 @@ from scaling_jax.config.evaluation import LogSpaced
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
-    KaplanLR,
     PowerLawLR,
     Recipe,
     ShapeGrid,
     Source,
     Study,
     Sweep,
-    Warmup,
     product,
     vary,
 )
+from scaling_jax.study.plan.published_recipes import KAPLAN_FAMILY, KAPLAN_TOKENS, kaplan_recipe
 
 source = Source("Kaplan et al. 2020", "2001.08361", "figure 9")
 
@@ -41,24 +40,15 @@ def grid(family: Family, sizes: tuple[float, ...], tokens: float) -> ShapeGrid:
     return ShapeGrid(tuple(family.nearest(size) for size in sizes), (tokens,))
 
 
-_published = Family(vocab_size=32_000, seq_len=1024, positions="learned")
 study = Study(
     "kaplan-size-and-data",
-    Recipe(
-        data=DataConfig("tfds:c4/en", "sentencepiece:tokenizers/c4_32k.model"),
-        family=_published,
-        peak_lr=KaplanLR(),
-        batch_size=ConstantBatch(512),
-        warmup=Warmup(share=0, floor=3000, ceiling=3000),
-        optimizer_knobs={"name": "adam", "weight_decay": 0.0, "final_lr_fraction": 0.0},
-        precision="bfloat16",
-        eval_tokens=8_388_608,
+    kaplan_recipe(
         eval_every=LogSpaced(60, start=0.005),
         curve_tokens=1_048_576,
         dropout=Dropout.everywhere(0.1),
     ),
     Sweep(
-        grid(_published, (1.7e7, 3e7, 6e7, 1.2e8, 4.2e8, 7.5e8), 250_000 * 512 * 1024),
+        grid(KAPLAN_FAMILY, (1.7e7, 3e7, 6e7, 1.2e8, 4.2e8, 7.5e8), KAPLAN_TOKENS),
         vary(
             "data.unique_tokens",
             *(21_000_000, 43_000_000, 86_000_000, 172_000_000, 344_000_000, 688_000_000),

@@ -24,14 +24,13 @@ from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
     FixedModels,
-    KaplanLR,
     PlannedRun,
     PowerLawLR,
     Recipe,
     Source,
     Study,
-    Warmup,
 )
+from scaling_jax.study.plan.published_recipes import kaplan_recipe
 
 source = Source("Kaplan et al. 2020", "2001.08361", "figure 8")
 
@@ -63,15 +62,7 @@ class OnFurtherTexts:
 
 study = Study(
     "kaplan-transfer",
-    Recipe(
-        data=DataConfig("tfds:c4/en", "sentencepiece:tokenizers/c4_32k.model"),
-        family=Family(vocab_size=32_000, seq_len=1024, positions="learned"),
-        peak_lr=KaplanLR(),
-        batch_size=ConstantBatch(512),
-        warmup=Warmup(share=0, floor=3000, ceiling=3000),
-        optimizer_knobs={"name": "adam", "weight_decay": 0.0, "final_lr_fraction": 0.0},
-        precision="bfloat16",
-        eval_tokens=8_388_608,
+    kaplan_recipe(
         eval_every=LogSpaced(20, start=0.02),
         curve_tokens=1_048_576,
         evals=(
