@@ -32,8 +32,7 @@ def run_ends(store: Store | os.PathLike | str, *, level: float = 0.9) -> "tuple[
     from scaling_jax import laws
 
     store = store if isinstance(store, Store) else Store.open(store)
-    roles = {run.planned.role for run in store.runs()}
-    read = curves(store, unfinished=True, of="training", roles=roles)
+    read = curves(store, unfinished=True, of="training", roles=None)
     return laws.run_ends(read, collect(store), level=level)
 
 

@@ -128,9 +128,9 @@ def curves(
     *,
     unfinished: bool = False,
     of: LossOf | None = None,
-    roles: Collection[str] = ("grid",),
+    roles: Collection[str] | None = ("grid",),
 ) -> "pd.DataFrame":
-    """Losses in nats per token along every finished run of the grid, or of other `roles`.
+    """Losses in nats per token along every finished run of the grid, or of `roles` (None for all).
 
     `store` can be a study's directory, or a root that holds one study.
 
@@ -145,7 +145,7 @@ def curves(
     """
     import pandas as pd
 
-    grid = [run for run in _opened(store).runs() if run.planned.role in roles]
+    grid = [r for r in _opened(store).runs() if roles is None or r.planned.role in roles]
     without = [run.run_id for run in grid if run.planned.config.eval_every is None]
     if of == "held_out" and without:
         raise InputError(
