@@ -8,8 +8,10 @@ that training with the least compute stops 10 % above the converged loss.
     scaling-jax run experiments/kaplan_curves.py --scale cpu --root results
     python experiments/kaplan_curves.py results/kaplan-curves-cpu curves.svg
 
-The second command prints the law, the tokens to several losses at each size and what training to
-near convergence costs, and draws the curves. `full` reads C4 with the tokenizer of
+The second command prints the law with its optimum at this batch, the tokens to several losses at
+each size and what training to near convergence costs, and draws the curves. Given the results of
+`kaplan_size_and_data.py` as well, after the figure's name, it prints where L(C) meets L(D(C))
+(section 6.3). `full` reads C4 with the tokenizer of
 `chinchilla_isoflop.py`.
 """
 
@@ -61,7 +63,7 @@ cpu = Study(
         eval_every=LogSpaced(25, start=0.02),
         curve_tokens=32_768,
     ),
-    Sweep(grid(_small, (8e3, 16e3, 32e3, 64e3, 128e3), 2.5e6), vary("seed", 0, 1)),
+    Sweep(grid(_small, (8e3, 16e3, 32e3, 64e3), 1.5e6), vary("seed", 0, 1)),
 )
 
 _tiny = Family(vocab_size=256, seq_len=32)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Losses of a run's windows, by held-out set.
 Windows = Mapping[str, Mapping[str, np.ndarray]]
 
-_CASE = ["budget", "optimizer"]
+_COMPARED = ("law", "optimizer")
+OPTIMIZERS = ("adamw", "adam")
 
 
 def windows_of(store: "Store", records: "pd.DataFrame") -> dict[str, dict[str, np.ndarray]]:
@@ -48,45 +49,57 @@ def windows_of(store: "Store", records: "pd.DataFrame") -> dict[str, dict[str, n
 
 
 def differences(
-    records: "pd.DataFrame", windows: Windows, laws: tuple[str, str], level: float = 0.9
+    records: "pd.DataFrame",
+    windows: Windows,
+    pair: tuple[str, str],
+    over: str = "law",
+    level: float = 0.9,
 ) -> "pd.DataFrame":
-    """The loss of the first law's size less that of the second's, by budget, optimizer and set.
+    """The loss of the first run of a pair less that of the second, by budget, case and set.
 
-    Runs of one seed are a pair. The standard error joins the spread of the pairs over seeds with
+    Runs of one seed that differ in the column `over`, `law` or `optimizer`, are a pair; the case is
+    the other of the two columns. The standard error joins the spread of the pairs over seeds with
     the paired error over windows of the seeds' mean; the interval is Student's with the seeds'
     degrees of freedom. With one seed there is no interval.
-    `equal_loss` is the compute with which the worse size would reach the better one's loss, as a
+    `equal_loss` is the compute with which the worse one would reach the better one's loss, as a
     multiple of the budget, by the slope of its log loss in log compute over its own budgets; it
     is given for the runs' own held-out set.
 
+    Args:
+        records: finished runs of the study.
+        windows: their losses by window.
+        pair: the two values of `over` to compare.
+        over: the column in which the runs of a pair differ.
+        level: of the intervals.
+
     Raises:
-        InputError: no seed of which both laws' runs have finished.
+        InputError: no seed of which both runs of a pair have finished.
     """
     import pandas as pd
     from scipy.stats import t
 
     from scaling_jax.trained.paired import paired_difference
 
-    table = records.assign(law=records["variation"].map(lambda name: name.rpartition(", ")[2]))
-    slopes = {law: _slope(table[table["law"] == law]) for law in laws}
+    table, case = _with_law(records), _case(over)
+    slopes = {value: _slope(table[table[over] == value]) for value in pair}
     rows = []
-    for case, runs in table.groupby(_CASE):
-        pairs = runs.pivot_table(index="seed", columns="law", values="run_id", aggfunc="first")
-        pairs = pairs.reindex(columns=list(laws)).dropna()
+    for key, runs in table.groupby(case):
+        pairs = runs.pivot_table(index="seed", columns=over, values="run_id", aggfunc="first")
+        pairs = pairs.reindex(columns=list(pair)).dropna()
         for name in windows[str(pairs.iloc[0, 0])] if len(pairs) else ():
-            a_RxN, b_RxN = (np.stack([windows[run][name] for run in pairs[law]]) for law in laws)
+            a_RxN, b_RxN = (np.stack([windows[run][name] for run in pairs[each]]) for each in pair)
             by_seed = (a_RxN - b_RxN).mean(axis=1)
-            paired = paired_difference(a_RxN.mean(axis=0), b_RxN.mean(axis=0), *laws, name)
+            paired = paired_difference(a_RxN.mean(axis=0), b_RxN.mean(axis=0), *pair, name)
             n = len(by_seed)
             of_seeds = by_seed.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
             stderr = math.hypot(of_seeds, paired.stderr)
             reach = float(t.ppf((1 + level) / 2, n - 1)) * stderr if n > 1 else math.nan
-            worse = laws[0] if paired.difference > 0 else laws[1]
+            worse = pair[0] if paired.difference > 0 else pair[1]
             gap = abs(math.log(paired.loss_a / paired.loss_b))
             rows.append(
-                dict(zip(_CASE, case, strict=True))
+                dict(zip(case, key, strict=True))
                 | {"set": name, "seeds": n}
-                | {f"loss_{laws[0]}": paired.loss_a, f"loss_{laws[1]}": paired.loss_b}
+                | {f"loss_{pair[0]}": paired.loss_a, f"loss_{pair[1]}": paired.loss_b}
                 | {"difference": paired.difference, "stderr": stderr}
                 | {"low": paired.difference - reach, "high": paired.difference + reach}
                 | {
@@ -98,9 +111,18 @@ def differences(
             )
     if not rows:
         raise InputError(
-            f"no seed has finished runs of both {laws[0]} and {laws[1]}: train the study first"
+            f"no seed has finished runs of both {pair[0]} and {pair[1]}: train the study first"
         )
     return pd.DataFrame(rows)
+
+
+def _with_law(records: "pd.DataFrame") -> "pd.DataFrame":
+    """The records with the law that a run's size comes from, the last part of its variation."""
+    return records.assign(law=records["variation"].map(lambda name: name.rpartition(", ")[2]))
+
+
+def _case(over: str) -> list[str]:
+    return ["budget", *(name for name in _COMPARED if name != over)]
 
 
 def task_differences(
@@ -114,16 +136,16 @@ def task_differences(
 
     from scaling_jax.report.experiments.finished import mean_interval
 
-    table = records.assign(law=records["variation"].map(lambda name: name.rpartition(", ")[2]))
+    table, case = _with_law(records), _case("law")
     tasks = [c.removeprefix("chance_") for c in map(str, table) if c.startswith("chance_")]
     rows = []
-    for case, runs in table.groupby(_CASE):
+    for key, runs in table.groupby(case):
         for task in tasks:
             by_law = runs.pivot_table(index="seed", columns="law", values=f"acc_{task}")
             by_seed = (by_law[laws[0]] - by_law[laws[1]]).dropna().to_numpy(float)
             low, high = mean_interval(by_seed, level)
             found = {"task": task, "seeds": len(by_seed), "difference": by_seed.mean()}
-            rows.append(dict(zip(_CASE, case, strict=True)) | found | {"low": low, "high": high})
+            rows.append(dict(zip(case, key, strict=True)) | found | {"low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -166,11 +188,19 @@ def main(root: str, out: str) -> None:
 
     store, laws = Store.open(root), ("hoffmann", "kaplan")
     records = finished(store)
-    found = differences(records, windows_of(store, records), laws)
-    shown = found.assign(budget=found["budget"].map(formatting.flops))
-    print(shown.to_string(index=False, float_format="{:.4g}".format))
+    windows = windows_of(store, records)
+    found = differences(records, windows, laws)
+    print(_text(found))
     tasks = task_differences(records, laws)
     if len(tasks):
         print("\naccuracy on tasks, first law less second:")
         print(tasks.to_string(index=False, float_format="{:.3g}".format))
+    if records["optimizer"].nunique() > 1:
+        print("\nAdamW less Adam, on the same size:")
+        print(_text(differences(records, windows, OPTIMIZERS, "optimizer")))
     save_alone(head_to_head_figure(found, laws), out)
+
+
+def _text(found: "pd.DataFrame") -> str:
+    shown = found.assign(budget=found["budget"].map(formatting.flops))
+    return str(shown.to_string(index=False, float_format="{:.4g}".format))

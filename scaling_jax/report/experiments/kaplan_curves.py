@@ -7,7 +7,13 @@ import numpy as np
 from scaling_jax import formatting
 from scaling_jax.laws.decisions.efficient_training import efficient_training
 from scaling_jax.report import style
-from scaling_jax.report.experiments.finished import constants_text, held_out_curves
+from scaling_jax.report.experiments.crossing import (
+    find_crossing,
+    frontier_at_one_batch,
+    frontier_text,
+)
+from scaling_jax.report.experiments.finished import constants_text, finished, held_out_curves
+from scaling_jax.report.experiments.kaplan_size_and_data import fit_size_and_data, least_losses
 from scaling_jax.report.experiments.steps_law import fit_steps_law
 from scaling_jax.report.svg import save_alone
 
@@ -86,14 +92,21 @@ def _first(tokens_T: np.ndarray, loss_T: np.ndarray, target: float) -> float:
     return float(np.exp(logs[0] + share * (logs[1] - logs[0])))
 
 
-def main(root: str, out: str) -> None:
-    """Print L(N, S), tokens to losses and what convergence costs at `root`; draw into `out`."""
+def main(root: str, out: str, size_and_data: str | None = None) -> None:
+    """Print what the study at `root` found, and draw its curves into `out`.
+
+    Printed are L(N, S), its optimum at this batch, tokens to losses and what convergence costs.
+    With the results of `kaplan_size_and_data.py` at `size_and_data`, also the crossing of L(C) with
+    L(D(C)).
+    """
     from scaling_jax.study import Store
 
     table = held_out_curves(Store.open(root))
     fit = fit_steps_law(table)
     print("L(N, S) = A / N^alpha_N + B / S^alpha_S, N without embeddings:")
     print(constants_text(fit))
+    tokens_per_step = float((table["tokens"] / table["step"]).median())
+    print(frontier_text(table, frontier_at_one_batch(fit.params, tokens_per_step)))
     reached = tokens_to_losses(table)
     wide = reached.pivot_table(index="params", columns="loss", values="tokens", dropna=False)
     print("\ntokens to each loss, by parameters without embeddings (mean over seeds):")
@@ -105,4 +118,8 @@ def main(root: str, out: str) -> None:
         f"{found.size_ratio:.3g} times as large, for {found.steps_ratio:.3g} of the steps and "
         f"{found.compute_ratio:.3g} of the compute"
     )
+    if size_and_data is not None:
+        least = least_losses(finished(Store.open(size_and_data)))
+        crossed = find_crossing(fit, tokens_per_step, fit_size_and_data(least))
+        print(f"\nL(C) meets L(D(C)) at {crossed}")
     save_alone(curve_figure(table, fit), out)

@@ -63,6 +63,39 @@ def exponent_table(fits: Mapping[str, "Fit"]) -> "pd.DataFrame":
     return pd.DataFrame(rows).fillna("")
 
 
+def approach_table(
+    records: Mapping[str, "pd.DataFrame"], curves: "pd.DataFrame", bootstrap: int = 200
+) -> "pd.DataFrame":
+    """Exponents of the optimal size and tokens of each corpus by each approach (table A2).
+
+    A row has the corpus, the approach of Hoffmann et al. 2022, and `a` of N_opt ~ C^a and `b` of
+    D_opt ~ C^b with their intervals, or in `refused` why the runs do not allow the approach.
+
+    Args:
+        records: finished runs by corpus.
+        curves: losses along all of them, which approach 1 reads.
+        bootstrap: resamples of each fit.
+    """
+    import pandas as pd
+
+    from scaling_jax.laws.comparison import APPROACHES, compare
+
+    rows = []
+    for corpus, runs in records.items():
+        own = curves[curves["run_id"].isin(runs["run_id"])]
+        found = compare(runs, training_curves=own, bootstrap=bootstrap)
+        for approach in APPROACHES:
+            row: dict[str, object] = {"corpus": corpus, "approach": approach}
+            if approach in found.fits:
+                fit = found.fits[approach]
+                ends = fit.exponent_intervals or {}
+                row |= {n: _cell(v, ends.get(n)) for n, v in fit.exponents.items() if n in "ab"}
+            else:
+                row["refused"] = found.refused[approach]
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["corpus", "approach", "a", "b", "refused"]).fillna("")
+
+
 def reducible_figure(records: Mapping[str, "pd.DataFrame"], fits: Mapping[str, "Fit"]) -> "Figure":
     """Loss above the fitted floor against FLOPs: runs, and the optimum of each law."""
     from matplotlib.figure import Figure
@@ -109,10 +142,16 @@ def _cell(value: float, ends: tuple[float, float] | None) -> str:
 
 
 def main(root: str, out: str) -> None:
-    """Print the exponents of each corpus of the study at `root`, and draw its losses into `out`."""
-    from scaling_jax.study import Store
+    """Print each corpus's exponents by every approach at `root`; draw its losses into `out`."""
+    from scaling_jax.study import Store, curves
 
-    records = finished_by_corpus(Store.open(root))
+    store = Store.open(root)
+    records = finished_by_corpus(store)
     fits = fits_by_corpus(records)
     print(exponent_table(fits).to_string(index=False))
+    print("\nN_opt ~ C^a and D_opt ~ C^b by the three approaches:")
+    found = approach_table(records, curves(store, of="training"))
+    print(found.drop(columns="refused").to_string(index=False))
+    for row in found[found["refused"] != ""].to_dict("records"):
+        print(f"{row['corpus']}, approach {row['approach']}: {row['refused']}")
     save_alone(reducible_figure(records, fits), out)

@@ -47,6 +47,23 @@ def test_differences_have_the_wanted_sign_size_and_compute() -> None:
     assert len(axes.lines) == 2
 
 
+def test_optimizers_are_compared_on_the_same_size() -> None:
+    records, windows = study()
+    plain = records.assign(run_id=records["run_id"] + "-adam", optimizer="adam")
+    of_adam = {
+        f"{run}-adam": {name: 1.01 * losses_N for name, losses_N in each.items()}
+        for run, each in windows.items()
+    }
+    both = pd.concat([records, plain], ignore_index=True)
+    found = differences(both, windows | of_adam, ("adamw", "adam"), over="optimizer")
+    assert set(zip(found["budget"], found["law"], strict=True)) == {
+        (budget, law) for budget in (1e11, 4e11, 1.6e12) for law in LAWS
+    }
+    assert (found["difference"] / found["loss_adamw"]).to_numpy() == pytest.approx(-0.01)
+    assert (found["high"] < 0).all()
+    assert set(found["worse"]) == {"adam"}
+
+
 def test_accuracies_are_compared_over_seeds() -> None:
     found = task_differences(study()[0], LAWS)
     assert found["difference"].to_numpy() == pytest.approx([0.1] * 3)

@@ -4,8 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions.efficient_training import crossing, efficient_training
+from scaling_jax.report.experiments.crossing import (
+    find_crossing,
+    frontier_at_one_batch,
+    frontier_errors,
+)
 from scaling_jax.report.experiments.kaplan_curves import curve_figure, tokens_to_losses
 from scaling_jax.report.experiments.steps_law import fit_steps_law
 
@@ -16,13 +22,13 @@ def loss(params: float, steps: np.ndarray) -> np.ndarray:
     return A / params**ALPHA_N + B / steps**ALPHA_S
 
 
-def curves() -> pd.DataFrame:
-    step_T = np.geomspace(100, 1e5, 61)
+def curves(sizes: tuple[float, ...] = (1e4, 1e5, 1e6), steps: float = 1e5) -> pd.DataFrame:
+    step_T = np.geomspace(100, steps, 61)
     runs = [
         pd.DataFrame({"step": step_T, "loss": loss(size, step_T)}).assign(
             run_id=f"run{size:g}", params=2 * size, params_non_embedding=size
         )
-        for size in (1e4, 1e5, 1e6)
+        for size in sizes
     ]
     table = pd.concat(runs, ignore_index=True)
     return table.assign(tokens=1024 * table["step"], flops=6e3 * table["params"] * table["step"])
@@ -58,3 +64,39 @@ def test_at_the_crossing_both_laws_give_the_same_loss() -> None:
     assert found.tokens == pytest.approx(4e10 * found.compute**0.26)
     with pytest.raises(InputError, match="do not cross"):
         crossing((3.1e8, 0.02), (4e10, 0.26), (5.4e13, 0.095))
+
+
+def test_the_frontier_at_one_batch_is_the_least_loss_of_a_budget() -> None:
+    law = {"A": A, "alpha_N": ALPHA_N, "B": B, "alpha_S": ALPHA_S}
+    frontier = frontier_at_one_batch(law, 1024)
+    for flops in (1e13, 1e15):
+        sizes = np.geomspace(1e2, 1e9, 20_001)
+        least = loss(sizes, flops / (6 * 1024 * sizes)).min()
+        assert frontier.at(flops).loss == pytest.approx(least, rel=1e-6)
+    # A size lies on the frontier at one FLOP value, and little above it at its neighbours.
+    errors = frontier_errors(curves((5e4, 1e5, 2e5), steps=8000), frontier)
+    assert len(errors)
+    assert (errors > -1e-4).all()
+    assert errors.min() < 1e-3
+    assert errors.max() < 0.01
+    # These sizes are too far apart for any curve to lie between two others.
+    assert not len(frontier_errors(curves(), frontier))
+
+
+def test_the_crossing_of_two_fits_is_where_both_laws_give_one_loss() -> None:
+    rng = np.random.default_rng(0)
+    table = curves().assign(loss=lambda t: t["loss"] * np.exp(rng.normal(0, 2e-3, len(t))))
+    n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e4, 1e6, 4), np.geomspace(1e5, 1e8, 4)))
+    both = (300 / n**0.5 + 3e6 / d) ** 0.2 * np.exp(rng.normal(0, 2e-3, len(n)))
+    data = pd.DataFrame({"params": n, "params_non_embedding": n, "tokens": d, "loss": both})
+    of_data = laws.fit(data, law="kaplan", count="non_embedding", bootstrap=20)
+    found = find_crossing(fit_steps_law(table, bootstrap=20), 1024, of_data)
+    known = frontier_at_one_batch({"A": A, "alpha_N": ALPHA_N, "B": B, "alpha_S": ALPHA_S}, 1024)
+    exact = found.values["C*"]
+    assert known.at(exact).loss == pytest.approx(found.values["L*"], rel=0.02)
+    assert (3e6 / found.values["D*"]) ** 0.2 == pytest.approx(found.values["L*"], rel=0.02)
+    assert found.values["C*"] == pytest.approx(6 * found.values["N*"] * found.values["D*"])
+    assert found.crossing_share == 1
+    for name, (low, high) in found.intervals.items():
+        assert low < high, name
+    assert "100% of the resamples cross" in str(found)

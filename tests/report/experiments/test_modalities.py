@@ -8,6 +8,7 @@ import pytest
 
 from scaling_jax.config import DataConfig
 from scaling_jax.report.experiments.modalities import (
+    approach_table,
     exponent_table,
     finished_by_corpus,
     fits_by_corpus,
@@ -103,3 +104,32 @@ def test_exponents_stand_beside_each_other_and_losses_above_their_floors() -> No
     (axes,) = reducible_figure(records, fits).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["prose", "sound"]
     assert axes.lines[0].get_ydata() == pytest.approx(records["prose"]["loss"] - 1.2, abs=2e-3)
+
+
+def test_every_approach_gives_the_exponents_of_each_corpus_or_says_why_not() -> None:
+    records, curves = {}, []
+    for name, alpha, beta in (("prose", 0.4, 0.3), ("sound", 0.25, 0.5)):
+        c, n = (x.ravel() for x in np.meshgrid([1e12, 4e12, 1.6e13], np.geomspace(0.2, 5, 7)))
+        n = (
+            n
+            * (40 * alpha / (60 * beta)) ** (1 / (alpha + beta))
+            * (c / 6) ** (beta / (alpha + beta))
+        )
+        d = c / (6 * n)
+        frame = pd.DataFrame({"params": n, "tokens": d, "flops": c, "budget": c})
+        frame = frame.assign(
+            loss=1.5 + 40 / n**alpha + 60 / d**beta,
+            run_id=[f"{name}{i}" for i in range(len(c))],
+        )
+        records[name] = frame
+        curves.append(frame[["run_id", "params", "tokens", "flops", "loss"]])
+    table = approach_table(records, pd.concat(curves), bootstrap=0)
+    assert len(table) == 6
+    # One point of each run is no curve, so approach 1 is refused.
+    first = table[table["approach"] == 1]
+    assert first["refused"].str.contains("curve").all()
+    assert (first["a"] == "").all()
+    others = table[table["approach"] != 1].astype({"a": float, "b": float})
+    wanted = others["corpus"].map({"prose": 0.3 / 0.7, "sound": 0.5 / 0.75})
+    assert others["a"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=0.02)
+    assert (others["a"] + others["b"]).to_numpy() == pytest.approx(1, abs=2e-3)
