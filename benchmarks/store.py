@@ -33,7 +33,7 @@ from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study,
 
 budgets = tuple(1e16 * 1.002**i for i in range({n_runs} // 20))
 recipe = Recipe(
-    data=DataConfig("embedded", "bytes"),
+    data=DataConfig("embedded", "bytes", repeat=True),
     family=Family(vocab_size=256, seq_len=128),
     peak_lr=ConstantLR(3e-3),
     batch_size=ConstantBatch(8),

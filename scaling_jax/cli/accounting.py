@@ -1,9 +1,8 @@
 """`flops`: the parameters and FLOPs of a shape under every convention."""
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
 
@@ -14,42 +13,33 @@ from scaling_jax.accounting.shape_account import (
 )
 from scaling_jax.cli.arguments import Json, optional
 from scaling_jax.cli.output import print_json, print_table
-from scaling_jax.config import DEFAULT_CAPACITY, Activation, Positions, RunConfig, Shape
+from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
 
-# A user's own module is counted where it is planned: give the CONFIG.json of its run.
-Architectures = Literal["transformer", "recurrent", "lstm"]
 
+def _options_of_shape() -> Any:
+    """A dataclass of the fields of `Shape` with their meaning, each optional.
 
-@dataclass(frozen=True)
-class ShapeFlags:
-    """A model by its dimensions."""
-
-    n_layers: Annotated[int | None, optional("blocks", "INT")] = None
-    d_model: Annotated[int | None, optional("width of the residual stream", "INT")] = None
-    n_heads: Annotated[int | None, optional("query heads", "INT")] = None
-    d_ff: Annotated[int | None, optional("feed-forward width (default: 4 x d-model)", "INT")] = None
-    vocab_size: Annotated[int | None, optional("token ids", "INT")] = None
-    seq_len: Annotated[int | None, optional("context length in tokens", "INT")] = None
-    head_dim: Annotated[int | None, optional("head width (default: d-model / n-heads)", "INT")] = (
-        None
+    A CONFIG.json may stand in for all of them, so those that a shape requires are None until given.
+    """
+    hints, options = get_type_hints(Shape), []
+    for field in dataclasses.fields(Shape):
+        # A user's own module is counted where it is planned: the CONFIG.json of its run holds it.
+        if field.name != "module":
+            unset = field.default in (dataclasses.MISSING, None)
+            kind = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+            default = None if unset else field.default
+            options.append((field.name, kind if unset else hints[field.name], default))
+    return dataclasses.make_dataclass(
+        "ShapeOptions", options, frozen=True, namespace={"__doc__": Shape.__doc__}
     )
-    n_kv_heads: Annotated[int | None, optional("key/value heads (default: n-heads)", "INT")] = None
-    positions: Annotated[Positions, tyro.conf.arg(help="position encoding")] = "rotary"
-    activation: Annotated[
-        Activation, tyro.conf.arg(help="activation of the feed-forward layer")
-    ] = "gelu"
-    untied: Annotated[
-        bool, optional("give the output layer its own matrix, apart from the embedding")
-    ] = False
-    qk_norm: Annotated[bool, optional("normalize queries and keys")] = False
-    n_experts: Annotated[int, tyro.conf.arg(help="experts per feed-forward layer")] = 1
-    experts_per_token: Annotated[int, tyro.conf.arg(help="experts that each token uses")] = 1
-    capacity: Annotated[
-        float, tyro.conf.arg(help="rows of an expert, over its even share of the rows")
-    ] = DEFAULT_CAPACITY
-    architecture: Annotated[Architectures, tyro.conf.arg(help="architecture")] = "transformer"
-    passes: Annotated[int, tyro.conf.arg(help="passes of a recurrent transformer")] = 1
+
+
+if TYPE_CHECKING:
+    ShapeOptions = Any
+else:
+    ShapeOptions = _options_of_shape()
+_NOTHING_GIVEN = ShapeOptions()
 
 
 def flops(
@@ -60,7 +50,7 @@ def flops(
     ] = None,
     /,
     *,
-    shape: Annotated[ShapeFlags, tyro.conf.arg(name="")] = ShapeFlags(),
+    shape: Annotated[ShapeOptions, tyro.conf.arg(name="")] = _NOTHING_GIVEN,
     tokens: Annotated[float | None, optional("training tokens (default: the run's)", "D")] = None,
     json: Json = False,
 ) -> None:
@@ -69,6 +59,8 @@ def flops(
     exact: the matrix products as executed. chinchilla: appendix F of Hoffmann et al. 2022.
     kaplan: 6 N D without embeddings. 6nd: 6 N D with every parameter. For a mixture of experts,
     the last two count the parameters that one token uses.
+
+    Without --d-ff, the feed-forward width is 4 x d-model, and d-model for an lstm.
     """
     counted, run_tokens = _shape(config, shape)
     total = _tokens(tokens, run_tokens)
@@ -84,22 +76,23 @@ def flops(
         print(f"\n{training_sentence(account)}")
 
 
-def _shape(config: Path | None, flags: ShapeFlags) -> tuple[Shape, int | None]:
+def _shape(config: Path | None, options: ShapeOptions) -> tuple[Shape, int | None]:
     if config is not None:
-        if flags != ShapeFlags():
-            raise InputError("give either a CONFIG.json or a shape's flags, not both")
+        if options != _NOTHING_GIVEN:
+            raise InputError("give either a CONFIG.json or the options of a shape, not both")
         run = RunConfig.read(config)
         return run.shape, run.tokens
-    is_lstm = flags.architecture == "lstm"
-    needed = ("n_layers", "d_model", *(() if is_lstm else ("n_heads",)), "vocab_size", "seq_len")
-    missing = [name for name in needed if getattr(flags, name) is None]
+    given = dataclasses.asdict(options)
+    is_lstm = options.architecture == "lstm"
+    if is_lstm:
+        given["n_heads"] = options.n_heads or 1
+    needed = ("n_layers", "d_model", "n_heads", "vocab_size", "seq_len")
+    missing = [f"--{name.replace('_', '-')}" for name in needed if given[name] is None]
     if missing:
-        options = ", ".join("--" + name.replace("_", "-") for name in missing)
-        raise InputError(f"a shape also needs {options} (or give a CONFIG.json)")
-    given = {k: v for k, v in dataclasses.asdict(flags).items() if v is not None}
-    tied = not given.pop("untied")
-    given = {"d_ff": given["d_model"] * (1 if is_lstm else 4), "n_heads": 1} | given
-    return Shape(**given, tied_embedding=tied), None
+        raise InputError(f"a shape also needs {', '.join(missing)} (or give a CONFIG.json)")
+    if options.d_ff is None:
+        given["d_ff"] = options.d_model * (1 if is_lstm else 4)
+    return Shape(**given), None
 
 
 def _tokens(given: float | None, of_run: int | None) -> int | None:
