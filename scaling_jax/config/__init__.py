@@ -15,6 +15,7 @@ from scaling_jax.config.optimizer import OptimizerName as OptimizerName
 from scaling_jax.config.optimizer import ScheduleName as ScheduleName
 from scaling_jax.config.own_module import OwnModule as OwnModule
 from scaling_jax.config.parameterization import Parameterization as Parameterization
+from scaling_jax.config.program import program_of as program_of
 from scaling_jax.config.run import DataConfig as DataConfig
 from scaling_jax.config.run import Precision as Precision
 from scaling_jax.config.run import RunConfig as RunConfig

@@ -15,7 +15,6 @@ from scaling_jax.train.lineage import Lineage as Lineage
 from scaling_jax.train.lineage import Origin as Origin
 from scaling_jax.train.mesh import make_mesh as make_mesh
 from scaling_jax.train.mesh import mesh_for as mesh_for
-from scaling_jax.train.preflight import program_of as program_of
 from scaling_jax.train.run import train_replicas as train_replicas
 from scaling_jax.train.run import train_run as train_run
 

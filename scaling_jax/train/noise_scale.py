@@ -11,13 +11,12 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, program_of
 from scaling_jax.data import Batches
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.runs.noise_scale import GradientNoise, gradient_noise
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.preflight import program_of
 from scaling_jax.train.programs import abstract_state, resolved_on
 from scaling_jax.train.step import ModelSpec, make_gradient
 

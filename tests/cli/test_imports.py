@@ -31,6 +31,11 @@ def test_shapes_are_counted_without_jax() -> None:
     assert loaded(f"from scaling_jax.cli import main\nmain({args})\nprint()") == set()
 
 
+def test_a_plan_for_named_chips_loads_no_jax() -> None:
+    arguments = ["plan", "chinchilla-isoflop", "--scale", "smoke", "--hardware", "h100"]
+    assert "jax" not in loaded(f"from scaling_jax.cli import main\nmain({arguments})\nprint()")
+
+
 def test_laws_load_no_trainer() -> None:
     program = (
         "import sys\nimport scaling_jax as sj\nsj.fit\n"

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from helpers import small_run
 
-from scaling_jax.config import OptimizerConfig
+from scaling_jax.config import OptimizerConfig, program_of
 from scaling_jax.errors import InputError
-from scaling_jax.train import program_of, train_replicas, train_run
+from scaling_jax.train import train_replicas, train_run
 
 
 def test_runs_of_one_program_differ_in_seed_length_and_learning_rate(text):

@@ -6,11 +6,10 @@ import jax
 
 from scaling_jax.accounting.flops import training_flops
 from scaling_jax.accounting.memory import Spread, training_memory
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, program_of
 from scaling_jax.mesh_spec import CHOSEN
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.store.store import StoredRun
-from scaling_jax.train import program_of
 from scaling_jax.train.mesh import device_memory
 
 # A device is kept busy by steps of about ten milliseconds at 1e14 FLOP/s; with more models side by

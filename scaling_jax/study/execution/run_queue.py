@@ -4,12 +4,11 @@ import time
 from collections.abc import Collection, Sequence
 from itertools import islice
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, program_of
 from scaling_jax.study.execution.order import NEAR
 from scaling_jax.study.execution.packs import Pack
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.study.store.trunks import can_begin
-from scaling_jax.train import program_of
 
 
 class RunQueue:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, program_of
 from scaling_jax.study.execution.attempt import attempt_pack
 from scaling_jax.study.execution.display import Display
 from scaling_jax.study.execution.job import Job
@@ -16,7 +16,6 @@ from scaling_jax.study.store.crash_log import note_crash
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.agreement import from_first, is_first
-from scaling_jax.train import program_of
 
 _POLL_SECONDS = 0.2
 

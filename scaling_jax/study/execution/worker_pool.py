@@ -13,7 +13,7 @@ from dataclasses import asdict
 from queue import Empty, Queue
 from typing import Any
 
-from scaling_jax.config import RunConfig
+from scaling_jax.config import RunConfig, program_of
 from scaling_jax.errors import InputError
 from scaling_jax.study.execution.attempt import failed, interrupted
 from scaling_jax.study.execution.display import Display
@@ -24,7 +24,6 @@ from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.store import StoredRun
 from scaling_jax.system.cores import pinned, shares
 from scaling_jax.system.environment import out_of_memory_kills, worker_environment
-from scaling_jax.train import program_of
 
 _POLL_SECONDS = 0.2
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

@@ -273,12 +273,13 @@ def run_cost(
     config, chips = run.config, Chips(machine.chip, machine.chips)
     chosen = chosen_execution(config, execution, chips)
     device = estimated_memory(config, chosen, chips)
+    fits = is_estimated_to_fit(device, execution, chips)
     return RunCost(
         chosen,
         choice_text(config, chosen, chips),
         device.times(chips.chip.jax_devices),
-        is_estimated_to_fit(device, execution, chips),
-        _fewest_chips(run, execution, machine.chip),
+        fits,
+        _fewest_chips(run, execution, chips, fits),
         seconds,
         price,
         training_flops=_training_flops(run),
@@ -314,18 +315,23 @@ def _seconds(run: PlannedRun, machine: Machine, speed: Speed | None) -> float:
     )
 
 
-def _fewest_chips(run: PlannedRun, execution: Execution, chip: Chip) -> int | None:
+def _fewest_chips(run: PlannedRun, execution: Execution, given: Chips, fits: bool) -> int | None:
+    """The fewest chips, in powers of two, on which a run fits; on `given` it `fits` or not."""
     n = 1
     while n <= run.config.batch_size:
-        # Not every number of chips divides the batch or the model.
-        with suppress(InputError):
-            chips = Chips(chip, n)
-            chosen = chosen_execution(run.config, execution, chips)
-            device = estimated_memory(run.config, chosen, chips)
-            if is_estimated_to_fit(device, execution, chips):
-                return n
+        if fits if n == given.n else _is_estimated_to_fit(run, execution, Chips(given.chip, n)):
+            return n
         n *= 2
     return None
+
+
+def _is_estimated_to_fit(run: PlannedRun, execution: Execution, chips: Chips) -> bool:
+    # Not every number of chips divides the batch or the model.
+    with suppress(InputError):
+        chosen = chosen_execution(run.config, execution, chips)
+        device = estimated_memory(run.config, chosen, chips)
+        return is_estimated_to_fit(device, execution, chips)
+    return False
 
 
 def _measured_speed(study: Study, root: str, chip: Chip) -> Speed | None:

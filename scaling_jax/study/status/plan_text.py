@@ -6,6 +6,7 @@ from typing import Any
 
 from scaling_jax import formatting
 from scaling_jax.accounting import flops, hardware
+from scaling_jax.config import program_of
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.status.plan_additions import proposals
 from scaling_jax.study.status.plan_cost import PlanCost, RunCost
@@ -44,8 +45,6 @@ def plan_table(plan: PlanCost) -> Table:
 
 def plan_summary(plan: PlanCost) -> str:
     """Totals of a plan, and what they are estimated from."""
-    from scaling_jax.train import program_of
-
     chip, n = plan.machine.chip, plan.machine.chips
     n_programs = len({program_of(run.config) for run in plan.runs})
     return "\n".join(

@@ -16,6 +16,7 @@ from etils import epath
 from small_studies import SIZES, losses, small_study, write_fake_result
 
 from scaling_jax.accounting.flops import count_params
+from scaling_jax.config import program_of
 from scaling_jax.errors import InputError
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import read_result
@@ -28,7 +29,7 @@ from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.store import read_run
 from scaling_jax.system.cores import pinned, shares
 from scaling_jax.system.preemption import Preempted
-from scaling_jax.train import UnusableCheckpointsError, program_of
+from scaling_jax.train import UnusableCheckpointsError
 
 HERE = Path(__file__).parents[1]
 

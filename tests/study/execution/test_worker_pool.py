@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from small_studies import RECIPE
 
+from scaling_jax.config import program_of
 from scaling_jax.errors import InputError
 from scaling_jax.study import IsoFlop, Store, Study
 from scaling_jax.study.execution import packs
@@ -18,7 +19,7 @@ from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.system import cores
 from scaling_jax.system.cores import affinity, pinned, shares, usable_cores
 from scaling_jax.system.environment import ALLOCATOR_TUNABLES, merge_tunables
-from scaling_jax.train import Execution, MeshSpec, program_of
+from scaling_jax.train import Execution, MeshSpec
 
 DEVICES_ASKED_FOR = "--xla_force_host_platform_device_count=5"
 FULL = ":".join(f"{name}={value}" for name, value in ALLOCATOR_TUNABLES.items())
