@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from scaling_jax.answers import compare as compare
     from scaling_jax.answers import fit as fit
     from scaling_jax.answers import fit_by as fit_by
+    from scaling_jax.answers import forecast as forecast
     from scaling_jax.answers import predict as predict
     from scaling_jax.answers import read_table as read_table
     from scaling_jax.answers import report as report
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from scaling_jax.config import Shape as Shape
     from scaling_jax.laws import Fit as Fit
     from scaling_jax.laws import critical_batch as critical_batch
-    from scaling_jax.laws import forecast as forecast
     from scaling_jax.laws import largest_batch as largest_batch
     from scaling_jax.laws import minimum_compute as minimum_compute
     from scaling_jax.study import FixedModels as FixedModels
@@ -61,7 +61,7 @@ _EXPORTS = {
     "curves": "study",
     "fit": "answers",
     "fit_by": "answers",
-    "forecast": "laws",
+    "forecast": "answers",
     "import_model": "trained",
     "largest_batch": "laws",
     "load_experiment": "study",

@@ -54,6 +54,26 @@ best_of = _of_runs(laws.best_of)
 fit_by = _of_runs(laws.fit_by)
 
 
+def forecast(fit: laws.Fit, runs: Any, *, only_beyond: bool = False) -> laws.Forecast:
+    """Freeze what a fit predicts of runs beyond its data, with the interval of each run.
+
+    Args:
+        fit: a law with intervals.
+        runs: as `laws.forecast` takes them; or a study, of whose plan all runs beyond the data are
+            forecast, or a list with studies in it.
+        only_beyond: leave runs inside the fitted data out instead of refusing them.
+
+    Raises:
+        InputError: as `laws.forecast`.
+    """
+    given = runs if isinstance(runs, list | tuple) else [runs]
+    if not any(map(_is_plan, given)):
+        return laws.forecast(fit, runs, only_beyond=only_beyond)
+    from scaling_jax.study.store.forecasts import forecast_runs
+
+    return forecast_runs(fit, given)
+
+
 @wraps(laws.score)
 def score(forecast: laws.Forecast, records: "Runs", **options: Any) -> "Score":
     """`laws.score`, of a study's directory or store too."""
@@ -191,6 +211,10 @@ def _records(runs: "Runs") -> Any:
     from scaling_jax.study import collect
 
     return collect(runs)  # type: ignore[arg-type]
+
+
+def _is_plan(runs: object) -> bool:
+    return type(runs).__name__ == "Study" and hasattr(runs, "plan")
 
 
 def _is_study(runs: object) -> bool:

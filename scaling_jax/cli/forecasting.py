@@ -1,9 +1,8 @@
 """`forecast` and `score`: predictions that are frozen before their runs are trained."""
 
 import os
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,8 +13,9 @@ from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.outputs import check_output
 
 RUNS = (
-    "a run, such as params=1e9,tokens=2e10,name=large, or a table of runs; may be repeated "
-    "(default: the study's verification runs that have no result yet)"
+    "a run, such as params=1e9,tokens=2e10,name=large; a table of runs; or an experiment, such as "
+    "mine.py or mine.py:cpu, for all runs of its plan beyond the data; may be repeated (default: "
+    "the study's verification runs that have no result yet)"
 )
 
 
@@ -33,12 +33,20 @@ def forecast(
 
     check_output(out, (".json",))
     forecasts.refuse_existing(out)
-    values = partial(named_values.values, "--runs")
-    given = [t if os.path.isfile(t) else values(tuple(t.split(","))) for t in runs]  # noqa: PTH113
-    made = forecasts.forecast_from(fit, given or None, law=law)
+    made = forecasts.forecast_from(fit, [*map(_runs_in, runs)] or None, law=law)
     forecasts.write_forecast(made, out)
     remark(f"wrote {out}")
     print_json(made.data()) if json else print(plain_spaces(str(made)))
+
+
+def _runs_in(text: str) -> Any:
+    """A run's variables, the path of a table, or the study that an experiment defines."""
+    from scaling_jax.study.plan.named_study import load_study_named, names_study
+
+    if names_study(text):
+        return load_study_named(text)
+    is_table = os.path.isfile(text)  # noqa: PTH113
+    return text if is_table else named_values.values("--runs", tuple(text.split(",")))
 
 
 def score(

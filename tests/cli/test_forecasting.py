@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from scaling_jax.report.build import build_report
-from scaling_jax.study import PlannedRun, Store, StoredRun, Study
+from scaling_jax.study import PlannedRun, Store, StoredRun, Study, load_experiment
 
 RUN = "params=2e6,tokens=2e8,name=large"
 
@@ -61,6 +61,76 @@ def test_a_study_is_fitted_and_its_verification_runs_are_forecast(
     assert list(check.interval) == scored["runs"][0]["interval"]
     again = cli("forecast", store.directory, "--out", store.directory / "late.json")
     assert (again.code, "no verification run without a result" in again.err) == (2, True)
+
+
+PLAN = """
+from dataclasses import replace
+from scaling_jax.config import DataConfig
+from scaling_jax.shapes import Family
+from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Study
+recipe = Recipe(
+    data=DataConfig("embedded", "bytes", repeat=True), family=Family(vocab_size=256, seq_len=128),
+    peak_lr=ConstantLR(3e-3), batch_size=ConstantBatch(256),
+)
+design = IsoFlop((1e12, 6.4e13), ((30e3, 60e3, 120e3, 240e3, 480e3),) * 2)
+study = Study("larger", recipe, design)
+cpu = Study("other", replace(recipe, data=DataConfig("embedded", "bytes")), design)
+smoke = Study("small", recipe, IsoFlop((4e12,), ((60e3, 120e3, 240e3),)))
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "larger.py"
+    path.write_text(PLAN)
+    return path
+
+
+@pytest.fixture
+def study_fit(cli: Callable, store: Store, tmp_path: Path) -> Path:
+    out = tmp_path / "study.json"
+    assert cli("fit", store.directory, "--bootstrap", "20", "--out", out).code == 0
+    return out
+
+
+def test_runs_of_a_plan_beyond_the_data_are_forecast_and_scored_by_run_id(
+    cli: Callable, study_fit: Path, plan: Path, tmp_path: Path, finish: Callable
+) -> None:
+    out, runs = tmp_path / "forecast.json", load_experiment(plan).plan()
+    made = cli("forecast", study_fit, "--runs", plan, "--out", out, "--json")
+    assert made.code == 0, made.err
+    assert "5 planned runs inside the fitted data" in made.err
+    beyond = [run.config.run_id for run in runs if run.budget == 6.4e13]
+    assert [run["name"] for run in made.json["runs"]] == beyond
+    larger = Store.create(tmp_path / "later", load_experiment(plan))
+    assert f"{beyond[0]}: planned" in cli("score", out, larger.directory).out
+    finish(larger.runs()[-1], "finished")
+    scored = cli("score", out, larger.directory, "--json").json
+    assert [run["name"] for run in scored["runs"]] == [beyond[-1]]
+
+
+def test_a_plan_of_another_recipe_or_inside_the_data_is_refused(
+    cli: Callable, study_fit: Path, plan: Path, tmp_path: Path
+) -> None:
+    def refused(runs: str) -> str:
+        found = cli("forecast", study_fit, "--runs", runs, "--out", tmp_path / "forecast.json")
+        assert (found.code, (tmp_path / "forecast.json").exists()) == (2, False)
+        return found.err
+
+    assert "another recipe than the fitted runs (repeat False, fitted True)" in refused(
+        f"{plan}:cpu"
+    )
+    assert "lies inside the fitted data" in refused(f"{plan}:smoke")
+    assert "'laptop' is no scale of an experiment" in refused(f"{plan}:laptop")
+    assert "missing.py" in refused(str(tmp_path / "missing.py"))
+
+
+def test_a_study_is_not_asked_about_planned_runs_that_it_has_trained(
+    cli: Callable, store: Store, plan: Path, tmp_path: Path
+) -> None:
+    made = cli("forecast", store.directory, "--runs", plan, "--out", tmp_path / "f.json", "--json")
+    assert (made.code, len(made.json["runs"])) == (0, 5), made.err
+    assert "5 planned runs trained already" in made.err
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Union
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.allocation import Interval, Prediction
+from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.conventions import PARAMS_COLUMN
 from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.forecasts.recipe import differing
 from scaling_jax.laws.options import package_version
 from scaling_jax.laws.tables.read import named_table
 from scaling_jax.laws.tables.words import where
@@ -105,7 +106,7 @@ class Forecast:
         return describe_forecast(self)
 
 
-def forecast(fit: Fit, runs: Runs | Iterable[Runs]) -> Forecast:
+def forecast(fit: Fit, runs: Runs | Iterable[Runs], *, only_beyond: bool = False) -> Forecast:
     """Freeze what a fit predicts of runs beyond its data, with the interval of each run.
 
     >>> from scaling_jax import laws
@@ -119,12 +120,15 @@ def forecast(fit: Fit, runs: Runs | Iterable[Runs]) -> Forecast:
     Args:
         fit: a law with intervals.
         runs: the variables of a run, such as `{"params": 1e9, "tokens": 2e10}` with an optional
-            `name` or `run_id`; a table with one run per row, whose other columns are ignored (a
-            frame, or a file that `read_table` reads); or several of these.
+            `name` or `run_id`; a table with one run per row (a frame, or a file that `read_table`
+            reads); or several of these.
+        only_beyond: leave runs inside the fitted data out instead of refusing them.
 
     Raises:
-        InputError: no runs, or two alike; a run inside the fitted data; a variable that is missing,
-            unknown or no number; a fit without intervals, or whose interval is unbounded.
+        InputError: no runs, or two alike; a run inside the fitted data, or all runs there; a run of
+            another recipe than the fitted runs (the columns that differ are named); a variable that
+            is missing, unknown or no number; a fit without intervals, or whose interval is
+            unbounded.
     """
     from scaling_jax.laws.stored import sha256_of
 
@@ -134,7 +138,11 @@ def forecast(fit: Fit, runs: Runs | Iterable[Runs]) -> Forecast:
     given = [run for each in runs for run in _runs_of(fit, each)]
     if not given:
         raise InputError("no runs to forecast: give at least one, such as params=1e9,tokens=2e10")
-    made = tuple(_predicted(fit, *run) for run in given)
+    found = [_predicted(fit, *run) for run in given]
+    made = tuple(run for run in found if not _place_inside(fit, run))
+    if not made or (not only_beyond and len(made) < len(found)):
+        for run in found:
+            _require_beyond(fit, run)
     _require_distinct(made)
     return Forecast(
         runs=made,
@@ -165,6 +173,7 @@ def _runs_of(fit: Fit, given: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield (f"run {name!r}" if name else "a run"), name, values
         return
     frame, title = named_table(given)
+    _require_same_recipe(fit, frame, title)
     count = PARAMS_COLUMN[fit.count]  # type: ignore[index]
     read = fit.definition.variables if isinstance(fit, LawFit) else ("params", "tokens")
     companions = [name for name in getattr(fit, "ranges", {}) if name in frame]
@@ -205,32 +214,47 @@ def _predicted(fit: Fit, label: str, name: str, given: Mapping[str, Any]) -> For
             f"run {name!r}: the interval of the prediction is {low:.4g} to {high:.4g}, and a "
             "forecast that holds everything cannot be wrong: add runs to the fit, or hold constants"
         )
-    _require_beyond(fit, name, values, made)
     parts = {key: float(value) for key, value in made.parts.items()}
     return ForecastRun(name, values, made.value, made.interval, made.extrapolation, parts)
 
 
-def _require_beyond(fit: Fit, name: str, values: Mapping[str, float], made: Prediction) -> None:
-    """Refuse a run that the fitted runs surround: it would be an interpolation."""
-    fitted = {key: ends for key, ends in getattr(fit, "ranges", {}).items() if key in values}
-    at = dict(values)
-    if "flops" not in values and math.isfinite(made.extrapolation):
+def _place_inside(fit: Fit, run: ForecastRun) -> str:
+    """Where a run lies that the fitted runs surround; empty for a run beyond the data."""
+    at = dict(run.variables)
+    fitted = {key: ends for key, ends in getattr(fit, "ranges", {}).items() if key in at}
+    if "flops" not in at and math.isfinite(run.extrapolation):
         fitted["flops"] = fit.flops_range
-        at["flops"] = made.extrapolation * fit.flops_range[1]
+        at["flops"] = run.extrapolation * fit.flops_range[1]
     # Compute is a product, of two numbers that may both differ between plan and record.
-    slack = {key: SAME_RUN if key in values else 3 * SAME_RUN for key in fitted}
+    slack = {key: SAME_RUN if key in run.variables else 3 * SAME_RUN for key in fitted}
     if not fitted or any(
         not low - slack[key] * abs(low) <= at[key] <= high + slack[key] * abs(high)
         for key, (low, high) in fitted.items()
     ):
-        return
-    spans = ", ".join(
+        return ""
+    return ", ".join(
         f"{key} {at[key]:.3g} of {low:.3g} to {high:.3g}" for key, (low, high) in fitted.items()
     )
-    raise InputError(
-        f"run {name!r} lies inside the fitted data ({spans}), and a forecast is of a run beyond "
-        "the data: give a larger run, or use predict"
-    )
+
+
+def _require_beyond(fit: Fit, run: ForecastRun) -> None:
+    """Refuse a run that the fitted runs surround: it would be an interpolation."""
+    if place := _place_inside(fit, run):
+        raise InputError(
+            f"run {run.name!r} lies inside the fitted data ({place}), and a forecast is of a run "
+            "beyond the data: give a larger run, or use predict"
+        )
+
+
+def _require_same_recipe(fit: Fit, frame: "pd.DataFrame", title: str) -> None:
+    recipe = dict(fit.provenance.get("recipe", {}))
+    for row in range(len(frame)):
+        if found := differing(recipe, frame, row):
+            raise InputError(
+                f"{title}, {where(frame, row)}: the run has another recipe than the fitted runs "
+                f"({', '.join(found)}), and a law says nothing of another recipe: fit runs of the "
+                "recipe, or forecast runs of the fitted one"
+            )
 
 
 def _require_distinct(runs: tuple[ForecastRun, ...]) -> None:

@@ -1,6 +1,5 @@
 """The rows of a table that measure the runs of a forecast."""
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import PARAMS_COLUMN
 from scaling_jax.laws.forecasts.freeze import NAMES, Forecast, ForecastRun, same
+from scaling_jax.laws.forecasts.recipe import differing
 from scaling_jax.laws.tables.check import DERIVED, as_numbers, is_blank, numbers
 from scaling_jax.laws.tables.layouts import hint
 from scaling_jax.laws.tables.words import DIVERGED, FINISHED, states, texts, where
@@ -106,24 +106,14 @@ class Records:
 
     def _of_the_recipe(self, run: ForecastRun, rows: np.ndarray) -> np.ndarray:
         """The rows, of those given, of the recipe that was fitted."""
-        differing = [self._differing(int(row)) for row in rows]
-        if all(differing):
+        found = [differing(self._forecast.recipe, self._frame, int(row)) for row in rows]
+        if all(found):
             raise InputError(
                 f"{self._title}, {where(self._frame, int(rows[0]))}: run {run.name!r} was trained "
-                f"by another recipe than the fitted runs ({', '.join(differing[0])}): a forecast "
+                f"by another recipe than the fitted runs ({', '.join(found[0])}): a forecast "
                 "holds for one recipe alone; fit runs of this recipe and forecast again"
             )
-        return rows[[not each for each in differing]]
-
-    def _differing(self, row: int) -> list[str]:
-        found = []
-        for name, fitted in self._forecast.recipe.items():
-            if name not in self._frame:
-                continue
-            cell = self._frame[name].iloc[[row]]
-            if not is_blank(cell)[0] and not _equal(cell.iloc[0], fitted):
-                found.append(f"{name} {cell.iloc[0]}, fitted {fitted}")
-        return found
+        return rows[[not each for each in found]]
 
     def _only(self, run: ForecastRun, rows: np.ndarray) -> int:
         if len(rows) > 1:
@@ -133,11 +123,3 @@ class Records:
                 "the one that was forecast (for a sweep, the best setting), or the mean over seeds"
             )
         return int(rows[0])
-
-
-def _equal(one: object, other: object) -> bool:
-    """Whether two settings are the same; a number that a file holds as text is that number."""
-    try:
-        return math.isclose(float(one), float(other), rel_tol=1e-9)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return str(one).strip() == str(other).strip()

@@ -135,6 +135,14 @@ def find_experiment(name: str | Path) -> Path:
     return paths[key]
 
 
+def ships(name: str) -> bool:
+    """Whether an experiment of this name comes with the package."""
+    try:
+        return name in _paths()
+    except InputError:
+        return False
+
+
 def load_experiment(path: str | Path, scale: Scale = "full") -> Study:
     """The study that the Python module at `path` defines for `scale`.
 

@@ -1,10 +1,16 @@
-"""A study by the file that defines it or by its name, with settings changed."""
+"""A study by the file that defines it or by its name, of a scale, with settings changed."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from scaling_jax.errors import InputError
-from scaling_jax.study.plan.experiment_files import Scale, find_experiment, load_experiment
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.study.plan.experiment_files import (
+    SCALES,
+    Scale,
+    find_experiment,
+    load_experiment,
+    ships,
+)
 from scaling_jax.study.plan.overrides import override
 from scaling_jax.study.plan.study import Study
 
@@ -21,3 +27,28 @@ def load_study(path: str | Path, scale: Scale = "full", settings: Sequence[str] 
         raise
     except Exception as error:
         raise InputError(f"experiment {path} fails: {type(error).__name__}: {error}") from error
+
+
+def names_study(text: str) -> bool:
+    """Whether a text is an experiment's file or name, with a scale behind a colon or without.
+
+    >>> names_study("mine.py:cpu"), names_study("chinchilla-isoflop"), names_study("params=1e9")
+    (True, True, False)
+    """
+    path = text.partition(":")[0]
+    return path.endswith(".py") or ships(path)
+
+
+def load_study_named(text: str) -> Study:
+    """The study of `FILE.py`, or of another scale as in `FILE.py:cpu`, likewise of a known name.
+
+    Raises:
+        InputError: as `load_study`, or an unknown scale.
+    """
+    path, _, name = text.partition(":")
+    scales: dict[str, Scale] = {**{key: key for key in SCALES}, **{v: k for k, v in SCALES.items()}}
+    if name and name not in scales:
+        raise InputError(
+            f"{text}: {name!r} is no scale of an experiment{suggestion(name, list(SCALES))}"
+        )
+    return load_study(path, scales.get(name, "full"))

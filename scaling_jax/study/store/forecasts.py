@@ -1,31 +1,38 @@
 """Forecasts of a study's runs: made from its records, kept in its directory, scored later."""
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, LeftOutWarning
+from scaling_jax.study.plan.study import Study
+from scaling_jax.study.store.planned import planned_records
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.system import files
 from scaling_jax.system.files import as_path
 
 if TYPE_CHECKING:
-    from scaling_jax.laws import Forecast
+    import pandas as pd
+
+    from scaling_jax.laws import Fit, Forecast
     from scaling_jax.laws.forecasts.freeze import Runs
 
 PATTERN = "forecast*.json"
+_OVER = ("finished", "diverged")
+_MOST_NAMED = 4
 
 
 def forecast_study(
-    store: Store, runs: "Sequence[Runs] | None" = None, **fitting: Any
+    store: Store, runs: "Sequence[Runs | Study] | None" = None, **fitting: Any
 ) -> "Forecast":
     """Fit the finished runs of a study, and freeze what the fit predicts of runs to come.
 
     Args:
         store: the study on disk.
-        runs: as `laws.forecast` takes them; by default the study's verification runs that have no
-            result yet.
+        runs: as `laws.forecast` takes them, or studies, of whose plans all runs beyond the data
+            are forecast; by default the study's verification runs that have no result yet.
         fitting: options of `laws.fit`, such as `law`.
 
     Raises:
@@ -36,16 +43,16 @@ def forecast_study(
 
     records = collect(store)
     fit = laws.fit(records, **fitting)
+    over = records[records["status"].isin(_OVER)]
     if runs is None:
-        tests = records[records["role"] == "verification"]
-        tests = tests[~tests["status"].isin(["finished", "diverged"])]
+        tests = records[records["role"] == "verification"].drop(over.index, errors="ignore")
         if tests.empty:
             raise InputError(
                 f"{store.directory} has no verification run without a result: give the runs to "
                 "forecast, such as --runs params=1e9,tokens=2e10"
             )
         runs = [tests]
-    made = laws.forecast(fit, runs)
+    made = forecast_runs(fit, runs, over["run_id"])
     for run in laws.score(made, records).runs:
         raise InputError(
             f"run {run.name!r} is measured already ({made.response} {run.measured:.4f}), and a "
@@ -54,10 +61,65 @@ def forecast_study(
     return made
 
 
+def forecast_runs(
+    fit: "Fit", runs: "Sequence[Runs | Study]", over: Collection[str] = ()
+) -> "Forecast":
+    """The forecast of runs; of a study's plan, of its runs that lie beyond the data.
+
+    A `LeftOutWarning` names the runs of a plan that lie inside the data, or are over.
+
+    Args:
+        fit: a law with intervals.
+        runs: as `laws.forecast` takes them, or studies.
+        over: `run_id` of runs that have been trained.
+
+    Raises:
+        InputError: as `laws.forecast`; a plan without runs beyond the data.
+    """
+    from scaling_jax import laws
+
+    given = [_still_planned(run, over) if isinstance(run, Study) else run for run in runs]
+    is_planned = any(isinstance(run, Study) for run in runs)
+    made = laws.forecast(fit, given, only_beyond=is_planned)
+    names = {run.name for run in made.runs}
+    inside = [
+        name
+        for run, table in zip(runs, given, strict=True)
+        if isinstance(run, Study)
+        for name in table["run_id"]
+        if name not in names
+    ]
+    _warn(inside, "inside the fitted data, which a forecast would only interpolate")
+    return made
+
+
+def _still_planned(study: Study, over: Collection[str]) -> "pd.DataFrame":
+    planned = planned_records(study)
+    is_over = planned["run_id"].isin(list(over))
+    _warn(list(planned["run_id"][is_over]), "trained already")
+    return planned[~is_over]
+
+
+def _warn(names: Sequence[str], why: str) -> None:
+    if names:
+        shown = ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+        runs = "run" if len(names) == 1 else "runs"
+        text = f"left out of the forecast: {len(names)} planned {runs} {why} ({shown})"
+        warnings.warn(text, LeftOutWarning, stacklevel=4)
+
+
 def forecast_from(
-    source: os.PathLike | str, runs: "Sequence[Runs] | None" = None, *, law: str | None = None
+    source: os.PathLike | str,
+    runs: "Sequence[Runs | Study] | None" = None,
+    *,
+    law: str | None = None,
 ) -> "Forecast":
     """A forecast by the fit in a file, or by a fit of the study in a directory.
+
+    Args:
+        source: what `Fit.to_json` wrote, or a study's directory.
+        runs: as `forecast_study` takes them.
+        law: to fit to a study.
 
     Raises:
         InputError: as `laws.forecast` and `forecast_study`; a fit without runs to forecast, or with
@@ -71,8 +133,11 @@ def forecast_from(
     if law is not None:
         raise InputError(f"{source} holds a law, so --law {law} does not apply: leave it out")
     if runs is None:
-        raise InputError(f"{source} plans no runs: give some with --runs params=1e9,tokens=2e10")
-    return laws.forecast(laws.Fit.read(source), runs)
+        raise InputError(
+            f"{source} plans no runs: give some with --runs params=1e9,tokens=2e10, or an "
+            "experiment with --runs EXPERIMENT.py"
+        )
+    return forecast_runs(laws.Fit.read(source), runs)
 
 
 def write_forecast(forecast: "Forecast", path: os.PathLike | str) -> None:
