@@ -78,17 +78,11 @@ def forecast_runs(
     """
     from scaling_jax import laws
 
-    given = [_still_planned(run, over) if isinstance(run, Study) else run for run in runs]
-    is_planned = any(isinstance(run, Study) for run in runs)
-    made = laws.forecast(fit, given, only_beyond=is_planned)
+    plans = [_still_planned(run, over) for run in runs if isinstance(run, Study)]
+    others = [run for run in runs if not isinstance(run, Study)]
+    made = laws.forecast(fit, [*plans, *others], only_beyond=bool(plans))
     names = {run.name for run in made.runs}
-    inside = [
-        name
-        for run, table in zip(runs, given, strict=True)
-        if isinstance(run, Study)
-        for name in table["run_id"]
-        if name not in names
-    ]
+    inside = [name for plan in plans for name in plan["run_id"] if name not in names]
     _warn(inside, "inside the fitted data, which a forecast would only interpolate")
     return made
 
