@@ -33,9 +33,10 @@ _TOKENIZERS = {
     "sentencepiece.model": "sentencepiece",
     "tokenizer.model": "sentencepiece",
 }
+_WEIGHTS = "model.safetensors"
 _TANH_GELU = ("gelu_new", "gelu_pytorch_tanh")
 # Tensors that hold constants of the layout: causal masks and rotary frequencies.
-_CONSTANT = ("attn.bias", "attn.masked_bias", "rotary_emb.inv_freq")
+_CONSTANT = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 # Evaluated tokens of a corpus, if it has as many.
 _EVAL_TOKENS = 131_072
 
@@ -122,13 +123,11 @@ class _Tensors:
                 "pip install 'scaling_jax[export]'"
             ) from error
         self._path, self._rest = path, dict[str, Any]()
-        for file in sorted(path.glob("*.safetensors")):
+        for file in _weight_files(path):
             try:
                 self._rest |= load_file(file)
             except Exception as error:  # the library raises the bare class
                 raise InputError(f"{file} is damaged ({error}): download it again") from error
-        if not self._rest:
-            raise InputError(f"{path} has no *.safetensors: give a directory with the weights")
         # GPT-2 was published without the first word of its names.
         if "wte.weight" in self._rest:
             self._rest = {f"transformer.{name}": each for name, each in self._rest.items()}
@@ -160,6 +159,25 @@ class _Tensors:
                     f"the model in {self._path} cannot be imported: its tensor {name!r} is not "
                     "zero, and models here have no such part"
                 )
+
+
+def _weight_files(path: Path) -> list[Path]:
+    """The files of a model's weights: those that its index lists, if it is divided into several."""
+    index, whole = path / f"{_WEIGHTS}.index.json", path / _WEIGHTS
+    if index.is_file():
+        listed = parsed_json(index.read_text(encoding="utf-8"), str(index))
+        names = listed.get("weight_map") if isinstance(listed, dict) else None
+        if not isinstance(names, dict) or not names:
+            raise InputError(f"{index} lists no weights: download it again")
+        files = [path / str(name) for name in sorted(set(names.values()))]
+        for file in files:
+            if not file.is_file():
+                raise InputError(f"{file}, which {index.name} lists, is missing: download it")
+        return files
+    files = [whole] if whole.is_file() else sorted(path.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{path} has no *.safetensors: give a directory with the weights")
+    return files
 
 
 def _llama(path: Path, c: Mapping[str, Any], w: _Tensors) -> tuple[Shape, dict[str, Any]]:

@@ -121,6 +121,12 @@ def bias(name, value):
             "tensor 'transformer.h.0.ln_1.bias' is not zero",
         ),
         (
+            "gpt2",
+            {},
+            bias("transformer.h.1.attn.c_attn.bias", 0.1),
+            "tensor 'transformer.h.1.attn.c_attn.bias' is not zero",
+        ),
+        (
             "llama-gelu",
             {},
             bias("model.layers.0.mlp.gate_proj.bias", 0.1),
@@ -145,3 +151,25 @@ def test_a_shorter_context_and_missing_files(tmp_path: Path):
         (path / name).unlink()
         with pytest.raises(InputError, match=named):
             sj.import_model(path)
+
+
+def test_the_files_that_an_index_lists_are_read(tmp_path):
+    path = untrained("llama").export(tmp_path / "model")
+    whole, tensors = logits(sj.import_model(path)), load_file(path / "model.safetensors")
+    names = sorted(tensors)
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, each in shards.items():
+        save_file({name: tensors[name] for name in each}, path / file)
+    (path / "model.safetensors").rename(path / "original.safetensors")
+    listed = {name: file for file, each in shards.items() for name in each}
+    index = path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": listed}))
+    np.testing.assert_array_equal(logits(sj.import_model(path)), whole)
+    (path / "b.safetensors").unlink()
+    with pytest.raises(
+        InputError, match=r"b.safetensors, which model.safetensors.index.json lists"
+    ):
+        sj.import_model(path)
+    index.write_text("{}")
+    with pytest.raises(InputError, match="lists no weights"):
+        sj.import_model(path)
