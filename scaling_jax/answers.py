@@ -5,13 +5,15 @@ compute stands in `laws`, `study` and `report`.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from scaling_jax import laws
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, InputWarning
+from scaling_jax.laws.data_limit import optimum_note, run_note
 from scaling_jax.laws.tables.formats import is_table
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ def predict(
 ) -> "laws.Optimum | laws.Prediction":
     """The optimum of a budget, or the loss of a run, with intervals.
 
-    A table or a study is fitted first by `auto`, the average of forms, rows and weights.
+    A table or a study is fitted first by `auto`, the average of forms, rows and weights. An
+    `InputWarning` says where the answer reads more unique tokens than the runs' text has.
 
     >>> import numpy as np
     >>> import scaling_jax as sj
@@ -126,9 +129,12 @@ def predict(
         raise InputError("give flops, or params and tokens of a run")
     fitted = source if isinstance(source, laws.Fit) else _fitted(source, columns)
     if flops is not None:
-        return fitted.optimal(flops)
+        best = fitted.optimal(flops)
+        _warn_of(optimum_note(fitted, flops, best.tokens))
+        return best
     assert params is not None
     assert tokens is not None
+    _warn_of(run_note(fitted, tokens))
     return fitted.predict(params=params, tokens=tokens)
 
 
@@ -195,6 +201,11 @@ def report(
     options = PageOptions(flops, law, columns or {}, unit, by)
     write_page_of(source if several else [source], Path(out), options)  # type: ignore[arg-type]
     return Path(out)
+
+
+def _warn_of(note: laws.Note | None) -> None:
+    if note is not None:
+        warnings.warn(note, InputWarning, stacklevel=3)
 
 
 def _fitted(source: "Runs", columns: Mapping[str, str] | None) -> laws.Fit:

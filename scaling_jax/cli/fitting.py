@@ -163,7 +163,7 @@ def fit(
             data["profile"] = profile_data(profiles)
         if prediction is not None:
             data["prediction"] = {"at": where, **dataclasses.asdict(prediction)}
-            found = prediction_notes(fitted, prediction)
+            found = prediction_notes(fitted, where, prediction)
             data["diagnostics"] += [note.as_data() for note in found]
         print_json(data)
         return

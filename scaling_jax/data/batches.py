@@ -77,6 +77,11 @@ class Batches:
         """Number of whole batches in one epoch."""
         return self._n_windows // self._batch_size
 
+    @property
+    def text_tokens(self) -> int:
+        """Number of distinct target tokens that there are to read, however many steps do."""
+        return self._n_windows * self._seq_len
+
     def unique_tokens(self, steps: int) -> int:
         """Number of distinct target tokens in the first `steps` steps.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax import formatting
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.laws.conventions import BEYOND
+from scaling_jax.laws.data_limit import optimum_note, run_note
 from scaling_jax.laws.fitted import Fit, LawFit
 from scaling_jax.laws.notes import Note, NoteCode, of_severity
 from scaling_jax.laws.size_text import COLUMNS, size_rows
@@ -80,7 +81,7 @@ def describe_prediction(fit: Fit, at: Mapping[str, float], prediction: "Predicti
         if text:
             lines.append(f"      {level} interval {meaning}: {text}")
     lines += _parts(prediction.parts)
-    lines += [note.line for note in prediction_notes(fit, prediction)]
+    lines += [note.line for note in prediction_notes(fit, at, prediction)]
     return plain_spaces("\n".join(lines))
 
 
@@ -111,10 +112,18 @@ def _parts(parts: Mapping[str, float]) -> list[str]:
     ]
 
 
-def prediction_notes(fit: Fit, prediction: "Prediction") -> tuple[Note, ...]:
-    """A note on each variable that lies outside the data; of size and data, the FLOPs say it."""
-    if not isinstance(fit, LawFit) or is_of_size_and_data(fit):
+def prediction_notes(
+    fit: Fit, at: Mapping[str, float], prediction: "Prediction"
+) -> tuple[Note, ...]:
+    """A note on each variable that lies outside the data, or on text that is read more than once.
+
+    How far a run lies outside in size and data is shown by its FLOPs.
+    """
+    if not isinstance(fit, LawFit):
         return ()
+    if is_of_size_and_data(fit):
+        repeated = run_note(fit, at["tokens"]) if "tokens" in at else None
+        return () if repeated is None else (repeated,)
     ends = {name: fit.ranges[name] for name in prediction.outside}
     return tuple(
         Note(NoteCode.OUTSIDE_RANGE, f"{name} lies outside the fitted {low:.3g} to {high:.3g}.")
@@ -172,12 +181,15 @@ def _optima(fit: Fit) -> list[str]:
     largest = fit.flops_range[1]
     if not fit.exponents:
         return []
+    at_largest, beyond = fit.optimal(largest), fit.optimal(BEYOND * largest)
+    notes = [optimum_note(fit, each.flops, each.tokens) for each in (at_largest, beyond)]
     return [
         "",
         f"At the largest budget, {formatting.flops(largest)} FLOPs:",
-        *_optimum_lines(fit, fit.optimal(largest)),
+        *_optimum_lines(fit, at_largest),
         f"At {BEYOND:g} times that, {formatting.flops(BEYOND * largest)} FLOPs:",
-        *_optimum_lines(fit, fit.optimal(BEYOND * largest)),
+        *_optimum_lines(fit, beyond),
+        *(f"  {note.line}" for note in notes if note and note not in fit.diagnostics),
     ]
 
 

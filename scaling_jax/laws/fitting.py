@@ -9,14 +9,11 @@ from scaling_jax.laws.approaches.parametric import AUTO, fit_law, law_optimum
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
 from scaling_jax.laws.catalogue.find import LawLike, find_law
 from scaling_jax.laws.conventions import BEYOND, DRAWS, LEVEL, READ_OFFS, Count, ReadOff
+from scaling_jax.laws.data_limit import UNIQUE_TOKENS
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.known_floor import known_floor
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
-from scaling_jax.laws.diagnostics.repeated_text import (
-    UNIQUE_TOKENS,
-    repetition_notes,
-    unique_tokens_of,
-)
+from scaling_jax.laws.diagnostics.repeated_text import repetition_notes, unique_tokens_of
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.trained_sizes import size_notes
 from scaling_jax.laws.diagnostics.units import questions
@@ -160,11 +157,11 @@ def fit(
             from scaling_jax.laws.extrapolation.named import with_form_error
 
             found = with_form_error(found, point, rows, options)
-    notes = _notes(frame, rows, replace(found, unit=known_unit), chosen)
     provenance = {**found.provenance, "recipe": recipe_of(frame, chosen.response)}
     if (stock := unique_tokens_of(frame)) is not None:
         provenance[UNIQUE_TOKENS] = stock
-    return replace(found, diagnostics=notes, unit=known_unit, provenance=provenance)
+    found = replace(found, unit=known_unit, provenance=provenance)
+    return replace(found, diagnostics=_notes(frame, rows, found, chosen))
 
 
 def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Note, ...]:

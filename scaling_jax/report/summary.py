@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.laws.comparison import disagreements
-from scaling_jax.laws.notes import of_severity
+from scaling_jax.laws.data_limit import optimum_note
+from scaling_jax.laws.notes import NoteCode, of_severity
 from scaling_jax.report.content import ReportData, Verification
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def summarize(data: ReportData) -> Summary:
         return Summary(NO_FIT_YET if data.under_way else NO_FIT, (), (), verdict, checked)
     optimum = data.main_fit.optimal(data.target_flops)
     apart = disagreements(data.fits, data.target_flops)
-    found = (*apart, *of_severity(data.main_fit.diagnostics, "warning"))
+    found = [*apart, *of_severity(data.main_fit.diagnostics, "warning")]
+    limit = optimum_note(data.main_fit, data.target_flops, optimum.tokens)
+    if limit is not None:
+        # Instead of the same sentence on a smaller budget.
+        found = [each for each in found if each.code != NoteCode.DATA_LIMIT] + [limit]
     warnings = tuple(map(formatting.one_style, found))
     numbers = _optimum_numbers(data.main_fit, optimum)
     return Summary(_sentence(data, optimum), warnings, numbers, verdict, checked)

@@ -31,6 +31,8 @@ class Result:
         status: finished, or diverged (stopped by a non-finite loss or gradient).
         steps: optimizer steps taken.
         tokens: training tokens; `unique_tokens` is the number of distinct ones.
+        text_tokens: number of distinct tokens that there were to read, the run's limit of unique
+            tokens counted; None in results of earlier versions.
         loss: held-out loss after the last step, computed in float32.
         loss_stderr: standard error of `loss` over held-out sequences; None for a single sequence.
         bits_per_byte: `loss` in bits per byte of the held-out text; None under a lossy tokenizer.
@@ -87,6 +89,7 @@ class Result:
     details: str | None = None
     noise_curve: str | None = None
     noise_scale: dict = field(default_factory=dict)
+    text_tokens: int | None = None
 
 
 class FaultyResultError(InputError):

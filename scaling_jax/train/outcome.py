@@ -66,6 +66,7 @@ def measured(
         steps=track.step,
         tokens=track.step * config.tokens_per_step,
         unique_tokens=inputs.batches.unique_tokens(track.step),
+        text_tokens=inputs.batches.text_tokens,
         loss=held_out.loss if held_out and finished else None,
         loss_stderr=held_out.stderr if held_out and finished else None,
         bits_per_byte=held_out.bits_per_byte if held_out and finished else None,

@@ -55,6 +55,7 @@ class FakeFit:
     n_points: int = 22
     n_dropped: dict[str, int] = field(default_factory=lambda: {"diverged": 1})
     count: str = "total"
+    provenance: dict[str, Any] = field(default_factory=dict)
     unit: str = "nats per token"
 
     def optimal(self, flops: float) -> SimpleNamespace:

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Any
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.data_limit import data_limit
 from scaling_jax.laws.decisions import decision_text
 from scaling_jax.laws.decisions.compute_multiplier import compute_multiplier
 from scaling_jax.laws.decisions.off_optimum import SizeRange, size_range
 from scaling_jax.laws.decisions.repeated_data import repeated_optimum
 from scaling_jax.laws.decisions.serving import Demand, best_served, cheapest_served
 from scaling_jax.laws.decisions.surface import surface_of
-from scaling_jax.laws.diagnostics.repeated_text import UNIQUE_TOKENS
 from scaling_jax.laws.fit_text import (
     describe_optimum,
     describe_prediction,
@@ -38,15 +38,15 @@ def predicted(fitted: Fit, at: dict[str, float]) -> Answer:
     answer = dataclasses.asdict(made)
     if is_of_size_and_data(fitted):
         answer["loss"] = answer.pop("value")
-    return answer, describe_prediction(fitted, at, made), prediction_notes(fitted, made)
+    return answer, describe_prediction(fitted, at, made), prediction_notes(fitted, at, made)
 
 
 def at_budget(
     fitted: Fit, flops: float, demand: Demand | None = None, unique_tokens: float | None = None
 ) -> list[Answer]:
     """The optimum at a budget in FLOPs, sizes near it, and the optimum of a served model or of few
-    unique tokens where either is given. By default the runs' text is the limit, where a run read
-    all of it.
+    unique tokens where either is given. By default the runs' text is the limit, where its length
+    is known.
 
     Raises:
         InputError: as `Fit.optimal`, `cheapest_served`, `best_served` and `repeated_optimum`.
@@ -67,7 +67,7 @@ def at_budget(
         }
         text = decision_text.describe_served(fitted.level, demand, same_loss, same_budget)
         answers.append(({"served": as_data}, text, ()))
-    limit = fitted.provenance.get(UNIQUE_TOKENS)
+    limit = data_limit(fitted)
     if unique_tokens is not None:
         answers.append(_repeated(fitted, flops, unique_tokens))
     elif limit is not None and optimum.tokens > limit:

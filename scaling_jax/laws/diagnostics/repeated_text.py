@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scaling_jax import formatting
-from scaling_jax.formatting import plain_spaces
+from scaling_jax.laws.data_limit import UNIQUE_TOKENS, optimum_note
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.words import VERIFICATION, roles
@@ -15,18 +14,22 @@ if TYPE_CHECKING:
 
 # Muennighoff et al. 2023 (2305.16264): up to 4 epochs cost nearly nothing beside fresh tokens.
 MOST_EPOCHS = 4.0
-# Where the key stands in a fit's provenance.
-UNIQUE_TOKENS = "unique_tokens"
+_TEXT_TOKENS = "text_tokens"
 _WHOLE = 1.001
 
 
 def unique_tokens_of(frame: "pd.DataFrame") -> float | None:
-    """The distinct tokens of the longest text that a run read to its end; None if none did."""
-    used = _epochs(frame)
+    """The distinct tokens of the longest text that the runs could read; None if that is unknown.
+
+    Records of a study say how long the text is. In other tables, and in records of earlier
+    versions, only the text that a run read to its end has a known length.
+    """
+    used = _fitted(frame)
     if used is None:
         return None
-    epochs_N, unique_N = used
-    return float(unique_N[epochs_N > _WHOLE].max(initial=0.0)) or None
+    tokens_N, unique_N, there_N = used
+    read_N = unique_N[tokens_N / unique_N > _WHOLE]
+    return float(max(read_N.max(initial=0.0), there_N[there_N > 0].max(initial=0.0))) or None
 
 
 def repetition_notes(frame: "pd.DataFrame", fit: Fit) -> tuple[Note, ...]:
@@ -36,10 +39,10 @@ def repetition_notes(frame: "pd.DataFrame", fit: Fit) -> tuple[Note, ...]:
         frame: the table; the notes need its column `unique_tokens`.
         fit: a law that reads `unique_tokens` itself has no such sentence.
     """
-    used = _epochs(frame)
+    used = _fitted(frame)
     if used is None or UNIQUE_TOKENS in getattr(fit, "ranges", {}):
         return ()
-    epochs_N, _ = used
+    epochs_N = used[0] / used[1]
     notes = []
     if (n := int((epochs_N > MOST_EPOCHS).sum())) > 0:
         text = (
@@ -52,32 +55,28 @@ def repetition_notes(frame: "pd.DataFrame", fit: Fit) -> tuple[Note, ...]:
     if stock is not None and fit.exponents:
         flops = fit.flops_range[1]
         tokens = fit.optimal(flops).tokens
-        if tokens > MOST_EPOCHS * stock:
-            notes.append(limit_note(flops, tokens, stock))
+        note = optimum_note(fit, flops, tokens)
+        if note is not None and tokens > MOST_EPOCHS * stock:
+            notes.append(note)
     return tuple(notes)
 
 
-def limit_note(flops: float, tokens: float, stock: float) -> Note:
-    """A sentence that an optimum reads the runs' text more than once."""
-    text = (
-        f"The optimum at {formatting.flops(flops)} FLOPs reads {formatting.count(tokens)} tokens, "
-        f"{formatting.significant(tokens / stock)} times the {formatting.count(stock)} unique "
-        "tokens of the runs' text, as if they were fresh; predict takes this limit by default."
-    )
-    return Note(NoteCode.DATA_LIMIT, plain_spaces(text))
+def _fitted(frame: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Tokens, unique tokens and those of the text, of the fitted runs; None without the first two.
 
-
-def _epochs(frame: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray] | None:
-    """Epochs and unique tokens of the fitted runs; None where the table does not have them."""
+    Where the length of the text is unknown it is NaN.
+    """
     import pandas as pd
 
     if not {UNIQUE_TOKENS, "tokens", "loss"} <= set(frame):
         return None
-    unique, tokens, loss = (
-        pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
-        for name in (UNIQUE_TOKENS, "tokens", "loss")
-    )
+
+    def numbers(name: str) -> np.ndarray:
+        return pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64)
+
+    unique, tokens, loss = (numbers(name) for name in (UNIQUE_TOKENS, "tokens", "loss"))
+    there = numbers(_TEXT_TOKENS) if _TEXT_TOKENS in frame else np.full(len(frame), np.nan)
     known = (unique > 0) & (tokens > 0) & np.isfinite(loss) & (roles(frame) != VERIFICATION)
     if not known.any():
         return None
-    return tokens[known] / unique[known], unique[known]
+    return tokens[known], unique[known], there[known]

@@ -98,7 +98,8 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     the others. `flops_spent` counts only the steps that the run took itself, fewer for a branch,
     whose `trunk` took the first `begun_at` steps. `lineage` is trunk, branch or single. Every field
     of a run's configuration has a column. `requested_tokens` are the design's, before they were
-    rounded to whole steps; `variation` names the variation of a sweep.
+    rounded to whole steps; `variation` names the variation of a sweep. `unique_tokens` are the
+    distinct ones that a run read, and `text_tokens` those that there were to read.
 
     Runs that are evaluated along the way, or on further sets, have more columns. `loss_least` is
     the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
@@ -205,6 +206,7 @@ def _record(run: StoredRun, checked: CheckedResult) -> dict[str, Any]:
         "tokens": tokens,
         "requested_tokens": run.planned.requested_tokens,
         "unique_tokens": result.unique_tokens if result else None,
+        "text_tokens": result.text_tokens if result else None,
         "flops": by_convention[f"flops_{run.planned.convention}"],
         **by_convention,
         "flops_counted_by": flops.flops_counted_by(shape),

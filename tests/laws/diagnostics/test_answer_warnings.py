@@ -6,7 +6,7 @@ import pytest
 
 from scaling_jax import laws
 from scaling_jax.laws.comparison import disagreements
-from scaling_jax.laws.decisions.answers import at_budget
+from scaling_jax.laws.decisions.answers import at_budget, predicted
 from scaling_jax.laws.fit_text import describe_fit
 
 BUDGETS = (1e18, 1e19, 1e20)
@@ -73,6 +73,28 @@ def test_text_that_is_read_many_times_is_named_and_limits_the_data():
     # What the user gives counts instead.
     given = [answer for answer, *_ in at_budget(fit, 1e20, unique_tokens=2e9)]
     assert given[-1]["repeated"]["unique_tokens"] == 2e9
+
+
+def test_a_text_that_no_run_read_to_its_end_limits_what_lies_beyond():
+    rows = table()
+    rows = rows.assign(unique_tokens=rows.tokens)
+    largest = laws.fit(rows, bootstrap=0).optimal(1e20).tokens
+    known = laws.fit(rows.assign(text_tokens=2 * largest), bootstrap=0)
+    assert "data-limit" not in codes(known)
+    (line,) = (line for line in describe_fit(known).splitlines() if "runs' text" in line)
+    assert line.startswith("  warning: The optimum at 1e21 FLOPs reads")
+    at_largest, beyond = ({k for a, *_ in at_budget(known, c) for k in a} for c in (1e20, 1e21))
+    assert ("repeated" in at_largest, "repeated" in beyond) == (False, True)
+    run = {"params": 1e10, "tokens": 3 * largest}
+    _, text, (note,) = predicted(known, run)
+    assert "1.5 times" in note
+    assert note.line in text
+    assert predicted(known, run | {"tokens": largest})[2] == ()
+    # Records of earlier versions have no such number.
+    unknown = laws.fit(rows.assign(text_tokens=None), bootstrap=0)
+    assert "unique_tokens" not in unknown.provenance
+    assert "runs' text" not in describe_fit(unknown)
+    assert unknown.params == known.params
 
 
 @pytest.mark.parametrize("stock", [1e30, 4e10])
