@@ -20,7 +20,7 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 WIDTHS = (1280, 390)
 # A frame has the width that a window cannot be made to have; its page is of the same origin.
 FRAME = '<iframe width="{width}" height="900" style="border:0" srcdoc="{page}"></iframe>'
-# Of each frame: its width, that of its page, and elements that are cut at the right.
+# For each frame: its width, that of its page, and elements that are cut at the right.
 MEASURE = """
 <script>
 const apart = ".scroll, svg, details, .stack thead";
