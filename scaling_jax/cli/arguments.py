@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from scaling_jax import named_values
 from scaling_jax.execution import Execution
-
-if TYPE_CHECKING:
-    pass
 
 Scale = Literal["full", "cpu", "smoke"]
 

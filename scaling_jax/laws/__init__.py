@@ -49,8 +49,6 @@ from scaling_jax.laws.diagnostics.mixed_recipes import mixed_knobs as mixed_knob
 from scaling_jax.laws.extrapolation.sensitivity import Sensitivity as Sensitivity
 from scaling_jax.laws.extrapolation.sensitivity import sensitivity as sensitivity
 from scaling_jax.laws.fitted import Fit as Fit
-from scaling_jax.laws.fitted import FrontierFit as FrontierFit
-from scaling_jax.laws.fitted import LawFit as LawFit
 from scaling_jax.laws.fitting import fit as fit
 from scaling_jax.laws.forecasts.freeze import Forecast as Forecast
 from scaling_jax.laws.forecasts.freeze import ForecastRun as ForecastRun
@@ -58,6 +56,7 @@ from scaling_jax.laws.forecasts.freeze import forecast as forecast
 from scaling_jax.laws.forecasts.score import Score as Score
 from scaling_jax.laws.forecasts.score import ScoredRun as ScoredRun
 from scaling_jax.laws.forecasts.score import score as score
+from scaling_jax.laws.frontier_fit import FrontierFit as FrontierFit
 from scaling_jax.laws.frontier_points import EnvelopeSize as EnvelopeSize
 from scaling_jax.laws.frontier_points import FrontierPoints as FrontierPoints
 from scaling_jax.laws.frontier_points import Minimum as Minimum
@@ -68,6 +67,7 @@ from scaling_jax.laws.grouping import fit_by as fit_by
 from scaling_jax.laws.grouping import side_by_side as side_by_side
 from scaling_jax.laws.kaplan_frontier import KaplanFrontier as KaplanFrontier
 from scaling_jax.laws.kaplan_frontier import KaplanOptimum as KaplanOptimum
+from scaling_jax.laws.law_fit import LawFit as LawFit
 from scaling_jax.laws.notes import Note as Note
 from scaling_jax.laws.notes import NoteCode as NoteCode
 from scaling_jax.laws.tables.read import best_of as best_of

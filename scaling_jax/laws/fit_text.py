@@ -9,7 +9,8 @@ from scaling_jax import formatting
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.data_limit import optimum_note, run_note
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note, NoteCode, of_severity
 from scaling_jax.laws.size_text import COLUMNS, size_rows
 from scaling_jax.laws.tables.check import reads_size_and_data

@@ -19,7 +19,8 @@ from scaling_jax.laws.diagnostics.trained_sizes import size_notes
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.extrapolation.judgement import certificate_notes, form_notes, rung_notes
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.options import Options, Resampling, require_applicable

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
-from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.text_table import Table
 
 if TYPE_CHECKING:

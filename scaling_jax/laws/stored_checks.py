@@ -8,7 +8,9 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import COUNTS
-from scaling_jax.laws.fitted import Fit, FrontierFit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.frontier_fit import FrontierFit
+from scaling_jax.laws.law_fit import LawFit
 
 _REMEDY = "fit the records again with `scaling-jax fit RECORDS --out fit.json`"
 _FRONTIER = (("N_ref", "D_ref", "a", "b"), ("N_ref", "D_ref", "a", "b", "E", "K_ref", "gamma"))

@@ -20,8 +20,8 @@ from scaling_jax.laws.allocation import Prediction
 from scaling_jax.laws.catalogue.find import LawLike
 from scaling_jax.laws.decisions.answers import Answer
 from scaling_jax.laws.decisions.two_stage import Chain
-from scaling_jax.laws.fitted import LawFit
 from scaling_jax.laws.fitting import fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.tables.read import Table, load_table
 

@@ -13,8 +13,8 @@ from scaling_jax.laws.approaches.frontier_loss import frontier_loss
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
 from scaling_jax.laws.conventions import PARAMS_COLUMN, Count
 from scaling_jax.laws.diagnostics import fit_quality
-from scaling_jax.laws.fitted import FrontierFit
 from scaling_jax.laws.float64 import in_float64
+from scaling_jax.laws.frontier_fit import FrontierFit
 from scaling_jax.laws.frontier_points import FrontierPoints
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.options import Options

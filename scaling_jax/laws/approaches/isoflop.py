@@ -12,7 +12,7 @@ from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minim
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
 from scaling_jax.laws.conventions import Method, ReadOff
 from scaling_jax.laws.diagnostics import fit_quality
-from scaling_jax.laws.fitted import FrontierFit
+from scaling_jax.laws.frontier_fit import FrontierFit
 from scaling_jax.laws.frontier_points import Minimum
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.options import Options

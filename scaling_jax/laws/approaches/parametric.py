@@ -8,7 +8,7 @@ from scaling_jax.laws.catalogue.from_function import require_works
 from scaling_jax.laws.catalogue.function import FunctionLaw
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.diagnostics.influence import influential
-from scaling_jax.laws.fitted import FALLING, LawFit
+from scaling_jax.laws.law_fit import FALLING, LawFit
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options

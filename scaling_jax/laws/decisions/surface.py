@@ -11,7 +11,8 @@ from scaling_jax.laws.allocation import Estimate, interval
 from scaling_jax.laws.catalogue import Law, PowerSum, law_named
 from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.decisions.checks import require_positive
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 
 # A bracket of logarithms is at most some 1e3 wide; 64 halvings reach the spacing of float64.
 _HALVINGS = 64

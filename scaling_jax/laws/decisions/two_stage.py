@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Prediction, interval
-from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.law_fit import LawFit
 
 
 @dataclass(frozen=True)

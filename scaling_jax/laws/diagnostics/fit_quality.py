@@ -8,7 +8,7 @@ import numpy as np
 from scaling_jax.laws.allocation import all_alike
 from scaling_jax.laws.catalogue import Law, PowerSum
 from scaling_jax.laws.diagnostics.residual_trends import trends
-from scaling_jax.laws.fitted import EXACT
+from scaling_jax.laws.law_fit import EXACT
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit

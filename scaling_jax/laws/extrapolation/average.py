@@ -23,8 +23,8 @@ from scaling_jax.laws.extrapolation.cutoffs import NEAR
 from scaling_jax.laws.extrapolation.judgement import average_note
 from scaling_jax.laws.extrapolation.rolled import Rolled, roll, weighted
 from scaling_jax.laws.extrapolation.row_weights import LEAST_KEPT
-from scaling_jax.laws.fitted import LawFit
 from scaling_jax.laws.form_error import FormError, Member, growth
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options

@@ -7,7 +7,7 @@ from scaling_jax.laws.conventions import BEYOND, LEVEL
 from scaling_jax.laws.extrapolation.certificate import certify_rows
 from scaling_jax.laws.extrapolation.cutoffs import ENOUGH
 from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
-from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import Rows
 

@@ -8,8 +8,8 @@ from scaling_jax.laws import allocation
 from scaling_jax.laws.extrapolation.average import form_error
 from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
-from scaling_jax.laws.fitted import LawFit
 from scaling_jax.laws.form_error import FormError
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import PointFit, refit

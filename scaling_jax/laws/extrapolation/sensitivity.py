@@ -11,7 +11,8 @@ from scaling_jax.laws.catalogue import CHINCHILLA, SKALING, Law
 from scaling_jax.laws.conventions import Count
 from scaling_jax.laws.extrapolation.average import fit_average
 from scaling_jax.laws.extrapolation.sensitivity_cases import Case, Changes
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.tables.check import reads_size_and_data
 from scaling_jax.laws.tables.read import Table, load_table

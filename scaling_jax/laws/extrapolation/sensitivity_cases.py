@@ -18,7 +18,7 @@ from scaling_jax.laws.extrapolation.candidates import COMPUTE_POWERS, WITHIN
 from scaling_jax.laws.extrapolation.frontier_only import fit_frontier_only
 from scaling_jax.laws.extrapolation.rays import fit_rays
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
-from scaling_jax.laws.fitted import LawFit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import refit

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Union
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.conventions import PARAMS_COLUMN
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.forecasts.recipe import differing
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.options import package_version
 from scaling_jax.laws.tables.read import named_table
 from scaling_jax.laws.tables.words import where

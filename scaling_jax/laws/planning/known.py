@@ -9,7 +9,8 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import CHINCHILLA, PowerSum
 from scaling_jax.laws.conventions import SIX_N_D, Compute, Count
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.tables.layouts import NATS
 
 _VARIABLES = {"params", "tokens"}

@@ -17,7 +17,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Compute, Count
-from scaling_jax.laws.fitted import Fit, LawFit
+from scaling_jax.laws.fitted import Fit
+from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
 if TYPE_CHECKING:

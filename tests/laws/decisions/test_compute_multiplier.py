@@ -12,7 +12,7 @@ from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws import Fit, LawFit, compute_multiplier, training_cost
 from scaling_jax.laws.decisions.surface import Surface, surface_of
-from scaling_jax.laws.fitted import FrontierFit
+from scaling_jax.laws.frontier_fit import FrontierFit
 
 LAW = dict(E=1.8, A=480.0, B=2000.0, alpha=0.35, beta=0.37)
 

@@ -1,0 +1,289 @@
+"""A fitted law: approach 3 of Hoffmann et al. 2022, and every other law of columns."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+
+import numpy as np
+
+from scaling_jax.errors import InputError, suggestion
+from scaling_jax.laws import allocation
+from scaling_jax.laws.allocation import (
+    Frontier,
+    Interval,
+    Prediction,
+    all_alike,
+)
+from scaling_jax.laws.catalogue import Law
+from scaling_jax.laws.conventions import Compute
+from scaling_jax.laws.fitted import Fit, require_positive
+from scaling_jax.laws.form_error import FormError, Member, beyond_draws, combined, scaled, widened
+
+_SCATTERS_PER_DRAW = 16
+# What lowers the loss in every sound study; rises within rounding are none.
+FALLING = ("params", "tokens", "flops")
+_ROUNDING = 1e-9
+# Rows that scatter less about a law have no noise, and all their resamples agree.
+EXACT = 1e-9
+
+
+@dataclass(frozen=True)
+class LawFit(Fit):
+    """A fitted law of any columns.
+
+    >>> import numpy as np
+    >>> from scaling_jax import laws
+    >>> table = {"flops": np.geomspace(1e18, 1e21, 8)}
+    >>> table["loss"] = 20 / table["flops"] ** 0.05
+    >>> fit = laws.fit(table, law="kaplan-flops", bootstrap=0)
+    >>> round(fit.params["alpha"], 4), round(fit.predict(flops=1e22).loss, 4)
+    (0.05, 1.5887)
+
+    Attributes:
+        definition: the law.
+        ranges: variable -> least and most value fitted; empty for fits stored before there were
+            any.
+        is_logged: whether `noise_N` is of log responses rather than in the response's unit.
+        form_error: how fast errors grow beyond the data, which intervals of predictions and optima
+            hold; None where that is not known, such as for a law that reads no size or data.
+        members: what the fit averages, the heaviest first; empty for a single fit.
+    """
+
+    _: KW_ONLY
+    definition: Law
+    approach: int = 3
+    ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    is_logged: bool = True
+    form_error: FormError | None = None
+    members: tuple[Member, ...] = ()
+
+    @property
+    def law(self) -> str:
+        """Name of the law."""
+        return self.definition.name
+
+    @property
+    def method(self) -> str:
+        """How the frontier was found, in words."""
+        return f"parametric law {self.law}"
+
+    @property
+    def intervals(self) -> dict[str, Interval] | None:
+        """Interval of every constant but those that no resample moves; None without a bootstrap.
+
+        Constants that were held have the interval from their value to itself.
+        """
+        found = super().intervals
+        if found is None or self.draws_BxP is None or self.objective.get("noise", 0.0) < EXACT:
+            return found
+        held = {*self.definition.held, *(self.provenance.get("options") or {}).get("fixed", {})}
+        still = {n for n, d in zip(self.params, self.draws_BxP.T, strict=True) if all_alike(d)}
+        return {name: ends for name, ends in found.items() if name in held or name not in still}
+
+    @property
+    def rising(self) -> str:
+        """What the fitted loss rises or does not change with; empty where it falls as it should."""
+        law = self.definition
+        if law.response != "loss":
+            return ""
+        change = {v: self._change_with(v) for v in FALLING}
+        if law.frontier is None:
+            rises = [v for v in FALLING if change[v] > 0]
+            return f"The fitted loss rises with {' and '.join(rises)}" if rises else ""
+        exponents = dict(zip(("params", "tokens"), law.frontier[:2], strict=True))
+        # What a vanished term has for an exponent says nothing.
+        still = [v for v in exponents if change[v] == 0]
+        rises = [
+            f"{v} ({e} {self.params[e]:.3g})"
+            for v, e in exponents.items()
+            if self.params[e] <= 0 and v not in still
+        ]
+        if rises:
+            return f"The fitted loss rises with {' and '.join(rises)}"
+        return f"The fitted loss does not change with {' and '.join(still)}" if still else ""
+
+    @property
+    def without_optimum(self) -> str:
+        """Why no run is compute-optimal; empty where one is."""
+        undetermined = self.compute.undetermined if self.definition.frontier else ""
+        return super().without_optimum or undetermined
+
+    def _change_with(self, variable: str) -> float:
+        """The loss at the variable's largest value over that at its least, less 1.
+
+        Zero where that is rounding; NaN where the fit does not know the variable's range.
+        """
+        middle = {
+            name: math.sqrt(low * high) if low > 0 else (low + high) / 2
+            for name, (low, high) in self.ranges.items()
+            if name in self.definition.variables
+        }
+        if variable not in middle:
+            return math.nan
+        ends = [{**middle, variable: end} for end in self.ranges[variable]]
+        low, high = (float(self.definition.value(self._constants_P, at)) for at in ends)
+        change = high / low - 1
+        return change if abs(change) > _ROUNDING else 0.0
+
+    def predict(self, **variables: float) -> Prediction:
+        """The response at the law's variables, such as `predict(params=70e9, tokens=1.4e12)`.
+
+        Raises:
+            InputError: a variable missing, unknown, not finite, or not positive where it must be.
+        """
+        self._require_variables(variables)
+        law = self.definition
+        drawn_B = None if self.draws_BxP is None else law.value(self.draws_BxP, variables)
+        outside = tuple(
+            name
+            for name, (least, most) in self.ranges.items()
+            if name in variables and not least <= variables[name] <= most
+        )
+        value = float(law.value(self._constants_P, variables))
+        extrapolation = _flops_of(variables, self.compute) / self.flops_range[1]
+        if drawn_B is None:
+            return Prediction(value, None, None, extrapolation, outside)
+        ratio, between = self._ratio(variables, extrapolation), self._between(variables)
+        wider_B = self._with_form_error(drawn_B, value, ratio, between)
+        return Prediction(
+            value=value,
+            law_interval=self._interval(wider_B),
+            interval=self._interval(self._runs(wider_B)),
+            extrapolation=extrapolation,
+            outside=outside,
+            resampling_interval=self._interval(self._runs(drawn_B)),
+            parts=self._parts(drawn_B, ratio, between),
+        )
+
+    def drawn(self, **variables: float) -> np.ndarray | None:
+        """Draws of the response, with the error of the law's form; None without a bootstrap.
+
+        Their percentiles are the `law_interval` of `predict`.
+        """
+        if self.draws_BxP is None:
+            return None
+        value = float(self.definition.value(self._constants_P, variables))
+        ratio = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
+        draws_B = self.definition.value(self.draws_BxP, variables)
+        return self._with_form_error(draws_B, value, ratio, self._between(variables))
+
+    def _between(self, variables: Mapping[str, float]) -> float:
+        """Standard deviation of the log response over the members of an average."""
+        if not self.members:
+            return 0.0
+        values_J = self.definition.value(np.array([m.constants for m in self.members]), variables)
+        return self._scatter(np.log(values_J))
+
+    def _scatter(self, log_J: np.ndarray) -> float:
+        weight_J = np.array([member.weight for member in self.members])
+        known_J = np.isfinite(log_J) & (weight_J > 0)
+        weight_J, log_J = weight_J[known_J] / weight_J[known_J].sum(), log_J[known_J]
+        return float(np.sqrt(weight_J @ (log_J - weight_J @ log_J) ** 2))
+
+    def _ratio(self, variables: Mapping[str, float], extrapolation: float) -> float:
+        """How far beyond the data a run is: in compute, in size, or in data, whichever is most."""
+        beyond = [
+            variables[n] / self.ranges[n][1] for n in FALLING if n in self.ranges.keys() & variables
+        ]
+        known = [x for x in (extrapolation, *beyond) if math.isfinite(x)]
+        return max(known, default=1.0)
+
+    def _with_form_error(
+        self, draws_B: np.ndarray, value: float, ratio: float, between: float
+    ) -> np.ndarray:
+        """Draws of the response with the error of the form in them."""
+        if self.form_error is None:
+            return draws_B
+        deviation = self.form_error.loss_deviation(ratio)
+        if self.members:
+            return scaled(draws_B, value, combined(deviation, between))
+        return widened(draws_B, beyond_draws(deviation, draws_B))
+
+    def _parts(self, draws_B: np.ndarray, ratio: float, between: float) -> dict[str, float]:
+        if not self.is_logged or not (draws_B > 0).all():
+            return {}
+        low, high = np.quantile(np.log(draws_B), [0.16, 0.84])
+        noise = math.sqrt(max(((high - low) / 2) ** 2 - between**2, 0.0))
+        deviation = noise if self.form_error is None else self.form_error.loss_deviation(ratio)
+        if self.members:
+            noise = min(noise, deviation)
+        noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
+        return {
+            "runs": float(np.sqrt(np.mean(noise_N**2))),
+            "noise": noise,
+            "form": combined(0.0, between),
+            "distance": math.sqrt(max(deviation**2 - noise**2, 0.0)),
+        }
+
+    def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
+        if self.form_error is None:
+            return drawn
+        point, ratio = self._frontier(self._constants_P, flops), flops / self.flops_range[1]
+        deviation, between = self.form_error.params_deviation(ratio), 0.0
+        loss = drawn.loss
+        if self.members:
+            each = self._frontier(np.array([m.constants for m in self.members]), flops)
+            with np.errstate(all="ignore"):
+                deviation = combined(deviation, self._scatter(np.log(each.params)))
+            between = 0.0 if each.loss is None else self._scatter(np.log(each.loss))
+            params = scaled(drawn.params, float(point.params), deviation)
+        else:
+            params = widened(drawn.params, beyond_draws(deviation, drawn.params))
+        if loss is not None and point.loss is not None:
+            loss = self._with_form_error(loss, float(point.loss), ratio, between)
+        # At fixed compute, more parameters mean fewer tokens.
+        with np.errstate(all="ignore"):
+            tokens = flops / self.compute.of(params, np.ones_like(params))
+        return Frontier(params, tokens, loss)
+
+    def _runs(self, law_B: np.ndarray) -> np.ndarray | None:
+        return None if self.noise_N is None else self.scattered(law_B).ravel()
+
+    def scattered(self, law_B: np.ndarray) -> np.ndarray:
+        """Draws `BxS` of the law with several runs' scatter each, the same at every call.
+
+        Their percentiles are an interval of measurements rather than of the law.
+        """
+        assert self.noise_N is not None
+        rng = np.random.default_rng(0)
+        noise_BxS: np.ndarray = rng.choice(self.noise_N, size=(len(law_B), _SCATTERS_PER_DRAW))
+        runs_BxS: np.ndarray = law_B[:, None] + noise_BxS
+        if self.is_logged:
+            runs_BxS = law_B[:, None] * np.exp(noise_BxS)
+        return runs_BxS
+
+    def _frontier(self, constants_P: np.ndarray, flops: float) -> Frontier:
+        return allocation.form_frontier(self.definition, constants_P, flops, self.compute)
+
+    def _exponents(self, constants_P: np.ndarray) -> dict[str, np.ndarray]:
+        return allocation.form_exponents(
+            self.definition, constants_P, self.compute, self.flops_range
+        )
+
+    def _require_variables(self, given: Mapping[str, float]) -> None:
+        law = self.definition
+        for name in given:
+            # A law of size or data alone is still asked about runs, which have both.
+            if name not in law.variables and name not in self.ranges:
+                raise InputError(
+                    f"the law {law.name!r} has no variable {name!r}"
+                    f"{suggestion(name, law.variables)}"
+                )
+        for name in law.variables:
+            if name not in given:
+                raise InputError(f"the law {law.name!r} needs {name!r} to predict")
+        for name, value in given.items():
+            if name not in law.signed:
+                require_positive(name, value)
+            elif not math.isfinite(value):
+                raise InputError(f"{name} {value} must be finite")
+
+
+def _flops_of(variables: Mapping[str, float], compute: Compute) -> float:
+    """FLOPs of a run, as far as its variables tell them."""
+    if "flops" in variables:
+        return variables["flops"]
+    if {"params", "tokens"}.issubset(variables):
+        return compute.of(variables["params"], variables["tokens"])
+    return math.nan
