@@ -116,6 +116,45 @@ def differences(
     return pd.DataFrame(rows)
 
 
+def mean_differences(
+    records: "pd.DataFrame",
+    windows: Windows,
+    pair: tuple[str, str],
+    over: str = "law",
+    level: float = 0.9,
+) -> "pd.DataFrame":
+    """The share by which the first loss of a pair lies above the second, over budgets and seeds.
+
+    A row for each case and set: the mean of ln(first / second) over the pairs of `differences`,
+    with Student's interval over the pairs, which takes in how it varies with the budget.
+
+    Args:
+        records, windows, pair, over: as for `differences`.
+        level: of the intervals.
+    """
+    import pandas as pd
+
+    from scaling_jax.report.experiments.finished import mean_interval
+
+    table = _with_law(records)
+    (case,) = (name for name in _COMPARED if name != over)
+    rows = []
+    for key, runs in table.groupby(case):
+        pairs = runs.pivot_table(
+            index=["budget", "seed"], columns=over, values="run_id", aggfunc="first"
+        )
+        pairs = pairs.reindex(columns=list(pair)).dropna()
+        for name in windows[str(pairs.iloc[0, 0])] if len(pairs) else ():
+            a_R, b_R = (
+                np.array([windows[run][name].mean() for run in pairs[each]]) for each in pair
+            )
+            ratios_R = np.log(a_R / b_R)
+            low, high = mean_interval(ratios_R, level)
+            found = {"set": name, "pairs": len(pairs), "share": ratios_R.mean()}
+            rows.append({case: key} | found | {"low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
 def _with_law(records: "pd.DataFrame") -> "pd.DataFrame":
     """The records with the law that a run's size comes from, the last part of its variation."""
     return records.assign(law=records["variation"].map(lambda name: name.rpartition(", ")[2]))
@@ -168,7 +207,9 @@ def head_to_head_figure(found: "pd.DataFrame", laws: tuple[str, str]) -> "Figure
             style.log_axis(axes, "x", style.padded(found["budget"], 1.3), "flops")
             axes.set_title(name.replace("_", "-"), fontsize=11)
             axes.set_xlabel("training FLOPs")
-        panels[0].set_ylabel(f"loss of {laws[0]}'s size\nless {laws[1]}'s (nats/token)")
+        panels[0].set_ylabel(
+            f"loss of {laws[0].title()}'s size\nless {laws[1].title()}'s (nats/token)"
+        )
         handles = panels[0].get_legend_handles_labels()[0]
         style.legend_below(figure, handles, columns=len(optimizers))
     return figure
@@ -191,6 +232,7 @@ def main(root: str, out: str) -> None:
     windows = windows_of(store, records)
     found = differences(records, windows, laws)
     print(_text(found))
+    _print_means(mean_differences(records, windows, laws), laws)
     tasks = task_differences(records, laws)
     if len(tasks):
         print("\naccuracy on tasks, first law less second:")
@@ -198,7 +240,13 @@ def main(root: str, out: str) -> None:
     if records["optimizer"].nunique() > 1:
         print("\nAdamW less Adam, on the same size:")
         print(_text(differences(records, windows, OPTIMIZERS, "optimizer")))
+        _print_means(mean_differences(records, windows, OPTIMIZERS, "optimizer"), OPTIMIZERS)
     save_alone(head_to_head_figure(found, laws), out)
+
+
+def _print_means(found: "pd.DataFrame", pair: tuple[str, str]) -> None:
+    print(f"\nshare by which the loss of {pair[0]} lies above that of {pair[1]}, over all budgets:")
+    print(found.to_string(index=False, float_format="{:.4f}".format))
 
 
 def _text(found: "pd.DataFrame") -> str:

@@ -8,6 +8,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.report.experiments.head_to_head import (
     differences,
     head_to_head_figure,
+    mean_differences,
     task_differences,
 )
 
@@ -62,6 +63,13 @@ def test_optimizers_are_compared_on_the_same_size() -> None:
     assert (found["difference"] / found["loss_adamw"]).to_numpy() == pytest.approx(-0.01)
     assert (found["high"] < 0).all()
     assert set(found["worse"]) == {"adam"}
+
+
+def test_the_mean_over_budgets_joins_all_pairs() -> None:
+    (row,) = mean_differences(*study(), LAWS).to_dict("records")
+    assert row["pairs"] == 9
+    assert row["share"] == pytest.approx(-np.log(GAP), abs=1e-3)
+    assert row["low"] <= row["share"] <= row["high"] < 0
 
 
 def test_accuracies_are_compared_over_seeds() -> None:
