@@ -14,6 +14,7 @@ from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
 from scaling_jax.laws.diagnostics.known_floor import known_floor
 from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs, recipe_of
 from scaling_jax.laws.diagnostics.repeated_text import repetition_notes, unique_tokens_of
+from scaling_jax.laws.diagnostics.replicates import seed_notes
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
 from scaling_jax.laws.diagnostics.trained_sizes import size_notes
 from scaling_jax.laws.diagnostics.units import questions
@@ -181,6 +182,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
         *mixed_knobs(frame),
         *known_floor(frame, found, law),
         *(() if found.approach == 1 else sweep_note(frame, law, found.objective)),
+        *(() if found.approach == 1 else seed_notes(frame, rows, found, law)),
         *questions(rows, found.unit),
         *(rows.compute_notes if found.exponents or found.without_optimum else ()),
         *found.diagnostics,

@@ -104,6 +104,11 @@ class NoteCode(StrEnum):
         "warning",
         "Residuals curve with compute: the law misses both ends of the data to one side.",
     )
+    LACK_OF_FIT = (
+        "lack-of-fit",
+        "warning",
+        "The law misses runs by more than the noise between seeds explains.",
+    )
     OUTLIERS_PULL = (
         "outliers-pull",
         "warning",
@@ -151,6 +156,11 @@ class NoteCode(StrEnum):
         "The objective is nearly flat in some direction: read constants together.",
     )
     NOISE_SCALE = ("noise-scale", "note", "How far single rows scatter about the law.")
+    SEED_NOISE = (
+        "seed-noise",
+        "note",
+        "How far runs that differ in their seed alone scatter.",
+    )
     LAW_CHOSEN = ("law-chosen", "note", "Which forms, rows and weights were averaged, and why.")
     RUNS_RESAMPLED = (
         "runs-resampled",
