@@ -23,6 +23,7 @@ from scaling_jax.study.plan.experiment_files import Source as Source
 from scaling_jax.study.plan.experiment_files import experiments as experiments
 from scaling_jax.study.plan.experiment_files import find_experiment as find_experiment
 from scaling_jax.study.plan.experiment_files import load_experiment as load_experiment
+from scaling_jax.study.plan.extrapolation import Extrapolation as Extrapolation
 from scaling_jax.study.plan.overrides import override as override
 from scaling_jax.study.plan.published_rules import DeepSeekBatch as DeepSeekBatch
 from scaling_jax.study.plan.published_rules import DeepSeekLR as DeepSeekLR

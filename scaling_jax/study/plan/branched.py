@@ -56,10 +56,11 @@ _SHARED = (
 class Branched:
     """A design whose runs of one shape share their first steps (Hägele et al. 2024, 2405.18392).
 
-    The longest run of a shape is the trunk. Each shorter run is a branch: it starts from the
-    trunk's checkpoint at the step where its own cooldown starts, and then trains as many steps as
-    it would have trained alone. So the schedule must be `wsd`, and the horizons of a shape must
-    agree in batch size, peak learning rate and warm-up.
+    The longest run of a shape is the trunk; each seed of a shape has a trunk of its own. Each
+    shorter run is a branch: it starts from the trunk's checkpoint at the step where its own
+    cooldown starts, and then trains as many steps as it would have trained alone. So the schedule
+    must be `wsd`, and the horizons of a shape must agree in batch size, peak learning rate and
+    warm-up.
 
     >>> from scaling_jax.study import FixedModels
     >>> design = Branched(FixedModels(params=(1e6, 4e6), tokens_per_param=(5, 10, 20)))
@@ -71,7 +72,7 @@ class Branched:
     design: Design
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """The design's runs; every run but the longest of a shape is a branch of the longest.
+        """The design's runs; every run but the longest of a shape and seed is its branch.
 
         Raises:
             InputError: runs of one shape cannot share their steps. The message names the rule
@@ -79,7 +80,8 @@ class Branched:
         """
         by_shape: dict[object, dict[str, PlannedRun]] = {}
         for run in self.design.runs(recipe):
-            by_shape.setdefault(run.config.shape, {}).setdefault(run.config.run_id, run)
+            own = run.config.shape, run.config.seed
+            by_shape.setdefault(own, {}).setdefault(run.config.run_id, run)
         for runs in by_shape.values():
             yield from _branched(sorted(runs.values(), key=lambda run: run.config.tokens))
 

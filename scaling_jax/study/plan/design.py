@@ -3,80 +3,21 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from scaling_jax.accounting import flops
-from scaling_jax.config import RunConfig, Shape
+from scaling_jax.config import Shape
 from scaling_jax.config.strict import later, number
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Proportions, equal_shapes
 from scaling_jax.shapes.table import ShapeTable
+from scaling_jax.study.plan.planned_run import Branch as Branch
+from scaling_jax.study.plan.planned_run import PlannedRun as PlannedRun
+from scaling_jax.study.plan.planned_run import Role as Role
 from scaling_jax.study.plan.recipe import Recipe
-
-Role = Literal["grid", "verification", "branch"]
+from scaling_jax.study.plan.seeds import Seeds, seeds_at, settled_seeds, with_seeds
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Branch:
-    """The point at which a run leaves another run, whose first steps both share.
-
-    Attributes:
-        trunk: run_id of the other run.
-        step: number of shared steps.
-    """
-
-    trunk: str
-    step: int
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One complete run of a plan.
-
-    Attributes:
-        config: the run.
-        budget: training FLOPs that the run was planned for, in the recipe's convention. The
-            budget is stored because the run's own FLOPs are rounded to whole steps.
-        role: laws are fitted to `grid` runs; a `verification` run tests a prediction, and a
-            `branch` is a part of a run under other settings: neither is ever fitted.
-        convention: how the budget's FLOPs are counted.
-        branch: where the run leaves its trunk; None if the run starts at its own first step.
-        wanted_tokens: training tokens that the design requested, before they were rounded to
-            whole steps; None where they follow from the budget.
-        variation: name of the variation of a sweep that the run belongs to; None outside sweeps.
-    """
-
-    config: RunConfig
-    budget: float
-    role: Role
-    convention: flops.Convention
-    branch: Branch | None = None
-    wanted_tokens: float | None = None
-    variation: str | None = None
-
-    @property
-    def requested_tokens(self) -> float:
-        """Training tokens that the design requested, before they were rounded to whole steps."""
-        if self.wanted_tokens is not None:
-            return self.wanted_tokens
-        return self.budget * self.config.tokens / self.flops
-
-    @property
-    def flops(self) -> int:
-        """Training FLOPs of all the run's steps, in the budget's convention."""
-        return flops.training_flops(self.config.shape, self.config.tokens, self.convention)
-
-    @property
-    def shared_steps(self) -> int:
-        """Number of the run's steps that its trunk takes; 0 for a run that counts its own alone."""
-        return self.branch.step if self.branch and self.config.start is None else 0
-
-    @property
-    def flops_spent(self) -> int:
-        """Training FLOPs of the steps that the run takes itself, after the steps of its trunk."""
-        return self.flops * (self.config.steps - self.shared_steps) // self.config.steps
 
 
 @runtime_checkable
@@ -103,14 +44,17 @@ class IsoFlop:
         budgets: training FLOPs, in the recipe's convention.
         sizes: for each budget, the wanted numbers of parameters, as the recipe's family counts
             them.
+        seeds: how often each run is trained, with the recipe's seed and those after it: a number
+            for all budgets, or one for each.
 
     Raises:
         InputError: no budgets or sizes, values that are not positive, or a number of size lists
-            other than the number of budgets.
+            or of seeds other than the number of budgets.
     """
 
     budgets: tuple[float, ...]
     sizes: tuple[tuple[float, ...], ...]
+    seeds: Seeds = later(1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "budgets", _floats("budgets", self.budgets))
@@ -122,16 +66,19 @@ class IsoFlop:
             )
         _require_positive("budget", self.budgets)
         _require_positive("size", list(itertools.chain(*self.sizes)))
+        seeds = settled_seeds(self.seeds, len(self.budgets), "budgets")
+        object.__setattr__(self, "seeds", seeds)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per budget and size; sizes with the same nearest shape become one run.
+        """One run per budget, size and seed; sizes with the same nearest shape become one run.
 
         The sizes of a budget share a batch size, unless the recipe's rule varies it with the size.
         """
-        for budget, sizes in zip(self.budgets, self.sizes, strict=True):
+        for i, (budget, sizes) in enumerate(zip(self.budgets, self.sizes, strict=True)):
             shapes = list(dict.fromkeys(recipe.family.nearest(size) for size in sizes))
             for config in recipe.at_budget(shapes, budget):
-                yield PlannedRun(config, budget, "grid", recipe.convention)
+                run = PlannedRun(config, budget, "grid", recipe.convention)
+                yield from with_seeds(run, seeds_at(self.seeds, i))
 
 
 def around(
@@ -168,26 +115,35 @@ class FixedModels:
         params: wanted numbers of parameters, as the recipe's family counts them.
         tokens_per_param: training tokens over active parameters, which one token uses (all of a
             dense model); each horizon is a run with its own schedule.
+        seeds: how often each run is trained, with the recipe's seed and those after it: a number
+            for all models, or one for each.
 
     Raises:
-        InputError: no models or horizons, or values that are not positive.
+        InputError: no models or horizons, values that are not positive, or a number of seeds
+            other than the number of models.
     """
 
     params: tuple[float, ...]
     tokens_per_param: tuple[float, ...]
+    seeds: Seeds = later(1)
 
     def __post_init__(self) -> None:
         for name in ("params", "tokens_per_param"):
             object.__setattr__(self, name, _floats(name, getattr(self, name)))
         _require_positive("params", self.params)
         _require_positive("tokens_per_param", self.tokens_per_param)
+        object.__setattr__(self, "seeds", settled_seeds(self.seeds, len(self.params), "models"))
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per model and horizon; a run's budget is its own FLOPs."""
-        for shape in dict.fromkeys(recipe.family.nearest(size) for size in self.params):
+        """One run per model, horizon and seed; a run's budget is its own FLOPs."""
+        n_seeds = dict[Shape, int]()
+        for i, size in enumerate(self.params):
+            shape = recipe.family.nearest(size)
+            n_seeds[shape] = max(n_seeds.get(shape, 1), seeds_at(self.seeds, i))
+        for shape, n in n_seeds.items():
             params = flops.count_params(shape).active
             for ratio in self.tokens_per_param:
-                yield _for_tokens(recipe, shape, ratio * params)
+                yield from with_seeds(_for_tokens(recipe, shape, ratio * params), n)
 
 
 @dataclass(frozen=True)
@@ -207,16 +163,19 @@ class ShapeGrid:
             at a time (`scaling_jax.shapes.equal_shapes`). A run's `variation` is `base`, or the
             proportion that differs: `aspect`, `heads` or `feed-forward`.
         proportions: the values of each proportion.
+        seeds: how often each run is trained, with the recipe's seed and those after it: a number
+            for all, or one for each number of tokens.
 
     Raises:
-        InputError: no shapes, both shapes and `at`, proportions without `at`, or no numbers of
-            tokens.
+        InputError: no shapes, both shapes and `at`, proportions without `at`, no numbers of
+            tokens, or a number of seeds other than theirs.
     """
 
     shapes: tuple[Shape, ...] = ()
     tokens: tuple[float, ...] = ()
     at: tuple[float, ...] = later(())
     proportions: Proportions | None = later(None)
+    seeds: Seeds = later(1)
 
     def __post_init__(self) -> None:
         for name in ("tokens", "at"):
@@ -232,12 +191,13 @@ class ShapeGrid:
         _require_positive("tokens", self.tokens)
         if self.at:
             _require_positive("at", self.at)
+        seeds = settled_seeds(self.seeds, len(self.tokens), "numbers of tokens")
+        object.__setattr__(self, "seeds", seeds)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
-        """One run per shape and number of tokens; a run's budget is its own FLOPs."""
+        """One run per shape, number of tokens and seed; a run's budget is its own FLOPs."""
         for shape in dict.fromkeys(self.shapes):
-            for tokens in self.tokens:
-                yield _for_tokens(recipe, shape, tokens)
+            yield from self._of_shape(recipe, shape)
         for params in self.at:
             yield from self._of_equal_size(recipe, params)
 
@@ -246,8 +206,12 @@ class ShapeGrid:
             raise InputError("shapes of equal size come from a Family, not a table of shapes")
         found = equal_shapes(params, recipe.family, self.proportions or Proportions())
         for series, shapes in found.items():
-            for shape, tokens in itertools.product(shapes, self.tokens):
-                yield replace(_for_tokens(recipe, shape, tokens), variation=series)
+            for run in itertools.chain(*(self._of_shape(recipe, shape) for shape in shapes)):
+                yield replace(run, variation=series)
+
+    def _of_shape(self, recipe: Recipe, shape: Shape) -> Iterator[PlannedRun]:
+        for i, tokens in enumerate(self.tokens):
+            yield from with_seeds(_for_tokens(recipe, shape, tokens), seeds_at(self.seeds, i))
 
 
 def _for_tokens(recipe: Recipe, shape: Shape, tokens: float) -> PlannedRun:

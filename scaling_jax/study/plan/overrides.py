@@ -13,6 +13,7 @@ from scaling_jax.config.strict import from_dict, require_one_of
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.plan.branched import Branched
 from scaling_jax.study.plan.design import Design, FixedModels, IsoFlop, ShapeGrid
+from scaling_jax.study.plan.extrapolation import Extrapolation
 from scaling_jax.study.plan.fields import CONSTANT_RULES, as_rule, replaced
 from scaling_jax.study.plan.published_rules import (
     DeepSeekBatch,
@@ -126,7 +127,7 @@ def _read(text: str, hint: Any, where: str) -> Any:
 
 def _read_union(text: str, hint: Any, where: str) -> Any:
     choices = typing.get_args(hint)
-    if types.NoneType not in choices:
+    if all(map(dataclasses.is_dataclass, choices)):
         return _read_call(text, choices, where)
     if text == "None":
         return None
@@ -226,7 +227,7 @@ _NO_LITERAL = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
 
 # What can be written where a field takes anything of an open kind.
 _CHOICES: dict[Any, tuple[type, ...]] = {
-    Design: (IsoFlop, FixedModels, ShapeGrid, Branched, Sweep),
+    Design: (IsoFlop, FixedModels, ShapeGrid, Branched, Extrapolation, Sweep),
     LearningRateRule: (
         ConstantLR,
         PowerLawLR,

@@ -7,6 +7,7 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.branched import Branched
 from scaling_jax.study.plan.design import Design
+from scaling_jax.study.plan.extrapolation import Extrapolation
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.sweep import Sweep
 
@@ -64,8 +65,8 @@ def size_and_data_cells(study: Study) -> "Cells | None":
 def _swept(design: Design) -> set[str]:
     """Fields of the recipe that a design varies."""
     swept = set[str]()
-    while isinstance(design, Sweep | Branched):
+    while isinstance(design, Sweep | Branched | Extrapolation):
         if isinstance(design, Sweep):
             swept.update(name for variation in design.unnamed for name in variation)
-        design = design.design
+        design = design.ladder if isinstance(design, Extrapolation) else design.design
     return swept

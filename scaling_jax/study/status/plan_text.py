@@ -1,6 +1,7 @@
 """The cost of a plan as a table, as sentences and as plain data."""
 
 from collections import Counter
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -53,7 +54,7 @@ def plan_summary(plan: PlanCost) -> str:
             f"{plan.study.name}: {len(plan.runs)} runs, {_flops(plan.runs)} "
             f"(convention {plan.study.recipe.convention}), "
             f"{_hours(plan.seconds * n)} chip-hours, {formatting.duration(plan.seconds)} one after "
-            f"another{_total_price(plan)}",
+            f"another{_total_price(plan)}{_seeds(plan)}",
             f"On {n} x {chip.name}, {chip.memory_bytes / hardware.GIB:.0f} GiB each. "
             f"{plan.time_source} Compiling comes on top: {n_programs} "
             f"program{'' if n_programs == 1 else 's'}, each in seconds or, for large models, "
@@ -203,6 +204,24 @@ def _flops(runs: tuple[PlannedRun, ...]) -> str:
     return (
         f"{n} of them branches, {formatting.flops(spent)} FLOPs, {spent / alone:.0%} of the "
         f"{formatting.flops(alone)} of separate runs"
+    )
+
+
+def _seeds(plan: PlanCost) -> str:
+    """What runs that repeat others with another seed cost, and what they show."""
+    seen, repeats = set[object](), list[PlannedRun]()
+    for run in plan.runs:
+        cell = replace(run.config, seed=0)
+        if cell in seen:
+            repeats.append(run)
+        seen.add(cell)
+    if not repeats:
+        return ""
+    spent = sum(run.flops_spent for run in repeats)
+    return (
+        f"\n{len(repeats)} runs repeat others with another seed: they take "
+        f"{formatting.flops(spent)} FLOPs, {spent / plan.study.flops_spent:.1%} of the plan, and "
+        f"show the noise of a run with {len(repeats)} degrees of freedom."
     )
 
 

@@ -108,7 +108,7 @@ def test_the_warm_up_that_a_refusal_advises_does():
 
 
 def test_runs_that_differ_in_more_than_their_horizon_are_refused():
-    inside_out = Branched(Sweep(HORIZONS, vary("seed", 0, 1)))
+    inside_out = Branched(Sweep(HORIZONS, vary("optimizer_knobs.weight_decay", 0.1, 0.2)))
     with pytest.raises(InputError, match=r"Sweep\(Branched"):
         Study("inside-out", WSD, inside_out).plan()
 
