@@ -23,7 +23,9 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.config import RunConfig
+from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
+from scaling_jax.formatting import plain_spaces
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.plan.named_study import load_study
 from scaling_jax.system.buckets import in_bucket
@@ -94,7 +96,7 @@ def run(
     The command can be repeated, interrupted (exit code 75: repeat it to continue) and started on
     several machines that share the directory: one process at a time trains a run, and no run is
     trained twice. The hosts of a TPU slice, of Slurm's srun, or with --coordinator train each run
-    together.
+    together. A run that the design holds back as a test is trained last, after its forecast.
     """
     import jax
 
@@ -127,6 +129,8 @@ def run(
         store = run_study(study, absolute(root), job)
     if is_first():
         _print_states(store, json)
+        if not json and any(run.role == "verification" for run in study.plan()):
+            _print_tests(store)
 
 
 def train(
@@ -237,6 +241,25 @@ def _print_states(store: "Store", json: bool) -> None:
             f"{len(held)} of {len(runs)} runs are held by another process, or by one that was "
             "killed within the last five minutes: run the same command again"
         )
+
+
+def _print_tests(store: "Store") -> None:
+    """Print the forecasts of the study's verification runs beside what was measured since."""
+    from scaling_jax import laws
+    from scaling_jax.study.store.forecasts import forecasts_of
+    from scaling_jax.study.store.records import collect
+
+    records = collect(store)
+    for name, forecast in forecasts_of(store).items():
+        try:
+            if isinstance(forecast, InputError):
+                raise forecast
+            scored = laws.score(forecast, records)
+        except InputError as error:
+            remark(f"warning: {name}: {error}")
+            continue
+        print(f"\n{name}, made {forecast.made} before its runs were trained:\n")
+        print(plain_spaces(str(scored)))
 
 
 def _print_goal(ended: "AdaptiveResult", goal: "Goal", json: bool) -> None:

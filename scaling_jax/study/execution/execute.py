@@ -16,6 +16,7 @@ from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.execution.order import ordered
 from scaling_jax.study.execution.packs import Pack, pack_runs
 from scaling_jax.study.execution.this_process import ThisProcess
+from scaling_jax.study.execution.verification import freeze_forecast, tests_of
 from scaling_jax.study.execution.worker_pool import WorkerPool
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import lifecycle
@@ -38,7 +39,8 @@ def run_study(
     one process at a time, continues where it stopped, and is never trained again once it has
     finished. A run that fails is retried and recorded, and does not stop the others; a run that
     has failed for good or is cancelled is skipped. Processes that `Processes.connect` has joined
-    train each run together.
+    train each run together. Verification runs of the design come last, once the others have ended
+    and the forecast of a law fitted to them is in `forecast.json` of the study's directory.
 
     Args:
         study: what to train.
@@ -47,13 +49,27 @@ def run_study(
         options: fields of `Job` to change, such as `workers=2`.
 
     Raises:
-        InputError: bad input, found before anything is trained.
+        InputError: bad input, found before anything is trained; or, before a verification run is
+            trained, no law through the other runs that could forecast it.
         Preempted: asked to stop; the runs under way are saved.
     """
     job = replace(job, **options)
     store = create_store(study, root, job)
-    train_runs(store.runs(), job)
+    tests = tests_of(study, store)
+    test_ids = {run.run_id for run in tests}
+    train_runs([run for run in store.runs() if run.run_id not in test_ids], job)
+    if tests and _frozen(store, tests):
+        train_runs(tests, job)
     return store
+
+
+def _frozen(store: Store, tests: Sequence[StoredRun]) -> bool:
+    """Whether the verification runs can be trained, since a forecast of them is stored."""
+    frozen = False
+    with together():
+        if is_first():
+            frozen = freeze_forecast(store, tests)
+    return bool(from_first(lambda: frozen))
 
 
 def create_store(study: Study, root: os.PathLike | str, job: Job) -> Store:

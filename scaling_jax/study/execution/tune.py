@@ -25,7 +25,13 @@ from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.rules import TunedLR
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.plan.tuning import DEFAULT_TUNING, RateSweep, Tuning, tuning_study
+from scaling_jax.study.plan.tuning import (
+    DEFAULT_TUNING,
+    RateSweep,
+    Tuning,
+    ladder_flops,
+    tuning_study,
+)
 from scaling_jax.study.store.store import Store, StoredRun
 from scaling_jax.system.files import write_text_atomically
 
@@ -141,7 +147,7 @@ def tune(
     write_text_atomically(store.directory / RULE_FILE, json.dumps(stored_form(rule), indent=1))
     spent = float(sum(run.planned.flops for run in _swept(store)))
     checked = _check(store, ladder, rule, tuning, job) if check else None
-    return Tuned(store, optima, law, rule, spent, ladder.flops_spent, checked)
+    return Tuned(store, optima, law, rule, spent, ladder_flops(ladder), checked)
 
 
 def _swept(store: Store) -> list[StoredRun]:
@@ -186,7 +192,8 @@ def _extend(
     Raises:
         InputError: a best rate that stays at an end of its cell's rates.
     """
-    limit = tuning.share * ladder.flops_spent
+    whole = ladder_flops(ladder)
+    limit = tuning.share * whole
     for extensions in range(tuning.extensions + 1):
         open_cells = {
             key: runs for key, runs in _cells(store).items() if edge_of(_trials(runs)) is not None
@@ -211,7 +218,7 @@ def _extend(
         if flops > limit:
             raise InputError(
                 f"{where}, {_best_rate(runs):.3g}, and two more rates would take the sweep to "
-                f"{flops / ladder.flops_spent:.0%} of the ladder's FLOPs; raise --share, or start "
+                f"{flops / whole:.0%} of the ladder's FLOPs; raise --share, or start "
                 f"from a recipe whose rate is nearer; {kept}"
             )
         report(f"{where}: {len(more)} more runs in {len(open_cells)} cells")
@@ -321,7 +328,7 @@ def sweep_cost(ladder: Study, tuning: Tuning, *, check: bool = False) -> dict[st
     Raises:
         InputError: as `tuning_study`.
     """
-    sweep, whole = tuning_study(ladder, tuning), ladder.flops_spent
+    sweep, whole = tuning_study(ladder, tuning), ladder_flops(ladder)
     checks = check_runs_of(ladder, ladder.recipe.peak_lr, tuning) if check else []
     return {
         "runs": float(len(sweep.plan()) + len(checks)),

@@ -132,7 +132,8 @@ def rate_sweep(ladder: Study, tuning: Tuning) -> RateSweep:
     Raises:
         InputError: as `tuning_study`.
     """
-    recipe, limit = ladder.recipe, _FIRST * tuning.share * ladder.flops_spent
+    recipe, whole = ladder.recipe, ladder_flops(ladder)
+    limit = _FIRST * tuning.share * whole
     seeds = tuning.seeds or (recipe.seed,)
 
     def cost(shape: Shape, tokens: float) -> float:
@@ -144,7 +145,7 @@ def rate_sweep(ladder: Study, tuning: Tuning) -> RateSweep:
     chosen = _chosen(_logs(places), _logs(_ladder_places(ladder)), costs, limit - reserve, tuning)
     if not chosen:
         raise InputError(
-            f"{tuning.share:.0%} of the {ladder.flops_spent:.2g} FLOPs of {ladder.name!r} do not "
+            f"{tuning.share:.0%} of the {whole:.2g} FLOPs of {ladder.name!r} do not "
             f"pay for sweeps of {_FEWEST_CELLS} cells that vary in both size and horizon: allow a "
             "larger share, or sweep fewer rates"
         )
@@ -157,6 +158,11 @@ def rate_sweep(ladder: Study, tuning: Tuning) -> RateSweep:
             cells += batches
             break
     return RateSweep(tuple(cells), seeds)
+
+
+def ladder_flops(ladder: Study) -> float:
+    """Training FLOPs of a ladder's own runs, without a run that tests what they predict."""
+    return float(sum(run.flops_spent for run in ladder.plan() if run.role != "verification"))
 
 
 def _ladder_places(ladder: Study) -> list[tuple[Shape, float]]:

@@ -16,7 +16,7 @@ from scaling_jax.study.execution.tune import (
 )
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.plan.tuning import Tuning, rate_sweep
+from scaling_jax.study.plan.tuning import Tuning, ladder_flops, rate_sweep
 from scaling_jax.text_table import Table
 
 _SYMBOLS = {"params": "N", "tokens": "D", "batch_size": "B"}
@@ -42,8 +42,8 @@ def cost_text(ladder: Study, tuning: Tuning, check: bool) -> str:
     cost = sweep_cost(ladder, tuning, check=check)
     text = (
         f"{cost['runs']:.0f} runs; the sweep takes {cost['sweep']:.0%} of the ladder's "
-        f"{formatting.flops(ladder.flops_spent)} FLOPs, and at most {cost['at_most']:.0%} where "
-        "cells are extended"
+        f"{formatting.flops(ladder_flops(ladder))} FLOPs, and at most {cost['at_most']:.0%} "
+        "where cells are extended"
     )
     if not check:
         return text

@@ -1,0 +1,50 @@
+"""Verification runs of a plan: the forecast of each is on disk before the run is trained."""
+
+from collections.abc import Collection
+
+from scaling_jax.errors import InputError
+from scaling_jax.study.plan.study import Study
+from scaling_jax.study.store.forecasts import forecast_study, forecasts_of, write_forecast
+from scaling_jax.study.store.records import collect
+from scaling_jax.study.store.store import SETTLED, Store, StoredRun
+
+FORECAST_FILE = "forecast.json"
+# The average of forms, rows and weights by how they predict larger runs (docs/extrapolation.md).
+_LAW = "auto"
+
+
+def tests_of(study: Study, store: Store) -> list[StoredRun]:
+    """The verification runs that the study's design plans."""
+    return [store.place(run) for run in study.plan() if run.role == "verification"]
+
+
+def freeze_forecast(store: Store, tests: Collection[StoredRun]) -> bool:
+    """Store a forecast of the verification runs that have neither a result nor a forecast.
+
+    The law is fitted to the finished runs of the ladder. A forecast is never replaced, so a second
+    call with the same runs writes nothing.
+
+    Returns:
+        False where another process still trains runs of the ladder, so that it is too early.
+
+    Raises:
+        InputError: the finished runs determine no law, or a stored forecast cannot be read.
+    """
+    known = set[str]()
+    for name, forecast in forecasts_of(store).items():
+        if isinstance(forecast, InputError):
+            raise InputError(f"{name} in {store.directory}: {forecast}") from forecast
+        known.update(each.name for each in forecast.runs)
+    wanted = {run.run_id for run in tests if run.run_id not in known and run.result is None}
+    if not wanted:
+        return True
+    records = collect(store)
+    ladder = records[records["role"] != "verification"]
+    if not ladder["status"].isin(SETTLED).all():
+        return False
+    made = forecast_study(store, [records[records["run_id"].isin(wanted)]], law=_LAW)
+    path = store.directory / FORECAST_FILE
+    if path.exists():
+        path = path.with_name(f"forecast-{min(wanted)}.json")
+    write_forecast(made, path)
+    return True
