@@ -21,6 +21,7 @@ from scaling_jax.cli.compiling import compile_
 from scaling_jax.cli.diffing import diff
 from scaling_jax.cli.fitting import fit
 from scaling_jax.cli.forecasting import forecast, score
+from scaling_jax.cli.foreseeing import curves
 from scaling_jax.cli.listing import experiments
 from scaling_jax.cli.output import remark
 from scaling_jax.cli.planning import plan
@@ -66,6 +67,7 @@ COMMANDS: dict[str, Command] = {
     "predict": predict,
     "forecast": forecast,
     "score": score,
+    "curves": curves,
     "report": report,
     "evaluate": evaluate,
     "compare": compare,

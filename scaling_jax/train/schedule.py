@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from scaling_jax.config import RunConfig, ScheduleName
 from scaling_jax.config.dropout import NO_DROPOUT
@@ -71,3 +72,9 @@ def learning_rate(step: jax.Array, horizon: Horizon, schedule: ScheduleName) -> 
     progress = jnp.clip((step - horizon.descent_start) / horizon.descent_steps, 0, 1)
     floor = horizon.final_lr_fraction
     return horizon.peak_lr * jnp.minimum(warmup, floor + (1 - floor) * _LEFT[schedule](progress))
+
+
+def learning_rates(config: RunConfig) -> np.ndarray:
+    """The learning rate of each of a run's steps."""
+    steps = jnp.arange(config.steps)
+    return np.asarray(learning_rate(steps, Horizon.of(config), config.optimizer.schedule))

@@ -3,22 +3,17 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
+from scaling_jax.laws.curves.schedule_shapes import other_shapes, same_schedule
 from scaling_jax.laws.curves.smoothed import log_loss_at
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Columns of the records that make the shape of a run's schedule. Curves of different shapes do not
-# collapse (Qiu et al. 2025, 2507.02119), so runs are compared with runs of their own shape alone.
-SCHEDULE = ("schedule", "final_lr_fraction", "cycle", "cooldown_share")
-# Warm-ups are rounded to whole steps, so their shares of a run differ a little.
-_SAME_WARMUP = 0.02
 
 # Before this share of a run the warm-up, the size and the length move the curve too much.
 EARLIEST = 0.1
@@ -92,11 +87,11 @@ def run_ends(
         raise InputError(f"level {level} must lie between 0 and 1")
     read = {str(name): _Curve.of(rows) for name, rows in curves.groupby("run_id")}
     found, refused = [], []
-    for run, curve, finished in _under_way(read, records):
+    for run, curve, finished, others in _under_way(read, records):
         try:
             found.append(_end(run, curve, finished, read, level))
         except InputError as error:
-            refused.append(error)
+            refused.append(InputError(f"{error}{other_shapes(run, others)}"))
     if refused and not found:
         raise refused[0]
     return tuple(found)
@@ -123,15 +118,19 @@ class _Curve:
 
 def _under_way(
     read: Mapping[str, _Curve], records: "pd.DataFrame"
-) -> Iterator[tuple["pd.Series", _Curve, "pd.DataFrame"]]:
-    """Each unfinished run that is far enough along, its curve, and the runs to compare it with."""
+) -> Iterator[tuple["pd.Series", _Curve, "pd.DataFrame", "pd.DataFrame"]]:
+    """Each unfinished run that is far enough along, with its curve, and the finished runs.
+
+    First the finished runs of the same schedule shape, then the others.
+    """
     finished = records[(records["status"] == "finished") & records["run_id"].isin(list(read))]
     for _, run in records.iterrows():
         curve = read.get(str(run["run_id"]))
         if run["status"] in ("finished", "diverged") or curve is None:
             continue
         if len(curve.tokens_T) and curve.tokens_T[-1] >= EARLIEST * run["tokens"]:
-            yield run, curve, finished[_same_schedule(finished, run)]
+            same = same_schedule(finished, run)
+            yield run, curve, finished[same], finished[~same]
 
 
 def _end(
@@ -259,28 +258,6 @@ class Ladder:
         leverage = at_P @ inverse_PxP @ at_P
         deviation = np.sqrt(variance * (1 + leverage))
         return Forecast(float(at_P @ line_P), float(deviation), n_residuals)
-
-
-def _same_schedule(finished: "pd.DataFrame", run: "pd.Series") -> "pd.Series":
-    """Which finished runs have the schedule shape of `run`, as far as the records say."""
-    import pandas as pd
-
-    same = pd.Series(True, index=finished.index)
-    for name in SCHEDULE:
-        if name in finished:
-            same &= _equal(finished[name], run[name])
-    if "warmup_steps" in finished and "steps" in finished:
-        share = run["warmup_steps"] / run["steps"]
-        same &= (finished["warmup_steps"] / finished["steps"] - share).abs() <= _SAME_WARMUP
-    if "variation" in finished:
-        same &= _equal(finished["variation"], run["variation"])
-    return same
-
-
-def _equal(column: "pd.Series", value: Any) -> "pd.Series":
-    # None and NaN differ from themselves.
-    is_missing = value is None or value != value
-    return column.isna() if is_missing else column == value
 
 
 def _require_columns(frame: "pd.DataFrame", names: tuple[str, ...], what: str) -> None:
