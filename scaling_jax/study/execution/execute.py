@@ -16,7 +16,7 @@ from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.execution.order import ordered
 from scaling_jax.study.execution.packs import Pack, pack_runs
 from scaling_jax.study.execution.this_process import ThisProcess
-from scaling_jax.study.execution.verification import freeze_forecast, tests_of
+from scaling_jax.study.execution.verification import freeze_forecast, verification_runs
 from scaling_jax.study.execution.worker_pool import WorkerPool
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import lifecycle
@@ -55,7 +55,7 @@ def run_study(
     """
     job = replace(job, **options)
     store = create_store(study, root, job)
-    tests = tests_of(study, store)
+    tests = verification_runs(study, store)
     test_ids = {run.run_id for run in tests}
     train_runs([run for run in store.runs() if run.run_id not in test_ids], job)
     if tests and _frozen(store, tests):

@@ -13,7 +13,7 @@ FORECAST_FILE = "forecast.json"
 _LAW = "auto"
 
 
-def tests_of(study: Study, store: Store) -> list[StoredRun]:
+def verification_runs(study: Study, store: Store) -> list[StoredRun]:
     """The verification runs that the study's design plans."""
     return [store.place(run) for run in study.plan() if run.role == "verification"]
 

@@ -136,13 +136,14 @@ class TunedLR:
     tokens_exponent: float
     batch_exponent: float
 
-    def __call__(self, shape: Shape, tokens: float, batch_size: int) -> float:
-        """Peak learning rate at a batch of `batch_size` sequences."""
+    def __call__(self, shape: Shape, tokens: float, batch_size: int | None = None) -> float:
+        """Peak learning rate at a batch of `batch_size` sequences, by default `reference_batch`."""
         params = count_params(shape).active / self.reference_params
         sizes = params**self.params_exponent * (tokens / self.reference_tokens) ** (
             self.tokens_exponent
         )
-        batch = (batch_size / self.reference_batch) ** self.batch_exponent
+        sequences = self.reference_batch if batch_size is None else batch_size
+        batch = (sequences / self.reference_batch) ** self.batch_exponent
         return float(self.value * sizes * batch)
 
     @classmethod

@@ -23,8 +23,10 @@ def settled_seeds(seeds: object, n: int, of: str) -> Seeds:
     Raises:
         InputError: numbers below 1, or another number of them.
     """
+    given: tuple[object, ...] = (seeds,)
     several = isinstance(seeds, Iterable) and not isinstance(seeds, str | Mapping)
-    given = tuple(seeds) if several else (seeds,)  # type: ignore[call-overload]
+    if isinstance(seeds, Iterable) and several:
+        given = tuple(seeds)
     numbers = tuple(whole_number("seeds", each) for each in given)
     if least := [each for each in numbers if each < 1]:
         raise InputError(f"seeds {least[0]}: every run needs at least one seed")

@@ -209,12 +209,12 @@ def _flops(runs: tuple[PlannedRun, ...]) -> str:
 
 def _seeds(plan: PlanCost) -> str:
     """What runs that repeat others with another seed cost, and what they show."""
-    seen, repeats = set[object](), list[PlannedRun]()
+    known, repeats = set[object](), list[PlannedRun]()
     for run in plan.runs:
         cell = replace(run.config, seed=0)
-        if cell in seen:
+        if cell in known:
             repeats.append(run)
-        seen.add(cell)
+        known.add(cell)
     if not repeats:
         return ""
     spent = sum(run.flops_spent for run in repeats)

@@ -28,8 +28,8 @@ def test_the_noise_between_seeds_is_said_and_a_right_law_does_not_lack_fit() -> 
     (note,) = (note for note in fit.diagnostics if note.code == "seed-noise")
     assert "16 sizes and lengths" in note
     assert "32 degrees of freedom" in note
-    said = float(note.split("scatter by ")[1].split(" %")[0])
-    assert said == pytest.approx(0.4, rel=0.25)
+    scatter = float(note.split("scatter by ")[1].split(" %")[0])
+    assert scatter == pytest.approx(0.4, rel=0.25)
     assert "lack-of-fit" not in codes(fit)
 
 

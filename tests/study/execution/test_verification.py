@@ -7,13 +7,13 @@ import pytest
 
 from scaling_jax.study import Extrapolation, IsoFlop, Store, Study, run_study
 from scaling_jax.study.execution import execute
-from scaling_jax.study.execution.verification import freeze_forecast, tests_of
+from scaling_jax.study.execution.verification import freeze_forecast, verification_runs
 from scaling_jax.study.store.forecasts import forecasts_of
 from tests.study.small_studies import RECIPE, write_fake_result
 
 SIZES = (4e3, 6e3, 9e3, 14e3)
-LADDER = IsoFlop((2e9, 4e9, 8e9, 1.6e10), (SIZES,) * 4)
-STUDY = Study("far", RECIPE, Extrapolation(LADDER, budget=1.6e11, params=3e4))
+LADDER = IsoFlop((1e9, 2e9, 4e9, 8e9), (SIZES,) * 4)
+STUDY = Study("far", RECIPE, Extrapolation(LADDER, budget=8e10, params=3e4))
 
 
 def finish(store: Store) -> None:
@@ -29,7 +29,7 @@ def finish(store: Store) -> None:
 
 def test_the_forecast_is_stored_once_and_only_after_the_ladder(tmp_path: Path) -> None:
     store = Store.create(tmp_path, STUDY)
-    tests = tests_of(STUDY, store)
+    tests = verification_runs(STUDY, store)
     assert not freeze_forecast(store, tests)
     assert forecasts_of(store) == {}
     finish(store)
@@ -45,13 +45,13 @@ def test_the_forecast_is_stored_once_and_only_after_the_ladder(tmp_path: Path) -
 def test_a_run_trains_the_ladder_then_freezes_then_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    planned = []
 
     def train(runs, job):
         store = Store.open(tmp_path / "far")
-        seen.append(({run.planned.role for run in runs}, [*forecasts_of(store)]))
+        planned.append(({run.planned.role for run in runs}, [*forecasts_of(store)]))
         finish(store)
 
     monkeypatch.setattr(execute, "train_runs", train)
     run_study(STUDY, tmp_path, progress=False)
-    assert seen == [({"grid"}, []), ({"verification"}, ["forecast.json"])]
+    assert planned == [({"grid"}, []), ({"verification"}, ["forecast.json"])]
