@@ -13,7 +13,8 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from scaling_jax import data
+from scaling_jax import data, formatting
+from scaling_jax.accounting.flops import count_params
 from scaling_jax.architectures import architecture_of, own
 from scaling_jax.config import RunConfig
 from scaling_jax.data.registry import CORPORA
@@ -44,6 +45,17 @@ class LanguageModel:
     config: RunConfig
     params: Any
     fingerprint: str | None
+
+    def __repr__(self) -> str:
+        shape = self.config.shape
+        size = formatting.count(count_params(shape).total)
+        return formatting.plain_spaces(
+            f"{shape.architecture_name} of {size} parameters: {shape.n_layers} layers, width "
+            f"{shape.d_model}, vocabulary {shape.vocab_size:,}, context {shape.seq_len:,}"
+        )
+
+    def _repr_html_(self) -> str:
+        return formatting.preformatted(repr(self))
 
     @cached_property
     def model(self) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
+from scaling_jax import formatting
 from scaling_jax.config import RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.errors import InputError, suggestion
@@ -38,6 +39,11 @@ class TrainedRun(LanguageModel):
 
     directory: epath.Path
     result: Result
+
+    def __repr__(self) -> str:
+        loss, tokens = formatting.loss(self.result.loss), formatting.count(self.result.tokens)
+        run = f"run {self.config.run_id}: loss {loss} after {tokens} tokens"
+        return formatting.plain_spaces(f"{run}\n{super().__repr__()}")
 
     @property
     def weights(self) -> str:

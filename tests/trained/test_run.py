@@ -28,6 +28,13 @@ def test_a_relative_path_names_the_same_run(run, directory, monkeypatch):
     assert sj.load_run("run").loss() == run.result.loss
 
 
+def test_it_prints_in_a_few_lines(run):
+    assert f"run {run.config.run_id}: loss {run.result.loss:.4f}" in repr(run)
+    assert "2 layers, width 16, vocabulary 256, context 32" in repr(run)
+    assert len(repr(run)) < 200
+    assert run._repr_html_().startswith("<pre>")
+
+
 def test_history_has_each_step(run):
     assert list(run.history["step"]) == list(range(1, run.config.steps + 1))
     assert run.history["tokens"].iloc[-1] == run.config.tokens

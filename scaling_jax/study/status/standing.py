@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from etils import epath
 
 from scaling_jax.accounting.flops import count_params
+from scaling_jax.formatting import plain_spaces, preformatted
 from scaling_jax.runs.curve import row_in
 from scaling_jax.study.status.speed import Speed, speed_of
 from scaling_jax.study.store.store import SETTLED, CheckedResult, Store, StoredRun, read_run
@@ -94,6 +95,14 @@ class Standing:
     name: str
     runs: tuple[RunStatus, ...]
     problems: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        from scaling_jax.study.status.standing_text import status_text
+
+        return plain_spaces("\n\n".join(map(str, status_text(self))))
+
+    def _repr_html_(self) -> str:
+        return preformatted(repr(self))
 
     @property
     def states(self) -> dict[str, int]:

@@ -40,6 +40,9 @@ def test_runs_that_train_count_as_far_as_their_curves_are(store):
     assert standing.flops_done == pytest.approx(run.planned.flops * half / run.planned.config.steps)
     assert standing.flops_total == sum(run.planned.flops for run in store.runs())
     assert standing.seconds_left is None
+    # It prints as the command shows it.
+    assert f"{run.run_id}" in repr(standing)
+    assert "RunStatus" not in repr(standing)
 
 
 def test_time_left_is_that_of_the_measured_rate(store):
