@@ -72,6 +72,8 @@ class GroupedFits:
         Laws without a compute-optimal frontier are compared in their constants. The interval is
         that of the differences of the resamples, at the level of the fits.
         """
+        if not self.fits:
+            return []
         (_, base), *others = self.fits.items()
         return [
             Contrast(group, name, _difference(base, other, name), group in self.paired)
@@ -121,6 +123,19 @@ def fit_by(table: Table, by: str, *, approach: int = 3, **options: Any) -> Group
         InputError: a table without this column or with a single value in it, or no group that can
             be fitted.
     """
+    found = fit_groups(table, by, approach=approach, **options)
+    if not found.fits:
+        name, reason = next(iter(found.refused.items()))
+        raise InputError(f"no group of {found.by!r} can be fitted; {name}: {reason}")
+    return found
+
+
+def fit_groups(table: Table, by: str, *, approach: int = 3, **options: Any) -> GroupedFits:
+    """As `fit_by`, which takes the same, but without a fit where no group can be fitted.
+
+    Raises:
+        InputError: a table without this column or with a single value in it.
+    """
     law, curves = options.pop("law", None), options.pop("training_curves", None)
     columns = options.pop("columns", None)
     given = Options(**{k: v for k, v in options.items() if k != "unit"})
@@ -144,9 +159,6 @@ def fit_by(table: Table, by: str, *, approach: int = 3, **options: Any) -> Group
             fits[name] = fit(rows, approach=approach, law=law, training_curves=of_group, **used)
         except InputError as error:
             refused[name] = str(error)
-    if not fits:
-        name, reason = next(iter(refused.items()))
-        raise InputError(f"no group of {column!r} can be fitted; {name}: {reason}")
     if base in refused:
         pairs = False
     paired = tuple(name for name in fits if pairs and name in same and name != base)

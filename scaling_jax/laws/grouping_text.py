@@ -17,6 +17,9 @@ _SYMBOLS = {"a": "a: N_opt ~ C^a", "b": "b: D_opt ~ C^b"}
 
 def grouped_text(grouped: "GroupedFits") -> list[str | Table]:
     """A row for each group, the differences from the first group, and notes."""
+    refused = [f"{name} was not fitted: {why}" for name, why in grouped.refused.items()]
+    if not grouped.fits:
+        return ["No law was fitted.", *refused]
     first, base = next(iter(grouped.fits.items()))
     names = [*(base.exponents or base.params)]
     has_optimum = any(fit.exponents for fit in grouped.fits.values())
@@ -42,7 +45,6 @@ def grouped_text(grouped: "GroupedFits") -> list[str | Table]:
             for each in contrasts
         ]
         blocks += ["\nDifferences:", Table(columns, differences, (*columns[:2], columns[3]))]
-    refused = [f"{name} was not fitted: {why}" for name, why in grouped.refused.items()]
     return [*blocks, "", *refused, *_notes(grouped, "note")]
 
 

@@ -56,6 +56,8 @@ def write_comparison(found: "ComparedStudies", path: str | Path) -> Path:
     content = grouped_content(found.grouped)
     compared = [f"{pair.b} against {pair.a}: {_headline(pair)}" for pair in found.pairs]
     content["about"], content["heading"] = content["heading"], " ".join(compared)
+    if not content["tables"]:
+        content["notes"] = [content["about"], *content["notes"]]
     content["warnings"] = [*(f"Warning: {each}" for each in differing), *content["warnings"]]
     return rendering.write_page(
         path,
@@ -74,6 +76,8 @@ def _headline(pair: "StudyPair") -> str:
 
 
 def _law_panels(found: "ComparedStudies") -> list[Panel | None]:
+    if not found.grouped.fits:
+        return []
     losses, sizes = grouped_panels(found.grouped, found.frame)
     # Losses in several units, or on several texts, do not belong on one axis.
     return [None if any(pair.differing for pair in found.pairs) else losses, sizes]
@@ -143,7 +147,7 @@ def _curve_panel(found: "ComparedStudies") -> Panel | None:
     style.log_axis(axes, "x", style.padded(curves["flops"]), "flops")
     style.log_axis(axes, "y", (float(curves["loss"].min()) / 1.03, top * 1.05), "loss")
     axes.set_xlabel("training compute C (FLOPs)")
-    unit = next(iter(found.grouped.fits.values())).unit
+    unit = next((fit.unit for fit in found.grouped.fits.values()), "")
     axes.set_ylabel(f"loss ({unit})" if unit else "loss")
     _legend(figure, {name: colours[name] for name in dict.fromkeys(curves[STUDY])})
     return Panel("curves", "Curves of all runs", _CURVES, figure)

@@ -127,11 +127,12 @@ def compare_studies(
         options: further options of `laws.fit`.
 
     Raises:
-        InputError: fewer than two sources, one that cannot be read, or none that can be fitted.
+        InputError: fewer than two sources, one that cannot be read, or none that can be fitted
+            where no two trained a model of the same size and length either.
     """
     import pandas as pd
 
-    from scaling_jax import laws
+    from scaling_jax.laws.grouping import fit_groups
     from scaling_jax.laws.tables.layouts import loss_unit
 
     if len(sources) < 2:
@@ -147,13 +148,18 @@ def compare_studies(
     # With an empty unit the fits say nothing of it, as where studies have several.
     one_unit = next(iter(units.values())) if len(set(units.values())) == 1 else ""
     frame = pd.concat([each.dropna(axis=1, how="all") for each in named], ignore_index=True)
-    grouped = laws.fit_by(frame, STUDY, law=law, unit=one_unit or None, **options)
+    grouped = fit_groups(frame, STUDY, law=law, unit=one_unit or None, **options)
     details = {
         label: {} if store is None else _details(store)
         for label, store in zip(labels, stores, strict=True)
     }
     first, *others = labels
     pairs = tuple(_pair(first, other, frames, units, details, grouped) for other in others)
+    if not grouped.fits and not any(pair.cells for pair in pairs):
+        raise InputError(
+            f"no study can be fitted, and {first} has no run of the size and length of another; "
+            f"{first}: {grouped.refused[first]}"
+        )
     drawn = [
         curves(store).assign(**{STUDY: label})
         for label, store in zip(labels, stores, strict=True)

@@ -43,6 +43,21 @@ def test_the_page_and_the_words_show_pairs_multiplier_and_exponents(tmp_path):
     assert "a: N_opt" in page
 
 
+def test_losses_of_studies_without_a_law_are_compared(tmp_path):
+    few = [runs(better, loss_stderr=0.003).iloc[:4] for better in (1, 2)]
+    found = compare_studies(few, bootstrap=0)
+    (pair,) = found.pairs
+    assert len(pair.cells) == 4
+    assert (pair.multiplier, found.grouped.fits) == (None, {})
+    for shown in (str(found), write_comparison(found, tmp_path / "compare.html").read_text()):
+        assert "No law was fitted" in shown
+        assert "No compute multiplier: table 1 was not fitted" in shown
+        assert "Mean difference −" in shown.replace("&#8722;", "−")
+    few[1] = few[1].assign(tokens=few[1]["tokens"] * 3)
+    with pytest.raises(InputError, match="no study can be fitted, and table 1 has no run of the"):
+        compare_studies(few, bootstrap=0)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "reason"),
     [
