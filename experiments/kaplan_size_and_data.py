@@ -65,7 +65,7 @@ cpu = Study(
         family=_small,
         peak_lr=PowerLawLR(value=8e-3, reference_params=20e3),
         batch_size=ConstantBatch(8),
-        # At a constant rate, the least loss does not depend on where in a schedule it falls.
+        # At a constant rate, the lowest loss does not depend on where in a schedule it falls.
         optimizer_knobs={"schedule": "constant"},
         eval_tokens=65_536,
         eval_every=LogSpaced(20, start=0.02),

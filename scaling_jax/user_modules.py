@@ -79,7 +79,7 @@ def _neighbours(folder: Path) -> Iterator[None]:
 def running(what: str) -> Iterator[None]:
     """Run a user's functions in the block: what they print goes to standard error.
 
-    Standard output is for results alone, which another program may read.
+    Standard output is for results only, which another program may read.
 
     Args:
         what: the functions, for the message.

@@ -200,7 +200,7 @@ def _abstract(own: OwnArchitecture, shape: Shape) -> tuple[Any, dict[str, Any]]:
     if others := jax.tree.leaves(others):
         raise InputError(
             f"the own module {own.name} has {len(others)} arrays beside its nnx.Param, such as "
-            "statistics or random keys: the trainer keeps parameters alone, so leave them out"
+            "statistics or random keys: the trainer keeps only parameters, so leave them out"
         )
     if any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(params)):
         raise InputError(f"the own module {own.name} has parameters that are not float32")

@@ -17,7 +17,7 @@ def optional(help: str, metavar: str | None = None) -> Any:
     return tyro.conf.arg(metavar=metavar, help=help, help_behavior_hint="")
 
 
-Json = Annotated[bool, optional("print JSON alone on standard output")]
+Json = Annotated[bool, optional("print only JSON on standard output")]
 Experiment = Annotated[
     Path,
     tyro.conf.Positional,

@@ -10,7 +10,7 @@ from scaling_jax.errors import InputError
 class Dropout:
     """Shares of values that training sets to zero (Srivastava et al. 2014), at GPT-2's places.
 
-    The values that are kept are divided by 1 less the share. Evaluation drops nothing.
+    The values that are kept are divided by 1 minus the share. Evaluation drops nothing.
 
     >>> Dropout.everywhere(0.1)
     Dropout(residual=0.1, attention=0.1, embedding=0.1)

@@ -35,8 +35,8 @@ from scaling_jax.config.strict import (
 from scaling_jax.errors import InputError
 from scaling_jax.formatting import Readable
 
-# Under `float32_fast` an accelerator may round the factors of products: to TensorFloat-32 on an
-# NVIDIA GPU, to bfloat16 on a TPU.
+# Under `float32_fast` an accelerator may round the operands of matrix products: to TensorFloat-32
+# on an NVIDIA GPU, to bfloat16 on a TPU.
 Precision = Literal["float32", "bfloat16", "float32_fast"]
 
 RUN_ID_LENGTH = 16
@@ -115,7 +115,7 @@ class RunConfig(Readable):
         seed: random seed of the initialization and of the order of the data.
         version: version of this format.
         eval_every: tokens between evaluations along the run, or `LogSpaced` points; by default
-            the run is evaluated at its end alone.
+            the run is evaluated only at its end.
         curve_tokens: held-out tokens of each evaluation before the end, by default 8,192 or
             `eval_tokens` if fewer: windows evenly spread over those of the final evaluation.
         evals: further held-out sets, on `eval_tokens` tokens each.
@@ -315,7 +315,7 @@ def hash_of(canonical_json: str) -> str:
 def descent_start(config: RunConfig) -> int:
     """The last update, counted from 0, at which a run has its peak learning rate.
 
-    Runs under `wsd` that differ in their length alone are identical up to and including it.
+    Runs under `wsd` that differ only in their length are identical up to and including it.
     """
     start = config.optimizer.warmup_steps
     if config.optimizer.cooldown_share is None:

@@ -80,7 +80,7 @@ class CorpusCheck:
         ]
         if self.entropy is not None:
             lines.append(
-                f"entropy: {self.entropy:.4f} nats per token, the least loss of a model that sees "
+                f"entropy: {self.entropy:.4f} nats per token, the lowest loss of a model that sees "
                 f"windows of {self.seq_len:,} tokens"
             )
         if self.replaced:
@@ -106,7 +106,7 @@ def check_corpus(corpus: str, tokenizer: str | None = None, seq_len: int = 128) 
         corpus: as `load_corpus` takes it.
         tokenizer: as `load_tokenizer` takes it; by default `bytes`, or `tokens` for a corpus of
             tokens.
-        seq_len: the window of the models whose least loss is reported, where it is known.
+        seq_len: the window of the models whose lowest loss is reported, where it is known.
 
     Raises:
         InputError: a corpus or a tokenizer that cannot be read, or a corpus without documents.

@@ -43,7 +43,7 @@ def comparison_text(compared: "Comparison") -> list[str | Table]:
 
 
 def comparison_data(compared: "Comparison") -> dict[str, Any]:
-    """Every allocation, every fit less its draws, and why the others were refused."""
+    """Every allocation, every fit without its draws, and why the others were refused."""
     allocations = compared.allocations()
     return {
         "allocations": {key: dataclasses.asdict(each) for key, each in allocations.items()},

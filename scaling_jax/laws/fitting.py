@@ -80,7 +80,7 @@ def fit(
             `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto`
             averages forms, rows and weights by how they predict larger runs from smaller ones. The
             table needs the columns that the law reads and predicts.
-        bootstrap: resamples behind the intervals; 0 fits the point alone.
+        bootstrap: resamples behind the intervals; 0 fits only the point estimate.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.
         seed: of the resamples.

@@ -35,7 +35,7 @@ class Contrast:
     Attributes:
         group: the other group.
         name: of the exponent or constant.
-        difference: the group's less the first group's, with its interval.
+        difference: the group's minus the first group's, with its interval.
         paired: whether resamples of both groups were drawn together, run by run.
     """
 
@@ -115,7 +115,7 @@ def fit_by(table: Table, by: str, *, approach: int = 3, **options: Any) -> Group
         table: as `fit` takes it.
         by: a column whose values are the groups, such as `variation`. `COLUMN=VALUE` names the
             group that the others are compared with; by default it is the least number, or the
-            first text in the table. Variations that differ in the seed alone are one group.
+            first text in the table. Variations that differ only in the seed are one group.
         approach: 1, 2 or 3, as `fit` takes it.
         **options: options of `fit`. `training_curves` are divided as the table is, by `run_id`.
 

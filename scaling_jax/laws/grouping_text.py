@@ -39,7 +39,7 @@ def grouped_text(grouped: "GroupedFits") -> list[str | Table]:
         Table(heading, rows, heading[:1]),
     ]
     if contrasts := grouped.contrasts():
-        columns = (grouped.by, "constant", f"less that of {first}", "resamples")
+        columns = (grouped.by, "constant", f"minus that of {first}", "resamples")
         differences = [
             (each.group, each.name, _cell(each.difference), _drawn(each.paired))
             for each in contrasts
@@ -49,7 +49,7 @@ def grouped_text(grouped: "GroupedFits") -> list[str | Table]:
 
 
 def grouped_data(grouped: "GroupedFits") -> dict[str, Any]:
-    """Every fit less its draws, the differences, and why other groups were refused."""
+    """Every fit without its draws, the differences, and why other groups were refused."""
     return {
         "by": grouped.by,
         "fits": {name: summary_of(fit) for name, fit in grouped.fits.items()},

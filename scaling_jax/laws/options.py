@@ -56,7 +56,7 @@ class Options:
             rows (wider on small designs), whole runs (the default where run_id repeats), or
             residuals that are paired with those of the same runs in other tables (paired).
             Approach 1 resamples runs, approach 2 residuals.
-        bootstrap: number of refits for the intervals; 0 fits the point alone.
+        bootstrap: number of refits for the intervals; 0 fits only the point estimate.
         level: share of the bootstrap that an interval holds.
         count: which parameters N counts; small models' exponents depend on it.
         seed: seed of the bootstrap.
@@ -86,7 +86,7 @@ class Options:
         if self.bootstrap != 0 and self.bootstrap < 20:
             raise InputError(
                 f"bootstrap {self.bootstrap} is too few resamples for an interval: "
-                "use at least 20, or 0 for the point alone"
+                "use at least 20, or 0 for only the point estimate"
             )
         if self.within is not None and not 0 < self.within < math.inf:
             raise InputError(

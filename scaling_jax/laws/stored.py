@@ -50,7 +50,7 @@ def to_json(fit: Fit) -> str:
 
 
 def from_json(text: str) -> Fit:
-    """Read what `to_json` wrote, or the release before it, with an `UncheckedWarning`.
+    """Read what `to_json` wrote; what an earlier release wrote gives an `UncheckedWarning`.
 
     Raises:
         InputError: the text is no fit, one of another format, one that was changed, or one whose

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _POINTS_PER_CURVE = 60
 _DIFFERENCES = (
-    "Each dot is a size and a length that two studies trained: the loss less that of {first}, with "
-    "its standard error. Below the line the other study has the lower loss."
+    "Each dot is a size and a length that two studies trained: the loss minus that of {first}, "
+    "with its standard error. Below the line the other study has the lower loss."
 )
 _CURVES = (
     "Loss of every run against the compute spent so far, a colour for each study. Where the curves "
@@ -111,7 +111,7 @@ def _difference_panel(found: "ComparedStudies") -> Panel | None:
     style.log_axis(axes, "x", style.padded(every), "count")
     first = pairs[0].a
     axes.set_xlabel("parameters N")
-    axes.set_ylabel(f"loss less that of {first}")
+    axes.set_ylabel(f"loss minus that of {first}")
     _legend(figure, {pair.b: colours[pair.b] for pair in pairs})
     caption = _DIFFERENCES.format(first=first)
     return Panel("differences", "Differences in loss", caption, figure, hover)

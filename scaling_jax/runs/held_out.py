@@ -84,10 +84,10 @@ def set_record(
 ) -> dict[str, Any]:
     """What the record of a run has for one set beside `Result.loss`, by column.
 
-    The columns are the least loss of the curve and the tokens at which it was, and for a further
+    The columns are the lowest loss of the curve and the tokens at which it was, and for a further
     set the loss at the end (`end`; None for a diverged run), its standard error and bits per byte.
-    The least loss is `end` less the rise of the curve from its least point to its last one. So the
-    two are measured on the same windows, and are equal where the loss is the least at the end.
+    The lowest loss is `end` minus the rise of the curve from its lowest point to its last one. So
+    the two are measured on the same windows, and are equal where the curve is lowest at its end.
     """
     column = loss_column(name)
     record: dict[str, Any] = {f"{column}_least": None, f"{column}_least_tokens": None}

@@ -55,7 +55,7 @@ class Result:
         evaluation_flops: FLOPs of the run's own held-out evaluations, which no other count of
             FLOPs includes; None for a run that keeps no held-out curve.
         held_out: by column of the record, for each held-out set: the loss at the end, its standard
-            error, bits per byte, the least loss and the tokens at which it was.
+            error, bits per byte, the lowest loss and the tokens at which it was.
         details: digest of the losses by window and position; None for a run that keeps none.
         noise_curve: digest of the measurements of the gradient noise; None for a run without.
         noise_scale: by column of the record: the gradient noise scale in tokens over the last half

@@ -46,7 +46,8 @@ def make_mesh(spec: MeshSpec = CHOSEN, devices: Sequence[jax.Device] | None = No
     """The mesh over all `devices`, in which neighbours are neighbours in their slice.
 
     Raises:
-        InputError: sizes that do not divide the devices, or `fsdp` or `tensor` across slices.
+        InputError: sizes that do not divide the number of devices, or `fsdp` or `tensor` over
+            several slices.
     """
     devices = list(devices or jax.devices())
     try:

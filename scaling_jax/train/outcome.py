@@ -57,7 +57,7 @@ def measured(
     """The result of a run that has ended; `at_end` is None if it diverged."""
     config, inputs = track.config, track.inputs
     curve = read_metrics(directory)
-    # A run whose loss on a further set alone is not finite has finished.
+    # Only the run's own text counts: a run whose loss on a further set is not finite has finished.
     held_out = None if at_end is None else at_end.losses[HELD_OUT]
     finished = held_out is not None and np.isfinite(held_out.loss)
     evaluations = read_evaluations(directory) if config.keeps_evaluations else []

@@ -20,7 +20,7 @@ _BLOCKS = 32
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The loss of run A less that of run B on the same windows, in nats per token.
+    """The loss of run A minus that of run B on the same windows, in nats per token.
 
     Attributes:
         a, b: the run ids.

@@ -149,7 +149,7 @@ def test_a_law_without_logs_takes_squares_by_itself(cli: Callable, tmp_path: Pat
         ("one_too_many", "of shape (16,) for columns of shape (15,)"),
         ("nothing", "returns NoneType"),
         ("undefined", "no finite value"),
-        ("no_range", "constant 'A' without a range"),
+        ("no_range", "the constant 'A' of the law"),
         ("preset", "argument 'tokens=3'"),
         ("no_constants", "at least one parameter"),
     ],

@@ -74,7 +74,7 @@ def fit_law(
     """
     objective = objective_named(options.objective or law.default_objective)
     noise_N = noise_of_rows(point, objective)
-    # Runs of equal size and data show the noise too, if they were measured apart.
+    # Runs of equal size and data show the noise too, where their losses differ.
     n_distinct = _distinct(rows, law, rows.response)
     # What a prior knows of a constant takes the place of rows.
     n_free = len({*law.free_names(options.fixed)} - {*law.priors, *options.prior})

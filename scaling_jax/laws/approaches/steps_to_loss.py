@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve as tokens at which the least loss so far falls."""
+    """A curve as tokens at which the lowest loss so far falls."""
 
     params: float
     batch_tokens: float

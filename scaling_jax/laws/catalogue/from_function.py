@@ -104,8 +104,8 @@ def _parameter(law: str, argument: inspect.Parameter) -> Parameter:
         low, high = map(float, argument.default)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"the law {law!r} has the constant {str(argument)!r} without a range: give the values "
-            f"to start between, as in {_EXAMPLE}"
+            f"the constant {str(argument)!r} of the law {law!r} has no range of starting values: "
+            f"give one, as in {_EXAMPLE}"
         ) from error
     return Parameter(argument.name, low, high, positive=low > 0)
 

@@ -107,7 +107,7 @@ class PowerSum(Law):
         return u_NxKxP
 
     def constants(self, theta_P: np.ndarray, centre: Mapping[str, float]) -> np.ndarray:
-        """Constants (coefficients, exponents) from `theta` fitted to logs less their `centre`.
+        """Constants (coefficients, exponents) from `theta` fitted to logs minus their `centre`.
 
         Works on the last axis, so a whole bootstrap goes through at once.
         """

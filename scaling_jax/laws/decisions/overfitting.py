@@ -63,14 +63,14 @@ def data_needed(
 def stopping_bound(
     steps_law: Mapping[str, float], loss: np.ndarray | float, unlimited: np.ndarray | float
 ) -> np.ndarray:
-    """The steps before which a run on finite data does not reach its least loss (equation 5.7).
+    """The steps before which a run on finite data does not reach its lowest loss (equation 5.7).
 
     S_stop >= S_c / (L(N, D) - L(N, infinity))^(1 / alpha_S): until then the run would fall as on
     unlimited data. Infinite where the data cost nothing.
 
     Args:
         steps_law: B and alpha_S of the law `kaplan-params-steps`, where B = S_c^alpha_S.
-        loss: the least loss on the finite data.
+        loss: the lowest loss on the finite data.
         unlimited: the loss of the same size on unlimited data.
 
     Raises:

@@ -215,7 +215,7 @@ def _is_two_powers_and_floor(law: Law, constants_RxP: np.ndarray) -> bool:
 def _above_powers(
     law: Law, constants_P: np.ndarray, params: np.ndarray | float, tokens: np.ndarray | float
 ) -> np.ndarray:
-    """The law's value less the two powers that trade off."""
+    """The law's value minus the two powers that trade off."""
     alpha, beta, a, b = (constants_P[..., law.names.index(n)] for n in law.frontier or ())
     return law.value(constants_P, _at(params, tokens)) - a / params**alpha - b / tokens**beta
 

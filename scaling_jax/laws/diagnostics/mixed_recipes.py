@@ -147,7 +147,7 @@ def _variations(runs: "pd.DataFrame") -> list[str]:
 
 
 def without_seed(variation: str) -> str:
-    """The name of a variation less its seed: runs that differ in the seed alone are replicates."""
+    """A variation's name without its seed: runs that differ only in the seed are replicates."""
     return _SEED.sub("", variation).removeprefix(", ")
 
 

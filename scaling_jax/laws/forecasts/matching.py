@@ -85,7 +85,10 @@ class Records:
         return called_N
 
     def _column(self, name: str) -> np.ndarray:
-        """A variable of every row; NaN where it is unknown, in records that name their runs."""
+        """The values of a variable, one for each row.
+
+        NaN where the records lack the variable, but rows can be found by the name of their run.
+        """
         count = self._forecast.count
         column = PARAMS_COLUMN[count] if name == "params" else name  # type: ignore[index]
         if column in self._frame:
@@ -111,7 +114,7 @@ class Records:
             raise InputError(
                 f"{self._title}, {where(self._frame, int(rows[0]))}: run {run.name!r} was trained "
                 f"by another recipe than the fitted runs ({', '.join(found[0])}): a forecast "
-                "holds for one recipe alone; fit runs of this recipe and forecast again"
+                "holds for one recipe only; fit runs of this recipe and forecast again"
             )
         return rows[[not each for each in found]]
 

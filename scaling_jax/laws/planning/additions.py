@@ -68,7 +68,8 @@ class Proposal:
         n_runs: how many runs it has.
         flops, price: of all its runs.
         score: of the design with them.
-        gain: by how much it lowers the logarithm of the loss's total half-width, per FLOP.
+        gain: by how much it lowers the logarithm of the half-width of the expected interval of the
+            loss (noise and form together), per FLOP.
     """
 
     name: str

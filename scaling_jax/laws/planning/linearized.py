@@ -26,7 +26,7 @@ def slopes(
     centre: Mapping[str, float],
     values: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-    """Derivatives `NxP` of rows' log losses in `theta`, of logs less their `centre`."""
+    """Derivatives `NxP` of rows' log losses in `theta`, of logs minus their `centre`."""
     logs = {name: np.log(values[name]) - centre[name] for name in form.variables}
     return log_losses(form, form.theta(constants_P, centre), form.design(logs))[1]
 

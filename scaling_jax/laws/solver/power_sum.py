@@ -35,12 +35,12 @@ _LEAST_EXPONENT, _MOST_EXPONENT = 0.005, 10.0
 # A finer grid has the lowest starts all in one place, and the search is the worse for it.
 _STARTS, _LEAST_EACH = 400, 8
 _OUTER_POWERS = (0.02, 2.0)
-# Shares of the least loss, for the floor of a law whose floor stands outside a power.
+# Shares of the lowest loss, for the floor of a law whose floor stands outside a power.
 _FLOORS = (0.01, 0.3, 0.6, 0.9)
 
 # A floor with a smaller share changes no digit of a response that is printed.
 _LOG_NOTHING = np.log(1e-12)
-# Shares of the least loss at which a vanished term comes back, and the size of its exponents.
+# Shares of the lowest loss at which a vanished term comes back, and the size of its exponents.
 _REVIVED = (0.3, 0.5, 0.7)
 _REVIVED_EXPONENT = 0.3
 
@@ -254,7 +254,7 @@ class PowerSumSolver:
     def revivals(
         self, theta_P: np.ndarray, vanished: tuple[int, ...], least: float
     ) -> list[Revival]:
-        """For each vanished term: the term at shares of the least loss, the others less by it."""
+        """For each vanished term: the term at shares of the lowest loss, the others less by it."""
         return [Revival((k,), self._revived(theta_P, k, least)) for k in vanished]
 
     def _revived(self, theta_P: np.ndarray, k: int, least: float) -> np.ndarray:

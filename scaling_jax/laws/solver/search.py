@@ -162,7 +162,7 @@ class _Best:
         self.theta_P, self.value = ends.theta_SxP[lowest], float(ends.value_S[lowest])
 
     def improve(self, ends: "Ends") -> bool:
-        """Take in more ends; whether the best of them is really lower."""
+        """Add the ends of further descents; return whether `is_lower` for the lowest of them."""
         self.ends_SxP = np.concatenate([self.ends_SxP, ends.theta_SxP])
         self.values = np.concatenate([self.values, ends.value_S])
         other = _Best(ends)

@@ -36,7 +36,7 @@ _NO_SETTING = re.compile(
 
 
 def cells(frame: "pd.DataFrame", law: Law = CHINCHILLA, by: Sequence[str] = ()) -> np.ndarray:
-    """A number for each row, the same for rows that differ in settings alone.
+    """A number for each row, the same for rows that differ only in settings.
 
     Rows of a cell are alike in all that the law reads, and where the law is of a setting, in
     params and tokens too; for a law of the best size or horizon they share a budget.

@@ -17,7 +17,7 @@ COLUMNS = ("architecture", "params_non_embedding", "peak_lr", "loss", "loss_stde
 
 
 def best_runs(records: "pd.DataFrame") -> "pd.DataFrame":
-    """The finished run of least loss of each architecture and size, by size within architecture.
+    """The finished run of lowest loss of each architecture and size, by size within architecture.
 
     The column `at_edge` says whether the best learning rate is the lowest or the highest of several
     that were tried, so that a better one may lie beyond.
@@ -76,7 +76,7 @@ def _label(by_size: "Axes", by_position: "Axes", best: "pd.DataFrame", reference
     by_size.legend()
     by_position.set_xscale("log")
     by_position.set_xlabel("position in the context")
-    by_position.set_ylabel(f"loss less that of the {reference}")
+    by_position.set_ylabel(f"loss minus that of the {reference}")
 
 
 def _smooth(values: "pd.Series") -> "pd.Series":

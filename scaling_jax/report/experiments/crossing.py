@@ -1,8 +1,8 @@
 """The frontier of training at one batch, and where it contradicts L(D) (Kaplan et al. 2020, 6.3).
 
-With C = 6 N D, N without embeddings, and D = b S at a batch of b tokens, L(N, S) has its least loss
-for a C in closed form. That loss, L(C), falls faster than L(D(C)), the loss that the data which
-such training reads allow at any size. Where the two meet, the laws contradict each other.
+With C = 6 N D, N without embeddings, and D = b S at a batch of b tokens, L(N, S) has its lowest
+loss for a C in closed form. That loss, L(C), falls faster than L(D(C)), the loss that the data
+which such training reads allow at any size. Where the two meet, the laws contradict each other.
 """
 
 from collections.abc import Mapping

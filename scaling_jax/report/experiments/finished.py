@@ -38,7 +38,7 @@ def held_out_curves(store: "Store") -> "pd.DataFrame":
     """The held-out losses along the finished runs of `store`.
 
     Raises:
-        InputError: no run has finished, or a run is evaluated at its end alone.
+        InputError: no run has finished, or a run is evaluated only at its end.
     """
     from scaling_jax.study import curves
 

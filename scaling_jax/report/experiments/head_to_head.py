@@ -55,7 +55,7 @@ def differences(
     over: str = "law",
     level: float = 0.9,
 ) -> "pd.DataFrame":
-    """The loss of the first run of a pair less that of the second, by budget, case and set.
+    """The loss of the first run of a pair minus that of the second, by budget, case and set.
 
     Runs of one seed that differ in the column `over`, `law` or `optimizer`, are a pair; the case is
     the other of the two columns. The standard error joins the spread of the pairs over seeds with
@@ -167,7 +167,7 @@ def _case(over: str) -> list[str]:
 def task_differences(
     records: "pd.DataFrame", laws: tuple[str, str], level: float = 0.9
 ) -> "pd.DataFrame":
-    """The accuracy of the first law's size less that of the second's, by budget, optimizer, task.
+    """The accuracy of the first law's size minus that of the second's, by budget, optimizer, task.
 
     The interval is Student's over the pairs of a seed. Empty where no task was scored.
     """

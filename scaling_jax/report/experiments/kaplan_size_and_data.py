@@ -34,7 +34,7 @@ def least_losses(records: "pd.DataFrame") -> "pd.DataFrame":
     `params` are without embeddings, `tokens` are unique, `loss` is the least along the run and
     `stopped` the step at which it was. `excess` is the loss relative to the run of the same size
     and seed on unlimited data, minus 1; that run's loss is `unlimited`. `falling` marks runs whose
-    least loss is at their end, so that they were not stopped by their data.
+    lowest loss is at their end, so that they were not stopped by their data.
 
     Args:
         records: finished runs with held-out curves, as `collect` gives them.
@@ -163,7 +163,7 @@ def main(root: str, out: str) -> None:
     table = curves(store, of="held_out")
     steps_law = fit_steps_law(table[table["run_id"].isin(free)], bootstrap=0)
     stops = stopping_table(least, steps_law.params)
-    print("\nstep of the least loss, and the bound S_c / (L(N, D) - L(N, inf))^(1 / alpha_S):")
+    print("\nstep of the lowest loss, and the bound S_c / (L(N, D) - L(N, inf))^(1 / alpha_S):")
     print(stops.to_string(index=False, float_format="{:.4g}".format))
     print(f"the bound holds for {stops['holds'].sum()} of {len(stops)} runs")
     predicted = overfitting(fit.params, least["params"].to_numpy(), least["tokens"].to_numpy())

@@ -27,7 +27,7 @@ def texts_of(curves: "pd.DataFrame") -> list[str]:
     found = [n for n in names if not n.endswith("stderr") and n != "of"]
     if not found:
         raise InputError(
-            "the runs were evaluated on their own text alone, so no transfer can be measured: "
+            "the runs were evaluated only on their own text, so no transfer can be measured: "
             "train with evals in the recipe"
         )
     return found

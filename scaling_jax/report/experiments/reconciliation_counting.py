@@ -1,7 +1,8 @@
 """What the count of the parameters alone does to the exponent of the optimal size.
 
-Pearce and Song 2024 (2406.12907): take a law L(N, D) in all parameters, minimise it at fixed
-FLOPs 6 N_e D without the vocabulary, and fit a power law through the optimal N_e. They write
+Pearce and Song 2024 (2406.12907): take a law L(N, D) in which N counts all parameters, minimize
+it at fixed FLOPs 6 N_e D, where N_e leaves out the parameters of the vocabulary, and fit a power
+law in these FLOPs to the optimal N_e. They write
 N = N_e + ω N_e^(1/3), for models whose depth grows with their width. Here N is that of the trained
 shapes, interpolated in N_e.
 """

@@ -56,7 +56,7 @@ class Recipe(Readable):
             exactly, which is what the laws' frontiers assume.
         seed: seed of initialization and data order.
         eval_every: tokens between held-out evaluations along a run, or a rule such as
-            `LogSpaced()`; by default a run is evaluated at its end alone.
+            `LogSpaced()`; by default a run is evaluated only at its end.
         curve_tokens: number of held-out tokens for each evaluation before the end, by default
             8,192.
         evals: further held-out sets, each an `EvalSet`.

@@ -27,7 +27,7 @@ _SAME_TEXT = ("tokenizer", "corpus", "data_fingerprint", "seq_len", "eval_tokens
 
 @dataclass(frozen=True)
 class CellDifference:
-    """The loss of study B less that of study A at one size and length.
+    """The loss of study B minus that of study A at one size and length.
 
     Attributes:
         params, tokens: the size, and the length of A's runs.

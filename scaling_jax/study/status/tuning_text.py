@@ -104,7 +104,7 @@ def tuned_text(tuned: Tuned) -> str:
 
 
 def _batch_lines(tuned: Tuned) -> list[str]:
-    """The losses of cells that differ in their batch alone, whose batch rule is left as it is."""
+    """The losses of cells that differ only in their batch size; the batch rule is left as it is."""
     by_place: dict[tuple[int, str], dict[int, float]] = {}
     for key, optimum in tuned.optima.cells.items():
         # Whole steps of other batches differ in their tokens by less than a step.

@@ -53,9 +53,10 @@ def branch_losses(store: Store | os.PathLike | str) -> "pd.DataFrame":
             }
         )
     if not rows:
+        remedy = "wait for them" if n_there else "train a study with the design BatchBranches"
         raise InputError(
-            f"{store.directory} has {n_there} branches with other batches, and none has ended: "
-            "train a study with the design BatchBranches"
+            f"{store.directory} has {n_there} branches with another batch size, none of which has "
+            f"finished: {remedy}"
         )
     table = pd.DataFrame(rows).astype({"loss": float, "loss_stderr": float})
     return table.sort_values(["params", "trunk", "step", "batch_tokens"], ignore_index=True)

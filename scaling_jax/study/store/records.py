@@ -142,7 +142,7 @@ def curves(
     runs. A finished run whose curve is damaged is left out, and a `LeftOutWarning` names it.
 
     Raises:
-        InputError: held-out losses of a run that is evaluated at its end alone.
+        InputError: held-out losses of a run that is evaluated only at its end.
     """
     import pandas as pd
 
@@ -250,7 +250,7 @@ def _evaluated(result: "Result | None") -> dict[str, Any]:
 
 
 def _known_entropy(config: RunConfig) -> dict[str, float]:
-    """The least loss of any model of the shape's `seq_len` on the run's text, if it is known."""
+    """The lowest loss of any model of the shape's `seq_len` on the run's text, if it is known."""
     # Imported here, since most tables of records need no text.
     from scaling_jax.data.entropy import entropy
 

@@ -42,7 +42,7 @@ def test_a_constant_offset_is_found_as_one() -> None:
 
 
 def test_curves_and_studies_without_a_second_text_are_refused() -> None:
-    with pytest.raises(InputError, match="own text alone"):
+    with pytest.raises(InputError, match="only on their own text"):
         transfers(curves()[["run_id", "params_non_embedding", "tokens", "loss", "loss_stderr"]])
     study = load_experiment(EXPERIMENT, "smoke")
     with pytest.raises(InputError, match="no second text"):
