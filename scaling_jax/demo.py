@@ -173,7 +173,7 @@ def _forecast(store: Store, fit: "Fit", run: PlannedRun) -> "Forecast":
             return stored
     at = {"run_id": name, "params": _params(run), "tokens": run.config.tokens}
     made = laws.forecast(fit, at)
-    # What is measured already can no longer be forecast.
+    # A run whose loss is known already can no longer be forecast.
     if store.place(run).result is None:
         path = store.directory / FORECAST_FILE
         path = path if not path.exists() else path.with_name(f"forecast-{name}.json")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLUMNS = ("run_id", "params", "step", "tokens", "loss")
-# Two constants, and one more batch to show how well they hold.
+# Two constants are fitted, and one more batch size shows how well they hold.
 _LEAST_BATCHES = 3
 # A critical batch is looked for up to this factor beyond the batches; what is there is unbounded.
 _BEYOND = 1e3

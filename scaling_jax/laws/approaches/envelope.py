@@ -256,7 +256,7 @@ def _fit_envelopes(
         least = jnp.where(weights_R > 0, size_R, len(size_R)).min()
         most_G = jnp.where(jnp.isfinite(there_RxG), size_R[:, None], -1).max(axis=0)
         best_G = size_R[lowest_G]
-        # The loss rises where the best run ended before a larger size had caught up with it.
+        # The envelope's loss rises where the best run ended before a larger size had caught up.
         falls_G = loss_G <= jax.lax.cummin(loss_G)
         counts_G = (least < best_G) & (best_G < most_G) & falls_G
         weight_G = counts_G.astype(x_G.dtype)

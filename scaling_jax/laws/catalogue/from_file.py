@@ -40,10 +40,12 @@ def law_at(origin: Origin) -> Law:
     """
     where = f"the law of this fit, {origin.name!r} in {origin.file},"
     if not origin.file.is_file():
-        raise InputError(f"{where} cannot be read, for the file is gone: put it back, or fit again")
+        raise InputError(
+            f"{where} cannot be read because the file is gone: put it back, or fit again"
+        )
     if digest(origin.file) != origin.sha256:
         raise InputError(
-            f"{where} may be another one by now, for the file has changed since the fit: restore "
-            "the file, or fit again"
+            f"{where} may differ now because the file has changed since the fit: restore the file, "
+            "or fit again"
         )
     return law_in_file(origin.file, origin.name)

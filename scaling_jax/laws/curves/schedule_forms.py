@@ -70,8 +70,8 @@ def _momentum_gains(
 ) -> np.ndarray:
     """`S2` of Tissue et al., with a momentum that forgets in `memory` steps.
 
-    It is divided by the memory, so that a rate that fell long ago has won its whole fall, whatever
-    the memory.
+    The sum is divided by `memory`, so that a learning rate that fell long ago counts with its whole
+    decrease, whatever `memory` is.
     """
     from scipy.signal import lfilter
 

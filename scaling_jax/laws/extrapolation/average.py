@@ -41,8 +41,8 @@ _EXACT = 1e-5  # errors below this are all alike
 # What cut-offs show of the error is averaged, in logs, with one cut-off's worth of what published
 # tables show: see docs/extrapolation.md.
 USUAL_LOSS_RATE, USUAL_PARAMS_RATE = 0.0047, 0.1
-# Where the average is described: compute from the least fitted to this many times the largest, and
-# sizes about the optimum.
+# Points at which the average is evaluated to be described: budgets from the smallest fitted one to
+# this many times the largest, and model sizes around the optimum of each.
 _BEYOND, _N_BUDGETS, _N_SIZES, _WIDTH = 100.0, 12, 7, 8.0
 
 

@@ -10,7 +10,7 @@ from scaling_jax.laws.planning.additions import Proposal
 from scaling_jax.laws.planning.design_checks import DesignScore, Doubt
 from scaling_jax.text_table import Table
 
-# Wider half-widths of logarithms are those of an answer that the design does not determine.
+# An answer whose interval has a wider half-width, in logs, is not identified by the design.
 _UNKNOWN = math.log(1000)
 
 

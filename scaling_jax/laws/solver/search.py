@@ -27,7 +27,7 @@ _NO_DIRECTION = 1e-9
 
 # Objectives below this are residuals in the last digits only, as of rows without noise.
 _ROUNDING = 1e-24
-# Mean penalties below this are of residuals of 1e-9.
+# A mean penalty below this comes from residuals below 1e-9, which is a fit without error.
 _EXACT = 1e-18
 
 T = TypeVar("T")

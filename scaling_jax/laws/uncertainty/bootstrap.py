@@ -114,7 +114,8 @@ def resamples(
     `residuals` keeps every row and gives each its own `noise_N` about its fitted loss, with
     random signs: the wild bootstrap, of Feng, He and Hu 2011 (Biometrika 98, 995) for a fit of
     the `quantile`. It suits planned grids, whose corners pin the law and must not drop out, and
-    rows of unequal noise. `rows` draws rows with replacement, as weights. `runs` draws whole
+    rows of unequal noise. `rows` draws rows with
+    replacement; a row's weight is how often it was drawn. `runs` draws whole
     runs, for tables with several rows of one run, which are not independent. `paired` is
     `residuals`, except that the random signs multiply the residuals and not their sizes, so that
     tables of the same runs, resampled from one seed, keep the correlation of their residuals.

@@ -28,8 +28,8 @@ def counted_exponents(losses: "pd.DataFrame") -> dict[str, dict[str, float]]:
     """Exponents of the first two steps from the count alone, for each law that is known.
 
     The laws are that of Besiroglu et al. 2024, and the one fitted to the runs with a matched
-    cosine, where they determine one. Budgets are those whose optimal runs take as many FLOPs, with
-    the head counted, as the table's.
+    cosine, where they determine one. The budgets are chosen so that the
+    optimal runs take as many FLOPs, output head included, as the runs of the table.
     """
     from scaling_jax import laws
 

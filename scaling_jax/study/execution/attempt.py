@@ -130,7 +130,10 @@ def _take(stack: ExitStack, run: StoredRun, supervision: Supervision) -> Outcome
 def _train_side_by_side(
     pack: Sequence[StoredRun], job: Job, reports: Mapping[str, Report]
 ) -> str | None:
-    """Train those of `pack` that are free together; the error if that failed."""
+    """Train side by side the runs of `pack` that no other process trains.
+
+    Returns the error where that failed, else None.
+    """
     with ExitStack() as stack:
 
         def is_free(run: StoredRun) -> bool:

@@ -101,8 +101,9 @@ def _check_shared(configs: Sequence[RunConfig]) -> None:
     horizons = f"horizons of {count_params(first.shape).total:,} parameters cannot share a trunk"
     if (schedule := first.optimizer.schedule) != "wsd":
         raise InputError(
-            f"{horizons} under the schedule {schedule!r}, which follows the horizon from the "
-            "start: set optimizer_knobs={'schedule': 'wsd'}, or plan the design without Branched"
+            f"{horizons} under the schedule {schedule!r}, which depends on the horizon from the "
+            "first step: set optimizer_knobs={'schedule': 'wsd'}, or plan the design without "
+            "Branched"
         )
     if isinstance(first.eval_every, LogSpaced):
         raise InputError(

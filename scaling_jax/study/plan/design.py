@@ -167,8 +167,8 @@ class ShapeGrid:
             for all, or one for each number of tokens.
 
     Raises:
-        InputError: no shapes, both shapes and `at`, proportions without `at`, no numbers of
-            tokens, or a number of seeds other than theirs.
+        InputError: no shapes, both shapes and `at`, proportions without `at`, no token counts,
+            or not as many seeds as token counts.
     """
 
     shapes: tuple[Shape, ...] = ()

@@ -129,7 +129,7 @@ def find_experiment(name: str | Path) -> Path:
     paths = _paths()
     if (key := _name(path)) not in paths:
         raise InputError(
-            f"experiment {key!r} is neither a Python file nor one that ships"
+            f"experiment {key!r} is neither a Python file nor a built-in experiment"
             f"{suggestion(key, list(paths))}"
         )
     return paths[key]

@@ -17,7 +17,7 @@ from scaling_jax.system.files import read_text, write_text_atomically
 
 # A lease outlives a holder that dies by at most this long.
 LEASE_SECONDS = 300.0
-# Other processes that write a lease at the same moment have done so by then; the last one holds.
+# Processes that write a lease at the same moment have finished by then; the last writer holds it.
 SETTLE_SECONDS = 2.0
 
 # A holder renews its lease after this share of its duration.
@@ -128,7 +128,7 @@ def _current_holder(path: epath.Path) -> str | None:
 
 
 def _read(path: epath.Path) -> tuple[str | None, float]:
-    """The holder of the lease and its end; `_NOBODY` once it has ended or where it is damaged."""
+    """The holder and the expiry time of a lease; `_NOBODY` if it has expired or is unreadable."""
     try:
         written = parsed_json(read_text(path), ".lease")
         holder, until = str(written["holder"]), float(written["until"])
