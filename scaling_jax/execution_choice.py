@@ -15,7 +15,7 @@ from scaling_jax.accounting.memory import Memory, Spread, training_memory
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution, Remat
-from scaling_jax.mesh_spec import CHOSEN, MeshSpec, check_fit, describe
+from scaling_jax.mesh_spec import CHOSEN, MeshSpec, check_fit, check_noise, describe
 
 # Estimates are multiplied by this, more than the largest error in docs/compile.md.
 MARGIN = 1.2
@@ -67,6 +67,7 @@ def estimated_memory(config: RunConfig, execution: Execution, chips: Chips) -> M
     """
     sizes = _sizes(config, execution, chips)
     check_fit(sizes, config.shape, config.smallest_batch, execution.microbatches)
+    check_noise(sizes, config.noise_scale)
     chip = chips.chip
     resolved = execution.resolved(config, chip.platform, chips.n_devices, sizes["fsdp"] > 1)
     spread = Spread(
@@ -136,6 +137,24 @@ def is_estimated_to_fit(memory: Memory, given: Execution, chips: Chips) -> bool:
     has_choice = chips.chip.platform != "cpu" and not is_given(given)
     needed = (MARGIN if has_choice else 1.0) * memory.total
     return needed * chips.chip.jax_devices <= chips.chip.usable_bytes
+
+
+def fewest_chips(config: RunConfig, execution: Execution, chip: Chip) -> int | None:
+    """The fewest chips, a power of two, that a run is estimated to fit on by the choice for them.
+
+    None if no number of chips that divides the batch is enough.
+    """
+    n = 1
+    while n <= config.batch_size:
+        # Not every number of chips divides the batch or the model.
+        with suppress(InputError):
+            chips = Chips(chip, n)
+            chosen = chosen_execution(config, execution, chips)
+            device = estimated_memory(config, chosen, chips)
+            if is_estimated_to_fit(device, execution, chips):
+                return n
+        n *= 2
+    return None
 
 
 def differences(chosen: Execution, given: Execution) -> list[str]:

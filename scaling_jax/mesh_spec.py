@@ -5,11 +5,12 @@ This module does not import JAX, so that the command line can offer the options 
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.architectures import architecture_of
-from scaling_jax.config import Shape
+from scaling_jax.config import NoiseScale, Shape
 from scaling_jax.config.strict import divisors, require_positive, settle_numbers
 from scaling_jax.errors import InputError
 
@@ -141,6 +142,20 @@ def check_fit(
             f"batch_size {batch_size} does not divide over {_devices(n // accumulate)} "
             f"({describe(sizes)}){microbatches}: use a multiple of {n}, such as "
             f"{' or '.join(map(str, choices))}, or data and fsdp whose product is one of {products}"
+        )
+
+
+def check_noise(sizes: Mapping[str, int], noise: NoiseScale | None) -> None:
+    """Check that the small batch of a measurement of gradient noise divides over the devices.
+
+    Raises:
+        InputError: it does not.
+    """
+    n = sizes["data"] * sizes["fsdp"]
+    if noise is not None and noise.small % n:
+        raise InputError(
+            f"noise_scale small {noise.small} does not divide over {n} devices: set it to a "
+            f"multiple of {n}, or train the run on fewer devices"
         )
 
 

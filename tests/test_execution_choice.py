@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_jax.accounting.hardware import CHIPS, GIB, Chip
-from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig
+from scaling_jax.config import DataConfig, NoiseScale, OptimizerConfig, RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 from scaling_jax.execution_choice import (
@@ -15,6 +15,7 @@ from scaling_jax.execution_choice import (
     Chips,
     chosen_execution,
     estimated_memory,
+    fewest_chips,
     is_estimated_to_fit,
 )
 from scaling_jax.mesh_spec import MeshSpec
@@ -35,6 +36,14 @@ def run_of(i: int) -> RunConfig:
 def test_a_run_that_fits_neither_recomputes_nor_splits_its_batch() -> None:
     chosen = chosen_execution(SMALL, OPEN, Chips(CHIPS["v5p"], 8))
     assert chosen == Execution(remat="none", accumulate=1)
+
+
+def test_chips_that_do_not_divide_the_batch_of_a_noise_measurement_are_refused() -> None:
+    measured = dataclasses.replace(SMALL, noise_scale=NoiseScale(small=2))
+    assert fewest_chips(measured, OPEN, V5E.chip) == 1
+    assert chosen_execution(measured, OPEN, Chips(V5E.chip, 2))
+    with pytest.raises(InputError, match="small 2 does not divide over 4 devices: set it to"):
+        chosen_execution(measured, OPEN, Chips(V5E.chip, 4))
 
 
 def test_nothing_is_chosen_on_a_cpu() -> None:

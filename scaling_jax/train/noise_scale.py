@@ -13,7 +13,6 @@ from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig, program_of
 from scaling_jax.data import Batches
-from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.runs.noise_scale import GradientNoise, gradient_noise
 from scaling_jax.train import mesh as layout
@@ -63,20 +62,6 @@ class NoiseMeasurement:
         tokens = layout.put_batches(tokens_KxBxT1[:, rows], self.mesh, self.small)
         norms_K, dots_K = map(np.asarray, self.program(params, tokens))
         return gradient_noise(norms_K, dots_K, self.small)
-
-
-def check_noise(config: RunConfig, mesh: Mesh) -> None:
-    """Check that the small batch of the measurements of a run divides over the devices.
-
-    Raises:
-        InputError: it does not.
-    """
-    noise, n = config.noise_scale, layout.batch_shares(mesh)
-    if noise is not None and noise.small % n:
-        raise InputError(
-            f"noise_scale small {noise.small} does not divide over {n} devices: set it to a "
-            f"multiple of {n}, or train the run on fewer devices"
-        )
 
 
 def noise_measurement(

@@ -16,7 +16,7 @@ from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.forked import refuse_forked
-from scaling_jax.mesh_spec import MeshSpec
+from scaling_jax.mesh_spec import MeshSpec, check_noise
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.details import write_details
 from scaling_jax.runs.held_out import evaluated_without_gap
@@ -46,7 +46,7 @@ from scaling_jax.train.held_out import HeldOutSets, n_evaluated_at_once
 from scaling_jax.train.inputs import Inputs, check_same_text, load_inputs
 from scaling_jax.train.lineage import SINGLE, Lineage, Origin, begin_from, start_from
 from scaling_jax.train.loop import Loop, Tools, Track
-from scaling_jax.train.noise_scale import NoiseMeasurement, check_noise, noise_measurement
+from scaling_jax.train.noise_scale import NoiseMeasurement, noise_measurement
 from scaling_jax.train.outcome import AtEnd, measured
 from scaling_jax.train.preflight import (
     CONFIG_FILE,
@@ -83,7 +83,8 @@ def train_run(
     Args:
         config: the run.
         directory: where it stores its configuration, checkpoints, metrics and result.
-        cache_dir: where tokenized corpora are stored; by default `default_cache_dir()`.
+        cache_dir: where tokens are kept: a directory, by default `default_cache_dir()`, or a bucket
+            that all hosts read from, `gs://BUCKET/PATH?memory=BYTES`.
         mesh: the device mesh; by default `execution.mesh` over all devices.
         execution: choices that affect speed and memory alone; what is left open is chosen so that
             the run fits.
@@ -174,7 +175,7 @@ def train_replicas(
     )
     # An impossible `execution` is an error before data is read.
     execution = resolved_on(mesh, execution, first)
-    check_noise(first, mesh)
+    check_noise(mesh.shape, first.noise_scale)
     # Cached now, because the source may change before the run ends.
     code_state()
     shown, watch = progress and is_first(), Stopwatch()

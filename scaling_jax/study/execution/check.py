@@ -7,8 +7,9 @@ import jax
 
 from scaling_jax.config import DataConfig, EvalSet, RunConfig
 from scaling_jax.errors import InputError
+from scaling_jax.mesh_spec import check_noise
 from scaling_jax.study.execution.job import DEFAULT_JOB, LOCAL, Job
-from scaling_jax.study.execution.packs import pack_runs
+from scaling_jax.study.execution.packs import n_workers, pack_runs
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.text_needs import check_text
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
@@ -50,17 +51,21 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
     for run in unsettled:
         if (lost := lost_start(run)) is not None:
             raise InputError(lost)
-    for pack in pack_runs(unsettled, job) if job.is_local else []:
+    packs = pack_runs(unsettled, job) if job.is_local else []
+    for pack in packs:
         config = pack[0].planned.config
         job.execution.resolved(config, jax.default_backend())
         execution = chosen_here(config, job.execution) if len(pack) == 1 else job.execution
-        mesh_for(
+        mesh = mesh_for(
             config.shape,
             config.smallest_batch,
             execution.mesh,
             accumulate=execution.microbatches,
             n_runs=len(pack),
         )
+        # Worker processes have devices of their own.
+        if n_workers(job, len(packs)) == 1:
+            check_noise(mesh.shape, config.noise_scale)
     configs = [run.planned.config for run in unsettled]
     check_text(configs, job.cache_dir, progress=job.progress).refuse()
     fingerprints = {

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Unpack
 
-import jax
-
 from scaling_jax.forked import refuse_forked
 from scaling_jax.study.execution.backend import Backend, hand_out
 from scaling_jax.study.execution.check import check_runs, check_study
 from scaling_jax.study.execution.display import Display, study_display
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.execution.order import ordered
-from scaling_jax.study.execution.packs import Pack, pack_runs
+from scaling_jax.study.execution.packs import Pack, n_workers, pack_runs
 from scaling_jax.study.execution.this_process import ThisProcess
 from scaling_jax.study.execution.verification import freeze_forecast, verification_runs
 from scaling_jax.study.execution.worker_pool import WorkerPool
@@ -22,7 +20,6 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import lifecycle
 from scaling_jax.study.store.store import SETTLED, Store, StoredRun
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
-from scaling_jax.system.cores import usable_cores
 from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import StopRequest, stop_request
 
@@ -136,10 +133,8 @@ def open_backend(job: Job, packs: Sequence[Pack], display: Display) -> Backend:
         # Imported on use, since the package of a cluster may not be installed.
         module = importlib.import_module(f"scaling_jax.study.execution.{job.executor}_executor")
         return module.open_backend(job, [run for pack in packs for run in pack])
-    one_per_core = jax.default_backend() == "cpu" and jax.process_count() == 1
-    n_workers = job.workers or (usable_cores() if one_per_core else 1)
-    n_workers = min(n_workers, len(packs))
-    return WorkerPool(job, n_workers, display) if n_workers > 1 else ThisProcess(job, display)
+    n = n_workers(job, len(packs))
+    return WorkerPool(job, n, display) if n > 1 else ThisProcess(job, display)
 
 
 def _stop_together(stop: StopRequest) -> None:

@@ -10,6 +10,7 @@ from scaling_jax.config import RunConfig, program_of
 from scaling_jax.mesh_spec import CHOSEN
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.store.store import StoredRun
+from scaling_jax.system.cores import usable_cores
 from scaling_jax.train.mesh import device_memory
 
 # A device is kept busy by steps of about ten milliseconds at 1e14 FLOP/s; with more models side by
@@ -19,6 +20,12 @@ _MEMORY_SHARE = 0.5
 _MAX_PER_DEVICE = 16
 
 Pack = list[StoredRun]
+
+
+def n_workers(job: Job, n_packs: int) -> int:
+    """How many processes of this machine train; with 1 it is the process that was started."""
+    one_per_core = jax.default_backend() == "cpu" and jax.process_count() == 1
+    return min(job.workers or (usable_cores() if one_per_core else 1), n_packs)
 
 
 def pack_runs(runs: Sequence[StoredRun], job: Job) -> list[Pack]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_studies import RECIPE, small_study, write_fake_result
 
-from scaling_jax.config import DataConfig
+from scaling_jax.config import DataConfig, NoiseScale
 from scaling_jax.errors import InputError
 from scaling_jax.study import ConstantBatch, Store, Study, run_study
 from scaling_jax.study.execution import attempt as attempts
@@ -44,6 +44,7 @@ def bad_studies(tmp_path):
         "unknown tokenizer 'nonsense'": small_study(data=DataConfig("embedded", "nonsense")),
         "no file matches": text_study(tmp_path / "absent.txt"),
         "too small for a shape": small_study(1e5),
+        "small 3 does not divide over": small_study(noise_scale=NoiseScale(sequences=48, small=3)),
         "vocab_size is 100": small_study(family=replace(RECIPE.family, vocab_size=100)),
     }
 
