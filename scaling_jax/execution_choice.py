@@ -4,7 +4,7 @@ The choice follows from the run, the kind and number of the chips and what the u
 processes of a run choose alike. This module does not import JAX.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, get_args
@@ -139,22 +139,30 @@ def is_estimated_to_fit(memory: Memory, given: Execution, chips: Chips) -> bool:
     return needed * chips.chip.jax_devices <= chips.chip.usable_bytes
 
 
-def fewest_chips(config: RunConfig, execution: Execution, chip: Chip) -> int | None:
+def fewest_chips(
+    config: RunConfig, execution: Execution, chip: Chip, known: Mapping[int, bool] | None = None
+) -> int | None:
     """The fewest chips, a power of two, that a run is estimated to fit on by the choice for them.
 
-    None if no number of chips that divides the batch is enough.
+    None if no number of chips that divides the batch is enough. For numbers that are `known`, the
+    run fits or not as they say.
     """
+    fits = dict(known or {})
     n = 1
     while n <= config.batch_size:
-        # Not every number of chips divides the batch or the model.
-        with suppress(InputError):
-            chips = Chips(chip, n)
-            chosen = chosen_execution(config, execution, chips)
-            device = estimated_memory(config, chosen, chips)
-            if is_estimated_to_fit(device, execution, chips):
-                return n
+        if fits[n] if n in fits else _is_estimated_to_fit(config, execution, Chips(chip, n)):
+            return n
         n *= 2
     return None
+
+
+def _is_estimated_to_fit(config: RunConfig, execution: Execution, chips: Chips) -> bool:
+    # Not every number of chips divides the batch or the model.
+    with suppress(InputError):
+        chosen = chosen_execution(config, execution, chips)
+        device = estimated_memory(config, chosen, chips)
+        return is_estimated_to_fit(device, execution, chips)
+    return False
 
 
 def differences(chosen: Execution, given: Execution) -> list[str]:

@@ -70,6 +70,18 @@ Root = Annotated[
     str, tyro.conf.arg(metavar="DIR", help="where the results go: a directory or a bucket")
 ]
 
+DataCache = Annotated[
+    str | None,
+    tyro.conf.arg(
+        name="data-cache",
+        metavar="DIR",
+        help="where tokens are kept: a directory, by default $SCALING_JAX_CACHE; or a bucket, "
+        "which hosts fill together and read from as they train, with at most so many bytes in the "
+        "memory of each process (gs://BUCKET/tokens?memory=1e9)",
+        help_behavior_hint="",
+    ),
+]
+
 ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
 
 

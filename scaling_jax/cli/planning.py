@@ -5,6 +5,7 @@ from typing import Annotated
 import tyro
 
 from scaling_jax.cli.arguments import (
+    DataCache,
     ExecutionOptions,
     Experiment,
     Json,
@@ -21,6 +22,7 @@ from scaling_jax.study.status.plan_text import (
     additions_table,
     plan_answer,
     plan_data,
+    plan_storage,
     plan_summary,
     plan_table,
 )
@@ -39,6 +41,7 @@ def plan(
     ] = None,
     max_flops: MaxFlops = None,
     execution: ExecutionOptions = DEFAULT,
+    data_cache: DataCache = None,
     suggest: Annotated[bool, optional("say which further runs would narrow the answer")] = False,
     json: Json = False,
 ) -> None:
@@ -46,12 +49,13 @@ def plan(
 
     Every run with its parameters N, tokens D, FLOPs C, batch, steps (and the step that a branch
     starts from) and peak learning rate, and the memory, time and money it takes; then totals, the
-    interval that the answer is expected to have, and warnings about what the design cannot
-    identify. Exit code 2 if the text is not enough for the runs, or not fit for them.
+    interval that the answer is expected to have, the disk and memory that tokens take on each host,
+    and warnings about what the design cannot identify.
+    Exit code 2 if the text is not enough for the runs, or not fit for them.
     """
     study = load_study(experiment, scale, settings)
     study.refuse_beyond(max_flops)
-    priced = cost(study, machine, execution, root)
+    priced = cost(study, machine, execution, root, data_cache)
     if json:
         print_json(plan_data(priced, with_additions=suggest))
         priced.text.refuse()
@@ -63,6 +67,7 @@ def plan(
     if suggest and (additions := additions_table(priced)):
         print("\nFurther runs, those first that narrow the loss most per FLOP:\n")
         print_table(additions)
+    print(plan_storage(priced))
     for sentence in priced.warnings:
         remark(f"warning: {sentence}")
     priced.text.refuse()

@@ -11,6 +11,7 @@ import tyro
 
 from scaling_jax import named_values
 from scaling_jax.cli.arguments import (
+    DataCache,
     ExecutionOptions,
     Experiment,
     Json,
@@ -61,7 +62,7 @@ class JobFlags(Job):
         tyro.conf.UseAppendAction,
         tyro.conf.arg(metavar="TRACKER", help_behavior_hint="may be repeated"),
     ] = ()
-    cache_dir: tyro.conf.SuppressFixed[tyro.conf.Fixed[str | None]] = None
+    cache_dir: DataCache = None
     progress: tyro.conf.SuppressFixed[tyro.conf.Fixed[bool]] = True
 
     def job(self) -> Job:
@@ -146,6 +147,7 @@ def train(
     *,
     root: Root,
     execution: ExecutionOptions = DEFAULT,
+    data_cache: DataCache = None,
     processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = ALONE,
     profile: Annotated[
         Path | None,
@@ -177,7 +179,9 @@ def train(
     directory = absolute(root) / specified.run_id
     traced = profiled(profile) if profile is not None else nullcontext()
     with resumable(), traced as report:
-        result = train_run(specified, directory, execution=execution, report=report)
+        result = train_run(
+            specified, directory, cache_dir=data_cache, execution=execution, report=report
+        )
     if not is_first():
         return
     if json:

@@ -13,6 +13,7 @@ from scaling_jax.data.corpus import Corpus as Corpus
 from scaling_jax.data.corpus_check import CorpusCheck as CorpusCheck
 from scaling_jax.data.corpus_check import check_corpus as check_corpus
 from scaling_jax.data.entropy import entropy as entropy
+from scaling_jax.data.place import place as place
 from scaling_jax.data.registry import load_corpus as load_corpus
 from scaling_jax.data.split import HELD_OUT_FRACTION as HELD_OUT_FRACTION
 from scaling_jax.data.split import shared_documents as shared_documents

@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from scaling_jax.data.cache import TokenCache
 from scaling_jax.data.permutation import permute
+from scaling_jax.data.streamed import StreamedTokens, windows_of
+from scaling_jax.data.token_cache import TokenCache
 from scaling_jax.errors import InputError
 
 # Windows whose places are computed at a time.
 _CHUNK = 2**20
+
+# Text in a bucket is read this many calls ahead.
+_CALLS_AHEAD = 4
 
 
 class Batches:
@@ -22,7 +26,7 @@ class Batches:
     smaller limit is a part of a larger one.
 
     Args:
-        tokens: the training text.
+        tokens: the training text. What is in a bucket is read ahead of the steps.
         seq_len: T.
         batch_size: sequences of a step.
         seed: of the orders.
@@ -39,7 +43,7 @@ class Batches:
 
     def __init__(
         self,
-        tokens: np.ndarray,
+        tokens: np.ndarray | StreamedTokens,
         seq_len: int,
         batch_size: int,
         seed: int,
@@ -71,6 +75,7 @@ class Batches:
             )
         self._start, each = start, epoch_batch or batch_size
         self._n_read = self._n_windows // each * each
+        self._ahead_to = 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -143,9 +148,27 @@ class Batches:
     def batches(self, first: int, count: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
         """The batches `tokens_KxBxT1` of `count` steps; faster than `count` calls of `batch`."""
         row_B = np.arange(self._batch_size)[rows]
+        text = self._text(self._windows_of(first, count, row_B))
+        if isinstance(self._tokens, StreamedTokens):
+            self._read_ahead(self._tokens, first + count, count, row_B)
+        return text
+
+    def _windows_of(self, first: int, count: int, row_B: np.ndarray) -> np.ndarray:
+        """The windows of `count` steps."""
         steps_K = np.arange(first, first + count)
-        positions_KxB = self._start + steps_K[:, None] * self._batch_size + row_B
-        return self._text(self._read(positions_KxB))
+        return self._read(self._start + steps_K[:, None] * self._batch_size + row_B)
+
+    def _read_ahead(
+        self, tokens: StreamedTokens, first: int, count: int, row_B: np.ndarray
+    ) -> None:
+        """Begin to read the text of the steps from `first` on that has not been asked for yet."""
+        room = tokens.room(self._seq_len + 1) // len(row_B)
+        end = first + min(room, _CALLS_AHEAD * count)
+        begin = self._ahead_to if first < self._ahead_to <= end else first
+        if begin < end:
+            windows = self._windows_of(begin, end - begin, row_B)
+            tokens.read_ahead(windows * self._seq_len, self._seq_len + 1)
+            self._ahead_to = end
 
     def after(self, step: int, count: int) -> np.ndarray:
         """The `count` windows `tokens_NxT1` that follow the batches of the first `step` steps.
@@ -176,8 +199,7 @@ class Batches:
 
     def _text(self, windows: np.ndarray) -> np.ndarray:
         """The windows as int32 tokens, T + 1 of each on a last axis."""
-        offsets = windows[..., None] * self._seq_len + np.arange(self._seq_len + 1)
-        return self._tokens[offsets].astype(np.int32)
+        return windows_of(self._tokens, windows * self._seq_len, self._seq_len + 1)
 
 
 def held_out_windows(cache: TokenCache, seq_len: int, tokens: int) -> np.ndarray:
@@ -197,5 +219,4 @@ def held_out_windows(cache: TokenCache, seq_len: int, tokens: int) -> np.ndarray
             f"{n_wanted * seq_len + 1}: lower eval_tokens or use a longer text"
         )
     windows_N = np.linspace(0, n_windows - 1, n_wanted).round().astype(np.int64)
-    offsets_NxT1 = windows_N[:, None] * seq_len + np.arange(seq_len + 1)
-    return cache.held_out[offsets_NxT1].astype(np.int32)
+    return windows_of(cache.held_out, windows_N * seq_len, seq_len + 1)

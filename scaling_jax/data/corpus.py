@@ -21,6 +21,8 @@ class Corpus:
         documents: a function that returns an iterator over the documents in a fixed order.
         vocab_size: number of token ids, where the documents are tokens, which the tokenizer
             `tokens` takes as they are; None where they are text.
+        pieces: functions as `documents` of consecutive parts of the corpus, which can be read
+            without the others; empty where it is only read from its beginning.
         entropy: a function from `seq_len` to the known entropy, as `scaling_jax.data.entropy`
             defines it; None where no entropy is known.
     """
@@ -30,6 +32,7 @@ class Corpus:
     documents: Callable[[], Iterator[Document]]
     vocab_size: int | None = None
     entropy: Callable[[int], float | None] | None = None
+    pieces: tuple[Callable[[], Iterator[Document]], ...] = ()
 
 
 def content_of(document: Document) -> bytes:

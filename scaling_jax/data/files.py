@@ -2,27 +2,27 @@
 
 import glob
 import gzip
-import hashlib
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 from etils import epath
 
 from scaling_jax.config.strict import parsed_json
 from scaling_jax.data.corpus import Corpus, split_options
+from scaling_jax.data.file_digests import File, fingerprint_of, object_file
 from scaling_jax.errors import InputError
 from scaling_jax.system.buckets import check_scheme, in_bucket
-from scaling_jax.system.files import as_path
 
-_BLOCK = 2**20
 _JSON_LINES = ("*.jsonl", "*.jsonl.gz", "*.jsonl.zst", "*.json.gz", "*.json.zst")
 
 
-def load_text(pattern: str) -> Corpus:
+def load_text(pattern: str, cache_dir: os.PathLike | str | None = None) -> Corpus:
     """Documents of a text file, a directory of `*.txt` files, or a glob.
 
     Blank lines separate documents, so that the held-out text comes from all parts of a long file.
@@ -30,11 +30,12 @@ def load_text(pattern: str) -> Corpus:
     Raises:
         InputError: no file matches, all files are empty, or a file cannot be read.
     """
-    paths = _paths(pattern, ("*.txt",))
-    return Corpus(f"text:{pattern}", _fingerprint(paths), lambda: _paragraphs(paths))
+    files = _files(pattern, ("*.txt",))
+    key = fingerprint_of(files, cache_dir)
+    return _corpus(f"text:{pattern}", key, [partial(_paragraphs, file.path) for file in files])
 
 
-def load_jsonl(argument: str) -> Corpus:
+def load_jsonl(argument: str, cache_dir: os.PathLike | str | None = None) -> Corpus:
     """Documents of JSON-lines files (also `.gz` and `.zst`): a file, a directory or a glob.
 
     `?field=NAME` names the field that holds the text (default `text`).
@@ -44,26 +45,29 @@ def load_jsonl(argument: str) -> Corpus:
             documents are read: a line without the field.
     """
     pattern, options = split_options(argument, {"field": "text"})
-    paths = _paths(pattern, _JSON_LINES)
-    key = f"{_fingerprint(paths)}-{options['field']}"
-    return Corpus(f"jsonl:{argument}", key, lambda: _json_field(paths, options["field"]))
+    files = _files(pattern, _JSON_LINES)
+    key = f"{fingerprint_of(files, cache_dir)}-{options['field']}"
+    pieces = [partial(_json_field, file.path, options["field"]) for file in files]
+    return _corpus(f"jsonl:{argument}", key, pieces)
 
 
-def _paths(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
+def _corpus(name: str, key: str, pieces: Sequence[Callable[[], Iterator[str]]]) -> Corpus:
+    """The corpus of the documents of all files, one after another."""
+    return Corpus(
+        name, key, lambda: chain.from_iterable(piece() for piece in pieces), pieces=tuple(pieces)
+    )
+
+
+def _files(pattern: str, inside: tuple[str, ...]) -> list[File]:
     found = _in_bucket(pattern, inside) if in_bucket(pattern) else _local(pattern, inside)
     if not found:
         raise InputError(f"no file matches {pattern!r}: give a file, a directory or a glob")
-    if not any(map(_size, found)):
+    if not any(file.size for file in found):
         raise InputError(f"every file that matches {pattern!r} is empty: give one with text")
     return found
 
 
-def _size(path: epath.Path) -> int:
-    # `epath` looks up the owner of a local file, who need not be known on this machine.
-    return path.stat().length if in_bucket(path) else os.path.getsize(path)  # noqa: PTH202
-
-
-def _in_bucket(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
+def _in_bucket(pattern: str, inside: tuple[str, ...]) -> list[File]:
     check_scheme(pattern)
     import fsspec
 
@@ -71,21 +75,25 @@ def _in_bucket(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
     scheme = pattern.partition("://")[0]
     try:
         if any(character in root for character in "*?["):
-            names = [name for name in files.glob(root) if files.isfile(name)]
+            found = files.glob(root, detail=True)
         elif files.isfile(root):
-            names = [root]
+            found = {root: files.info(root)}
         else:
-            names = [
-                name
-                for name in files.find(root)
+            found = {
+                name: facts
+                for name, facts in files.find(root, detail=True).items()
                 if any(PurePosixPath(name).match(glob_) for glob_ in inside)
-            ]
+            }
     except FileNotFoundError:
         return []
-    return [as_path(f"{scheme}://{name}") for name in sorted(names)]
+    return [
+        object_file(f"{scheme}://{name}", facts)
+        for name, facts in sorted(found.items())
+        if facts["type"] == "file"
+    ]
 
 
-def _local(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
+def _local(pattern: str, inside: tuple[str, ...]) -> list[File]:
     root = Path(pattern).expanduser()
     if root.is_file():
         found = [root]  # even if its name contains characters of a glob
@@ -94,48 +102,28 @@ def _local(pattern: str, inside: tuple[str, ...]) -> list[epath.Path]:
     else:
         matches = sorted(glob.glob(str(root), recursive=True))  # noqa: PTH207 - absolute patterns
         found = [Path(path) for path in matches if Path(path).is_file()]
-    return [epath.Path(path) for path in found]
+    # `epath` looks up the owner of a local file, who need not be known on this machine.
+    return [File(epath.Path(path), os.path.getsize(path)) for path in found]  # noqa: PTH202
 
 
-def _fingerprint(paths: list[epath.Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                digest.update(_sha256(file))
-        except OSError as error:
-            problem = error.strerror or error
-            raise InputError(f"cannot read {path} ({problem}): check the file") from error
-    return digest.hexdigest()
-
-
-def _sha256(file: IO[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.digest()
-
-
-def _paragraphs(paths: list[epath.Path]) -> Iterator[str]:
-    for path in paths:
-        # `epath` itself refuses `errors`.
-        with io.TextIOWrapper(path.open("rb"), encoding="utf-8", errors="replace") as file:
-            lines: list[str] = []
-            for line in file:
-                if line.strip():
-                    lines.append(line)
-                elif lines:
-                    yield "".join(lines).strip()
-                    lines = []
-            if lines:
-                yield "".join(lines).strip()
-
-
-def _json_field(paths: list[epath.Path], field: str) -> Iterator[str]:
-    for path in paths:
-        for number, line in enumerate(_lines(path), 1):
+def _paragraphs(path: epath.Path) -> Iterator[str]:
+    # `epath` itself refuses `errors`.
+    with io.TextIOWrapper(path.open("rb"), encoding="utf-8", errors="replace") as file:
+        lines: list[str] = []
+        for line in file:
             if line.strip():
-                yield _field(line, field, f"{path}, line {number}")
+                lines.append(line)
+            elif lines:
+                yield "".join(lines).strip()
+                lines = []
+        if lines:
+            yield "".join(lines).strip()
+
+
+def _json_field(path: epath.Path, field: str) -> Iterator[str]:
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            yield _field(line, field, f"{path}, line {number}")
 
 
 def _lines(path: epath.Path) -> Iterator[str]:

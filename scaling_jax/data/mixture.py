@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 
 from scaling_jax.data.corpus import Corpus, Document
@@ -10,7 +11,7 @@ from scaling_jax.errors import InputError
 _EXAMPLE = "write it as in mixture:embedded*0.7,stdlib*0.3"
 
 
-def load(argument: str) -> Corpus:
+def load(argument: str, cache_dir: os.PathLike | str | None = None) -> Corpus:
     """The corpus `mixture:CORPUS*WEIGHT,CORPUS*WEIGHT,...`, until one corpus has no more documents.
 
     The weights are shares of the UTF-8 bytes, or of the tokens of corpora of tokens, in any unit;
@@ -24,7 +25,7 @@ def load(argument: str) -> Corpus:
     from scaling_jax.data.registry import load_corpus
 
     weights = _weights(argument)
-    corpora = {name: load_corpus(name) for name in weights}
+    corpora = {name: load_corpus(name, cache_dir) for name in weights}
     total = math.fsum(weights.values())
     shares = {name: weight / total for name, weight in weights.items()}
     identity = " ".join(f"{corpora[name].fingerprint}*{share!r}" for name, share in shares.items())

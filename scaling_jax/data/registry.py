@@ -1,5 +1,6 @@
 """The table of corpora: what each name loads."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,30 +27,35 @@ class Kind:
     Attributes:
         usage: how a user writes the name of such a corpus, as in `text:PATH`.
         load: loads the corpus; if `usage` has a colon, `load` takes the part of the name after it.
+        keeps_hashes: whether `load` takes a second argument, the cache that hashes of files in
+            buckets are kept in.
     """
 
     usage: str
     load: Callable[..., Corpus]
+    keeps_hashes: bool = False
 
 
 # The key is the name of a corpus up to the first colon.
 CORPORA: dict[str, Kind] = {
     "embedded": Kind("embedded", embedded.load),
     "stdlib": Kind("stdlib", stdlib.load),
-    "text": Kind("text:PATH", files.load_text),
-    "jsonl": Kind("jsonl:PATH[?field=NAME]", files.load_jsonl),
+    "text": Kind("text:PATH", files.load_text, keeps_hashes=True),
+    "jsonl": Kind("jsonl:PATH[?field=NAME]", files.load_jsonl, keeps_hashes=True),
     "tfds": Kind("tfds:NAME", tfds.load),
     "array": Kind("array:PATH.npy", arrays.load),
     "images": Kind("images:SOURCE", images.load),
     "sound": Kind("sound:notes", sound.load),
     "music": Kind("music:tunes", music.load),
-    "mixture": Kind("mixture:CORPUS*WEIGHT,CORPUS*WEIGHT", mixture.load),
+    "mixture": Kind("mixture:CORPUS*WEIGHT,CORPUS*WEIGHT", mixture.load, keeps_hashes=True),
     "synthetic": Kind("synthetic:SPEC", synthetic.load),
 }
 
 
-def load_corpus(name: str) -> Corpus:
+def load_corpus(name: str, cache_dir: os.PathLike | str | None = None) -> Corpus:
     """The corpus called `name`, in one of the forms of `CORPORA`.
+
+    Hashes of files in buckets are kept in the cache `cache_dir`.
 
     Raises:
         InputError: an unknown kind, or a missing or empty file.
@@ -59,4 +65,5 @@ def load_corpus(name: str) -> Corpus:
     if kind is None or (":" in kind.usage) != bool(argument):
         known = ", ".join(kind.usage for kind in CORPORA.values())
         raise InputError(f"unknown corpus {name!r}: use one of {known}")
-    return kind.load(argument) if argument else kind.load()
+    arguments = [argument] if argument else []
+    return kind.load(*arguments, *([cache_dir] if kind.keeps_hashes else []))

@@ -47,6 +47,18 @@ class RoundTrip:
             self.bytes_decoded + len(back.encode("utf-8", "replace")),
         )
 
+    def plus(self, other: "RoundTrip") -> "RoundTrip":
+        """The counts with those of later documents; unchanged after 16 MiB."""
+        if self.bytes_given > _LARGEST_SAMPLE:
+            return self
+        return RoundTrip(
+            self.documents + other.documents,
+            self.changed_documents + other.changed_documents,
+            self.bytes_given + other.bytes_given,
+            self.bytes_changed + other.bytes_changed,
+            self.bytes_decoded + other.bytes_decoded,
+        )
+
     @property
     def is_lossless(self) -> bool:
         """Whether the bytes of the text can stand for the bytes of its tokens."""

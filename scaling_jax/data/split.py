@@ -4,30 +4,30 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-
-from etils import epath
 
 from scaling_jax.data.corpus import Corpus, Document, content_of
+from scaling_jax.data.place import place
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.errors import InputError
-from scaling_jax.system.environment import default_cache_dir
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import read_text, write_text_atomically
 
 HELD_OUT_FRACTION = 0.05
 
 
-def documents_of(corpus: Corpus) -> Iterator[Document]:
-    """The documents: tokens as they are, text as valid Unicode.
+def valid(document: Document) -> Document:
+    """A document: tokens as they are, text as valid Unicode.
 
     JSON can hold half of a surrogate pair, which no encoding takes; the replacement character
     takes its place, as it does for bytes that are not UTF-8.
     """
-    for document in corpus.documents():
-        if isinstance(document, str):
-            yield document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        else:
-            yield document
+    if isinstance(document, str):
+        return document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return document
+
+
+def documents_of(corpus: Corpus) -> Iterator[Document]:
+    """The documents, each as `valid` gives it."""
+    return map(valid, corpus.documents())
 
 
 def texts_of(corpus: Corpus) -> Iterator[str]:
@@ -57,12 +57,12 @@ def shared_documents(
     Raises:
         InputError: an unknown corpus.
     """
-    ours, theirs = load_corpus(evaluated), load_corpus(training)
+    ours, theirs = load_corpus(evaluated, cache_dir), load_corpus(training, cache_dir)
     identity = f"{ours.fingerprint} {theirs.fingerprint} {HELD_OUT_FRACTION}"
     name = f"shared-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
-    path = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
+    path = place(cache_dir).directory / name
     with suppress(OSError, ValueError):
-        return int(path.read_text(encoding="utf-8"))
+        return int(read_text(path))
     known = {hashlib.sha256(content_of(each)).digest() for each in documents_of(ours)}
     trained = (content_of(each) for each in documents_of(theirs))
     shared = {
@@ -72,5 +72,5 @@ def shared_documents(
     }
     # A cache that belongs to somebody else may be read-only; the next call then counts again.
     with suppress(OSError):
-        write_text_atomically(epath.Path(path), str(len(shared)))
+        write_text_atomically(path, str(len(shared)))
     return len(shared)

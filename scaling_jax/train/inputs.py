@@ -118,24 +118,36 @@ def further_set(
         InputError: a vocabulary beyond the shape's, a text that is too short, or one that shares
             documents with the training text.
     """
-    share = 1.0 if each.part == "all" else data.HELD_OUT_FRACTION
     tokenizer = config.data.tokenizer
     try:
-        cache = data.prepare(
-            each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress
-        )
+        cache = cache_of_set(each, tokenizer, cache_dir, progress)
         cache.check_vocabulary(tokenizer, config.shape.vocab_size)
         found = _held_out(cache, config)
     except InputError as error:
         raise InputError(f"evaluation set {each.name!r} ({each.part}): {error}") from error
     # Whether a document is held out depends on its text alone, so only whole corpora can overlap.
-    n = data.shared_documents(config.data.corpus, each.corpus, cache_dir) if share == 1 else 0
+    is_whole = each.part == "all"
+    n = data.shared_documents(config.data.corpus, each.corpus, cache_dir) if is_whole else 0
     if n:
         raise InputError(
             f"evaluation set {each.name!r} shares {n:,} documents of {each.corpus!r} with the "
             f"training text {config.data.corpus!r}: remove them, or evaluate on part='held_out'"
         )
     return found
+
+
+def cache_of_set(
+    each: EvalSet, tokenizer: str, cache_dir: os.PathLike | str | None, progress: bool
+) -> data.TokenCache:
+    """The tokens of a further held-out set; its corpus is tokenized if necessary.
+
+    Raises:
+        InputError: a reason of `data.prepare`.
+    """
+    share = 1.0 if each.part == "all" else data.HELD_OUT_FRACTION
+    return data.prepare(
+        each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress
+    )
 
 
 def _task(each: EvalSet, config: RunConfig) -> TaskRequests:

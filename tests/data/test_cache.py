@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaling_jax.data import cache as cache_module
-from scaling_jax.data import prepare
+from scaling_jax.data import local_cache, prepare
 from scaling_jax.data.corpus import Corpus
 from scaling_jax.errors import InputError
 
@@ -64,7 +64,7 @@ def test_a_second_call_tokenizes_nothing(
 ) -> None:
     first = prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)
     before = snapshot(tmp_path / "cache")
-    monkeypatch.setattr(cache_module, "_write_tokens", refuse_to_tokenize)
+    monkeypatch.setattr(local_cache, "_write_tokens", refuse_to_tokenize)
     second = prepare(f"text:{text}", "bytes", tmp_path / "cache", progress=False)
     assert snapshot(tmp_path / "cache") == before
     assert second.fingerprint == first.fingerprint
@@ -101,7 +101,7 @@ def test_the_largest_id_survives(vocab_size: int, dtype: type, tmp_path: Path) -
 
     corpus = Corpus("c", "c", lambda: iter(f"document {i}" for i in range(200)))
     coder = Tokenizer("t", "t", vocab_size, 0, lambda text: [vocab_size - 1], lambda ids: "")
-    meta = cache_module._write_tokens(tmp_path, corpus, coder, 0.1, False)
+    meta = local_cache._write_tokens(tmp_path, corpus, coder, 0.1, False)
     assert np.dtype(meta["dtype"]) == dtype
     train = np.fromfile(tmp_path / "train.bin", dtype)
     np.testing.assert_array_equal(train, np.tile([vocab_size - 1, 0], len(train) // 2))
@@ -119,7 +119,7 @@ def slow():
             time.sleep(600)
         yield f"document {i}"
 
-cache.load_corpus = lambda name: Corpus(name, "fingerprint", slow)
+cache.load_corpus = lambda name, *_: Corpus(name, "fingerprint", slow)
 cache.prepare("slow", "bytes", sys.argv[1], progress=False)
 """
 
@@ -142,7 +142,7 @@ def test_a_killed_preparation_is_neither_read_nor_left_behind(
     assert (abandoned / "train.bin").stat().st_size > 100_000
 
     monkeypatch.setattr(
-        cache_module, "load_corpus", lambda name: Corpus(name, "fingerprint", quick)
+        cache_module, "load_corpus", lambda name, *_: Corpus(name, "fingerprint", quick)
     )
     cache = prepare("slow", "bytes", tmp_path, progress=False)
     assert sorted(documents_in(cache.train) + documents_in(cache.held_out)) == sorted(quick())
@@ -155,7 +155,7 @@ def test_an_error_half_way_leaves_no_files(tmp_path: Path, monkeypatch: pytest.M
         yield "a document"
         raise InputError("the second document is broken")
 
-    monkeypatch.setattr(cache_module, "load_corpus", lambda name: Corpus(name, "f", broken))
+    monkeypatch.setattr(cache_module, "load_corpus", lambda name, *_: Corpus(name, "f", broken))
     with pytest.raises(InputError, match="second document"):
         prepare("broken", "bytes", tmp_path, progress=False)
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
@@ -171,7 +171,7 @@ def documents():
         file.write("tokenized\\n")
     return (f"document {i}" for i in range(50_000))
 
-cache.load_corpus = lambda name: Corpus(name, "fingerprint", documents)
+cache.load_corpus = lambda name, *_: Corpus(name, "fingerprint", documents)
 print(len(cache.prepare("c", "bytes", sys.argv[1], progress=False).train))
 """
 

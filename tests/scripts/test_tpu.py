@@ -166,7 +166,8 @@ def test_a_tpu_from_creation_to_deletion(cloud: Cloud) -> None:
     shown = cloud("logs", "--no-follow")
     assert shown.stdout == "the run says run\n"
     arguments = (cloud.directory / "arguments").read_text().splitlines()
-    assert arguments == ["run", "experiments/demo.py", *ROOT, "--scale", "cpu", awkward]
+    cache = ("--data-cache", "gs://bucket/results/tokens")
+    assert arguments == ["run", "experiments/demo.py", *ROOT, *cache, "--scale", "cpu", awkward]
 
     for command in (("run", *ROOT), ("setup",)):
         second = cloud(*command)

@@ -63,13 +63,16 @@ def found(root, page):
         "documents": documents(as_path(f"{root}/corpus")),
         "rows": len(sj.collect(f"{root}/small")),
         "events": len(list(store.runs()[0].directory.glob("tensorboard/*"))),
+        "tokens": [path.name for path in as_path(f"{root}/tokens").glob("*/*/*")],
+        "local": [path.name for path in Path(os.environ["SCALING_JAX_CACHE"]).iterdir()],
         "left": [path.name for path in store.runs()[0].directory.iterdir()],
     }
 
 
 if __name__ == "__main__":
     study = Study("small", RECIPE, IsoFlop((2e9,), (SIZES[:1],)))
-    job = Job(workers=1, supervision=Supervision(checkpoint_seconds=0.3))
+    tokens = f"{sys.argv[1]}/tokens?memory=2e6"
+    job = Job(workers=1, supervision=Supervision(checkpoint_seconds=0.3), cache_dir=tokens)
     if sys.argv[2] == "killed":
         threading.Thread(target=die_after_a_checkpoint, args=sys.argv[1:2], daemon=True).start()
         run_study(study, sys.argv[1], job)

@@ -15,6 +15,7 @@ from helpers import small_run
 from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.train import make_mesh, train_run
+from tests.buckets import bucket_of
 from tests.quick import QUICKLY
 
 SCRIPT = Path(__file__).with_name("train_together.py")
@@ -25,13 +26,13 @@ def free_port():
         return server.getsockname()[1]
 
 
-def run_together(n, config, directory, stop_at=0, config_of_last=None):
+def run_together(n, config, directory, stop_at=0, config_of_last=None, variables=None):
     """The exit codes and outputs of `n` processes."""
     configs = [config] * (n - 1) + [config_of_last or config]
     port = free_port()
     # Six processes compile the same short-lived programs.
     flags = {"XLA_FLAGS": QUICKLY, "JAX_PLATFORMS": "cpu"}
-    environment = os.environ | flags
+    environment = (variables or os.environ) | flags
     processes = [
         subprocess.Popen(
             [sys.executable, SCRIPT, configs[i], directory, *map(str, (port, i, n, stop_at))],
@@ -59,14 +60,32 @@ def check_is_as_alone(directory, config, alone):
     assert read_result(epath.Path(directory), config).loss == pytest.approx(result.loss, rel=2e-5)
 
 
+@pytest.fixture
+def streamed(tmp_path):
+    """Variables of processes with tokens in a bucket, of which each may keep 1 MiB.
+
+    No file of more than 1 MiB can be written either.
+    """
+    with bucket_of("gs", tmp_path) as (bucket, variables):
+        yield variables | {
+            "SCALING_JAX_CACHE": str(tmp_path / "disk"),
+            "DATA_CACHE": f"{bucket}/tokens?memory={2**20}",
+            "LARGEST_FILE": str(2**20),
+        }
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_path, monkeypatch):
+def test_four_processes_stop_together_and_two_end_as_one_would(
+    text, cache, tmp_path, monkeypatch, streamed
+):
     monkeypatch.setenv("SCALING_JAX_CACHE", str(cache))
     config = small_run(text, steps=32, shape={"n_layers": 1})
     (tmp_path / "config.json").write_text(config.to_json())
     directory = tmp_path / "together"
 
-    codes, outputs = run_together(4, tmp_path / "config.json", directory, stop_at=8)
+    codes, outputs = run_together(
+        4, tmp_path / "config.json", directory, stop_at=8, variables=streamed
+    )
     assert codes == [75] * 4, outputs
     stopped = len(read_metrics(epath.Path(directory)))
     assert 8 < stopped < 32
@@ -75,9 +94,12 @@ def test_four_processes_stop_together_and_two_end_as_one_would(text, cache, tmp_
         assert f"stopped {cause} at step {stopped} of 32" in output
     assert (directory / "checkpoints" / str(stopped)).is_dir()
 
-    codes, outputs = run_together(2, tmp_path / "config.json", directory)
+    codes, outputs = run_together(2, tmp_path / "config.json", directory, variables=streamed)
     assert codes == [0, 0], outputs
     check_is_as_alone(directory, config, tmp_path / "alone")
+    # Each process has read what it needed of 2 bytes for each byte of text, and stored none of it.
+    assert all(0 < int(output.split()[-1]) < 2 * text.stat().st_size for output in outputs)
+    assert not list((tmp_path / "disk").rglob("*.bin"))
 
 
 def test_runs_side_by_side_over_processes_are_each_what_it_would_be_alone(

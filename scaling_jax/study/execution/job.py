@@ -9,6 +9,7 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.runs.tracking import checked_track
 from scaling_jax.study.store.retry_policy import USUAL, Supervision
+from scaling_jax.system.files import absolute
 
 Executor = Literal["local", "ray", "slurm"]
 LOCAL: Executor = "local"
@@ -32,7 +33,8 @@ class Job:
             curve is damaged.
         executor: this machine, or a cluster that sees the store and trains each run as a task.
         executor_options: options of Ray's tasks or Slurm's jobs.
-        cache_dir: directory of tokenized corpora; None for the user's cache.
+        cache_dir: where tokens are kept: a directory, or a bucket that all hosts read from; None
+            for the user's cache.
         progress: show progress on standard error.
         track: trackers that get the metrics and held-out losses of every run, as TensorBoard does:
             wandb, mlflow, or jsonl:PATH for JSON lines in a file or a pipe.
@@ -58,10 +60,24 @@ class Job:
             if (count := getattr(self, name)) is not None and count < 1:
                 raise InputError(f"{name} {count} must be at least 1")
         if self.cache_dir is not None:
+            from scaling_jax.data import place
+
+            place(self.cache_dir)
             # Text, so that a worker process can be sent the job as JSON.
-            object.__setattr__(self, "cache_dir", os.fspath(self.cache_dir))
+            object.__setattr__(self, "cache_dir", os.fspath(absolute(self.cache_dir)))
         object.__setattr__(self, "track", checked_track(self.track))
         _check_executor(self.executor, self.pack, self.executor_options)
+
+    @property
+    def token_bytes(self) -> int:
+        """The most bytes of tokens that a process keeps in memory, as it does of those in buckets.
+
+        Tokens in a directory are memory-mapped.
+        """
+        from scaling_jax.data import place
+
+        where = place(self.cache_dir)
+        return where.memory if where.is_shared else 0
 
     @property
     def is_local(self) -> bool:

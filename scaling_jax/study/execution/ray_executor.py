@@ -122,7 +122,7 @@ def _request(run: StoredRun, job: Job) -> dict[str, Any]:
 
     accelerator = _accelerator()
     chip = _chip(ray.cluster_resources()) if accelerator is not None else None
-    needed = resources(run.planned.config, job.execution, chip)
+    needed = resources(run.planned.config, job.execution, chip, job.token_bytes)
     options: dict[str, Any] = {"num_cpus": 1, "memory": needed.memory}
     if accelerator == "GPU":
         options["num_gpus"] = max(1, needed.chips)

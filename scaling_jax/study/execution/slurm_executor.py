@@ -119,7 +119,10 @@ def open_backend(job: Job, runs: Sequence[StoredRun]) -> SlurmBackend:
             f"executor 'slurm' keeps its logs in files, not in {folder}: name a shared directory, "
             "--executor-option folder=DIR"
         )
-    memory = max(resources(run.planned.config, job.execution).memory for run in runs)
+    memory = max(
+        resources(run.planned.config, job.execution, token_bytes=job.token_bytes).memory
+        for run in runs
+    )
     defaults = {
         "name": "scaling_jax",
         "timeout_min": _TIMEOUT_MINUTES,

@@ -23,9 +23,13 @@ class TextCheck:
 
     Attributes:
         problems: a sentence for each fault: the field of the study, the fault, and the runs.
+        token_bytes: bytes of the tokens of all corpora that were read.
+        unread: names of the corpora that were not.
     """
 
     problems: tuple[str, ...]
+    token_bytes: int = 0
+    unread: tuple[str, ...] = ()
 
     def refuse(self) -> None:
         """Refuse the runs if there is a problem.
@@ -38,6 +42,33 @@ class TextCheck:
             raise InputError(f"{len(self.problems)} problems with the text of the runs:{lines}")
         for problem in self.problems:
             raise InputError(problem)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where tokens are kept.
+
+    Attributes:
+        directory: of this machine, or in a bucket.
+        token_bytes: bytes of the tokens there.
+        disk_bytes: bytes on the disk of each host.
+        memory_bytes: the most bytes of tokens in the memory of each process; None for tokens on
+            disk, which are memory-mapped.
+    """
+
+    directory: str
+    token_bytes: int
+    disk_bytes: int
+    memory_bytes: int | None
+
+
+def storage_of(text: TextCheck, cache_dir: os.PathLike[str] | str | None) -> Storage:
+    """Where the tokens of checked text are kept, and what they take on each host."""
+    from scaling_jax.data import place
+
+    where, n_bytes = place(cache_dir), text.token_bytes
+    on_disk, memory = (0, where.memory) if where.is_shared else (n_bytes, None)
+    return Storage(os.fspath(where.directory), n_bytes, on_disk, memory)
 
 
 def is_local(config: RunConfig) -> bool:
@@ -64,10 +95,13 @@ def check_text(
     checked.
     """
     from scaling_jax import data
+    from scaling_jax.train.inputs import cache_of_set
 
     problems, by_text = list[str](), dict[DataConfig, list[RunConfig]]()
+    sizes, unread = dict[str, int](), dict[str, None]()
     for config in configs:
         if not (download or is_local(config)):
+            unread[config.data.corpus] = None
             continue
         text = DataConfig(config.data.corpus, config.data.tokenizer)
         by_text.setdefault(text, []).append(config)
@@ -77,12 +111,19 @@ def check_text(
         except InputError as error:
             problems.append(f"recipe.data: {error}")
             continue
+        sizes[cache.fingerprint] = cache.n_bytes
         problems += _faults(runs, cache)
         sets = dict.fromkeys(each for config in runs for each in config.evals)
         for each in sets:
-            if download or _is_local(each.corpus):
-                problems += _faults_of_set(each, runs, cache_dir, progress)
-    return TextCheck(tuple(problems))
+            if not (download or each.is_task or _is_local(each.corpus)):
+                unread[each.corpus] = None
+                continue
+            faults = list(_faults_of_set(each, runs, cache_dir, progress))
+            problems += faults
+            if not (faults or each.is_task):
+                of_set = cache_of_set(each, text.tokenizer, cache_dir, progress)
+                sizes[of_set.fingerprint] = of_set.n_bytes
+    return TextCheck(tuple(problems), sum(sizes.values()), tuple(unread))
 
 
 def _faults_of_set(

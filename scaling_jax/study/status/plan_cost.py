@@ -1,7 +1,6 @@
 """What a plan costs on given chips: memory, time and money of every run."""
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from scaling_jax.execution_choice import (
     choice_text,
     chosen_execution,
     estimated_memory,
+    fewest_chips,
     is_estimated_to_fit,
     is_given,
 )
@@ -118,6 +118,7 @@ class PlanCost:
             the time follows from `machine.utilization`.
         runs: the plan, ordered by budget and then by size.
         costs: one for each of `runs`.
+        cache_dir: where tokens are kept.
     """
 
     study: Study
@@ -126,6 +127,7 @@ class PlanCost:
     speed: Speed | None
     runs: tuple[PlannedRun, ...]
     costs: tuple[RunCost, ...]
+    cache_dir: str | None = None
 
     @cached_property
     def seconds(self) -> float:
@@ -168,7 +170,7 @@ class PlanCost:
     @cached_property
     def text(self) -> TextCheck:
         """What is wrong with the runs' text, as far as it can be read without a download."""
-        return check_text([run.config for run in self.runs], download=False)
+        return check_text([run.config for run in self.runs], self.cache_dir, download=False)
 
     @property
     def evaluation_flops(self) -> int:
@@ -232,6 +234,7 @@ def cost(
     machine: Machine = THIS_MACHINE,
     execution: Execution = DEFAULT,
     root: str | None = None,
+    cache_dir: str | None = None,
 ) -> PlanCost:
     """Estimate memory, time and money of every run of a study, without training anything.
 
@@ -247,17 +250,22 @@ def cost(
         execution: how each run is computed.
         root: a directory of finished runs. Where some ran on such a chip, the time is estimated
             from their speed. It need not exist yet.
+        cache_dir: where tokens are kept: a directory, or a bucket; None for the user's cache.
 
     Raises:
         InputError: an unknown chip, a negative or infinite price, a run that does not divide over
             the chips, or a choice that the chips do not support.
     """
+    # Imported here, since the package of a corpus is only needed once its text is read.
+    from scaling_jax.data import place
+
     require_price(machine.price)
+    place(cache_dir)
     chip = machine.chip
     speed = None if root is None else _measured_speed(study, root, chip)
     runs = sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens))
     costs = tuple(run_cost(run, machine, execution, speed) for run in runs)
-    return PlanCost(study, machine, execution, speed, tuple(runs), costs)
+    return PlanCost(study, machine, execution, speed, tuple(runs), costs, cache_dir)
 
 
 def run_cost(
@@ -279,7 +287,7 @@ def run_cost(
         choice_text(config, chosen, chips),
         device.times(chips.chip.jax_devices),
         fits,
-        _fewest_chips(run, execution, chips, fits),
+        fewest_chips(config, execution, machine.chip, {machine.chips: fits}),
         seconds,
         price,
         training_flops=_training_flops(run),
@@ -313,25 +321,6 @@ def _seconds(run: PlannedRun, machine: Machine, speed: Speed | None) -> float:
         n_chips=machine.chips,
         utilization=machine.utilization,
     )
-
-
-def _fewest_chips(run: PlannedRun, execution: Execution, given: Chips, fits: bool) -> int | None:
-    """The fewest chips, in powers of two, on which a run fits; on `given` it `fits` or not."""
-    n = 1
-    while n <= run.config.batch_size:
-        if fits if n == given.n else _is_estimated_to_fit(run, execution, Chips(given.chip, n)):
-            return n
-        n *= 2
-    return None
-
-
-def _is_estimated_to_fit(run: PlannedRun, execution: Execution, chips: Chips) -> bool:
-    # Not every number of chips divides the batch or the model.
-    with suppress(InputError):
-        chosen = chosen_execution(run.config, execution, chips)
-        device = estimated_memory(run.config, chosen, chips)
-        return is_estimated_to_fit(device, execution, chips)
-    return False
 
 
 def _measured_speed(study: Study, root: str, chip: Chip) -> Speed | None:

@@ -1,7 +1,7 @@
 """The cost of a plan as a table, as sentences and as plain data."""
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from operator import attrgetter
 from typing import Any
 
@@ -9,6 +9,7 @@ from scaling_jax import formatting
 from scaling_jax.accounting import flops, hardware
 from scaling_jax.config import program_of
 from scaling_jax.study.plan.design import PlannedRun
+from scaling_jax.study.plan.text_needs import storage_of
 from scaling_jax.study.status.plan_additions import proposals
 from scaling_jax.study.status.plan_cost import PlanCost, RunCost
 from scaling_jax.text_table import Table
@@ -72,6 +73,23 @@ def plan_answer(plan: PlanCost) -> str:
     return "" if plan.score is None else "\n".join(score_sentences(plan.score))
 
 
+def plan_storage(plan: PlanCost) -> str:
+    """Where the tokens are, and the disk and memory that they take on each host."""
+    storage = storage_of(plan.text, plan.cache_dir)
+    known = f"take {_memory(storage.token_bytes)} in" if storage.token_bytes else "are kept in"
+    kept = f"Tokens {known} {storage.directory}"
+    if storage.memory_bytes is None:
+        sentence = f"{kept}, on the disk of every host."
+    else:
+        sentence = (
+            f"{kept}, from where every host reads what it needs: none are stored on its disk, "
+            f"and each process keeps at most {_memory(storage.memory_bytes)} in memory."
+        )
+    if plan.text.unread:
+        sentence += f" Not counted, because they are not read here: {', '.join(plan.text.unread)}."
+    return sentence
+
+
 def additions_table(plan: PlanCost) -> Table | None:
     """What could be added to the plan, in the order of `proposals`; None without a score."""
     from scaling_jax.laws.planning.design_text import proposals_table
@@ -103,6 +121,7 @@ def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
         "price_per_chip_hour": machine.price,
         "price": plan.price,
         "answer": None if plan.score is None else score_data(plan.score),
+        "storage": asdict(storage_of(plan.text, plan.cache_dir)),
         "warnings": list(plan.warnings),
         "problems": list(plan.text.problems),
         **({"additions": proposals_data(proposals(plan))} if with_additions else {}),

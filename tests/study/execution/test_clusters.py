@@ -18,6 +18,7 @@ from small_studies import losses, small_study, write_fake_result
 
 from scaling_jax.accounting.hardware import CHIPS
 from scaling_jax.errors import InputError
+from scaling_jax.execution_choice import Chips, estimated_memory
 from scaling_jax.study import Store, run_study
 from scaling_jax.study.execution import execute, job, ray_executor, slurm_executor
 from scaling_jax.study.execution.check import check_runs
@@ -37,6 +38,7 @@ def needs(package):
     return pytest.mark.skipif(missing, reason=f"{package} is not installed")
 
 
+FIXED = Execution(remat="none", accumulate=1)
 AT_ONCE = Supervision(attempts=2, retry_wait=0.0)
 
 
@@ -266,12 +268,15 @@ def test_a_run_is_given_as_many_chips_as_it_fits_on():
     assert on_cpu.chips == 0
     assert on_cpu.memory > 2 * 2**30
     assert resources(config, Execution(), h100).chips == 1
-    model = on_cpu.memory - 2 * 2**30
-    small = replace(h100, usable_bytes=model // 3)
-    assert resources(config, Execution(), small).chips == 4
+    assert resources(config, Execution(), token_bytes=10**9).memory == on_cpu.memory + 10**9
+    # As in the run itself, what is left open is chosen so that fewer chips are enough.
+    small = replace(h100, usable_bytes=estimated_memory(config, FIXED, Chips(h100)).total // 3)
+    chips = resources(config, FIXED, small).chips
+    assert chips > 1
+    assert resources(config, Execution(), small).chips < chips
     mesh = MeshSpec(fsdp=2, tensor=2)
     assert resources(config, Execution(mesh=mesh), h100).chips == 4
-    with pytest.raises(InputError, match=r"does not fit on 8 h100: choose a mesh"):
+    with pytest.raises(InputError, match=r"does not fit on any number of h100, .*: choose another"):
         resources(config, Execution(), replace(h100, usable_bytes=1))
 
 
