@@ -8,8 +8,9 @@ those of the demo, tuned on prose alone. Each kind has a law and a floor of its 
     scaling-jax run experiments/modalities.py --scale cpu --root results
     python experiments/modalities.py results/modalities-cpu modalities.svg
 
-The second command fits L(N, D) to each kind, prints the exponents with their intervals, and draws
-what each adds to its floor. `full` reads the prose from C4.
+The second command fits L(N, D) to each kind, prints the exponents with their intervals, also by
+each of the three approaches of Hoffmann et al. 2022 (as table A2), and draws what each kind adds to
+its floor. `full` reads the prose from C4.
 """
 
 import sys

@@ -99,7 +99,7 @@ def find_crossing(steps: "Fit", tokens_per_step: float, size_and_data: "Fit") ->
         size_and_data: the law `kaplan` of equation 1.5 in unique tokens, with resamples.
 
     Raises:
-        InputError: laws that do not cross.
+        InputError: laws that do not cross, or cross beyond every number.
     """
     values = _crossing(steps.params, tokens_per_step, size_and_data.params)
     drawn = []
@@ -129,24 +129,35 @@ def _crossing(
     steps_law: Mapping[str, float], tokens_per_step: float, data_law: Mapping[str, float]
 ) -> dict[str, float]:
     frontier = frontier_at_one_batch(steps_law, tokens_per_step)
-    powers, at_one = frontier.exponents, frontier.at(1.0)
-    found = crossing(
-        (at_one.loss ** (1 / powers["loss"]), powers["loss"]),
-        (at_one.tokens_min, powers["tokens"]),
-        (data_law["B"], data_law["alpha_D"]),
-    )
+    powers = frontier.exponents
+    try:
+        at_one = frontier.at(1.0)
+        found = crossing(
+            (at_one.loss ** (1 / powers["loss"]), powers["loss"]),
+            (at_one.tokens_min, powers["tokens"]),
+            (data_law["B"], data_law["alpha_D"]),
+        )
+    except OverflowError:
+        raise InputError(
+            "L(C) and L(D(C)) are so nearly parallel that their crossing exceeds every number: "
+            "train sizes over a wider range"
+        ) from None
     params = found.compute / (FLOPS_PER_PARAM_TOKEN * found.tokens)
     return {"C*": found.compute, "N*": params, "D*": found.tokens, "L*": found.loss}
 
 
 def frontier_text(curves: "pd.DataFrame", frontier: KaplanFrontier) -> str:
     """The powers of C along the frontier, and how far the lowest losses lie from it."""
-    powers, errors = frontier.exponents, frontier_errors(curves, frontier)
+    powers = frontier.exponents
     line = (
         f"at one batch of {formatting.count(frontier.B_star)} tokens the optimum under this law "
         f"has L ~ C^-{powers['loss']:.3f}, N ~ C^{powers['params']:.2f}, "
         f"D ~ C^{powers['tokens']:.2f} (C = 6 N D without embeddings)"
     )
+    try:
+        errors = frontier_errors(curves, frontier)
+    except OverflowError:
+        return f"{line}; its constants exceed every number: train sizes over a wider range"
     if not len(errors):
         return f"{line}; no size between the smallest and the largest has the lowest loss anywhere"
     rms = float(np.sqrt((errors**2).mean()))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax import formatting
+from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions.efficient_training import efficient_training
 from scaling_jax.report import style
 from scaling_jax.report.experiments.crossing import (
@@ -120,6 +121,9 @@ def main(root: str, out: str, size_and_data: str | None = None) -> None:
     )
     if size_and_data is not None:
         least = least_losses(finished(Store.open(size_and_data)))
-        crossed = find_crossing(fit, tokens_per_step, fit_size_and_data(least))
-        print(f"\nL(C) meets L(D(C)) at {crossed}")
+        try:
+            crossed = find_crossing(fit, tokens_per_step, fit_size_and_data(least))
+            print(f"\nL(C) meets L(D(C)) at {crossed}")
+        except InputError as error:
+            print(f"\nL(C) does not meet L(D(C)): {error}")
     save_alone(curve_figure(table, fit), out)

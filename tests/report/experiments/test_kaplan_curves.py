@@ -1,5 +1,7 @@
 """Curves that follow L(N, S) give its exponents back, and tokens to a loss by interpolation."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from scaling_jax.report.experiments.crossing import (
     find_crossing,
     frontier_at_one_batch,
     frontier_errors,
+    frontier_text,
 )
 from scaling_jax.report.experiments.kaplan_curves import curve_figure, tokens_to_losses
 from scaling_jax.report.experiments.steps_law import fit_steps_law
@@ -100,3 +103,16 @@ def test_the_crossing_of_two_fits_is_where_both_laws_give_one_loss() -> None:
     for name, (low, high) in found.intervals.items():
         assert low < high, name
     assert "100% of the resamples cross" in str(found)
+
+
+def test_laws_that_do_not_cross_at_any_number_are_refused() -> None:
+    steps = SimpleNamespace(params={"A": A, "alpha_N": 1e-3, "B": B, "alpha_S": ALPHA_S})
+    data = SimpleNamespace(params={"B": 3e6, "alpha_D": 0.2})
+    with pytest.raises(InputError, match="exceeds every number"):
+        find_crossing(steps, 1024, data)
+    flat = frontier_at_one_batch(steps.params, 1024)
+    text = frontier_text(curves((5e4, 1e5, 2e5), steps=8000), flat)
+    assert "its constants exceed every number" in text
+    steps.params["alpha_N"], data.params["alpha_D"] = ALPHA_N, 0.9
+    with pytest.raises(InputError, match="do not cross"):
+        find_crossing(steps, 1024, data)
