@@ -5,6 +5,7 @@ communication. Does not: training (`train`), and estimates of studies (`study.pl
 """
 
 from scaling_jax.aot.launch import CompilerFailed as CompilerFailed
+from scaling_jax.aot.launch import advised as advised
 from scaling_jax.aot.launch import compile_run as compile_run
 from scaling_jax.aot.report import Report as Report
 from scaling_jax.aot.topology import Topology as Topology

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scaling_jax.aot.overlapped import name_of, overlapped_operations
+
 _KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s64": 8, "u64": 8}
 _BYTES |= {"f64": 8, "c64": 8, "f32": 4, "s32": 4, "u32": 4}
@@ -33,6 +35,8 @@ class Collective:
         count: number of operations.
         bytes: size of the results on each device (of the arguments for reduce-scatter).
         sent_bytes: bytes that each device must send at least.
+        overlapped_bytes: the part of `sent_bytes` in operations that begin before, and end after,
+            a computation.
     """
 
     kind: str
@@ -40,6 +44,7 @@ class Collective:
     count: int
     bytes: int
     sent_bytes: int
+    overlapped_bytes: int = 0
 
 
 def collectives(text: str, n_devices: int) -> list[Collective]:
@@ -50,17 +55,20 @@ def collectives(text: str, n_devices: int) -> list[Collective]:
     """
     computations = _computations(text)
     times = _executions(computations)
-    totals: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    overlapped = overlapped_operations(computations)
+    totals: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for name, lines in computations.items():
         for line in lines:
             found = _exchange(name, line, n_devices)
             if found is None or not times[name]:
                 continue
             kind, group_size, n_bytes = found
+            sent = times[name] * _least_sent(kind, group_size, n_bytes)
             total = totals[kind, group_size]
             total[0] += times[name]
             total[1] += times[name] * n_bytes
-            total[2] += times[name] * _least_sent(kind, group_size, n_bytes)
+            total[2] += sent
+            total[3] += sent * (name in overlapped or name_of(line) in overlapped)
     found_all = [Collective(*key, *values) for key, values in totals.items()]
     return sorted(found_all, key=lambda one: -one.sent_bytes)
 

@@ -1,29 +1,55 @@
-"""Compilation of a training step for chips that this machine does not have."""
+"""Compilation of a run's programs for chips that this machine does not have."""
 
 import dataclasses
+import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from scaling_jax.accounting import flops
 from scaling_jax.aot.collectives import collectives
 from scaling_jax.aot.refusal import needed_bytes
-from scaling_jax.aot.report import ChipMemory, Report, StepFlops, lower_bounds
+from scaling_jax.aot.report import (
+    ChipMemory,
+    Program,
+    ProgramName,
+    Report,
+    StepFlops,
+    lower_bounds,
+)
 from scaling_jax.aot.targets import devices_of
 from scaling_jax.aot.topology import Topology
 from scaling_jax.architectures.products import product_flops
 from scaling_jax.config import RunConfig
 from scaling_jax.execution import Execution
 from scaling_jax.execution_choice import Chips, chosen_execution
-from scaling_jax.train.mesh import layout_rules, mesh_for
-from scaling_jax.train.programs import resolved_on, traced_training
+from scaling_jax.train.digest import traced_digest
+from scaling_jax.train.held_out import n_evaluated_at_once
+from scaling_jax.train.mesh import mesh_for
+from scaling_jax.train.overlap import compile_overlapped
+from scaling_jax.train.step import make_evaluation
+from scaling_jax.train.traced import (
+    evaluation_key,
+    key_of,
+    lowered,
+    resolved_on,
+    state_of,
+    traced_evaluation,
+    traced_start,
+    traced_training,
+)
 
 
-def compile_here(config: RunConfig, execution: Execution, topology: Topology) -> Report:
-    """Compile the training step of `config` for `topology` in this process.
+def compile_here(
+    config: RunConfig, execution: Execution, topology: Topology, step_alone: bool = False
+) -> Report:
+    """Compile the programs of `config` for `topology` in this process, or its step alone.
 
-    The process must have been started with `launch.environment`.
+    The process must have been started with `launch.environment`. If the step does not fit, no
+    other program is compiled.
 
     Raises:
         InputError: the run does not divide over the chips, or the compiler is not installed.
@@ -38,28 +64,21 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         accumulate=execution.microbatches,
     )
     # The report is about one step with one update, even if several would be dispatched together.
-    config, run_id = dataclasses.replace(config, batch_ramp=None), config.run_id
-    resolved = resolved_on(mesh, dataclasses.replace(execution, steps_per_dispatch=1), config)
-    traced = traced_training(config, mesh, resolved)
-    with layout_rules(mesh):
-        lowered = traced.lower()
-    start = time.perf_counter()
-    try:
-        compiled = lowered.compile()
-    except jax.errors.JaxRuntimeError as error:
-        memory = _refused(str(error), topology)
-        if memory is None:
-            raise
-        compiled = None
-    else:
-        memory = _planned(compiled.memory_analysis(), topology)
-    seconds = time.perf_counter() - start
+    run_id, single = config.run_id, dataclasses.replace(config, batch_ramp=None)
+    resolved = resolved_on(mesh, execution, config)
+    one_step = dataclasses.replace(resolved, steps_per_dispatch=1)
+    traced = traced_training(single, mesh, one_step)
+    compiled, memory, seconds = _compiled(traced, mesh, topology)
     counts = _counts(config, traced.jaxpr.jaxpr, compiled, len(devices))
     exchanged = collectives(compiled.as_text(), len(devices)) if compiled else []
     bounds = None
     if compiled:
         written = topology.chip.jax_devices * compiled.memory_analysis().output_size_in_bytes
         bounds = lower_bounds(topology, config.precision, counts, memory, written, exchanged)
+    others: list[Program] = []
+    if memory.fits and not step_alone:
+        del compiled, traced
+        others = list(_others(config, resolved, mesh, topology))
     return Report(
         topology=topology.name,
         n_chips=topology.n_chips,
@@ -69,13 +88,61 @@ def compile_here(config: RunConfig, execution: Execution, topology: Topology) ->
         tokens_per_step=config.tokens_per_step,
         precision=config.precision,
         mesh=dict(mesh.shape),
-        execution=dataclasses.asdict(resolved),
+        execution=dataclasses.asdict(one_step),
         compile_seconds=seconds,
         memory=memory,
         flops=counts,
         collectives=exchanged,
         bounds=bounds,
+        others=others,
+        compiler_bytes=1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     )
+
+
+def _others(
+    config: RunConfig, resolved: Execution, mesh: Mesh, topology: Topology
+) -> Iterator[Program]:
+    """The programs of a run beside its step, each with the training state in memory."""
+    key = key_of(config, resolved)
+    if (resolved.steps_per_dispatch or 1) > 1 or config.batch_ramp is not None:
+        yield _program("steps", traced_training(config, mesh, resolved), mesh, topology)
+    state = state_of(key.spec, mesh)
+    restore = _program("restore", traced_digest(state), mesh, topology)
+    yield restore
+    yield _program("start", traced_start(key, mesh), mesh, topology)
+    n_windows = config.n_held_out_windows
+    at_once = n_evaluated_at_once(config, n_windows)
+    held_out = evaluation_key(key.spec, n_windows, at_once, mesh)
+    traced = traced_evaluation(held_out, mesh, make_evaluation)
+    # The evaluation takes the parameters alone; the rest of the state stays in memory.
+    yield _program("evaluation", traced, mesh, topology, restore.memory.arguments)
+
+
+def _program(
+    name: ProgramName, traced: Any, mesh: Mesh, topology: Topology, state: int = 0
+) -> Program:
+    """A program whose arguments count as at least `state` bytes."""
+    _, memory, seconds = _compiled(traced, mesh, topology)
+    if memory.parts_known and memory.arguments < state:
+        needed = memory.needed + state - memory.arguments
+        memory = dataclasses.replace(memory, needed=needed, arguments=state)
+    return Program(name, memory, seconds)
+
+
+def _compiled(traced: Any, mesh: Mesh, topology: Topology) -> tuple[Any, ChipMemory, float]:
+    """The program, its needs, and the compiler's seconds; None for a program that does not fit."""
+    lowered_ = lowered(traced, mesh)
+    start = time.perf_counter()
+    try:
+        compiled = compile_overlapped(lowered_, mesh)
+    except jax.errors.JaxRuntimeError as error:
+        memory = _refused(str(error), topology)
+        if memory is None:
+            raise
+        compiled = None
+    else:
+        memory = _planned(compiled.memory_analysis(), topology)
+    return compiled, memory, time.perf_counter() - start
 
 
 def _planned(plan: Any, topology: Topology) -> ChipMemory:

@@ -26,8 +26,12 @@ class CompilerFailed(RuntimeError):  # noqa: N818 - an outcome, which it names
     """The compiler failed for another reason than a program that is too large."""
 
 
-def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> Report:
-    """Compile the training step of `config` for `topology`; large models take minutes.
+def compile_run(
+    config: RunConfig, execution: Execution, topology: Topology, *, step_alone: bool = False
+) -> Report:
+    """Compile the programs of `config` for `topology`, or its step alone.
+
+    Large models take minutes. The report has no advice: `advised` gives it.
 
     Raises:
         InputError: the run does not divide over the chips, or the compiler is not installed.
@@ -36,7 +40,7 @@ def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> 
     check_installed(topology)
     with tempfile.TemporaryDirectory() as directory:
         answer, errors = Path(directory, "answer"), Path(directory, "errors")
-        request = pickle.dumps((config, execution, topology))
+        request = pickle.dumps((config, execution, topology, step_alone))
         with errors.open("wb") as stream:
             code = subprocess.run(
                 [sys.executable, "-m", "scaling_jax.aot.child", answer],
@@ -50,10 +54,15 @@ def compile_run(config: RunConfig, execution: Execution, topology: Topology) -> 
         found: Any = pickle.loads(answer.read_bytes())
     if isinstance(found, InputError):
         raise found
-    if found.memory.fits:
-        return found
-    share = _share_by_estimate(config, execution, topology, found.memory.needed)
-    return replace(found, advice=what_would_fit(config, execution, topology, share))
+    return found
+
+
+def advised(report: Report, config: RunConfig, execution: Execution, topology: Topology) -> Report:
+    """`report` with advice if a program does not fit."""
+    if report.fits:
+        return report
+    share = _share_by_estimate(config, execution, topology, report.largest.memory.needed)
+    return replace(report, advice=what_would_fit(config, execution, topology, share))
 
 
 def _share_by_estimate(

@@ -1,11 +1,16 @@
 """The memory, FLOPs and communication of a compiled training step, and bounds on its time."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from scaling_jax.accounting.hardware import mfu
 from scaling_jax.aot.collectives import Collective
 from scaling_jax.aot.topology import Topology
 from scaling_jax.config import Precision
+
+# The programs of a run: one step, the steps of one dispatch, the evaluation of held-out text, the
+# initialization, and what checks a restored state against its checksum.
+ProgramName = Literal["step", "steps", "evaluation", "start", "restore"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class ChipMemory:
         arguments: training state and batch, which are in memory between steps too.
         temporaries: activations, gradients and scratch space.
         code: the program.
-        parts_known: whether the compiler reported the parts as well as the total.
+        parts_known: whether the compiler reported the parts. Otherwise it refused the program, and
+            `needed` is what its message says, which may be 0 or only a part.
     """
 
     needed: int
@@ -31,7 +37,22 @@ class ChipMemory:
     @property
     def fits(self) -> bool:
         """Whether the program fits in the available memory."""
-        return self.needed <= self.available
+        return self.parts_known and self.needed <= self.available
+
+
+@dataclass(frozen=True)
+class Program:
+    """One compiled program of a run.
+
+    Attributes:
+        name: what the program does.
+        memory: needs of the program and of the training state, which is in memory meanwhile.
+        compile_seconds: wall time of the compiler.
+    """
+
+    name: ProgramName
+    memory: ChipMemory
+    compile_seconds: float
 
 
 @dataclass(frozen=True)
@@ -100,11 +121,13 @@ class Report:
         n_chips, run_id, params, batch_size, tokens_per_step, precision: facts of chips and run.
         mesh: size of each mesh axis.
         execution: the fields of `Execution`, with every choice made.
-        compile_seconds: wall time of the compiler.
+        compile_seconds: wall time of the compiler for the step.
         memory, flops: needs of a step.
         collectives, bounds: communication and bounds on time; empty and None if the program does
             not fit.
         advice: command-line options with which the run should fit, best first; empty if it fits.
+        others: the run's other programs; empty if the step does not fit.
+        compiler_bytes: the most memory that the compiling process took on this machine.
     """
 
     topology: str
@@ -122,6 +145,30 @@ class Report:
     collectives: list[Collective] = field(default_factory=list)
     bounds: Bounds | None = None
     advice: list[str] = field(default_factory=list)
+    others: list[Program] = field(default_factory=list)
+    compiler_bytes: int = 0
+
+    @property
+    def programs(self) -> list[Program]:
+        """Every program that was compiled, the step first."""
+        return [Program("step", self.memory, self.compile_seconds), *self.others]
+
+    @property
+    def largest(self) -> Program:
+        """The program that needs the most memory; the first that does not fit, if there is one."""
+        over = [one for one in self.programs if not one.memory.fits]
+        return over[0] if over else max(self.programs, key=lambda one: one.memory.needed)
+
+    @property
+    def fits(self) -> bool:
+        """Whether every program fits in the available memory."""
+        return self.largest.memory.fits
+
+    @property
+    def overlapped(self) -> float | None:
+        """Share of the sent bytes whose exchange overlaps a computation; None without exchange."""
+        sent = sum(one.sent_bytes for one in self.collectives)
+        return sum(one.overlapped_bytes for one in self.collectives) / sent if sent else None
 
     @property
     def largest_mfu(self) -> float | None:

@@ -5,21 +5,29 @@ from typing import Any
 
 from scaling_jax import formatting
 from scaling_jax.accounting.hardware import GIB
-from scaling_jax.aot.report import Report
+from scaling_jax.aot.report import ChipMemory, ProgramName, Report
 from scaling_jax.text_table import Table
+
+_NAMES: dict[ProgramName, str] = {
+    "step": "step",
+    "steps": "steps of one dispatch",
+    "evaluation": "evaluation",
+    "start": "initialization",
+    "restore": "check of a restored checkpoint",
+}
 
 
 def report_text(report: Report) -> str:
     """Lines with everything but the single collectives, which `exchange_table` lists."""
-    memory, counts, bounds = report.memory, report.flops, report.bounds
+    counts, bounds = report.flops, report.bounds
     lines = [
         f"run                 {report.run_id}: {formatting.count(report.params)} parameters, "
         f"{report.batch_size} sequences or {report.tokens_per_step:,} tokens a step, "
         f"{report.precision}",
         f"chips               {report.n_chips} of {report.topology}, mesh {_mesh(report)}",
         f"computed by         {_choices(report)}",
-        f"memory per chip     {_memory(report)}",
-        f"fits                {'yes' if memory.fits else 'NO'}",
+        f"memory per chip     {needs(report.memory)}",
+        f"fits                {'yes' if report.fits else 'NO'}",
         f"FLOPs per step      {formatting.flops(counts.exact)} in the model's matrix products, "
         f"{formatting.flops(counts.program)} in the program's ({counts.recomputed:.0%} more)",
     ]
@@ -35,6 +43,11 @@ def report_text(report: Report) -> str:
             f"{_time(bounds.interconnect)}, each alone at its published rate)",
             f"utilization         at most {report.largest_mfu:.0%} of the peak",
         ]
+    if report.overlapped is not None:
+        lines.append(
+            f"overlapped          {report.overlapped:.0%} of the sent bytes: the program computes "
+            "while they are sent"
+        )
     lines.append(
         f"compiled in         {formatting.seconds(report.compile_seconds)}".replace(" ", " ")
     )
@@ -44,7 +57,8 @@ def report_text(report: Report) -> str:
 def report_data(report: Report) -> dict[str, Any]:
     """The report as plain data, with what follows from its numbers."""
     return dataclasses.asdict(report) | {
-        "fits": report.memory.fits,
+        "fits": report.fits,
+        "overlapped": report.overlapped,
         "largest_mfu": report.largest_mfu,
         "step_seconds_at_least": report.bounds and report.bounds.step,
     }
@@ -60,8 +74,8 @@ def _choices(report: Report) -> str:
     )
 
 
-def _memory(report: Report) -> str:
-    memory = report.memory
+def needs(memory: ChipMemory) -> str:
+    """What a program needs, and of how much."""
     if not memory.needed:
         return f"more than the {_gib(memory.available)} GiB that a program can have"
     text = (
@@ -78,10 +92,32 @@ def _memory(report: Report) -> str:
 
 def refusal(report: Report) -> str:
     """Why a run that does not fit cannot be trained there, and what would make it fit."""
-    text = f"run {report.run_id} does not fit on {report.topology}: it needs {_memory(report)}"
+    largest = report.largest
+    who = "it" if largest.name == "step" else f"its {_NAMES[largest.name]}"
+    text = f"run {report.run_id} does not fit on {report.topology}: {who} needs "
+    text += needs(largest.memory)
     if not report.advice:
         return f"{text}; nothing that this package can change is estimated to make it fit"
     return f"{text}. Estimated to fit: {'; '.join(report.advice)}"
+
+
+def program_table(report: Report) -> Table:
+    """One row per program: what it needs while the training state is in memory."""
+    rows = [
+        (
+            _NAMES[one.name],
+            _gib(one.memory.needed) if one.memory.needed else "-",
+            *(
+                _gib(part) if one.memory.parts_known else "-"
+                for part in (one.memory.arguments, one.memory.temporaries, one.memory.code)
+            ),
+            "yes" if one.memory.fits else "NO",
+            formatting.seconds(one.compile_seconds),
+        )
+        for one in report.programs
+    ]
+    columns = ("program", "GiB", "state and batch", "temporaries", "code", "fits", "compiled in")
+    return Table(columns, rows, left=("program", "fits"))
 
 
 def exchange_table(report: Report) -> Table:
@@ -93,11 +129,13 @@ def exchange_table(report: Report) -> Table:
             f"{one.count:,}",
             f"{one.bytes / 1e6:,.1f}",
             f"{one.sent_bytes / 1e6:,.1f}",
+            f"{one.overlapped_bytes / one.sent_bytes:.0%}" if one.sent_bytes else "-",
         )
         for one in report.collectives
     ]
-    columns = ("each step, each chip", "among", "times", "MB whole", "MB sent at least")
-    return Table(columns, rows, left=columns[:1])
+    first = "each step, each chip"
+    columns = (first, "among", "times", "MB whole", "MB sent at least", "overlapped")
+    return Table(columns, rows, left=(first,))
 
 
 def _gib(n_bytes: int) -> str:

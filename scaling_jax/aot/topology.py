@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scaling_jax.accounting.hardware import CHIPS, Chip
+from scaling_jax.accounting.hardware import chip as chip_named
 from scaling_jax.errors import InputError, nearest
 
 # Slices that Cloud TPU offers, from the pages of each version in its documentation.
@@ -75,6 +76,25 @@ class Topology:
             f"topology {text!r} does not exist: there are {families}; slices also have gcloud's "
             f"names, such as v5litepod-16{nearest(key, known)}"
         )
+
+    @classmethod
+    def of(cls, hardware: str, n_chips: int) -> "Topology":
+        """The slice or node of `n_chips` chips of one kind.
+
+        Raises:
+            InputError: no such topology; the message lists the numbers that exist.
+        """
+        kind = chip_named(hardware).name
+        known = {
+            found.n_chips: found for found in dict(_named()).values() if found.chip.name == kind
+        }
+        if not known:
+            kinds = ", ".join({**_SLICES, **_NODES})
+            raise InputError(f"nothing can be compiled for {hardware!r} here: there is {kinds}")
+        if n_chips not in known:
+            sizes = ", ".join(map(str, sorted(known)))
+            raise InputError(f"{n_chips} chips of {kind} form no topology: choose one of {sizes}")
+        return known[n_chips]
 
     def larger(self) -> "Iterator[Topology]":
         """Topologies with more chips of the same kind, fewest chips first."""

@@ -21,6 +21,11 @@ def digest(state: Any) -> int:
     return int(_program(jax.default_backend() == "cpu")(leaves))
 
 
+def traced_digest(abstract_state: Any) -> Any:
+    """The program that computes the digest of such a state, to be lowered for its devices."""
+    return _program(on_cpu=False).trace(jax.tree.leaves(abstract_state))
+
+
 @cache
 def _program(on_cpu: bool) -> Any:
     # The program runs for less time than it takes to compile, so optimize it less.

@@ -12,21 +12,26 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaling_jax.config import RunConfig
-from scaling_jax.config.dropout import NO_DROPOUT
-from scaling_jax.config.optimizer import without_horizon
-from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
+from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.model.stacking import stack_layers, unstack_layers
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.evaluate import evaluation_batch, padded_batches
-from scaling_jax.train.optimizer import is_elementwise
-from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import (
-    ModelSpec,
-    State,
-    init_state,
-    make_evaluation,
-    make_steps,
-    make_token_evaluation,
+from scaling_jax.train.evaluate import padded_batches
+from scaling_jax.train.overlap import compile_overlapped
+from scaling_jax.train.step import State, make_evaluation, make_token_evaluation
+from scaling_jax.train.traced import (
+    EvaluationKey,
+    ProgramKey,
+    evaluation_key,
+    key_of,
+    lowered,
+    resolved_on,
+    spec_of,
+    state_of,
+    traced_evaluation,
+    traced_start,
+    traced_steps,
+    training_state,
+    trains_layers_apart,
 )
 
 # For programs that run once: initialization is long straight-line code of random numbers, for
@@ -85,24 +90,6 @@ class Programs:
     unpack: Callable[[State, int], State]
 
 
-@dataclass(frozen=True)
-class _Key:
-    """Everything that the compiled programs depend on besides the mesh."""
-
-    spec: ModelSpec
-    batch_size: int
-    n_runs: int = 1
-
-
-@dataclass(frozen=True)
-class _EvaluationKey:
-    """Everything the evaluation depends on; the training batch is none of it."""
-
-    spec: ModelSpec
-    n_batches: int
-    batch_size: int
-
-
 def programs(
     config: RunConfig,
     mesh: Mesh,
@@ -120,8 +107,8 @@ def programs(
         InputError: `execution` does not suit the run or the devices.
     """
     resolved = resolved_on(mesh, execution, config)
-    key = replace(_key(config, resolved), n_runs=n_runs)
-    held_out = _evaluation_key(key.spec, n_held_out, n_evaluated or n_held_out, mesh)
+    key = replace(key_of(config, resolved), n_runs=n_runs)
+    held_out = evaluation_key(key.spec, n_held_out, n_evaluated or n_held_out, mesh)
     return _compile(key, held_out, mesh)
 
 
@@ -133,7 +120,7 @@ def evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
+    key = _wholeevaluation_key(config, mesh, n_held_out, execution)
     return Evaluation(_evaluate(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
@@ -145,15 +132,15 @@ def token_evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
+    key = _wholeevaluation_key(config, mesh, n_held_out, execution)
     return Evaluation(_evaluate_tokens(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
-def _whole_evaluation_key(
+def _wholeevaluation_key(
     config: RunConfig, mesh: Mesh, n_held_out: int, execution: Execution
-) -> _EvaluationKey:
+) -> EvaluationKey:
     spec = spec_of(config, resolved_on(mesh, execution, config))
-    return _evaluation_key(spec, n_held_out, n_held_out, mesh)
+    return evaluation_key(spec, n_held_out, n_held_out, mesh)
 
 
 def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
@@ -161,119 +148,10 @@ def abstract_state(config: RunConfig, mesh: Mesh) -> Any:
     return state_of(spec_of(config, resolved_on(mesh, DEFAULT, config)), mesh)
 
 
-def resolved_on(mesh: Mesh, execution: Execution, config: RunConfig) -> Execution:
-    """`execution` with every None chosen for `config` on the devices of `mesh`.
-
-    Raises:
-        InputError: as `Execution.resolved`.
-    """
-    platform = mesh.devices.flat[0].platform
-    return execution.resolved(config, platform, mesh.size, mesh.shape["fsdp"] > 1)
-
-
-def spec_of(config: RunConfig, execution: Execution) -> ModelSpec:
-    """What the programs of runs like `config` depend on, under a resolved `execution`."""
-    # The horizon is an argument of the program, so runs that differ only in it share the program.
-    optimizer = without_horizon(config.optimizer)
-    return ModelSpec(
-        config.shape,
-        optimizer,
-        config.precision,
-        config.parameterization,
-        execution,
-        config.dropout,
-        config.batch_ramp,
-    )
-
-
-def _key(config: RunConfig, execution: Execution) -> _Key:
-    return _Key(spec_of(config, execution), config.batch_size)
-
-
-def _evaluation_key(
-    spec: ModelSpec, n_held_out: int, n_evaluated: int, mesh: Mesh
-) -> _EvaluationKey:
-    batch_size = evaluation_batch(n_held_out, spec.shape.seq_len, layout.batch_shares(mesh))
-    platform = mesh.devices.flat[0].platform
-    n_chunks = fewest_loss_chunks(spec.shape, batch_size, platform, mesh.size)
-    execution = replace(spec.execution, accumulate=1, steps_per_dispatch=1, loss_chunks=n_chunks)
-    return _EvaluationKey(
-        replace(spec, execution=execution, dropout=NO_DROPOUT, batch_ramp=None),
-        -(-n_evaluated // batch_size),
-        batch_size,
-    )
-
-
-def traced_training(config: RunConfig, mesh: Mesh, execution: Execution = DEFAULT) -> Any:
-    """The traced training program of `config` on `mesh`, to be lowered inside `layout_rules(mesh)`.
-
-    The mesh may consist of devices that this machine does not have.
-    """
-    return _trace_training(_key(config, resolved_on(mesh, execution, config)), mesh)
-
-
-def state_of(spec: ModelSpec, mesh: Mesh) -> Any:
-    """Shapes, dtypes and shardings of the state of one run, as checkpoints store it."""
-    abstract = jax.eval_shape(lambda k: init_state(spec, k), jax.random.key(0))
-    return jax.tree.map(
-        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s),
-        abstract,
-        layout.state_shardings(abstract, mesh, named=spec.shape.module is None),
-    )
-
-
-def _trains_layers_apart(key: _Key, mesh: Mesh) -> bool:
-    """Whether the training program has separate arrays for each layer, without stacking them."""
-    # It saves two copies of the parameters per step: measured on two cores, 1.03 times as fast at
-    # 25M parameters. On accelerators the state takes much of the memory, and the conversion would
-    # need the same amount again.
-    on_cpu, execution = mesh.devices.flat[0].platform == "cpu", key.spec.execution
-    return on_cpu and not execution.scan_layers and is_elementwise(key.spec.optimizer.name)
-
-
-def _training_state(key: _Key, mesh: Mesh) -> Any:
-    """The abstract state in the form that the training program takes."""
-    state = state_of(key.spec, mesh)
-    if _trains_layers_apart(key, mesh):
-        state = layout.unstacked(state)
-    return layout.stacked(state, key.n_runs) if key.n_runs > 1 else state
-
-
-def _trace_training(key: _Key, mesh: Mesh) -> Any:
-    state = _training_state(key, mesh)
-    whole, n_steps = layout.replicated(mesh), key.spec.execution.steps_per_dispatch
-    assert n_steps is not None
-
-    packed = [key.n_runs] if key.n_runs > 1 else []
-
-    def scalar(dtype: Any) -> Any:
-        return jax.ShapeDtypeStruct(packed, dtype, sharding=whole)
-
-    steps = make_steps(key.spec)
-    if packed:
-        # The loop over steps runs while any run has steps left; runs that have ended do not change.
-        steps = jax.vmap(steps, in_axes=(0, 1, 0, 0), spmd_axis_name="replica")
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-    train = jax.jit(steps, donate_argnums=0, out_shardings=(shardings, whole))
-    horizon = Horizon(*[scalar(jnp.float32)] * 5)._replace(
-        seed=None if key.spec.dropout == NO_DROPOUT else scalar(jnp.uint32),
-        ramp_steps=None if key.spec.batch_ramp is None else scalar(jnp.int32),
-        average_after=scalar(jnp.int32) if key.spec.optimizer.averages else None,
-    )
-    tokens = _tokens(key.spec, key.batch_size, mesh, n_steps, *packed)
-    arguments = (state, tokens, scalar(jnp.int32), horizon)
-    with layout.layout_rules(mesh):
-        return train.trace(*arguments)
-
-
-def _tokens(spec: ModelSpec, batch_size: int, mesh: Mesh, *outer: int) -> jax.ShapeDtypeStruct:
-    dims = (*outer, batch_size, spec.shape.seq_len + 1)
-    sharding = layout.batch_sharding(mesh, packed=len(outer) == 2)
-    return jax.ShapeDtypeStruct(dims, jnp.int32, sharding=sharding)
-
-
-def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[State, int], State]]:
-    apart, several = _trains_layers_apart(key, mesh), key.n_runs > 1
+def _packing(
+    key: ProgramKey, mesh: Mesh
+) -> tuple[Callable[..., State], Callable[[State, int], State]]:
+    apart, several = trains_layers_apart(key, mesh), key.n_runs > 1
     if not apart and not several:
         return lambda state: state, lambda state, i: state
 
@@ -287,7 +165,7 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
 
     trained, stored = (
         jax.tree.map(lambda leaf: leaf.sharding, state)
-        for state in (_training_state(key, mesh), state_of(key.spec, mesh))
+        for state in (training_state(key, mesh), state_of(key.spec, mesh))
     )
     options = _RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform)
     return (
@@ -297,7 +175,7 @@ def _packing(key: _Key, mesh: Mesh) -> tuple[Callable[..., State], Callable[[Sta
 
 
 @cache
-def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
+def _compile(key: ProgramKey, held_out: EvaluationKey, mesh: Mesh) -> Programs:
     one, state = replace(key, n_runs=1), state_of(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
@@ -321,37 +199,22 @@ def _compile(key: _Key, held_out: _EvaluationKey, mesh: Mesh) -> Programs:
 
 # Cached separately, because `_init` and `_evaluate` do not depend on the number of runs.
 @cache
-def _init(key: _Key, mesh: Mesh) -> Any:
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, state_of(key.spec, mesh))
-    init = jax.jit(lambda k: init_state(key.spec, k), out_shardings=shardings)
-    with layout.layout_rules(mesh):
-        lowered = init.lower(jax.eval_shape(lambda: jax.random.key(0)))
-    return lowered.compile(compiler_options=_RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform))
+def _init(key: ProgramKey, mesh: Mesh) -> Any:
+    options = _RUN_ONCE_OPTIONS.get(mesh.devices.flat[0].platform)
+    return lowered(traced_start(key, mesh), mesh).compile(compiler_options=options)
 
 
 @cache
-def _train(key: _Key, mesh: Mesh) -> Any:
-    train = _trace_training(key, mesh)
-    with layout.layout_rules(mesh):
-        lowered = train.lower()
-    return lowered.compile()
+def _train(key: ProgramKey, mesh: Mesh) -> Any:
+    return compile_overlapped(lowered(traced_steps(key, mesh), mesh), mesh)
 
 
 @cache
-def _evaluate(key: _EvaluationKey, mesh: Mesh) -> Any:
-    return _compiled_evaluation(key, mesh, make_evaluation)
+def _evaluate(key: EvaluationKey, mesh: Mesh) -> Any:
+    return compile_overlapped(lowered(traced_evaluation(key, mesh, make_evaluation), mesh), mesh)
 
 
 @cache
-def _evaluate_tokens(key: _EvaluationKey, mesh: Mesh) -> Any:
-    return _compiled_evaluation(key, mesh, make_token_evaluation)
-
-
-def _compiled_evaluation(
-    key: _EvaluationKey, mesh: Mesh, make: Callable[[ModelSpec], Callable[..., jax.Array]]
-) -> Any:
-    params = state_of(key.spec, mesh)["params"]
-    evaluate = jax.jit(make(key.spec), out_shardings=layout.replicated(mesh))
-    with layout.layout_rules(mesh):
-        lowered = evaluate.lower(params, _tokens(key.spec, key.batch_size, mesh, key.n_batches))
-    return lowered.compile()
+def _evaluate_tokens(key: EvaluationKey, mesh: Mesh) -> Any:
+    traced = traced_evaluation(key, mesh, make_token_evaluation)
+    return compile_overlapped(lowered(traced, mesh), mesh)

@@ -54,10 +54,11 @@ from scaling_jax.train.preflight import (
     check_processes_agree,
     check_same_program,
 )
-from scaling_jax.train.programs import Evaluation, Programs, programs, resolved_on, token_evaluation
+from scaling_jax.train.programs import Evaluation, Programs, programs, token_evaluation
 from scaling_jax.train.scoring import Scoring
 from scaling_jax.train.step import State, weights_of
 from scaling_jax.train.task_sets import TaskSets
+from scaling_jax.train.traced import resolved_on
 
 CHECKPOINT_SECONDS = 60.0
 

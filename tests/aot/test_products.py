@@ -14,7 +14,7 @@ from scaling_jax.execution import Execution
 from scaling_jax.mesh_spec import MeshSpec
 from scaling_jax.model.kernels import cudnn_attention
 from scaling_jax.train.mesh import make_mesh
-from scaling_jax.train.programs import traced_training
+from scaling_jax.train.traced import traced_training
 
 SHAPE = Shape(n_layers=2, d_model=64, n_heads=4, d_ff=128, vocab_size=256, seq_len=32)
 CONFIG = RunConfig(SHAPE, DataConfig(), OptimizerConfig(1e-3, 0), 8, 10, 256)

@@ -45,3 +45,16 @@ def test_larger_topologies_ascend_from_the_next() -> None:
     larger = [topology.n_chips for topology in Topology.parse("v5e:4x4").larger()]
     assert larger == [32, 64, 128, 256]
     assert list(Topology.parse("v5e:16x16").larger()) == []
+
+
+def test_numbers_of_chips_are_topologies() -> None:
+    assert Topology.of("v5e", 16) == Topology.parse("v5e:4x4")
+    assert Topology.of("V5P", 64) == Topology.parse("v5p:4x4x4")
+    assert Topology.of("h100", 8) == Topology.parse("h100:8")
+    for hardware, n, message in (
+        ("v5e", 12, "12 chips of v5e form no topology: choose one of 1, 4, 8, 16"),
+        ("b200", 8, "nothing can be compiled for 'b200' here: there is v4, v5e"),
+        ("v5x", 8, "hardware 'v5x' is unknown"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Topology.of(hardware, n)
