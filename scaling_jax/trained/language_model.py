@@ -224,10 +224,11 @@ class LanguageModel:
         n_windows = (len(ids) - 1) // seq_len
         n_wanted = n_windows if tokens is None else -(-tokens // seq_len)
         if not 0 < n_wanted <= n_windows:
+            needed = "1 window" if n_wanted <= 1 else f"{n_wanted:,} windows"
             raise InputError(
-                f"the text has {len(ids)} tokens, but {max(1, n_wanted)} windows of the model need "
-                f"{max(1, n_wanted) * seq_len + 1}: give a longer text, or a corpus such as "
-                "text:PATH"
+                f"the text has {len(ids)} tokens, but {needed} of the model "
+                f"{'needs' if n_wanted <= 1 else 'need'} {max(1, n_wanted) * seq_len + 1}: give a "
+                "longer text, or a corpus such as text:PATH"
             )
         offsets_NxT1 = np.arange(n_wanted)[:, None] * seq_len + np.arange(seq_len + 1)
         is_lossless = coder.is_of_text and coder.decode([int(i) for i in ids]) == text

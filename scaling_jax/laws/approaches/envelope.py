@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaling_jax.errors import InputError
+from scaling_jax.formatting import count, plain_spaces
 from scaling_jax.laws.allocation import power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import frontier_loss
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
@@ -103,8 +104,9 @@ def _require_interior(size_K: np.ndarray, params_R: np.ndarray) -> None:
     """Refuse an envelope whose best size is mostly the smallest or the largest trained."""
     interior, trained = len(np.unique(size_K)), np.unique(params_R)
     if interior < _LEAST_SIZES:
+        sizes = plain_spaces(f"{count(trained[0])} to {count(trained[-1])}")
         raise InputError(
-            f"{interior} of {len(trained)} sizes, {trained[0]:.3g} to {trained[-1]:.3g} "
+            f"{interior} of {len(trained)} sizes, {sizes} "
             "parameters, have the lowest loss between a smaller and a larger one, but approach 1 "
             f"needs {_LEAST_SIZES}: train more sizes, or use approach 3"
         )
