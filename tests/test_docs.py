@@ -1,10 +1,8 @@
-"""What README, CONTRIBUTING and docs name exists: links, files, modules, commands, the site."""
+"""What README, CONTRIBUTING and docs name exists: links, files, modules, the site."""
 
-import ast
 import importlib
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,23 +11,14 @@ from types import FunctionType
 import pytest
 
 import scaling_jax.laws
-from scaling_jax.cli.app import _parsed
-from scaling_jax.errors import InputError
+from tests.docs.pages import PAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "scaling_jax|experiments|benchmarks|tests|scripts|docs"
 FUNCTIONS_OF_LAWS = [
     name
     for name in dir(scaling_jax.laws)
     if isinstance(getattr(scaling_jax.laws, name), FunctionType)
 ]
-
-# gcloud and the keys that it asks for are needed by TPUs alone.
-COMMANDS_OF_OTHERS = {
-    *("pip", "export", "pytest", "cd", "mkdocs"),
-    *("gcloud", "ssh-keygen", "ssh-add"),
-}
 
 with_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -55,55 +44,6 @@ def test_paths_that_are_named_exist(page: Path) -> None:
 def test_dotted_names_can_be_imported(page: Path) -> None:
     names = re.findall(r"`(scaling_jax(?:\.\w+)+)", page.read_text())
     assert [name for name in names if not resolves(name)] == []
-
-
-@with_each_page
-def test_examples_in_python_import_what_there_is(page: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    for node in (node for block in blocks for node in ast.walk(ast.parse(block))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module != "mine":
-            module = importlib.import_module(node.module)
-            assert [name.name for name in node.names if not hasattr(module, name.name)] == []
-
-
-@with_each_page
-def test_commands_can_be_parsed(page: Path) -> None:
-    for line in commands(page.read_text()):
-        words = shlex.split(line)
-        if words[0] == "scaling-jax":
-            accept(words[1:])
-        elif words[0] == "python":
-            source = (ROOT / words[1]).read_text()
-            options = [word for word in words if word.startswith("--")]
-            assert [word for word in options if word not in source] == [], line
-        else:
-            known = words[0] in COMMANDS_OF_OTHERS
-            assert known or os.access(ROOT / words[0], os.X_OK), line
-
-
-def accept(words: list[str]) -> None:
-    """Parse a command as the command line does, without running it."""
-    try:
-        _parsed(words)
-    except InputError as refusal:
-        # The executor's package belongs to an extra.
-        if "not installed: pip install" not in str(refusal):
-            raise
-
-
-@with_each_page
-def test_commands_that_need_more_than_a_computer_say_so(page: Path) -> None:
-    for title, block in console_blocks(page.read_text()):
-        needs_more = re.search(
-            r"scripts/tpu/|--executor|benchmarks/(gpu|tpu)|gs://|--track (wandb|mlflow)", block
-        )
-        assert bool(needs_more) == title.startswith("Needs "), block
-
-
-@pytest.mark.parametrize("command", ["scaling-jax fit t.csv --lawn auto", "scaling-jax fot t.csv"])
-def test_a_command_that_does_not_exist_is_noticed(command: str) -> None:
-    with pytest.raises(SystemExit):
-        accept(command.split()[1:])
 
 
 def test_the_site_is_complete_and_asks_nobody(site: Path) -> None:
@@ -142,18 +82,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return out
-
-
-def console_blocks(page: str) -> list[tuple[str, str]]:
-    """(title, content) of a page's console blocks."""
-    return re.findall(r"```console(?: title=\"([^\"]*)\")?\n(.*?)```", page, re.S)
-
-
-def commands(page: str) -> list[str]:
-    """The lines of a page's console blocks, without comments."""
-    joined = "\n".join(block for _, block in console_blocks(page)).replace("\\\n", " ")
-    lines = (line.split("#")[0].strip() for line in joined.splitlines())
-    return [line for line in lines if line]
 
 
 def layout_block(readme: str) -> str:
