@@ -14,7 +14,9 @@ from tests.docs.pages import PAGES, ROOT, blocks, commands
 from tests.docs.reader import Reader, accept
 from tests.quick import QUICKLY
 
-NEEDED = r"scripts/tpu/|--executor|benchmarks/(gpu|tpu)|gs://|--track (wandb|mlflow)"
+NEEDED = (
+    r"scripts/tpu/|scaling-jax compile|--executor|benchmarks/(gpu|tpu)|gs://|--track (wandb|mlflow)"
+)
 WITH_CODE = [page for page in PAGES if "```" in page.read_text(encoding="utf-8")]
 
 with_each_page = pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
