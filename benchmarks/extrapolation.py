@@ -15,7 +15,7 @@ With `--simulated 25`, 25 studies of Besiroglu et al.'s law are simulated for ea
 `benchmarks/coverage.py` and asked for the optimum of ten times their largest budget.
 
 A method is the name of a law, with the options of a fit behind it: `chinchilla,within=0.05`,
-`skaling,weight_by_compute=0.5`.
+`skaling,weight_by_compute=0.5`, `auto,bootstrap=100`.
 """
 
 import argparse
@@ -80,7 +80,8 @@ def predict(
     below: pd.DataFrame, largest: pd.DataFrame, minimum: BudgetMinimum | None, method: str
 ) -> Mapping[str, float]:
     law, *options = method.split(",")
-    given = {name: float(value) for name, value in (o.split("=") for o in options)}
+    pairs = (option.split("=") for option in options)
+    given = {n: int(value) if n == "bootstrap" else float(value) for n, value in pairs}
     fit = laws.fit(below, law=law, level=LEVEL, **given)  # type: ignore[arg-type]
     predicted = [
         fit.predict(params=float(n), tokens=float(d))

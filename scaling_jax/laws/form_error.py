@@ -35,11 +35,17 @@ class FormError:
         loss_rate: median absolute error of log loss per unit of `growth`.
         params_rate: the same of log N_opt.
         cutoffs: largest FLOPs of the fits whose predictions were scored, from the largest.
+        freedom: degrees of freedom of Student's t that the errors follow, since a rate that few
+            cut-offs show is itself uncertain; infinite in fits stored before there was any.
+        between: how much of the scatter between forms and rows, in squares, adds to the error that
+            cut-offs of their average show: the two are not independent.
     """
 
     loss_rate: float
     params_rate: float
     cutoffs: tuple[float, ...]
+    freedom: float = math.inf
+    between: float = 0.5
 
     def loss_deviation(self, ratio: float) -> float:
         """Standard deviation of log loss at `ratio` times the largest C fitted."""
@@ -50,42 +56,55 @@ class FormError:
         return float(_DEVIATION_PER_MEDIAN * self.params_rate * growth(ratio))
 
 
-def widened(draws_B: np.ndarray, deviation: float, sign: float = 1.0) -> np.ndarray:
-    """Draws with a normal error of their logs added, the same at every call."""
+def widened(draws_B: np.ndarray, deviation: float, freedom: float = math.inf) -> np.ndarray:
+    """Draws with an error by Student's t of their logs added, the same at every call."""
     normal_B = np.random.default_rng(1).standard_normal(len(draws_B))
     with np.errstate(over="ignore"):
-        wider_B: np.ndarray = draws_B * np.exp(sign * deviation * normal_B)
+        wider_B: np.ndarray = draws_B * np.exp(deviation * _students(normal_B, freedom))
     return wider_B
 
 
-# How much of the scatter between forms and rows adds to the error that cut-offs of their average
-# show: the two are not independent. Settled on published tables (docs/extrapolation.md).
-_BETWEEN = 0.5
+def _students(normal_B: np.ndarray, freedom: float) -> np.ndarray:
+    """Standard normal numbers as those of Student's t with the same probabilities."""
+    if not math.isfinite(freedom):
+        return normal_B
+    from scipy.special import ndtr, stdtrit
+
+    found_B: np.ndarray = stdtrit(freedom, ndtr(np.clip(normal_B, -_FARTHEST, _FARTHEST)))
+    return found_B
 
 
-def combined(deviation: float, between: float) -> float:
+def combined(deviation: float, between: float, share: float = 1.0) -> float:
     """The error of an average beyond the data, from cut-offs and from the scatter of its members.
 
     Args:
         deviation: what the average's predictions beyond cut-offs erred by, in logs.
         between: standard deviation of the members' predictions, in logs.
+        share: how much of the scatter adds, in squares.
     """
-    return math.sqrt(deviation**2 + _BETWEEN * between**2)
+    return math.sqrt(deviation**2 + share * between**2)
 
 
-def scaled(draws_B: np.ndarray, value: float, deviation: float) -> np.ndarray:
-    """Draws about `value` with the standard deviation `deviation` of their logs.
+# Resamples far out say nothing of an interval, and their tails by t would be without bound.
+_FARTHEST = 5.0
 
-    Each keeps its rank and the draws their skew; draws that are all alike become normal ones.
+
+def scaled(
+    draws_B: np.ndarray, value: float, deviation: float, freedom: float = math.inf
+) -> np.ndarray:
+    """Draws about `value` whose logs scatter by `deviation`, with the tails of Student's t.
+
+    Each keeps its rank and the draws their skew; draws that are all alike become drawn from t.
     """
     with np.errstate(all="ignore"):
         logs_B = np.log(draws_B)
     known = logs_B[np.isfinite(logs_B)]
     low, middle, high = np.quantile(known, [0.16, 0.5, 0.84]) if len(known) else (0.0, 0.0, 0.0)
     if high <= low:
-        return widened(np.full(len(draws_B), value), deviation)
+        return widened(np.full(len(draws_B), value), deviation, freedom)
     with np.errstate(over="ignore"):
-        wide_B: np.ndarray = value * np.exp((logs_B - middle) * 2 * deviation / (high - low))
+        z_B = _students((logs_B - middle) * 2 / (high - low), freedom)
+        wide_B: np.ndarray = value * np.exp(deviation * z_B)
     return wide_B
 
 

@@ -196,40 +196,44 @@ class LawFit(Fit):
         if self.form_error is None:
             return draws_B
         deviation = self.form_error.loss_deviation(ratio)
+        freedom, share = self.form_error.freedom, self.form_error.between
         if self.members:
-            return scaled(draws_B, value, combined(deviation, between))
-        return widened(draws_B, beyond_draws(deviation, draws_B))
+            return scaled(draws_B, value, combined(deviation, between, share), freedom)
+        return widened(draws_B, beyond_draws(deviation, draws_B), freedom)
 
     def _parts(self, draws_B: np.ndarray, ratio: float, between: float) -> dict[str, float]:
         if not self.is_logged or not (draws_B > 0).all():
             return {}
         low, high = np.quantile(np.log(draws_B), [0.16, 0.84])
         noise = math.sqrt(max(((high - low) / 2) ** 2 - between**2, 0.0))
-        deviation = noise if self.form_error is None else self.form_error.loss_deviation(ratio)
+        error = self.form_error
+        deviation = noise if error is None else error.loss_deviation(ratio)
         if self.members:
             noise = min(noise, deviation)
         noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
         return {
             "runs": float(np.sqrt(np.mean(noise_N**2))),
             "noise": noise,
-            "form": combined(0.0, between),
+            "form": combined(0.0, between, 0.0 if error is None else error.between),
             "distance": math.sqrt(max(deviation**2 - noise**2, 0.0)),
         }
 
     def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
-        if self.form_error is None:
+        error = self.form_error
+        if error is None:
             return drawn
         point, ratio = self._frontier(self._constants_P, flops), flops / self.flops_range[1]
-        deviation, between = self.form_error.params_deviation(ratio), 0.0
+        deviation, between = error.params_deviation(ratio), 0.0
         loss = drawn.loss
         if self.members:
             each = self._frontier(np.array([m.constants for m in self.members]), flops)
             with np.errstate(all="ignore"):
-                deviation = combined(deviation, self._scatter(np.log(each.params)))
+                scatter = self._scatter(np.log(each.params))
+            deviation = combined(deviation, scatter, error.between)
             between = 0.0 if each.loss is None else self._scatter(np.log(each.loss))
-            params = scaled(drawn.params, float(point.params), deviation)
+            params = scaled(drawn.params, float(point.params), deviation, error.freedom)
         else:
-            params = widened(drawn.params, beyond_draws(deviation, drawn.params))
+            params = widened(drawn.params, beyond_draws(deviation, drawn.params), error.freedom)
         if loss is not None and point.loss is not None:
             loss = self._with_form_error(loss, float(point.loss), ratio, between)
         # At fixed compute, more parameters mean fewer tokens.

@@ -21,9 +21,10 @@ from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
 from scaling_jax.laws.extrapolation.candidates import Candidate, candidates
 from scaling_jax.laws.extrapolation.cutoffs import NEAR
 from scaling_jax.laws.extrapolation.judgement import average_note
+from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.rolled import Rolled, roll, weighted
 from scaling_jax.laws.extrapolation.row_weights import LEAST_KEPT
-from scaling_jax.laws.form_error import FormError, Member, growth
+from scaling_jax.laws.form_error import FormError, Member
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import Objective, objective_named
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 # best candidate alone, which a higher power comes to, predicted published tables worse.
 _SELECTIVITY = 4.0
 _EXACT = 1e-5  # errors below this are all alike
-# What cut-offs show of the error is averaged, in logs, with one cut-off's worth of what published
-# tables show: see docs/extrapolation.md.
-USUAL_LOSS_RATE, USUAL_PARAMS_RATE = 0.0047, 0.1
+# With fewer cut-offs, scores are averaged in squares with so many of what published tables show of
+# a form: the score at one cut-off alone can be good by luck.
+_FEW, _USUAL_COUNTS = 2, 2.0
 # Points at which the average is evaluated to be described: budgets from the smallest fitted one to
 # this many times the largest, and model sizes around the optimum of each.
 _BEYOND, _N_BUDGETS, _N_SIZES, _WIDTH = 100.0, 12, 7, 8.0
@@ -65,7 +66,7 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
     require_comparable_weights(rows)
     chosen = candidates(options)
     rolled = roll(rows, chosen, objective)
-    scores_J, weight_J = _weights(rows, rolled)
+    scores_J, weight_J = _weights(rows, chosen, rolled)
     constants_P = _described(rows, rolled.constants_JxKxP[:, 0], weight_J)
     drawn, noise_N = _draws(rows, chosen, rolled, weight_J, objective, options)
     order = np.argsort(-weight_J, kind="stable").tolist()
@@ -145,61 +146,41 @@ def restricted(
     )
 
 
-def _weights(rows: Rows, rolled: Rolled) -> tuple[np.ndarray, np.ndarray]:
+def _weights(
+    rows: Rows, chosen: tuple[Candidate, ...], rolled: Rolled
+) -> tuple[np.ndarray, np.ndarray]:
     """Every candidate's score and its weight."""
-    n = len(rolled.errors_JxKxN)
-    if len(rolled.cutoffs) == 1:
-        return np.full(n, np.nan), np.full(n, 1 / n)
-    errors = [rolled.score(rows, errors_KxN) for errors_KxN in rolled.errors_JxKxN]
-    score_J = np.sqrt(np.mean(np.square(errors), axis=1))
-    weight_J = (np.maximum(score_J, _EXACT) / max(score_J.min(), _EXACT)) ** -_SELECTIVITY
+    n, n_cutoffs = len(rolled.errors_JxKxN), len(rolled.cutoffs) - 1
+    errors_JxK = np.array([rolled.score(rows, errors_KxN) for errors_KxN in rolled.errors_JxKxN])
+    squares_J = np.sum(np.square(errors_JxK), axis=1)
+    score_J = np.sqrt(squares_J / n_cutoffs) if n_cutoffs else np.full(n, np.nan)
+    pooled_J = score_J
+    if n_cutoffs < _FEW:
+        usual_J = np.array([candidate.form.usual for candidate in chosen])
+        squares_J = squares_J + _USUAL_COUNTS * usual_J**2
+        pooled_J = np.sqrt(squares_J / (n_cutoffs + _USUAL_COUNTS))
+    weight_J = (np.maximum(pooled_J, _EXACT) / max(pooled_J.min(), _EXACT)) ** -_SELECTIVITY
     return score_J, weight_J / weight_J.sum()
 
 
 def _form_error(rows: Rows, rolled: Rolled, weight_J: np.ndarray) -> FormError:
     """The growth of the average's own errors beyond the cut-offs."""
     averaged_KxN = np.einsum("j,jkn->kn", weight_J, rolled.errors_JxKxN)
-    log_params_JxK = np.log(_optimal_params(rows, rolled))
-    averaged_K = np.einsum("j,jk->k", weight_J, log_params_JxK)
-    return form_error(
-        rolled.cutoffs, rolled.score(rows, averaged_KxN), averaged_K[1:] - averaged_K[0]
+
+    def log_params(k: int, flops_G: np.ndarray) -> np.ndarray:
+        constants_Jx1xP = rolled.constants_JxKxP[:, k, None]
+        found = allocation.form_frontier(SKALING, constants_Jx1xP, flops_G[None], rows.compute)
+        with np.errstate(all="ignore"):
+            log_JxG = np.log(found.params)
+            known_JxG = np.isfinite(log_JxG) * weight_J[:, None]
+            sum_G = (known_JxG * np.nan_to_num(log_JxG)).sum(axis=0)
+            return np.where((all_G := known_JxG.sum(axis=0)) > 0.5, sum_G / all_G, np.nan)
+
+    return error_of_form(
+        rolled.cutoffs,
+        rolled.score(rows, averaged_KxN),
+        errors_of_optimum(rows, rolled.cutoffs, log_params),
     )
-
-
-def form_error(
-    ends: tuple[float, ...], loss_errors_K: np.ndarray, log_params_errors_K: np.ndarray
-) -> FormError:
-    """The form's error from the errors beyond each cut-off.
-
-    Args:
-        ends: the largest compute, then the cut-offs.
-        loss_errors_K: median absolute errors of log loss, per unit of growth.
-        log_params_errors_K: errors of log N_opt at the largest compute.
-    """
-    ratio_K = ends[0] / np.array(ends[1:])
-    params_K = np.abs(log_params_errors_K) / growth(ratio_K)
-    return FormError(
-        loss_rate=_rate(loss_errors_K, USUAL_LOSS_RATE),
-        params_rate=_rate(params_K, USUAL_PARAMS_RATE),
-        cutoffs=ends[1:],
-    )
-
-
-def _rate(errors_K: np.ndarray, usual: float) -> float:
-    """The geometric mean of the errors and of the usual one."""
-    known = errors_K[np.isfinite(errors_K)]
-    return float(np.exp(np.mean(np.log([usual, *np.maximum(known, _EXACT)]))))
-
-
-def _optimal_params(rows: Rows, rolled: Rolled) -> np.ndarray:
-    """N_opt at the largest compute, `JxK`; where a fit has none, that of the fit to all rows."""
-    found = allocation.form_frontier(
-        SKALING, rolled.constants_JxKxP, float(rows.flops.max()), rows.compute
-    ).params
-    known = np.isfinite(found) & (found > 0)
-    whole_Jx1 = np.where(known[:, :1], found[:, :1], rows.params.mean())
-    params_JxK: np.ndarray = np.where(known, found, whole_Jx1)
-    return params_JxK
 
 
 def _described(rows: Rows, constants_JxP: np.ndarray, weight_J: np.ndarray) -> np.ndarray:

@@ -38,19 +38,22 @@ class Form:
     Attributes:
         name: in the printout.
         priors: of the constants of `skaling`.
+        usual: what it errs by on published tables, as scores are (docs/extrapolation.md), for
+            tables that leave too few cut-offs to tell.
         held: constants that are held; a floor held at 0 is no floor.
     """
 
     name: str
     priors: Priors
+    usual: float
     held: Mapping[str, float] = field(default_factory=dict)
 
 
 FORMS = (
-    Form("skaling", SKALING.priors),
-    Form("skaling, firm priors", _FIRM),
-    Form("chinchilla", _WIDE, {"k": 1.0}),
-    Form("floorless", _FLOORLESS, {"E": 0.0}),
+    Form("skaling", SKALING.priors, 0.006),
+    Form("skaling, firm priors", _FIRM, 0.007),
+    Form("chinchilla", _WIDE, 0.011, {"k": 1.0}),
+    Form("floorless", _FLOORLESS, 0.014, {"E": 0.0}),
 )
 
 
@@ -96,4 +99,4 @@ def _with(form: Form, options: Options) -> Form | None:
             raise InputError(f"{name} is held and has a prior: give one of the two")
     if any(name in form.held for name in given):
         return None
-    return Form(form.name, {**form.priors, **given}, held)
+    return Form(form.name, {**form.priors, **given}, form.usual, held)

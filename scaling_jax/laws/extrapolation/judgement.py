@@ -48,7 +48,11 @@ def average_note(found: LawFit) -> Note:
     best, second = found.members[:2]
     text = f"The fit averages {len(found.members)} combinations of form, rows and weights"
     if np.isnan(best.score) or found.form_error is None:
-        return Note(NoteCode.LAW_CHOSEN, f"{text}, all alike: no cut-off tells them apart.")
+        return Note(
+            NoteCode.LAW_CHOSEN,
+            f"{text}, weighted by what published tables show of the forms: no cut-off tells them "
+            "apart.",
+        )
     value, first, other = (
         float(found.definition.value(np.array(constants), at))
         for constants in (list(found.params.values()), best.constants, second.constants)

@@ -1,12 +1,13 @@
 """The error of one law beyond the data, from fits of the law below rolled cut-offs."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 
 from scaling_jax.laws import allocation
-from scaling_jax.laws.extrapolation.average import form_error
 from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
+from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.law_fit import LawFit
@@ -50,23 +51,26 @@ def law_form_error(
         seen_KxN * rows.weight,
         objective=objective_named(options.objective or law.default_objective),
     )
-    above_N, log_params_K = np.zeros(len(rows)), np.full(len(ends), np.nan)
+    above_N, params_errors_K = np.zeros(len(rows)), np.full(len(ends) - 1, np.nan)
     if law.frontier is not None:
         above_N = above_frontier(law, point.constants_P, rows)
-        log_params_K = _log_optimum(rows, found, constants_KxP)
+        optimum = partial(_log_optimum, rows, found, constants_KxP)
+        params_errors_K = errors_of_optimum(rows, ends, optimum)
     with np.errstate(all="ignore"):
         errors_KxN = np.log(rows.loss / law.value(constants_KxP[:, None, :], rows.variables))
     below = zip(ends[1:], errors_KxN[1:], strict=True)
     loss_errors = [error_beyond(e_N, size_N, end, above_N) for end, e_N in below]
-    return form_error(ends, np.array(loss_errors), log_params_K[1:] - log_params_K[0])
+    return error_of_form(ends, np.array(loss_errors), params_errors_K)
 
 
-def _log_optimum(rows: Rows, found: LawFit, constants_KxP: np.ndarray) -> np.ndarray:
-    largest = float(rows.flops.max())
-    params = allocation.form_frontier(found.definition, constants_KxP, largest, rows.compute).params
+def _log_optimum(
+    rows: Rows, found: LawFit, constants_KxP: np.ndarray, k: int, flops_G: np.ndarray
+) -> np.ndarray:
+    constants_1xP = constants_KxP[k][None]
+    at = allocation.form_frontier(found.definition, constants_1xP, flops_G, rows.compute)
     with np.errstate(all="ignore"):
-        log_params_K: np.ndarray = np.log(params)
-    return log_params_K
+        log_params_G: np.ndarray = np.log(at.params)
+    return log_params_G
 
 
 def with_form_error(found: LawFit, point: PointFit, rows: Rows, options: Options) -> LawFit:
