@@ -71,7 +71,8 @@ def errors_of_optimum(
             at, wanted = np.array(ends[:1]), whole
         off_G = np.abs(log_params(k, at) - wanted) / growth(at / end)
         found.append(np.median(np.where(np.isfinite(off_G), off_G, _WITHOUT_OPTIMUM)))
-    return np.minimum(np.array(found), _WITHOUT_OPTIMUM)
+    errors_K: np.ndarray = np.minimum(np.array(found), _WITHOUT_OPTIMUM)
+    return errors_K
 
 
 def _rate(errors_K: np.ndarray, usual: float) -> float:
