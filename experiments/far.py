@@ -8,8 +8,10 @@ and prints both:
     scaling-jax plan experiments/far.py --scale cpu
     scaling-jax run experiments/far.py --scale cpu --root results
 
-After Marin's Delphi ladder of 2026, whose first recipe fitted its small runs and missed a run at 33
-times the compute by 2.5 %, because its rate did not fall with the length of training.
+Hoffmann et al. 2022 (arXiv 2203.15556), section 3.4, chose their large run by laws of small ones.
+Such a law holds only if the recipe does. Marin's first Delphi ladder of 2026 fitted its small runs
+and missed a run at 33 times the compute by 2.5 %, because its learning rate did not fall with the
+length of training.
 
 The large run of `cpu` reads the text that ships with the package once. So it has more parameters
 and fewer tokens than the optimum. `full` reads C4, with a SentencePiece model of 8,192 pieces that
@@ -24,10 +26,13 @@ from scaling_jax.study import (
     Extrapolation,
     IsoFlop,
     Recipe,
+    Source,
     Study,
     TunedLR,
     around,
 )
+
+source = Source("Hoffmann et al. 2022", "2203.15556", "section 3.4")
 
 # What `scaling-jax tune experiments/demo.py` found (docs/tuning.md).
 _rule = TunedLR(0.033433, 11650.0, 539990.0, 8.0, -0.39286, -0.32601, 0.73203)
