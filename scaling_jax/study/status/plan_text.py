@@ -10,6 +10,7 @@ from scaling_jax.accounting import flops, hardware
 from scaling_jax.config import program_of
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.text_needs import storage_of
+from scaling_jax.study.status.held_out_error import expected_error, held_out_warning
 from scaling_jax.study.status.plan_additions import proposals
 from scaling_jax.study.status.plan_cost import PlanCost, RunCost
 from scaling_jax.text_table import Table
@@ -61,7 +62,7 @@ def plan_summary(plan: PlanCost) -> str:
             f"program{'' if n_programs == 1 else 's'}, each in seconds or, for large models, "
             "minutes. Memory is an estimate (scaling-jax compile has the "
             "compiler's); 'fits on' is the fewest chips, in powers of two.",
-            _evaluation(plan),
+            f"{_evaluation(plan)} {held_out_warning(run.config for run in plan.runs)}".strip(),
         )
     )
 
@@ -116,6 +117,7 @@ def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
         "total_flops": float(sum(run.flops for run in plan.runs)),
         "total_flops_spent": plan.study.flops_spent,
         "evaluation_flops": plan.evaluation_flops,
+        "held_out_error": max(expected_error(run.config) for run in plan.runs),
         "total_hours": plan.seconds / 3600,
         "chip_hours": plan.seconds * machine.chips / 3600,
         "price_per_chip_hour": machine.price,
