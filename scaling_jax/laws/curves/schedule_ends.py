@@ -54,8 +54,8 @@ def predict_end(
     """Predict the loss at the end of a run from finished runs of the same model.
 
     The law is fitted to the finished curves and to what the run's own curve has so far. The
-    interval is Gaussian, with the root mean square of the errors of predicting each finished
-    curve's end from the others and from as much of its own beginning.
+    interval is Student's, from the errors of predicting each finished curve's end from the others
+    and from as much of its own beginning.
 
     Args:
         run: the schedule of the run, with the losses so far, which can be none.
@@ -141,16 +141,15 @@ def _to_measured(law: ScheduleLaw, finished: Sequence[ScheduledCurve]) -> float:
 
 
 def half_width(errors: Sequence[float], level: float) -> float:
-    """Half the width of the interval of a relative error, from errors of others about zero.
+    """Half the width of Student's interval of a relative error, from errors of others about zero.
 
-    Each of these is of a law with one curve less, so they are larger than the error that they
-    stand for. On the curves of a model of 25 million parameters Student's quantiles, which allow
-    for their small number, held the end in more cases than their level says.
+    Three curves can be too alike to show all of the error. Gaussian quantiles held fewer ends than
+    their level says (docs/curves.md).
     """
     from scipy import stats
 
     rms = math.sqrt(float(np.mean(np.square(errors))))
-    return float(stats.norm.ppf((1 + level) / 2)) * rms
+    return float(stats.t.ppf((1 + level) / 2, len(errors))) * rms
 
 
 def same_shape(a: ScheduledCurve, b: ScheduledCurve) -> bool:

@@ -16,5 +16,5 @@ def test_four_times_the_windows_halve_the_error() -> None:
 
 
 def test_the_tokens_that_the_warning_asks_for_are_enough() -> None:
-    asked = held_out_warning([CONFIG]).split("eval_tokens ")[1].split(", as far")[0]
-    assert held_out_warning([replace(CONFIG, eval_tokens=int(asked.replace(",", "")))]) == ""
+    wanted = held_out_warning([CONFIG]).split("eval_tokens ")[1].split(", as far")[0]
+    assert held_out_warning([replace(CONFIG, eval_tokens=int(wanted.replace(",", "")))]) == ""
