@@ -112,7 +112,7 @@ cpu = Study(
         eval_details=True,
     ),
     Sweep(
-        TwoLaws((7.5e10, 1.5e11, 3e11), params=7.5e3, at=1.9e10),
+        TwoLaws((1.5e11, 3e11, 6e11), params=7.5e3, at=1.9e10),
         product(vary("seed", 0, 1, 2), _optimizers),
     ),
 )

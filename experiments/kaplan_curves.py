@@ -63,7 +63,7 @@ cpu = Study(
         eval_every=LogSpaced(25, start=0.02),
         curve_tokens=32_768,
     ),
-    Sweep(grid(_small, (8e3, 16e3, 32e3, 64e3), 1.5e6), vary("seed", 0, 1)),
+    Sweep(grid(_small, (8e3, 16e3, 32e3, 64e3, 128e3), 2.5e6), vary("seed", 0, 1)),
 )
 
 _tiny = Family(vocab_size=256, seq_len=32)

@@ -68,14 +68,14 @@ cpu = Study(
         # At a constant rate, the lowest loss does not depend on where in a schedule it falls.
         optimizer_knobs={"schedule": "constant"},
         eval_tokens=65_536,
-        eval_every=LogSpaced(20, start=0.02),
+        eval_every=LogSpaced(30, start=0.01),
         curve_tokens=16_384,
     ),
     Sweep(
-        grid(_small, (12e3, 24e3, 48e3), 1e6),
+        grid(_small, (12e3, 24e3, 48e3, 96e3), 1.5e6),
         product(
             vary("seed", 0, 1),
-            vary("data.unique_tokens", 16_000, 32_000, 64_000, 128_000, None),
+            vary("data.unique_tokens", 16_000, 32_000, 64_000, 128_000, 512_000, None),
         ),
     ),
 )
