@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scaling_jax.aot.overlapped import name_of, overlapped_operations
+from scaling_jax.aot.overlapped import chain_of, computing_chains, name_of, overlapped_operations
 
 _KINDS = ("all-gather", "reduce-scatter", "all-reduce", "all-to-all", "collective-permute")
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s64": 8, "u64": 8}
@@ -22,6 +22,7 @@ _CONSTANT = re.compile(r"%?([\w.-]+) = s32\[\]\S* constant\((\d+)\)")
 _COMPARE = re.compile(r"compare\(%?([\w.-]+), %?([\w.-]+)\), direction=LT")
 _CONDITION = re.compile(r"condition=%?([\w.-]+)")
 _BODY = re.compile(r"body=%?([\w.-]+)")
+_CHAIN_START = 'custom_call_target="AsyncCollectiveStart"'
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 
 
@@ -55,22 +56,30 @@ def collectives(text: str, n_devices: int) -> list[Collective]:
     """
     computations = _computations(text)
     times = _executions(computations)
-    overlapped = overlapped_operations(computations)
+    overlapped, computing = overlapped_operations(computations), computing_chains(computations)
     totals: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for name, lines in computations.items():
         for line in lines:
             found = _exchange(name, line, n_devices)
             if found is None or not times[name]:
                 continue
+            chain = chain_of(line)
+            if chain is not None and not _begins_chain(lines):
+                continue  # The same exchange, in the fusions that continue and end it.
             kind, group_size, n_bytes = found
             sent = times[name] * _least_sent(kind, group_size, n_bytes)
             total = totals[kind, group_size]
             total[0] += times[name]
             total[1] += times[name] * n_bytes
             total[2] += sent
-            total[3] += sent * (name in overlapped or name_of(line) in overlapped)
+            hidden = name in overlapped or name_of(line) in overlapped or chain in computing
+            total[3] += sent * hidden
     found_all = [Collective(*key, *values) for key, values in totals.items()]
     return sorted(found_all, key=lambda one: -one.sent_bytes)
+
+
+def _begins_chain(lines: list[str]) -> bool:
+    return any(_CHAIN_START in line for line in lines)
 
 
 def _computations(text: str) -> dict[str, list[str]]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _INSTRUCTION = re.compile(r"^(?:ROOT )?%?([\w.-]+) = .*? ([a-z][\w-]*)\(%?([\w.-]*)")
+_CHAIN = re.compile(r'chain_id="(\d+)"')
+_CHAIN_ENDS = ("AsyncCollectiveStart", "AsyncCollectiveDone")
 _CALLS = re.compile(r"(?:calls|called_computations)=\{?%?([\w.-]+)")
 
 # Instructions that compute. Loops and calls may; a program that has them between the two ends of an
@@ -15,6 +17,26 @@ def name_of(line: str) -> str | None:
     """Name of the instruction on a line of a compiled program's text."""
     found = _INSTRUCTION.match(line)
     return found[1] if found else None
+
+
+def chain_of(line: str) -> str | None:
+    """The chain that an exchange on a line of a TPU's program belongs to; None for other lines.
+
+    A TPU splits an exchange into steps and fuses them with computations, one after the other. Each
+    of these fusions, the first and the last included, repeats the whole exchange in its text.
+    """
+    found = _CHAIN.search(line)
+    return found[1] if found else None
+
+
+def computing_chains(computations: Mapping[str, Sequence[str]]) -> set[str]:
+    """The chains of which some steps are fused with computations, between the two ends."""
+    middle = (
+        lines
+        for lines in computations.values()
+        if not any(end in line for line in lines for end in _CHAIN_ENDS)
+    )
+    return {chain for lines in middle for line in lines if (chain := chain_of(line)) is not None}
 
 
 def overlapped_operations(computations: Mapping[str, Sequence[str]]) -> set[str]:

@@ -125,3 +125,69 @@ def test_what_is_sent_in_one_go_is_all_counted() -> None:
 
 def test_one_device_exchanges_nothing() -> None:
     assert collectives("ENTRY %main (p0: s32[]) -> s32[] {\n  %a = s32[] add(%p0, %p0)\n}", 1) == []
+
+
+CHAIN = """\
+HloModule jit_steps, is_scheduled=true
+
+%begun (p: bf16[128,32]) -> (bf16[128,32], bf16[128,128]) {
+  %all-gather.1 = bf16[128,128]{0,1:T(8,128)(2,1)} all-gather(%p), channel_id=5, \
+replica_groups=mesh['axis_0'=1,'axis_1'=4] {'axis_1'}, frontend_attributes={chain_id="0"}
+  ROOT %custom-call.1 = (bf16[128,32], bf16[128,128]) custom-call(%all-gather.1), \
+custom_call_target="AsyncCollectiveStart"
+}
+
+%async_collective_fusion.1 (p: bf16[128,32]) -> (f32[256]{0}, bf16[128,128]) {
+  %all-gather.2 = bf16[128,128]{0,1:T(8,128)(2,1)} all-gather(%p), channel_id=5, \
+replica_groups=mesh['axis_0'=1,'axis_1'=4] {'axis_1'}, frontend_attributes={chain_id="0"}
+  ROOT %tuple.1 = (f32[256]{0}, bf16[128,128]) tuple(%a, %b)
+}
+
+%ended (p: bf16[128,32]) -> bf16[128,128] {
+  %all-gather.3 = bf16[128,128]{0,1:T(8,128)(2,1)} all-gather(%p), channel_id=5, \
+replica_groups=mesh['axis_0'=1,'axis_1'=4] {'axis_1'}, frontend_attributes={chain_id="0"}
+  ROOT %custom-call.2 = bf16[128,128] custom-call(%p, %all-gather.3), \
+custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main (p0: bf16[128,32]) -> bf16[128,128] {
+  %async-collective-start = (bf16[128,32], bf16[128,128]) fusion(%p0), kind=kCustom, calls=%begun
+  %fusion.1 = (f32[256]{0}, bf16[128,128]) fusion(%p0), kind=kOutput, \
+calls=%async_collective_fusion.1
+  %async-collective-done = bf16[128,128] fusion(%fusion.1), kind=kCustom, calls=%ended
+  %all-gather.9 = bf16[128,128]{0,1} all-gather(%p0), channel_id=6, replica_groups=[1,4]<=[4]
+  ROOT %done = bf16[128,128] add(%async-collective-done, %all-gather.9)
+}
+"""
+
+
+def test_an_exchange_that_is_fused_with_computations_counts_once() -> None:
+    (found,) = collectives(CHAIN, 4)
+    one = 2 * 128 * 128
+    # Two exchanges, of which the one that is split into steps overlaps a computation.
+    assert found == Collective("all-gather", 4, 2, 2 * one, 2 * one * 3 // 4, one * 3 // 4)
+
+
+PAIRS = """\
+HloModule jit_steps, is_scheduled=true
+
+ENTRY %main (p0: f32[16,8]) -> f32[64,8] {
+  %all-gather-start = (f32[16,8]{1,0}, f32[64,8]{1,0}) all-gather-start(%p0), \
+replica_groups=[1,4]<=[4], dimensions={0}, backend_config={"is_sync":SYNC}
+  BETWEEN
+  %all-gather-done = f32[64,8]{1,0} all-gather-done(%all-gather-start)
+  ROOT %dot.2 = f32[64,8]{1,0} dot(%all-gather-done, %p0)
+}
+"""
+
+
+def test_an_exchange_overlaps_what_is_computed_between_its_start_and_its_end() -> None:
+    compute, other = "%dot = f32[16,8]{1,0} dot(%p0, %p0)", "%bitcast = f32[128] bitcast(%p0)"
+    for between, sync, hidden in (
+        (compute, "false", True),
+        (other, "false", False),
+        (compute, "true", False),
+    ):
+        text = PAIRS.replace("BETWEEN", between).replace("SYNC", sync)
+        (found,) = collectives(text, 4)
+        assert found.overlapped_bytes == (found.sent_bytes if hidden else 0)
