@@ -11,7 +11,7 @@ CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 @dataclass(frozen=True)
 class ParamCount:
-    """Numbers of parameters of a model, by component.
+    """Numbers of parameters of a model, by component; a model has none of what is left out.
 
     Attributes:
         embedding: the vocabulary table.
@@ -27,12 +27,12 @@ class ParamCount:
         module: everything in a user's own module but its tables and its output matrix.
     """
 
-    embedding: int
-    positions: int
-    attention: int
-    feed_forward: int
-    norms: int
-    output: int
+    embedding: int = 0
+    positions: int = 0
+    attention: int = 0
+    feed_forward: int = 0
+    norms: int = 0
+    output: int = 0
     router: int = 0
     experts: int = 0
     other_experts: int = 0
@@ -72,21 +72,21 @@ class ParamCount:
 
 @dataclass(frozen=True)
 class OpFlops:
-    """FLOPs for one sequence, by operation, summed over layers.
+    """FLOPs for one sequence, by operation, summed over layers; what is left out takes none.
 
     An LSTM has `gates` (products of the gates with a layer's input) and `recurrence` (with the
     state before). `module` is everything in a user's own module but a lookup.
     """
 
-    embedding: int
-    qkv: int
-    scores: int
-    softmax: int
-    values: int
-    projection: int
-    feed_forward: int
-    norms: int
-    logits: int
+    embedding: int = 0
+    qkv: int = 0
+    scores: int = 0
+    softmax: int = 0
+    values: int = 0
+    projection: int = 0
+    feed_forward: int = 0
+    norms: int = 0
+    logits: int = 0
     router: int = 0
     experts: int = 0
     gates: int = 0

@@ -27,9 +27,6 @@ def params(shape: Shape) -> ParamCount:
     table = shape.vocab_size * d
     return ParamCount(
         embedding=table,
-        positions=0,
-        attention=0,
-        feed_forward=0,
         norms=(layers + 1) * d,
         output=0 if shape.tied_embedding else table,
         gates=layers * GATES * d * (2 * d + 1),
@@ -42,32 +39,18 @@ def forward_ops(shape: Shape, convention: Convention, pairs: int) -> OpFlops:
     if convention in ("exact", "chinchilla"):
         square = 2 * s * shape.n_layers * GATES * shape.d_model**2
         lookup = lookup_as_product(shape) if convention == "chinchilla" else 0
-        return _ops(lookup, square, square, 0, dense_logits(shape))
+        return OpFlops(
+            embedding=lookup, gates=square, recurrence=square, logits=dense_logits(shape)
+        )
     has_tables = convention == "6nd"
     lookup = 0 if shape.tied_embedding or not has_tables else 2 * s * counted.embedding
     recurrent = shape.n_layers * GATES * shape.d_model**2
-    return _ops(
-        lookup,
-        2 * s * (counted.gates - recurrent),
-        2 * s * recurrent,
-        2 * s * counted.norms,
-        dense_logits(shape) if has_tables else 0,
-    )
-
-
-def _ops(embedding: int, gates: int, recurrence: int, norms: int, logits: int) -> OpFlops:
     return OpFlops(
-        embedding=embedding,
-        qkv=0,
-        scores=0,
-        softmax=0,
-        values=0,
-        projection=0,
-        feed_forward=0,
-        norms=norms,
-        logits=logits,
-        gates=gates,
-        recurrence=recurrence,
+        embedding=lookup,
+        gates=2 * s * (counted.gates - recurrent),
+        recurrence=2 * s * recurrent,
+        norms=2 * s * counted.norms,
+        logits=dense_logits(shape) if has_tables else 0,
     )
 
 

@@ -7,15 +7,7 @@ from scaling_jax.config import OwnModule, Shape
 def params(shape: Shape) -> ParamCount:
     """Parameters of the module: its tables and output matrix, and everything else."""
     own = _own(shape)
-    return ParamCount(
-        embedding=own.params - own.non_embedding,
-        positions=0,
-        attention=0,
-        feed_forward=0,
-        norms=0,
-        output=0,
-        module=own.non_embedding,
-    )
+    return ParamCount(embedding=own.params - own.non_embedding, module=own.non_embedding)
 
 
 def forward_ops(shape: Shape, convention: Convention, pairs: int) -> OpFlops:
@@ -30,18 +22,7 @@ def forward_ops(shape: Shape, convention: Convention, pairs: int) -> OpFlops:
     counted = own.forward_flops
     if convention in ("kaplan", "6nd"):
         counted = 2 * s * (own.params if convention == "6nd" else own.non_embedding)
-    return OpFlops(
-        embedding=lookup,
-        qkv=0,
-        scores=0,
-        softmax=0,
-        values=0,
-        projection=0,
-        feed_forward=0,
-        norms=0,
-        logits=0,
-        module=counted,
-    )
+    return OpFlops(embedding=lookup, module=counted)
 
 
 def split(shape: Shape) -> dict[str, int]:

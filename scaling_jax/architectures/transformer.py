@@ -77,7 +77,6 @@ def _product_ops(shape: Shape, pairs: int, *, embedding: int, softmax: int) -> O
         values=square,
         projection=2 * layers * s * _projection_params(shape),
         feed_forward=feed_forward if shape.is_dense else 0,
-        norms=0,
         logits=dense_logits(shape),
         router=2 * layers * s * _router_params(shape),
         experts=0 if shape.is_dense else feed_forward,
@@ -94,9 +93,6 @@ def _parameter_ops(shape: Shape, *, with_embeddings: bool) -> OpFlops:
     return OpFlops(
         embedding=2 * s * lookup if with_embeddings else 0,
         qkv=2 * s * layers * _qkv_params(shape),
-        scores=0,
-        softmax=0,
-        values=0,
         projection=2 * s * layers * _projection_params(shape),
         feed_forward=2 * s * used * counted.feed_forward,
         norms=2 * s * (used * (counted.norms - shape.d_model) + shape.d_model),

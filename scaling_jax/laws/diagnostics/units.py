@@ -17,6 +17,8 @@ _FEW_TOKENS = 10_000
 _LEAST_RATIO, _MOST_RATIO = 0.05, 1e5
 # Ten seconds on one core, for the largest run of a study.
 _FEW_FLOPS = 1e11
+# Counts in millions or billions are given to three or four digits, such as 44.3 or 1,400.
+_DIGITS_OF_UNITS = 3
 # The logarithm of 3.3 million: no vocabulary makes guessing as costly.
 _MOST_NATS = 15.0
 
@@ -95,7 +97,12 @@ def _budget(rows: Rows) -> str:
 
 
 def _effort(rows: Rows) -> str:
-    """Params and tokens both in larger units keep their ratio and give too little compute."""
+    """Params and tokens both in larger units keep their ratio and give too little compute.
+
+    Studies of seconds have as little; there params or tokens are whole numbers of many digits.
+    """
+    if _are_plain_counts(rows.params) or _are_plain_counts(rows.tokens):
+        return ""
     product = FLOPS_PER_PARAM_TOKEN * rows.params * rows.tokens
     # FLOPs that the table counts itself settle the units: `_flops` found them close to 6 N D.
     has_flops = not np.allclose(rows.flops, product, rtol=1e-6)
@@ -105,6 +112,13 @@ def _effort(rows: Rows) -> str:
         f"Are params and tokens in millions? The largest run has 6 N D = {product.max():.2g} "
         "FLOPs, seconds on one core: give plain counts."
     )
+
+
+def _are_plain_counts(values: np.ndarray) -> bool:
+    """Whether values are whole, and most of them of more digits than numbers in larger units."""
+    step = 10.0 ** (np.floor(np.log10(values)) + 1 - _DIGITS_OF_UNITS)
+    rounded = np.abs(values / step - np.round(values / step)) < 1e-6
+    return bool((values == np.round(values)).all() and np.mean(rounded) < 0.5)
 
 
 def _loss(rows: Rows) -> str:

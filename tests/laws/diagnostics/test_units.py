@@ -32,6 +32,8 @@ def questions_about(table):
         study([1e8, 1e9, 1e10], 7000),
         study([1e11, 1e12], 20, loss=1.0),
         study([1e6, 2e6], 20, loss=12.4),
+        # Runs of seconds: counts of a trainer, not of a table in millions.
+        study([4_108, 6_640, 10_250, 15_112], 8),
         CHINCHILLA.assign(flops=lambda t: 3 * t["params"] * t["tokens"]),
         CHINCHILLA.assign(budget=lambda t: 6 * t["params"] * t["tokens"]),
     ],
@@ -48,6 +50,7 @@ def test_what_studies_have_is_not_questioned(table):
         (CHINCHILLA.assign(tokens=CHINCHILLA["tokens"] / 1e3), "tokens in thousands"),
         (CHINCHILLA.assign(tokens=CHINCHILLA["tokens"] / 1e9), "tokens in thousands"),
         (study(np.geomspace(1e3, 16e3, 7), 20), "params and tokens in millions"),
+        (study([1400, 2900, 6800, 16_000], 20), "params and tokens in millions"),
         (study([1e8, 1e9], 1e6), "params in thousands"),
         (CHINCHILLA.assign(flops=lambda t: 6e-6 * t["params"] * t["tokens"]), "1e6 FLOPs"),
         (CHINCHILLA.assign(flops=lambda t: 6e9 * t["params"] * t["tokens"]), "product is 1e9"),
