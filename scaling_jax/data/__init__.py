@@ -14,6 +14,7 @@ from scaling_jax.data.corpus_check import CorpusCheck as CorpusCheck
 from scaling_jax.data.corpus_check import check_corpus as check_corpus
 from scaling_jax.data.entropy import entropy as entropy
 from scaling_jax.data.place import place as place
+from scaling_jax.data.questions_in_text import questions_in_text as questions_in_text
 from scaling_jax.data.registry import load_corpus as load_corpus
 from scaling_jax.data.split import HELD_OUT_FRACTION as HELD_OUT_FRACTION
 from scaling_jax.data.split import shared_documents as shared_documents

@@ -1,7 +1,7 @@
 """Likelihoods and scores are those of lm-evaluation-harness, on three formats of tasks.
 
-The tests need the package lm_eval, and those of the exported model PyTorch and transformers too:
-`pip install 'scaling_jax[eval,transformers]'`.
+The tests need the package lm_eval, and those of the exported model PyTorch, transformers and
+accelerate too: `pip install 'scaling_jax[eval]' 'lm_eval[hf]'`.
 """
 
 import json
@@ -88,8 +88,8 @@ def model(request, run, tmp_path_factory):
     """The harness's own model of the exported files, and ours inside the harness."""
     if request.param == "adapter":
         return harness_model(run)
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
+    for package in ("torch", "transformers", "accelerate"):
+        pytest.importorskip(package)
     from lm_eval.models.huggingface import HFLM
 
     path = run.export(tmp_path_factory.mktemp("exported") / "model")
