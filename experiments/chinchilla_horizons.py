@@ -55,6 +55,7 @@ cpu = Study(
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
         batch_size=ConstantBatch(16),
+        eval_tokens=131_072,
     ),
     FixedModels(
         # Approach 1 uses the sizes between the smallest and the largest, and needs three of them.

@@ -63,6 +63,7 @@ cpu = Study(
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=PowerLawLR(value=6e-3, reference_params=60e3),
         batch_size=ConstantBatch(16),
+        eval_tokens=131_072,
     ),
     IsoFlop(_small, around(_small, params=32e3, at=1.25e11, exponent=0.49, width=3.5, n=5)),
 )

@@ -65,6 +65,7 @@ cpu = Study(
         batch_size=ConstantBatch(8),
         warmup=Warmup(share=0, floor=20),
         optimizer_knobs={"schedule": "wsd"},
+        eval_tokens=131_072,
     ),
     Branched(models),
 )

@@ -55,6 +55,7 @@ cpu = Study(
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=PowerLawLR(value=0.03, reference_params=20e3, exponent=-0.5),
         batch_size=ConstantBatch(16),
+        eval_tokens=131_072,
     ),
     Sweep(FixedModels(params=(12e3, 24e3, 48e3), tokens_per_param=(40.0,)), variations),
 )

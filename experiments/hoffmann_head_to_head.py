@@ -105,6 +105,7 @@ cpu = Study(
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=ComputeLR(value=1.7e-2, reference_flops=2e11, exponent=-0.3),
         batch_size=ConstantBatch(8),
+        eval_tokens=131_072,
         evals=(
             EvalSet("code", "stdlib"),
             EvalSet("order", "cloze:embedded?wrong=order&questions=200"),

@@ -50,6 +50,7 @@ cpu = Study(
         # One rate for every shape: a rule of the total size would vary it with the width.
         peak_lr=ConstantLR(8e-3),
         batch_size=ConstantBatch(8),
+        eval_tokens=131_072,
     ),
     Sweep(ShapeGrid(at=(15e3, 60e3), tokens=(5e5,)), vary("seed", 0, 1, 2)),
 )

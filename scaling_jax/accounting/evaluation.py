@@ -1,12 +1,19 @@
-"""FLOPs of held-out evaluations, which no count of training FLOPs includes."""
+"""FLOPs of a run's measurements, which no count of training FLOPs includes."""
+
+from collections.abc import Sequence
 
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
 
 
-def evaluation_flops(config: RunConfig, points: int, ends: int = 1) -> int:
+def evaluation_flops(
+    config: RunConfig, points: int, ends: int = 1, windows: Sequence[int] | None = None
+) -> int:
     """FLOPs of `points` evaluations along a run and of `ends` at its end, on all held-out
     sets of text; tasks come on top.
+
+    `windows` has the number of windows of each set at the end, by default as many as the run asks
+    for.
 
     >>> import scaling_jax as sj
     >>> from scaling_jax.config import DataConfig, OptimizerConfig
@@ -19,6 +26,18 @@ def evaluation_flops(config: RunConfig, points: int, ends: int = 1) -> int:
     True
     """
     # Losses by position take a second pass over the windows of the end.
-    n_of_end = config.n_held_out_windows * (1 + config.eval_details)
-    of_window = config.n_held_out_sets * flops.forward_ops(config.shape).total
-    return of_window * (points * config.n_curve_windows + ends * n_of_end)
+    passes = ends * (1 + config.eval_details)
+    counts = windows or [config.n_held_out_windows] * config.n_held_out_sets
+    evaluated = sum(points * min(n, config.n_curve_windows) + passes * n for n in counts)
+    return evaluated * flops.forward_ops(config.shape).total
+
+
+def noise_flops(config: RunConfig, measurements: int) -> int:
+    """FLOPs of `measurements` of the gradient noise scale, each of which has every gradient twice.
+
+    The result is 0 for a run without a `noise_scale`.
+    """
+    if config.noise_scale is None:
+        return 0
+    tokens = 2 * config.noise_scale.sequences * config.shape.seq_len
+    return measurements * flops.training_flops(config.shape, tokens, "exact")

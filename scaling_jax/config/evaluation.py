@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling_jax.config.strict import (
@@ -25,9 +25,16 @@ TASKS = ("task:", "olmo:", "cloze:")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 _TAKEN = ("least", "stderr")
 
-# Held-out tokens of a point of the curve, unless there are fewer: 20 points are then cheap beside
-# the training of small models too (benchmarks/evaluations.py).
+# Held-out tokens of a point of the curve that nothing else sets, unless there are fewer.
 CURVE_TOKENS = 8192
+
+# The share of a run's training FLOPs that the points of its curve take together by default.
+CURVE_SHARE = 0.1
+
+# Windows of the held-out text at the end of a run by default. Losses of windows have a standard
+# deviation of 14 to 16 % of their mean on the embedded text, so that the mean of these has a
+# standard error of 0.2 to 0.25 % (docs/recipes.md).
+END_WINDOWS = 4096
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class LogSpaced:
         start: the first point, as a share of the run.
         share: share of the run's training FLOPs that all points before the end may take together.
             Each is then measured on as many held-out tokens as that pays for, at least a window
-            and at most those of the end. By default `curve_tokens` counts.
+            and at most those of the end. With None, or where `curve_tokens` replaces the default
+            share, points are measured on `curve_tokens` tokens, by default 8,192.
 
     Raises:
         InputError: fewer than 2 points, a start outside (0, 1), or a share outside (0, 1].
@@ -51,7 +59,7 @@ class LogSpaced:
 
     points: int = 20
     start: float = 0.01
-    share: float | None = later(None)
+    share: float | None = later(None, written=CURVE_SHARE)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -107,11 +115,30 @@ class EvalSet:
         """Whether the set is a task."""
         return self.corpus.startswith(TASKS)
 
+    @property
+    def may_be_in_text(self) -> bool:
+        """Whether the set is a task whose questions may stand in a training text.
+
+        Those of a cloze task are of documents that no run trains on.
+        """
+        return self.is_task and not self.corpus.startswith("cloze:")
+
     def __str__(self) -> str:
         return f"{self.name}={self.corpus}" + (f" ({self.part})" if self.part == "all" else "")
 
 
 EvalEvery = int | LogSpaced | None
+
+
+def without_default_share(every: EvalEvery) -> EvalEvery:
+    """`every` without the default share of `LogSpaced`, for points that something else sizes.
+
+    >>> without_default_share(LogSpaced(points=5)).share is None
+    True
+    """
+    if isinstance(every, LogSpaced) and every.share == CURVE_SHARE:
+        return replace(every, share=None)
+    return every
 
 
 def check_evaluation(

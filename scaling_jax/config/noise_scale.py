@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from scaling_jax.config.evaluation import LogSpaced, evaluation_steps
+from scaling_jax.config.evaluation import LogSpaced, evaluation_steps, without_default_share
 from scaling_jax.config.strict import require_positive, settle_numbers, whole_number
 from scaling_jax.errors import InputError
 
 # A jackknife over fewer gradients says little of the errors.
 _LEAST_GRADIENTS = 8
 
-_TEN_POINTS = LogSpaced(points=10)
+_TEN_POINTS = LogSpaced(points=10, share=None)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class NoiseScale:
 
     def __post_init__(self) -> None:
         settle_numbers(self)
+        object.__setattr__(self, "every", without_default_share(self.every))
         if not isinstance(self.every, LogSpaced):
             object.__setattr__(self, "every", whole_number("noise_scale every", self.every))
             require_positive("noise_scale every", self.every)

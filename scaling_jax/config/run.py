@@ -16,6 +16,7 @@ from scaling_jax.config.evaluation import (
     LogSpaced,
     check_evaluation,
     evaluation_steps,
+    without_default_share,
 )
 from scaling_jax.config.noise_scale import NoiseScale
 from scaling_jax.config.optimizer import DEFAULT_BALANCE_WEIGHT, OptimizerConfig
@@ -107,7 +108,8 @@ class RunConfig(Readable):
         batch_size: sequences of `shape.seq_len` tokens per step.
         steps: optimizer steps; the schedule ends at exactly this step. A step has one update,
             except under `batch_ramp`.
-        eval_tokens: held-out tokens on which the final loss is measured.
+        eval_tokens: held-out tokens on which the final loss is measured; the most of them under
+            `eval_at_most`.
         precision: number format of the matrix products; parameters and reductions are float32.
             `float32` is float32 on every platform. `float32_fast` lets an accelerator round the
             factors of products, to TensorFloat-32 or bfloat16; on a CPU it is the same.
@@ -116,8 +118,9 @@ class RunConfig(Readable):
         version: version of this format.
         eval_every: tokens between evaluations along the run, or `LogSpaced` points; by default
             the run is evaluated only at its end.
-        curve_tokens: held-out tokens of each evaluation before the end, by default 8,192 or
-            `eval_tokens` if fewer: windows evenly spread over those of the final evaluation.
+        curve_tokens: held-out tokens of each evaluation before the end, by default what the share
+            of `LogSpaced` pays for; without a share 8,192, or `eval_tokens` if fewer. They are
+            windows evenly spread over those of the final evaluation.
         evals: further held-out sets, on `eval_tokens` tokens each.
         dropout: shares of values that training sets to zero.
         batch_ramp: smaller batches in the first part of the run; by default none.
@@ -127,6 +130,8 @@ class RunConfig(Readable):
             never.
         start: the checkpoint of another run that the run starts from. Steps and tokens count from
             there. By default the run starts from parameters that its seed draws.
+        eval_at_most: whether a held-out text of fewer than `eval_tokens` tokens is measured whole.
+            Otherwise it is an error.
 
     Raises:
         InputError: a count below 1, a seed of more than 32 bits, an unknown precision, a warm-up
@@ -153,6 +158,7 @@ class RunConfig(Readable):
     eval_details: bool = later(False)
     noise_scale: NoiseScale | None = later(None)
     start: Start | None = later(None)
+    eval_at_most: bool = later(False)
 
     def __post_init__(self) -> None:
         settle_numbers(self)
@@ -160,6 +166,8 @@ class RunConfig(Readable):
         if not isinstance(self.eval_every, LogSpaced | None):
             every = whole_number("eval_every", self.eval_every)
             object.__setattr__(self, "eval_every", every)
+        if self.curve_tokens is not None:
+            object.__setattr__(self, "eval_every", without_default_share(self.eval_every))
         for name in ("batch_size", "steps", "eval_tokens"):
             require_positive(name, getattr(self, name))
         require_one_of("precision", self.precision, Precision)
@@ -230,7 +238,7 @@ class RunConfig(Readable):
 
     @property
     def n_held_out_windows(self) -> int:
-        """Number of windows of each held-out set at the end of the run."""
+        """Number of windows of each held-out set at the end of the run, unless it has fewer."""
         return -(-self.eval_tokens // self.shape.seq_len)
 
     @property
@@ -296,7 +304,7 @@ class RunConfig(Readable):
         Raises:
             InputError: not JSON, an unknown or missing field, or a value of the wrong type.
         """
-        return from_dict(cls, parsed_json(text, "a run's config.json"))
+        return from_dict(cls, parsed_json(text, "a run's config.json"), stored=True)
 
 
 def _as_dict(config: Any) -> Any:

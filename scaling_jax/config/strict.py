@@ -15,6 +15,7 @@ from scaling_jax.errors import InputError, suggestion
 T = TypeVar("T")
 
 _LATER = "later"
+_SAME: Any = object()
 
 # A whole number in a file is a count or a seed; this is what programs can compute with.
 _BITS = 63
@@ -38,8 +39,10 @@ def parsed_json(text: str, name: str) -> Any:
         raise InputError(f"{name} is not JSON ({error})") from error
 
 
-def from_dict(cls: type[T], data: Any, path: str = "") -> T:
+def from_dict(cls: type[T], data: Any, path: str = "", *, stored: bool = False) -> T:
     """An instance of the dataclass `cls` from nested mappings, converting nothing but int to float.
+
+    A `later` field that data which were `stored` lack has the value that they were stored with.
 
     Raises:
         InputError: an unknown field (the message suggests the nearest name), a missing field, or
@@ -52,22 +55,24 @@ def from_dict(cls: type[T], data: Any, path: str = "") -> T:
     for key in data:
         if key not in fields:
             raise InputError(f"{where} has no field {key!r}{suggestion(key, list(fields))}")
-    values = {}
+    values = dict(_stored(cls)[1]) if stored else {}  # type: ignore[arg-type]
     for name, (hint, required) in fields.items():
         if name in data:
-            values[name] = _convert(hint, data[name], f"{where}.{name}")
+            values[name] = _convert(hint, data[name], f"{where}.{name}", stored)
         elif required:
             raise InputError(f"{where} lacks the field {name!r}: add it")
     return cls(**values)
 
 
-def later(default: T) -> T:
+def later(default: T, *, written: T = _SAME) -> T:
     """A dataclass field that was added after configurations without it had been stored.
 
-    `stored_fields` omits it at its default, so that the hashes of stored configurations stay the
-    same. Its default must therefore never change.
+    `stored_fields` omits it at `default`, so that the hashes of stored configurations stay the
+    same. So `default`, which is what a stored configuration without the field means, must never
+    change. Where `written` is given, it is what a configuration that is written now gets instead.
     """
-    return dataclasses.field(default=default, metadata={_LATER: True})
+    value = default if written is _SAME else written
+    return dataclasses.field(default=value, metadata={_LATER: default})
 
 
 def stored_fields(value: Any) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def stored_fields(value: Any) -> dict[str, Any]:
 @functools.cache
 def _stored(cls: type) -> tuple[list[str], dict[str, Any]]:
     fields = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-    later_defaults = {f.name: f.default for f in fields if _LATER in f.metadata}
+    later_defaults = {f.name: f.metadata[_LATER] for f in fields if _LATER in f.metadata}
     return [f.name for f in fields], later_defaults
 
 
@@ -106,21 +111,23 @@ def _origin(hint: Any) -> Any:
     return typing.get_origin(hint)
 
 
-def _convert(hint: Any, value: Any, path: str) -> Any:
+def _convert(hint: Any, value: Any, path: str, stored: bool) -> Any:
     if type(value) is hint:
         return whole_number(path, value) if hint is int else value
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, path)  # type: ignore[arg-type]
+        return from_dict(hint, value, path, stored=stored)  # type: ignore[arg-type]
     origin, inner = _origin(hint), typing.get_args(hint)
     if origin is Literal:
         require_one_of(path, value, hint)
         return value
     if origin in (types.UnionType, typing.Union):
-        return _convert_to_one_of(inner, value, path)
+        return _convert_to_one_of(inner, value, path, stored)
     if origin is tuple and isinstance(value, list | tuple):
-        return tuple(_convert(inner[0], each, f"{path}[{i}]") for i, each in enumerate(value))
+        return tuple(
+            _convert(inner[0], each, f"{path}[{i}]", stored) for i, each in enumerate(value)
+        )
     kind = origin or hint
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return number(path, value)
@@ -129,15 +136,15 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     return value
 
 
-def _convert_to_one_of(choices: Sequence[Any], value: Any, path: str) -> Any:
+def _convert_to_one_of(choices: Sequence[Any], value: Any, path: str, stored: bool) -> Any:
     """The value as the first of several types that takes it."""
     if value is None and types.NoneType in choices:
         return None
     *others, last = (choice for choice in choices if choice is not types.NoneType)
     for choice in others:
         with contextlib.suppress(InputError):
-            return _convert(choice, value, path)
-    return _convert(last, value, path)
+            return _convert(choice, value, path, stored)
+    return _convert(last, value, path, stored)
 
 
 def settle_numbers(instance: Any) -> None:

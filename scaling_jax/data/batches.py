@@ -202,17 +202,23 @@ class Batches:
         return windows_of(self._tokens, windows * self._seq_len, self._seq_len + 1)
 
 
-def held_out_windows(cache: TokenCache, seq_len: int, tokens: int) -> np.ndarray:
+def held_out_windows(
+    cache: TokenCache, seq_len: int, tokens: int, at_most: bool = False
+) -> np.ndarray:
     """Windows `tokens_NxT1` of `tokens` targets or more, evenly spread over the held-out text.
 
-    The windows follow from the text, `seq_len` and `tokens` alone, so that runs of different batch
-    sizes are measured on the same text.
+    With `at_most`, a text that has fewer is taken whole. The windows follow from the text,
+    `seq_len`, `tokens` and `at_most` alone, so that runs of different batch sizes are measured on
+    the same text.
 
     Raises:
-        InputError: the held-out text is too short.
+        InputError: the held-out text is too short; with `at_most`, shorter than a window.
     """
     n_windows = (len(cache.held_out) - 1) // seq_len
     n_wanted = -(-tokens // seq_len)
+    if at_most:
+        n_wanted = max(1, min(n_wanted, n_windows))
+        tokens = n_wanted * seq_len
     if n_wanted > n_windows:
         raise InputError(
             f"the held-out text has {len(cache.held_out)} tokens, but eval_tokens {tokens} needs "

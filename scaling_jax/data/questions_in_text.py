@@ -13,18 +13,16 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
-from etils import epath
 
 from scaling_jax.config.strict import from_dict, parsed_json
 from scaling_jax.data.corpus import Corpus
+from scaling_jax.data.place import place
 from scaling_jax.data.registry import load_corpus
 from scaling_jax.data.split import documents_of, is_held_out
 from scaling_jax.data.tasks import Task
-from scaling_jax.system.environment import default_cache_dir
-from scaling_jax.system.files import write_text_atomically
+from scaling_jax.system.files import read_text, write_text_atomically
 
 _MOST_WORDS, _FEWEST_WORDS = 13, 8
 
@@ -79,16 +77,16 @@ def questions_in_text(
     Raises:
         InputError: an unknown corpus.
     """
-    corpus = load_corpus(training)
+    corpus = load_corpus(training, cache_dir)
     identity = f"{task.fingerprint} {corpus.fingerprint} {_MOST_WORDS} {_FEWEST_WORDS}"
     name = f"questions-{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
-    path = (Path(cache_dir) if cache_dir else default_cache_dir()) / name
+    path = place(cache_dir).directory / name
     with suppress(OSError, ValueError):
-        return from_dict(QuestionsInText, parsed_json(path.read_text(encoding="utf-8"), name), name)
+        return from_dict(QuestionsInText, parsed_json(read_text(path), name), name)
     found = _compare(task, corpus)
     # A cache that belongs to somebody else may be read-only; the next call then counts again.
     with suppress(OSError):
-        write_text_atomically(epath.Path(path), json.dumps(asdict(found)))
+        write_text_atomically(path, json.dumps(asdict(found)))
     return found
 
 

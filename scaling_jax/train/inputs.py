@@ -29,17 +29,21 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Training batches, mappings of held-out sets and tasks, and the corpus's fingerprint."""
+    """Training batches, mappings of held-out sets and tasks, and the corpus's fingerprint.
+
+    `in_text` has, for tasks that may stand in a training text, how many of their questions do.
+    """
 
     batches: data.Batches
     held_out: Mapping[str, HeldOut]
     fingerprint: str
     tasks: Mapping[str, TaskRequests]
+    in_text: Mapping[str, int]
 
     @property
-    def n_windows(self) -> int:
-        """Number of windows in each of the held-out sets."""
-        return len(self.held_out[HELD_OUT].tokens_NxT1)
+    def windows(self) -> list[int]:
+        """Number of windows in each of the held-out sets, that of the run's own corpus first."""
+        return [len(each.tokens_NxT1) for each in self.held_out.values()]
 
     @property
     def texts(self) -> str:
@@ -57,8 +61,8 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
             `lossy_tokenizer`, a text is too short, a held-out set shares documents with the
             training text, or a task has a fault.
     """
-    cache = data.prepare(config.data.corpus, config.data.tokenizer, cache_dir, progress=progress)
-    shape = config.shape
+    corpus, shape = config.data.corpus, config.shape
+    cache = data.prepare(corpus, config.data.tokenizer, cache_dir, progress=progress)
     cache.check_vocabulary(config.data.tokenizer, shape.vocab_size)
     start = config.start
     batches = data.Batches(
@@ -74,6 +78,7 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
     batches.check_enough(config.steps)
     if config.noise_scale is not None:
         batches.check_measurement(config.noise_scale.sequences)
+    tasks = {each.name: task_of(each, config) for each in config.evals if each.is_task}
     return Inputs(
         batches=batches,
         held_out={
@@ -85,13 +90,19 @@ def load_inputs(config: RunConfig, cache_dir: os.PathLike | str | None, progress
             },
         },
         fingerprint=cache.fingerprint,
-        tasks={each.name: _task(each, config) for each in config.evals if each.is_task},
+        tasks=tasks,
+        in_text={
+            each.name: len(data.questions_in_text(tasks[each.name].task, corpus, cache_dir).places)
+            for each in config.evals
+            if each.may_be_in_text
+        },
     )
 
 
 def _held_out(cache: data.TokenCache, config: RunConfig) -> HeldOut:
     cache.check_lossless(config.data.tokenizer, config.data.lossy_tokenizer)
-    windows_NxT1 = data.held_out_windows(cache, config.shape.seq_len, config.eval_tokens)
+    wanted = config.shape.seq_len, config.eval_tokens, config.eval_at_most
+    windows_NxT1 = data.held_out_windows(cache, *wanted)
     return HeldOut(windows_NxT1, cache.bytes_per_token, cache.fingerprint)
 
 
@@ -104,7 +115,7 @@ def check_set(
         InputError: a reason of `further_set`, or a task that the run cannot be scored on.
     """
     if each.is_task:
-        _task(each, config)
+        task_of(each, config)
     else:
         further_set(each, config, cache_dir, progress)
 
@@ -150,7 +161,12 @@ def cache_of_set(
     )
 
 
-def _task(each: EvalSet, config: RunConfig) -> TaskRequests:
+def task_of(each: EvalSet, config: RunConfig) -> TaskRequests:
+    """The task of an evaluation set, with its requests to the model of a run.
+
+    Raises:
+        InputError: an unknown task, a fault in it, or an answer longer than the model's context.
+    """
     tokenizer = data.load_tokenizer(config.data.tokenizer)
     try:
         return task_requests(load_task(each.corpus), tokenizer, config.shape.seq_len)

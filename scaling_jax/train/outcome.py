@@ -11,8 +11,7 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from scaling_jax.accounting import flops
-from scaling_jax.accounting.evaluation import evaluation_flops
+from scaling_jax.accounting.evaluation import evaluation_flops, noise_flops
 from scaling_jax.config import RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.execution import Execution
@@ -107,6 +106,7 @@ def _evaluated(
     records = [set_record(name, rows, losses.get(name)) for name in track.inputs.held_out]
     scores = {} if at_end is None else at_end.scores
     records += [task_record(name, scores.get(name)) for name in track.inputs.tasks]
+    records += [{f"questions_in_text_{name}": n for name, n in track.inputs.in_text.items()}]
     return {
         "evaluations": evaluations_digest(rows),
         "evaluation_flops": _evaluation_flops(track, rows, begun_at),
@@ -118,10 +118,7 @@ def _noise(config: RunConfig, rows: Sequence[Mapping[str, Any]], begun_at: int) 
     """What the result of a run that measures its gradient noise has more; nothing without."""
     if config.noise_scale is None:
         return {}
-    # Every gradient is computed twice.
-    tokens = 2 * config.noise_scale.sequences * config.shape.seq_len
-    n_own = sum(row["step"] > begun_at for row in rows)
-    spent = n_own * flops.training_flops(config.shape, tokens, "exact")
+    spent = noise_flops(config, sum(row["step"] > begun_at for row in rows))
     return {
         "noise_curve": noise_digest(rows),
         "noise_scale": {**noise_record(rows, config), "noise_scale_flops": spent},
@@ -135,7 +132,7 @@ def _evaluation_flops(track: Track, rows: Sequence[Mapping[str, Any]], begun_at:
     at_end = track.step in own and track.step == config.steps
     n_points = len(own) - at_end
     tasks = task_flops(config, track.inputs.tasks, n_points, at_end)
-    return evaluation_flops(config, n_points, int(at_end)) + tasks
+    return evaluation_flops(config, n_points, int(at_end), track.inputs.windows) + tasks
 
 
 def packages() -> dict[str, str]:

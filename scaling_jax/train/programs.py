@@ -40,20 +40,37 @@ from scaling_jax.train.traced import (
 _RUN_ONCE_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
+# Windows of the smaller of two evaluation programs.
+_FEW_WINDOWS = 8
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """The compiled evaluation of held-out windows, in `n_batches` of `batch_size` at a time."""
+    """The compiled evaluation of held-out windows, in `n_batches` of `batch_size` at a time.
+
+    `rest` evaluates windows that would fill few of a program's rows. Without it, copies of the
+    last window fill the others.
+    """
 
     program: Any
     n_batches: int
     batch_size: int
     mesh: Mesh
+    rest: "Evaluation | None" = None
 
     def __call__(self, params: Any, tokens_NxT1: np.ndarray) -> np.ndarray:
         """Mean loss of every window (nats/token), as float32 `loss_N`.
 
         The evaluation of `token_evaluation` gives the loss of every target, `loss_NxT`.
         """
+        at_once = self.n_batches * self.batch_size
+        left = len(tokens_NxT1) % at_once
+        if self.rest is not None and 0 < left <= at_once - self.rest.batch_size:
+            last = self.rest(params, tokens_NxT1[len(tokens_NxT1) - left :])
+            if left == len(tokens_NxT1):
+                return last
+            whole = replace(self, rest=None)(params, tokens_NxT1[: len(tokens_NxT1) - left])
+            return np.concatenate([whole, last])
         n, rows = self.n_batches, layout.local_rows(self.mesh, self.batch_size)
         padded = padded_batches(tokens_NxT1, n * self.batch_size)
         tokens_KxBxT1 = padded.reshape(-1, self.batch_size, tokens_NxT1.shape[1])[:, rows]
@@ -101,7 +118,8 @@ def programs(
     """The compiled programs of `n_runs` like `config` on `mesh`, compiled once per process.
 
     `n_held_out` is the number of held-out sequences. The evaluation program takes `n_evaluated` of
-    them at a time, by default all.
+    them at a time, by default all. With 1 it takes a batch at a time, and a second program a few
+    windows, so that any number of windows is evaluated at about its own cost.
 
     Raises:
         InputError: `execution` does not suit the run or the devices.
@@ -109,7 +127,10 @@ def programs(
     resolved = resolved_on(mesh, execution, config)
     key = replace(key_of(config, resolved), n_runs=n_runs)
     held_out = evaluation_key(key.spec, n_held_out, n_evaluated or n_held_out, mesh)
-    return _compile(key, held_out, mesh)
+    rest = None
+    if n_evaluated == 1:
+        rest = evaluation_key(key.spec, min(n_held_out, _FEW_WINDOWS), 1, mesh)
+    return _compile(key, held_out, mesh, None if rest == held_out else rest)
 
 
 def evaluation(
@@ -175,20 +196,26 @@ def _packing(
 
 
 @cache
-def _compile(key: ProgramKey, held_out: EvaluationKey, mesh: Mesh) -> Programs:
+def _compile(
+    key: ProgramKey, held_out: EvaluationKey, mesh: Mesh, few: EvaluationKey | None = None
+) -> Programs:
     one, state = replace(key, n_runs=1), state_of(key.spec, mesh)
     n_steps = key.spec.execution.steps_per_dispatch
     assert n_steps is not None
-    # XLA releases Python's lock, so the three programs compile in parallel.
+    # XLA releases Python's lock, so the programs compile in parallel.
     with ThreadPoolExecutor() as pool:
         init = pool.submit(_init, one, mesh)
         train = pool.submit(_train, key, mesh)
         evaluate = pool.submit(_evaluate, held_out, mesh)
+        evaluate_few = None if few is None else pool.submit(_evaluate, few, mesh)
+    rest = None
+    if few is not None and evaluate_few is not None:
+        rest = Evaluation(evaluate_few.result(), few.n_batches, few.batch_size, mesh)
     pack, unpack = _packing(key, mesh)
     return Programs(
         init=init.result(),
         train=train.result(),
-        evaluate=Evaluation(evaluate.result(), held_out.n_batches, held_out.batch_size, mesh),
+        evaluate=Evaluation(evaluate.result(), held_out.n_batches, held_out.batch_size, mesh, rest),
         abstract_state=state,
         execution=key.spec.execution,
         steps_per_dispatch=n_steps,

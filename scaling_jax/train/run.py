@@ -184,9 +184,9 @@ def train_replicas(
         inputs = [load_inputs(config, cache_dir, shown) for config in configs]
     _begin_directories(configs, paths, inputs)
     with watch.part("compile"):
-        n_windows = inputs[0].n_windows
-        at_once = n_evaluated_at_once(first, n_windows)
-        compiled = programs(first, mesh, n_windows, execution, n_runs, at_once)
+        windows = inputs[0].windows
+        at_once = n_evaluated_at_once(first, windows)
+        compiled = programs(first, mesh, windows[0], execution, n_runs, at_once)
         tasks = TaskSets(inputs[0].tasks, Scoring(first, mesh, execution))
         noise = noise_measurement(first, mesh, execution)
     displays = [
@@ -199,7 +199,7 @@ def train_replicas(
     runs = list(zip(configs, paths, inputs, related, displays, strict=True))
 
     def of_tokens() -> Evaluation:
-        return token_evaluation(first, mesh, n_windows, execution)
+        return token_evaluation(first, mesh, windows[0], execution)
 
     held_out = HeldOutSets(inputs[0].held_out, compiled.evaluate, of_tokens)
     trained = _train(runs, mesh, compiled, held_out, tasks, noise, watch, checkpoint_seconds, track)
@@ -279,6 +279,9 @@ def _train(
             tools = Tools(stop, watch, checkpoint_seconds, peak, noise)
             states = jax.block_until_ready(states)
             loop = Loop(tracks, states, mesh, compiled, held_out, tasks, tools)
+            if any(track.evaluated for track in tracks):
+                # Otherwise the first point of a curve would take the time of compiling this.
+                jax.block_until_ready(loop.state(0))
         del begun, states
         _timed(loop, watch)
         loop.measure(range(len(tracks)))

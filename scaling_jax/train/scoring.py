@@ -1,6 +1,7 @@
 """Log-likelihoods of continuations, by one program for each padded length."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -39,10 +40,13 @@ def padded_length(n_inputs: int, shape: Shape) -> int:
     return min(length, shape.seq_len)
 
 
-def request_flops(shape: Shape, request: Request) -> int:
-    """FLOPs of the forward pass of one padded request."""
-    length = padded_length(len(request.tokens) - 1, shape)
-    return flops.forward_ops(dataclasses.replace(shape, seq_len=length)).total
+def requests_flops(shape: Shape, requests: Sequence[Request]) -> int:
+    """FLOPs of the forward passes of padded requests."""
+    lengths = Counter(padded_length(len(request.tokens) - 1, shape) for request in requests)
+    return sum(
+        n * flops.forward_ops(dataclasses.replace(shape, seq_len=length)).total
+        for length, n in lengths.items()
+    )
 
 
 class Scoring:

@@ -8,7 +8,7 @@ import numpy as np
 from scaling_jax.config import RunConfig
 from scaling_jax.data.requests import Request, TaskRequests
 from scaling_jax.runs.task_score import Likelihoods, TaskScore, task_score
-from scaling_jax.train.scoring import Scoring, request_flops
+from scaling_jax.train.scoring import Scoring, requests_flops
 
 # The score of each task, by the name of its set.
 Scores = Mapping[str, TaskScore]
@@ -72,12 +72,8 @@ def task_flops(
     config: RunConfig, tasks: Mapping[str, TaskRequests], n_points: int, at_end: bool
 ) -> int:
     """FLOPs of scoring `tasks` at `n_points` points of the curve, and at the end if `at_end`."""
-
-    def of(requests: Any) -> int:
-        return sum(request_flops(config.shape, request) for request in requests)
-
-    each = [
-        n_points * of(requests_of_curve(requested)) + at_end * of(requested.requests)
-        for requested in tasks.values()
-    ]
-    return sum(each)
+    shape, total = config.shape, 0
+    for requested in tasks.values():
+        total += n_points * requests_flops(shape, requests_of_curve(requested))
+        total += at_end * requests_flops(shape, requested.requests)
+    return total

@@ -214,9 +214,8 @@ class LanguageModel:
                 "copy of the corpus"
             )
         seq_len, wanted = self.config.shape.seq_len, tokens or self.config.eval_tokens
-        if tokens is None and name != own:
-            wanted = min(wanted, max(1, (len(cache.held_out) - 1) // seq_len) * seq_len)
-        return data.held_out_windows(cache, seq_len, wanted), cache.bytes_per_token
+        at_most = tokens is None and (name != own or self.config.eval_at_most)
+        return data.held_out_windows(cache, seq_len, wanted, at_most), cache.bytes_per_token
 
     def _windows_of_text(self, text: str, tokens: int | None) -> tuple[Any, float | None]:
         coder, seq_len = self.tokenizer, self.config.shape.seq_len

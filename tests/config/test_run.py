@@ -10,6 +10,7 @@ from scaling_jax.config import (
     DataConfig,
     EvalSet,
     LogSpaced,
+    NoiseScale,
     OptimizerConfig,
     RunConfig,
     Shape,
@@ -74,6 +75,7 @@ OTHER = {
     "optimizer.weight_decay_gains": 0.1,
     "optimizer.average_share": 0.1,
     "parameterization.init_scale": 0.5,
+    "eval_at_most": True,
 }
 
 # Fields that a run is stored without where they are at their defaults.
@@ -92,6 +94,7 @@ LATER = {
     "optimizer.weight_decay_gains",
     "optimizer.average_share",
     "parameterization.init_scale",
+    "eval_at_most",
 }
 MIXED = dataclasses.replace(SHAPE, n_experts=8)
 
@@ -191,6 +194,24 @@ def test_a_run_keeps_its_name_across_versions_of_this_package() -> None:
     # Runs are stored under this name: whatever changes it orphans every finished run.
     assert CONFIG.run_id == "4d7fe9558b0b3fa9"
     assert dataclasses.replace(CONFIG, shape=MIXED).run_id == "a56a1af50051c056"
+
+
+def test_a_stored_curve_keeps_the_meaning_that_it_was_stored_with() -> None:
+    # Curves were stored without a share, and had 8,192 tokens at each point.
+    stored = read(changed("eval_every", {"points": 20, "start": 0.01}))
+    assert stored.eval_every == LogSpaced(share=None)
+    assert stored.run_id == dataclasses.replace(CONFIG, eval_every=LogSpaced(share=None)).run_id
+    written = dataclasses.replace(CONFIG, eval_every=LogSpaced())
+    assert written.run_id != stored.run_id
+    assert read(json.loads(written.to_json())) == written
+    # A number of tokens replaces the share of a tenth that a curve has by default.
+    sized = [
+        dataclasses.replace(CONFIG, eval_every=e, curve_tokens=64)
+        for e in (LogSpaced(), LogSpaced(share=None))
+    ]
+    assert sized[0] == sized[1]
+    noise = [NoiseScale(every) for every in (LogSpaced(10), LogSpaced(10, share=None))]
+    assert noise[0] == noise[1] == NoiseScale()
 
 
 def test_defaults_written_out_are_the_same_run() -> None:

@@ -181,6 +181,16 @@ def test_held_out_windows_are_enough_distinct_and_evenly_spread(
     np.testing.assert_array_equal(np.diff(tokens_NxT1, axis=1), 1)
 
 
+def test_at_most_takes_a_shorter_text_whole() -> None:
+    text = held_out_text(np.arange(10 * SEQ_LEN + 1, dtype=np.uint16))
+    whole = held_out_windows(text, SEQ_LEN, 10 * SEQ_LEN)
+    assert np.array_equal(held_out_windows(text, SEQ_LEN, 99 * SEQ_LEN, at_most=True), whole)
+    few = held_out_windows(text, SEQ_LEN, 4 * SEQ_LEN, at_most=True)
+    assert np.array_equal(few, held_out_windows(text, SEQ_LEN, 4 * SEQ_LEN))
+    with pytest.raises(InputError, match="the held-out text has"):
+        held_out_windows(held_out_text(np.arange(3, dtype=np.uint16)), SEQ_LEN, 8, at_most=True)
+
+
 def test_held_out_windows_are_the_same_every_time() -> None:
     cache = held_out_text(np.random.default_rng(0).integers(0, 99, 5000).astype(np.uint16))
     one, other = (held_out_windows(cache, SEQ_LEN, 1000) for _ in range(2))

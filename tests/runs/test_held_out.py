@@ -100,8 +100,8 @@ def test_a_share_of_training_pays_for_the_points():
         config = dataclasses.replace(CONFIG, eval_every=LogSpaced(4, 0.25, share))
         n_points = 2 * (len(config.evaluation_steps) - 1)
         assert config.n_curve_windows == min(n_windows, max(1, int(share * 72 / n_points)))
-    with pytest.raises(InputError, match=r"beside the share 0\.1"):
-        dataclasses.replace(CONFIG, eval_every=LogSpaced(share=0.1), curve_tokens=16)
+    with pytest.raises(InputError, match=r"beside the share 0\.2"):
+        dataclasses.replace(CONFIG, eval_every=LogSpaced(share=0.2), curve_tokens=16)
     with pytest.raises(InputError, match=r"share 2\.0 must"):
         LogSpaced(share=2)
 

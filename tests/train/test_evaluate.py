@@ -12,6 +12,7 @@ from scaling_jax.train.evaluate import (
     padded_batches,
 )
 from scaling_jax.train.mesh import make_mesh
+from scaling_jax.train.programs import evaluation, programs
 
 ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
 
@@ -32,6 +33,18 @@ def test_each_device_evaluates_at_least_one_sequence_and_the_last_batch_is_not_a
     assert batch_size % n_shares == 0
     assert batch_size >= n_shares
     assert batch_size - n_shares < n_windows
+
+
+def test_a_program_for_few_windows_gives_the_losses_of_the_one_for_many(text):
+    config = small_run(text, shape={"n_layers": 1})
+    compiled = programs(config, ONE_DEVICE, 300, n_evaluated=1)
+    many, few = compiled.evaluate, compiled.evaluate.rest
+    assert (many.batch_size, few.batch_size) == (256, 8)
+    params = compiled.init(jax.random.key(0))["params"]
+    tokens_NxT1 = np.random.default_rng(0).integers(0, 256, (300, 33), np.int32)
+    losses_N = evaluation(config, ONE_DEVICE, 300)(params, tokens_NxT1)
+    for n in (3, 8, 249, 255, 256, 259, 300):
+        np.testing.assert_allclose(many(params, tokens_NxT1[:n]), losses_N[:n], rtol=1e-6)
 
 
 def test_the_held_out_loss_of_the_same_parameters_is_the_same_for_every_batch_size(

@@ -4,13 +4,17 @@ import json
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from etils import epath
+from flax import nnx
 from helpers import small_run, write_text
 
 import scaling_jax as sj
+from scaling_jax import data
 from scaling_jax.accounting import flops
+from scaling_jax.architectures.own import own_module
 from scaling_jax.config import EvalSet, LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
 from scaling_jax.runs.details import DETAILS_FILE, read_details
@@ -26,6 +30,7 @@ from scaling_jax.train import (
 )
 from scaling_jax.train.lineage import Lineage, Origin
 
+ONE = {"n_layers": 1}
 DISPATCH = Execution(steps_per_dispatch=4)
 WORDS = ("law", "token", "batch", "step", "model", "deep", "small", "large")
 SETS = (EvalSet("chain", "synthetic:markov?characters=200000"),)
@@ -126,6 +131,22 @@ def test_evaluation_flops_are_a_forward_pass_of_each_window(undisturbed, text):
     # questions at the end and 3 at the points before, each of two answers padded to one length.
     of_window = flops.training_flops(evaluated(text).shape, 32) // 3
     assert result.evaluation_flops == of_window * (2 * (2 * 64 + 4 * 5) + 2 * (8 + 4 * 3))
+
+
+def test_a_shorter_text_is_measured_whole(text, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCALING_JAX_CACHE", str(cache))
+    known = dict(steps=8, evals=SETS, eval_every=None, curve_tokens=None, eval_details=False)
+    config = replace(evaluated(text, **known), eval_tokens=300_000, eval_at_most=True)
+    result = train_run(config, tmp_path / "run", **options(cache))
+    texts = [
+        data.prepare(name, "bytes", cache, progress=False)
+        for name in (config.data.corpus, "synthetic:markov?characters=200000")
+    ]
+    windows = [(len(each.held_out) - 1) // 32 for each in texts]
+    assert windows[0] != windows[1] < 300_000 // 32
+    of_window = flops.forward_ops(config.shape).total
+    assert result.evaluation_flops == of_window * sum(windows)
+    assert sj.load_run(tmp_path / "run").evaluate().loss == result.loss
 
 
 def test_a_share_of_training_pays_for_the_curve(text, cache, tmp_path):
@@ -240,6 +261,52 @@ def test_runs_side_by_side_have_the_curves_of_runs_alone(undisturbed, text, cach
     assert (results[2].status, results[2].details) == ("diverged", None)
     assert results[2].held_out["loss_chain"] is None
     assert results[2].held_out["acc_words"] is None
+
+
+class Mean(nnx.Module):
+    """A user's own module: each position has the mean of the embeddings up to it."""
+
+    def __init__(self, shape, *, rngs):
+        self.embedding = nnx.Embed(shape.vocab_size, shape.d_model, rngs=rngs)
+        self.mix = nnx.Linear(shape.d_model, shape.d_model, rngs=rngs)
+
+    def __call__(self, tokens):
+        x = self.embedding(tokens)
+        n = jnp.arange(1, x.shape[1] + 1, dtype=x.dtype)[None, :, None]
+        return self.embedding.attend(x + self.mix(jnp.cumsum(x, axis=1) / n))
+
+
+ON_EIGHT = MeshSpec(data=2, fsdp=2, tensor=2)
+OTHERS = {
+    "recurrent": ({"architecture": "recurrent", "passes": 2}, ON_EIGHT),
+    "lstm": ({"architecture": "lstm", "n_heads": 1, "d_ff": 16}, ON_EIGHT),
+    "own": (own_module(Mean).shape, MeshSpec(data=4, fsdp=2)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_architecture_has_one_curve_wherever_it_is_trained(name, text, cache, tmp_path):
+    changes, spec = OTHERS[name]
+    known = dict(steps=12, evals=SETS, eval_details=False)
+    config = evaluated(text, **known, **({} if callable(changes) else {"shape": changes | ONE}))
+    if callable(changes):
+        dims = dict(n_heads=2, d_ff=32, vocab_size=256, seq_len=32)
+        config = replace(config, shape=changes(d_model=16, **ONE, **dims))
+    result = train_run(config, tmp_path / "alone", **options(cache))
+    rows = curve(tmp_path / "alone")
+    assert [row["step"] for row in rows] == [5, 10, 12]
+    stop = dict(report=stopping_at(8), checkpoint_seconds=0.0)
+    with pytest.raises(Preempted):
+        train_run(config, tmp_path / "again", **options(cache), **stop)
+    resumed = train_run(config, tmp_path / "again", **options(cache))
+    assert curve(tmp_path / "again") == rows
+    assert same_but_for_time(resumed, result)
+    mesh = make_mesh(spec, jax.devices()[:8])
+    train_run(config, tmp_path / "eight", **options(cache) | {"mesh": mesh})
+    close_to(curve(tmp_path / "eight"), rows)
+    together = [tmp_path / "0", tmp_path / "1"]
+    train_replicas([config, replace(config, seed=1)], together, **options(cache))
+    close_to(curve(together[0]), rows)
 
 
 def test_a_branch_has_the_curve_of_the_run_from_scratch(text, cache, tmp_path):

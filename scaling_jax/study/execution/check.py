@@ -1,12 +1,13 @@
 """What can be known to be wrong with a study's runs, found before the first is trained."""
 
 import os
+import warnings
 from collections.abc import Sequence
 
 import jax
 
 from scaling_jax.config import DataConfig, EvalSet, RunConfig
-from scaling_jax.errors import InputError
+from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.mesh_spec import check_noise
 from scaling_jax.study.execution.job import DEFAULT_JOB, LOCAL, Job
 from scaling_jax.study.execution.packs import n_workers, pack_runs
@@ -67,15 +68,18 @@ def check_runs(runs: Sequence[StoredRun], job: Job) -> None:
         if n_workers(job, len(packs)) == 1:
             check_noise(mesh.shape, config.noise_scale)
     configs = [run.planned.config for run in unsettled]
-    check_text(configs, job.cache_dir, progress=job.progress).refuse()
+    text = check_text(configs, job.cache_dir, progress=job.progress)
+    text.refuse()
+    for sentence in text.warnings:
+        warnings.warn(sentence, InputWarning, stacklevel=2)
     fingerprints = {
         _text(config): _fingerprints(load_inputs(config, job.cache_dir, job.progress))
         for config in _most_demanding(configs)
     }
     for run in runs:
-        text = _text(run.planned.config)
-        if text in fingerprints:
-            _check_fingerprint(run, *fingerprints[text])
+        read = _text(run.planned.config)
+        if read in fingerprints:
+            _check_fingerprint(run, *fingerprints[read])
 
 
 def _check_devices(job: Job) -> None:

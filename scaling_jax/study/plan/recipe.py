@@ -9,7 +9,7 @@ from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig, OptimizerConfig, Precision, RunConfig, Shape, from_dict
 from scaling_jax.config.batch_ramp import BatchRamp
 from scaling_jax.config.dropout import NO_DROPOUT, Dropout
-from scaling_jax.config.evaluation import EvalSet, LogSpaced
+from scaling_jax.config.evaluation import END_WINDOWS, EvalSet, LogSpaced, without_default_share
 from scaling_jax.config.noise_scale import NoiseScale
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.config.strict import later, number, settle_numbers, whole_number
@@ -51,14 +51,15 @@ class Recipe(Readable):
         precision: number format of the matrix products.
         parameterization: standard, muP or CompleteP. Under muP and CompleteP the learning-rate
             rule gives the rate of the base size.
-        eval_tokens: number of held-out tokens for the final loss.
+        eval_tokens: number of held-out tokens for the final loss. By default 4,096 windows of the
+            shape's `seq_len`, or the whole held-out text where it has fewer.
         convention: how a budget's FLOPs are counted. Under `6nd`, the default, C = 6 N D holds
             exactly, which is what the laws' frontiers assume.
         seed: seed of initialization and data order.
         eval_every: tokens between held-out evaluations along a run, or a rule such as
             `LogSpaced()`; by default a run is evaluated only at its end.
         curve_tokens: number of held-out tokens for each evaluation before the end, by default
-            8,192.
+            what the share of `LogSpaced` pays for, and 8,192 without a share.
         evals: further held-out sets, each an `EvalSet`.
         dropout: shares of values that training sets to zero, such as `Dropout.everywhere(0.1)`.
         batch_ramp: smaller batches in the first part of every run; by default none.
@@ -79,7 +80,7 @@ class Recipe(Readable):
     optimizer_knobs: dict[str, float | str] = field(default_factory=dict)
     precision: Precision = "float32"
     parameterization: Parameterization = STANDARD
-    eval_tokens: int = 131_072
+    eval_tokens: int | None = None
     convention: flops.Convention = "6nd"
     seed: int = 0
     eval_every: int | LogSpaced | None = later(None)
@@ -93,6 +94,8 @@ class Recipe(Readable):
     def __post_init__(self) -> None:
         settle_numbers(self)
         object.__setattr__(self, "evals", tuple(self.evals))
+        if self.curve_tokens is not None:
+            object.__setattr__(self, "eval_every", without_default_share(self.eval_every))
         for name, example in (("peak_lr", "ConstantLR(3e-3)"), ("batch_size", "ConstantBatch(8)")):
             if not callable(getattr(self, name)):
                 raise InputError(
@@ -193,7 +196,7 @@ class Recipe(Readable):
             optimizer=optimizer,
             batch_size=batch_size,
             steps=steps,
-            eval_tokens=self.eval_tokens,
+            eval_tokens=self._eval_tokens(shape),
             precision=self.precision,
             parameterization=self.parameterization,
             seed=self.seed,
@@ -204,7 +207,11 @@ class Recipe(Readable):
             batch_ramp=self.batch_ramp,
             eval_details=self.eval_details,
             noise_scale=self.noise_scale,
+            eval_at_most=self.eval_tokens is None,
         )
+
+    def _eval_tokens(self, shape: Shape) -> int:
+        return END_WINDOWS * shape.seq_len if self.eval_tokens is None else self.eval_tokens
 
 
 def _sees_batch(rule: Callable[..., Any]) -> bool:

@@ -25,11 +25,13 @@ class TextCheck:
         problems: a sentence for each fault: the field of the study, the fault, and the runs.
         token_bytes: bytes of the tokens of all corpora that were read.
         unread: names of the corpora that were not.
+        warnings: a sentence for each task with questions that stand in the training text.
     """
 
     problems: tuple[str, ...]
     token_bytes: int = 0
     unread: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def refuse(self) -> None:
         """Refuse the runs if there is a problem.
@@ -73,11 +75,12 @@ def storage_of(text: TextCheck, cache_dir: os.PathLike[str] | str | None) -> Sto
 
 def is_local(config: RunConfig) -> bool:
     """Whether the corpus of a run, or every corpus of its mixture, is read without a download."""
-    return _is_local(config.data.corpus)
+    return is_read_locally(config.data.corpus)
 
 
-def _is_local(corpus: str) -> bool:
-    parts = corpus.removeprefix("mixture:").split(",")
+def is_read_locally(corpus: str) -> bool:
+    """Whether a corpus or a task, or every corpus of a mixture, is read without a download."""
+    parts = corpus.removeprefix("cloze:").removeprefix("mixture:").split(",")
     return not any(part.strip().startswith(_DOWNLOADED) for part in parts)
 
 
@@ -97,7 +100,8 @@ def check_text(
     from scaling_jax import data
     from scaling_jax.train.inputs import cache_of_set
 
-    problems, by_text = list[str](), dict[DataConfig, list[RunConfig]]()
+    problems, warnings = list[str](), list[str]()
+    by_text = dict[DataConfig, list[RunConfig]]()
     sizes, unread = dict[str, int](), dict[str, None]()
     for config in configs:
         if not (download or is_local(config)):
@@ -115,7 +119,7 @@ def check_text(
         problems += _faults(runs, cache)
         sets = dict.fromkeys(each for config in runs for each in config.evals)
         for each in sets:
-            if not (download or each.is_task or _is_local(each.corpus)):
+            if not (download or each.is_task or is_read_locally(each.corpus)):
                 unread[each.corpus] = None
                 continue
             faults = list(_faults_of_set(each, runs, cache_dir, progress))
@@ -123,7 +127,21 @@ def check_text(
             if not (faults or each.is_task):
                 of_set = cache_of_set(each, text.tokenizer, cache_dir, progress)
                 sizes[of_set.fingerprint] = of_set.n_bytes
-    return TextCheck(tuple(problems), sum(sizes.values()), tuple(unread))
+            if each.may_be_in_text and not faults:
+                warnings += _in_text(each, text.corpus, cache_dir)
+    return TextCheck(tuple(problems), sum(sizes.values()), tuple(unread), tuple(warnings))
+
+
+def _in_text(
+    each: EvalSet, training: str, cache_dir: os.PathLike[str] | str | None
+) -> Iterator[str]:
+    from scaling_jax import data
+    from scaling_jax.data.tasks import load_task
+
+    task = load_task(each.corpus)
+    found = data.questions_in_text(task, training, cache_dir)
+    if found.places:
+        yield f"evaluation set {each.name!r}: {found.sentence(task, training)}"
 
 
 def _faults_of_set(
@@ -138,7 +156,10 @@ def _faults_of_set(
         "recipe.evals",
         [config for config in runs if each in config.evals],
         lambda config: check_set(each, config, cache_dir, progress),
-        lambda config: (config.shape.vocab_size, config.shape.seq_len, config.eval_tokens),
+        lambda config: (
+            *(config.shape.vocab_size, config.shape.seq_len),
+            *(config.eval_tokens, config.eval_at_most),
+        ),
         lambda config: config.eval_tokens,
     )
 
@@ -164,7 +185,8 @@ def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
         batches.check_enough(config.steps)
 
     def has_held_out(config: RunConfig) -> None:
-        data.held_out_windows(cache, config.shape.seq_len, config.eval_tokens)
+        wanted = config.shape.seq_len, config.eval_tokens, config.eval_at_most
+        data.held_out_windows(cache, *wanted)
 
     # For each field: the check, what it depends on, and how much of it a run needs.
     checks: dict[str, tuple[Check, Callable[[RunConfig], object], Callable[[RunConfig], int]]] = {
@@ -185,7 +207,7 @@ def _faults(runs: Sequence[RunConfig], cache: "TokenCache") -> Iterator[str]:
         ),
         "recipe.eval_tokens": (
             has_held_out,
-            lambda config: (config.shape.seq_len, config.eval_tokens),
+            lambda config: (config.shape.seq_len, config.eval_tokens, config.eval_at_most),
             lambda config: config.eval_tokens,
         ),
     }

@@ -8,6 +8,7 @@ import numpy as np
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.design import IsoFlop, PlannedRun, ShapeGrid
+from scaling_jax.study.status.measurement_cost import Measurements
 from scaling_jax.study.status.plan_cost import PlanCost, RunCost, run_cost
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def _trained(plan: PlanCost, addition: "Addition") -> "Trained | None":
         try:
             new = {run.config.run_id: run for run in _runs(plan, addition)}
             runs = [run for run_id, run in new.items() if run_id not in planned]
-            costs = [run_cost(run, plan.machine, plan.execution, plan.speed) for run in runs]
+            given, measurements = (plan.machine, plan.execution, plan.speed), Measurements()
+            costs = [run_cost(run, *given, measurements) for run in runs]
         except InputError:
             return None
     sizes = np.array([count_params(run.config.shape).total for run in runs], np.float64)

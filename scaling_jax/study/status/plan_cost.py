@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.accounting import flops
-from scaling_jax.accounting.evaluation import evaluation_flops
 from scaling_jax.accounting.hardware import GIB, Chip, local_chip, training_seconds
 from scaling_jax.accounting.hardware import chip as chip_named
 from scaling_jax.accounting.memory import Memory
@@ -28,6 +27,7 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.text_needs import TextCheck, check_text
 from scaling_jax.study.status.design_checks import scored_warnings
 from scaling_jax.study.status.design_score import design_score
+from scaling_jax.study.status.measurement_cost import MeasurementCost, Measurements
 from scaling_jax.study.status.speed import Speed, measured_speed
 from scaling_jax.study.store.store import Store
 from scaling_jax.system.files import absolute
@@ -90,8 +90,7 @@ class RunCost:
         seconds: time on the machine's chips.
         price: in the currency of `Machine.price`; None without a price.
         training_flops: FLOPs of the run's own steps, as executed.
-        curve_flops: FLOPs of the run's own held-out evaluations before its end.
-        evaluation_flops: FLOPs of the evaluation at its end.
+        measurements: FLOPs of the run's own evaluations and measurements of the gradient noise.
     """
 
     execution: Execution
@@ -102,8 +101,7 @@ class RunCost:
     seconds: float
     price: float | None
     training_flops: float
-    curve_flops: int
-    evaluation_flops: int
+    measurements: MeasurementCost
 
 
 @dataclass(frozen=True)
@@ -164,6 +162,7 @@ class PlanCost:
         return (
             *self._memory_warning(),
             *self._evaluation_warning(),
+            *self.text.warnings,
             *scored_warnings(self.study, self.score),
         )
 
@@ -174,20 +173,27 @@ class PlanCost:
 
     @property
     def evaluation_flops(self) -> int:
-        """FLOPs of all held-out evaluations, which `flops` of the runs do not include."""
-        return sum(cost.evaluation_flops + cost.curve_flops for cost in self.costs)
+        """FLOPs of all evaluations on text and tasks, which `flops` of the runs do not include."""
+        return sum(cost.measurements.along + cost.measurements.at_end for cost in self.costs)
+
+    @property
+    def noise_flops(self) -> int:
+        """FLOPs of all measurements of the gradient noise, which no other count includes."""
+        return sum(cost.measurements.noise for cost in self.costs)
 
     def _evaluation_warning(self) -> list[str]:
         """A sentence if evaluation along the runs takes more than a tenth of their training."""
-        along = sum(cost.curve_flops for cost in self.costs)
+        along = sum(cost.measurements.along for cost in self.costs)
         share = along / sum(cost.training_flops for cost in self.costs)
         if share <= _MOST_EVALUATION:
             return []
-        largest = max(cost.curve_flops / cost.training_flops for cost in self.costs)
+        largest = max(cost.measurements.along / cost.training_flops for cost in self.costs)
+        asked = any(each.is_task for run in self.runs for each in run.config.evals)
+        questions = ", fewer questions at a point (?curve=N of a task)" if asked else ""
         return [
             f"Evaluation along the runs takes {share:.0%} of their training FLOPs, up to "
             f"{largest:.0%} of one run's: take fewer points (eval_every), fewer tokens for each "
-            "(curve_tokens) or fewer sets (evals)"
+            f"(curve_tokens){questions} or fewer sets (evals)"
         ]
 
     def _memory_warning(self) -> list[str]:
@@ -264,12 +270,17 @@ def cost(
     chip = machine.chip
     speed = None if root is None else _measured_speed(study, root, chip)
     runs = sorted(study.plan(), key=lambda run: (run.budget, run.flops / run.config.tokens))
-    costs = tuple(run_cost(run, machine, execution, speed) for run in runs)
+    priced = Measurements()
+    costs = tuple(run_cost(run, machine, execution, speed, priced) for run in runs)
     return PlanCost(study, machine, execution, speed, tuple(runs), costs, cache_dir)
 
 
 def run_cost(
-    run: PlannedRun, machine: Machine, execution: Execution, speed: Speed | None
+    run: PlannedRun,
+    machine: Machine,
+    execution: Execution,
+    speed: Speed | None,
+    measurements: Measurements,
 ) -> RunCost:
     """What a run costs on the machine's chips, by the speed of finished runs if it is known.
 
@@ -291,15 +302,8 @@ def run_cost(
         seconds,
         price,
         training_flops=_training_flops(run),
-        curve_flops=evaluation_flops(config, _points(run), ends=0),
-        evaluation_flops=evaluation_flops(config, points=0),
+        measurements=measurements.cost(run),
     )
-
-
-def _points(run: PlannedRun) -> int:
-    """Number of the run's own evaluations before its end."""
-    begun_at = run.branch.step if run.branch else 0
-    return sum(step > begun_at for step in run.config.evaluation_steps[:-1])
 
 
 def _training_flops(run: PlannedRun) -> float:

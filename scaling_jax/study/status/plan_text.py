@@ -118,6 +118,7 @@ def plan_data(plan: PlanCost, with_additions: bool = False) -> dict[str, Any]:
         "total_flops_spent": plan.study.flops_spent,
         "evaluation_flops": plan.evaluation_flops,
         "held_out_error": max(expected_error(run.config) for run in plan.runs),
+        "noise_scale_flops": plan.noise_flops,
         "total_hours": plan.seconds / 3600,
         "chip_hours": plan.seconds * machine.chips / 3600,
         "price_per_chip_hour": machine.price,
@@ -142,7 +143,8 @@ def _run_data(run: PlannedRun, cost: RunCost) -> dict[str, Any]:
         "tokens": config.tokens,
         "flops": run.flops,
         "flops_spent": run.flops_spent,
-        "evaluation_flops": cost.curve_flops + cost.evaluation_flops,
+        "evaluation_flops": cost.measurements.along + cost.measurements.at_end,
+        "noise_scale_flops": cost.measurements.noise,
         "trunk": run.branch.trunk if run.branch else None,
         "begun_at": run.shared_steps,
         "tokens_per_param": config.tokens / params.active,
@@ -201,18 +203,27 @@ def _recipes(runs: tuple[PlannedRun, ...]) -> str:
 
 
 def _evaluation(plan: PlanCost) -> str:
-    """What the held-out evaluations cost beside training, and how much of it is along the runs."""
+    """What evaluation and the gradient noise cost beside training, and how much along the runs."""
     training = sum(cost.training_flops for cost in plan.costs)
-    along, all_of_it = sum(cost.curve_flops for cost in plan.costs), plan.evaluation_flops
+    along, all_of_it = sum(cost.measurements.along for cost in plan.costs), plan.evaluation_flops
     n_sets = max(run.config.n_held_out_sets for run in plan.runs)
-    sets = "" if n_sets == 1 else f" on {n_sets} sets"
+    n_tasks = max(sum(each.is_task for each in run.config.evals) for run in plan.runs)
+    sets = "" if n_sets == 1 and not n_tasks else f" on {n_sets} set{'s' * (n_sets > 1)}"
+    sets += f" and {n_tasks} task{'s' * (n_tasks > 1)}" if n_tasks else ""
+    noise = ""
+    if plan.noise_flops:
+        noise = (
+            f" Measurements of the gradient noise take {formatting.flops(plan.noise_flops)} FLOPs "
+            f"more, {plan.noise_flops / training:.1%} of training's."
+        )
     curve = f" ({along / training:.1%} along the runs)" if along else ""
     measured = (
         "" if plan.speed is None else f" and {plan.speed.evaluation:.1%} of their time so far"
     )
+    most = "at most " if any(run.config.eval_at_most for run in plan.runs) else ""
     return (
-        f"Held-out evaluation{sets} comes on top: {formatting.flops(all_of_it)} FLOPs, "
-        f"{all_of_it / training:.1%} of training's{curve}{measured}."
+        f"Held-out evaluation{sets} comes on top: {most}{formatting.flops(all_of_it)} FLOPs, "
+        f"{all_of_it / training:.1%} of training's{curve}{measured}.{noise}"
     )
 
 

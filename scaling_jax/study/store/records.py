@@ -105,8 +105,9 @@ def collect(store: Store | os.PathLike | str) -> "pd.DataFrame":
     the least held-out loss of a run, at `loss_least_tokens`. `loss_<set>`, `loss_<set>_stderr`,
     `bits_per_byte_<set>`, `loss_<set>_least` and `loss_<set>_least_tokens` are those of a further
     set. A task has `acc_<set>`, `acc_norm_<set>`, `soft_<set>` and `bits_per_byte_<set>`, each with
-    `..._stderr`, `chance_<set>` and `questions_<set>`. `evaluation_flops` counts the run's own
-    evaluations, which no other column includes. `entropy` is the known entropy of a synthetic
+    `..._stderr`, `chance_<set>` and `questions_<set>`, and one of a file `questions_in_text_<set>`,
+    the number of its questions that stand in the training text. `evaluation_flops` counts the run's
+    own evaluations, which no other column includes. `entropy` is the known entropy of a synthetic
     language, which `scaling_jax.data.entropy` gives.
     Runs that measure their gradient noise have `noise_scale_tokens` over their last half, its 95 %
     interval `noise_scale_low` to `noise_scale_high`, and `noise_scale_flops` of the measurements.

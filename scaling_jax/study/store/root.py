@@ -1,19 +1,28 @@
 """Checks of the directory that a study is to be stored in."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from etils import epath
 
+from scaling_jax.config.evaluation import CURVE_SHARE
 from scaling_jax.config.strict import parsed_json
 from scaling_jax.errors import InputError
-from scaling_jax.study.plan.difference import differences, sentence
+from scaling_jax.study.plan.difference import Difference, differences, sentence
 from scaling_jax.study.plan.study import Study
 from scaling_jax.system.buckets import in_bucket
 from scaling_jax.system.files import read_text
 
 FORMAT = 2
+
+# Defaults that have changed: what a stored recipe has that was written without the field, what such
+# a recipe has now, and how to write the earlier default.
+_EARLIER_DEFAULTS: dict[str, tuple[Any, Any, str]] = {
+    "recipe.eval_tokens": (131_072, None, "eval_tokens=131_072"),
+    "recipe.eval_every.share": (None, CURVE_SHARE, "LogSpaced(share=None)"),
+}
 
 _FIELDS = {"name": str, "recipe": dict, "design": dict, "recipe_hash": str}
 
@@ -70,8 +79,23 @@ def refuse_another_study(root: epath.Path, study: Study) -> None:
         found = differences(theirs["recipe"], study.describe()["recipe"], "recipe")
         raise InputError(
             f"{root / study.name} belongs to a study {study.name!r} with another recipe "
-            f"({sentence(found)}): choose another root, or another name (--set name=NAME)"
+            f"({sentence(found)}): {_earlier_defaults(found)}choose another root, or another name "
+            "(--set name=NAME)"
         )
+
+
+def _earlier_defaults(found: Sequence[Difference]) -> str:
+    """How to continue a study whose recipe differs by defaults alone, which have changed since."""
+    written = []
+    for each in found:
+        theirs, ours, text = _EARLIER_DEFAULTS.get(each.field, (None, None, ""))
+        if not text or (each.ours, each.theirs) != (theirs, ours):
+            return ""
+        written.append(text)
+    return (
+        f"to continue it, write {' and '.join(written)} in the recipe, which was the default when "
+        "the study was made; or "
+    )
 
 
 def refuse_unwritable(root: epath.Path) -> None:

@@ -1,5 +1,6 @@
 """Everything that is wrong with the text of a study is found at once, before training."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import pytest
 from small_studies import RECIPE, small_study
 
 from scaling_jax.config import DataConfig, EvalSet
+from scaling_jax.data.split import is_held_out
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.text_needs import check_text, is_local
 
@@ -55,6 +57,23 @@ def test_every_evaluation_set_is_checked_before_training(tmp_path):
     assert "'short' (held_out)" in found[1]
     assert "eval_tokens" in found[1]
     assert "absent.txt" in found[2]
+
+
+def test_questions_that_stand_in_the_training_text_are_warned_of(tmp_path):
+    documents = [f"document {i} says little of many things " * 8 for i in range(2000)]
+    (tmp_path / "text.txt").write_text("\n\n".join(documents))
+    trained = next(d for d in documents if not is_held_out(d.strip().encode()))
+    asked = [(trained[:90], " of"), ("something that nobody has written before, in any", " book")]
+    path = tmp_path / "task.jsonl"
+    rows = [{"context": c, "continuations": [a, " no"], "gold": 0} for c, a in asked]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = DataConfig(f"text:{tmp_path / 'text.txt'}", repeat=True)
+    study = small_study(data=data, eval_tokens=2048, evals=(EvalSet("mine", f"task:{path}"),))
+    found = check_text(configs_of(study), progress=False)
+    assert found.problems == ()
+    (warning,) = found.warnings
+    assert "evaluation set 'mine': 1 of the 2 questions" in warning
+    assert "line 1" in warning
 
 
 @pytest.mark.parametrize("corpus", ["tfds:c4/en", "mixture:embedded*0.5,tfds:c4/en*0.5"])

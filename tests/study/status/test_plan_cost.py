@@ -1,12 +1,13 @@
 """What a plan costs and what its design cannot identify, as a Python user reads them."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from small_studies import RECIPE, small_study
 
 from scaling_jax.accounting import flops
-from scaling_jax.config import EvalSet, LogSpaced
+from scaling_jax.config import EvalSet, LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
 from scaling_jax.study import FixedModels, IsoFlop, Study, Sweep, vary
 from scaling_jax.study.status import (
@@ -79,10 +80,34 @@ def test_a_plan_counts_and_warns_of_evaluation():
     plan = cost(study, Machine("v5e"))
     # The end and the points before it, on two sets instead of one.
     expected = sum(
-        2 * len(run.config.evaluation_steps) * alone.evaluation_flops
+        2 * len(run.config.evaluation_steps) * alone.measurements.at_end
         for run, alone in zip(plan.runs, plain.costs, strict=True)
     )
     assert plan.evaluation_flops == plan_data(plan)["evaluation_flops"] == expected
     (warning,) = (each for each in plan.warnings if "Evaluation along" in each)
     assert "curve_tokens" in warning
     assert "on 2 sets comes on top" in plan_summary(plan)
+
+
+def test_a_plan_counts_tasks_and_gradient_noise(tmp_path):
+    path = tmp_path / "task.jsonl"
+    rows = [{"context": f"{i}", "continuations": [" a", " b"], "gold": i % 2} for i in range(10)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    known = dict(eval_every=LogSpaced(points=8), noise_scale=NoiseScale(sequences=8))
+    study = small_study(evals=(EvalSet("words", f"task:{path}?curve=5"),), **known)
+    plan, plain = cost(study, Machine("v5e")), cost(small_study(**known), Machine("v5e"))
+    for run, ours, theirs in zip(plan.runs, plan.costs, plain.costs, strict=True):
+        config = run.config
+        # Two answers to each question, in a context of 32.
+        each = 2 * flops.forward_ops(config.shape).total
+        points = len(config.evaluation_steps) - 1
+        assert ours.measurements.at_end - theirs.measurements.at_end == 10 * each
+        assert ours.measurements.along - theirs.measurements.along == 5 * points * each
+        once = flops.training_flops(config.shape, 2 * 8 * config.shape.seq_len)
+        assert ours.measurements.noise == len(config.noise_steps) * once
+    summary = plan_summary(plan)
+    assert "on 1 set and 1 task comes on top" in summary
+    assert "Measurements of the gradient noise take" in summary
+    assert plan_data(plan)["noise_scale_flops"] == plan.noise_flops > 0
+    broken = replace(study, recipe=replace(study.recipe, evals=(EvalSet("no", "task:absent"),)))
+    assert cost(broken, Machine("v5e")).costs == plain.costs

@@ -8,6 +8,7 @@ import pytest
 from small_studies import RECIPE, small_study, write_fake_result
 
 from scaling_jax.accounting.flops import count_params
+from scaling_jax.config import LogSpaced
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store
 from scaling_jax.study.store import history
@@ -76,6 +77,16 @@ def test_another_recipe_is_refused_and_changes_nothing(store, tmp_path):
     with pytest.raises(InputError, match="another recipe"):
         Store.create(tmp_path, small_study(seed=1))
     assert files(tmp_path) == before
+
+
+def test_a_study_of_earlier_defaults_is_told_how_to_go_on(tmp_path):
+    earlier = small_study(eval_tokens=131_072, eval_every=LogSpaced(share=None))
+    Store.create(tmp_path, earlier)
+    written = r"write eval_tokens=131_072 and LogSpaced\(share=None\) in the recipe"
+    with pytest.raises(InputError, match=written):
+        Store.create(tmp_path, small_study(eval_tokens=None, eval_every=LogSpaced()))
+    with pytest.raises(InputError, match=r"131072 there and - here; .*\): choose another root"):
+        Store.create(tmp_path, small_study(eval_tokens=None, eval_every=LogSpaced(), seed=1))
 
 
 def test_a_study_directory_is_not_a_root(store):
