@@ -188,8 +188,8 @@ class PlanCost:
         if share <= _MOST_EVALUATION:
             return []
         largest = max(cost.measurements.along / cost.training_flops for cost in self.costs)
-        asked = any(each.is_task for run in self.runs for each in run.config.evals)
-        questions = ", fewer questions at a point (?curve=N of a task)" if asked else ""
+        has_tasks = any(each.is_task for run in self.runs for each in run.config.evals)
+        questions = ", fewer questions at a point (?curve=N of a task)" if has_tasks else ""
         return [
             f"Evaluation along the runs takes {share:.0%} of their training FLOPs, up to "
             f"{largest:.0%} of one run's: take fewer points (eval_every), fewer tokens for each "
