@@ -111,7 +111,7 @@ def _others(
     yield restore
     yield _program("start", traced_start(key, mesh), mesh, topology)
     n_windows = config.n_held_out_windows
-    at_once = n_evaluated_at_once(config, n_windows)
+    at_once = n_evaluated_at_once(config, [n_windows] * config.n_held_out_sets)
     held_out = evaluation_key(key.spec, n_windows, at_once, mesh)
     traced = traced_evaluation(held_out, mesh, make_evaluation)
     # The evaluation takes the parameters alone; the rest of the state stays in memory.
