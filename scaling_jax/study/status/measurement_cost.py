@@ -53,7 +53,7 @@ class Measurements:
         return MeasurementCost(along, at_end, noise_flops(config, n_noise))
 
     def _tasks(self, config: RunConfig) -> Mapping[str, "TaskRequests"]:
-        """The tasks of a run, by name."""
+        """The tasks of a run; the name of its set is the key of each."""
         sets = tuple(each for each in config.evals if each.is_task and is_read_locally(each.corpus))
         key = (sets, config.data.tokenizer, config.shape.seq_len)
         if sets and key not in self._read:
