@@ -43,7 +43,7 @@ def part(document: str, first: int, last: int) -> tuple[str, str]:
 def test_words_in_a_row_of_a_training_document_are_found(corpus: str, tmp_path: Path) -> None:
     ours, theirs = TRAINED[0], HELD_OUT[0]
     context, answer = part(TRAINED[1], 3, 16)
-    asked = (
+    requested = (
         part(ours, 0, 20),
         (f"Other words before. {context.upper()},", f"{answer}!"),
         part(TRAINED[2], 5, 13),  # eight words, all of them
@@ -53,10 +53,10 @@ def test_words_in_a_row_of_a_training_document_are_found(corpus: str, tmp_path: 
         (f"new {part(TRAINED[6], 0, 9)[0]}", " end"),  # ten words, two of them others
         (part(TRAINED[7], 0, 12)[0] + " other", " words"),  # eleven in a row of thirteen
     )
-    found = questions_in_text(task(tmp_path, *asked), corpus, tmp_path)
+    found = questions_in_text(task(tmp_path, *requested), corpus, tmp_path)
     assert (found.places, found.compared, found.whole) == ((0, 1, 2), 7, True)
-    assert "3 of the 8 questions" in found.sentence(task(tmp_path, *asked), corpus)
-    assert "line 1; " in found.sentence(task(tmp_path, *asked), corpus)
+    assert "3 of the 8 questions" in found.sentence(task(tmp_path, *requested), corpus)
+    assert "line 1; " in found.sentence(task(tmp_path, *requested), corpus)
 
 
 def test_the_right_answer_counts_and_no_other(corpus: str, tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_the_right_answer_counts_and_no_other(corpus: str, tmp_path: Path) -> No
 
 
 def test_a_second_call_reads_what_the_first_has_found(corpus: str, tmp_path: Path) -> None:
-    asked = task(tmp_path, part(TRAINED[0], 0, 20))
-    found = questions_in_text(asked, corpus, tmp_path)
+    requested = task(tmp_path, part(TRAINED[0], 0, 20))
+    found = questions_in_text(requested, corpus, tmp_path)
     (stored,) = tmp_path.glob("questions-*")
     stored.write_text(stored.read_text().replace("true", "false"))
-    assert not questions_in_text(asked, corpus, tmp_path).whole
+    assert not questions_in_text(requested, corpus, tmp_path).whole
     stored.write_text("damaged")
-    assert questions_in_text(asked, corpus, tmp_path) == found
+    assert questions_in_text(requested, corpus, tmp_path) == found

@@ -63,9 +63,12 @@ def test_questions_that_stand_in_the_training_text_are_warned_of(tmp_path):
     documents = [f"document {i} says little of many things " * 8 for i in range(2000)]
     (tmp_path / "text.txt").write_text("\n\n".join(documents))
     trained = next(d for d in documents if not is_held_out(d.strip().encode()))
-    asked = [(trained[:90], " of"), ("something that nobody has written before, in any", " book")]
+    requested = [
+        (trained[:90], " of"),
+        ("something that nobody has written before, in any", " book"),
+    ]
     path = tmp_path / "task.jsonl"
-    rows = [{"context": c, "continuations": [a, " no"], "gold": 0} for c, a in asked]
+    rows = [{"context": c, "continuations": [a, " no"], "gold": 0} for c, a in requested]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     data = DataConfig(f"text:{tmp_path / 'text.txt'}", repeat=True)
     study = small_study(data=data, eval_tokens=2048, evals=(EvalSet("mine", f"task:{path}"),))
