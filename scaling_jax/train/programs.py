@@ -141,7 +141,7 @@ def evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    key = _wholeevaluation_key(config, mesh, n_held_out, execution)
+    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
     return Evaluation(_evaluate(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
@@ -153,11 +153,11 @@ def token_evaluation(
     Raises:
         InputError: `execution` does not suit the run or the devices.
     """
-    key = _wholeevaluation_key(config, mesh, n_held_out, execution)
+    key = _whole_evaluation_key(config, mesh, n_held_out, execution)
     return Evaluation(_evaluate_tokens(key, mesh), key.n_batches, key.batch_size, mesh)
 
 
-def _wholeevaluation_key(
+def _whole_evaluation_key(
     config: RunConfig, mesh: Mesh, n_held_out: int, execution: Execution
 ) -> EvaluationKey:
     spec = spec_of(config, resolved_on(mesh, execution, config))
