@@ -52,7 +52,7 @@ def test_store_is_fitted_without_what_did_not_finish(cli: Callable, store: Store
 def test_approach_1_refuses_curves_of_too_few_sizes(cli: Callable, store: Store) -> None:
     outcome = cli("fit", store.directory, "--approach", 1)
     assert outcome.code == 2
-    assert "2 of 5 sizes, 3.29e+04 to 4.79e+05 parameters" in outcome.err
+    assert "2 of 5 sizes, 32.9 k to 479 k parameters" in outcome.err
     assert "approach 1 needs 3" in outcome.err
 
 

@@ -183,7 +183,7 @@ def test_published_budgets_are_met(cli: Callable) -> None:
 
 def test_readme_experiment_is_a_plan_without_warnings(cli: Callable, tmp_path: Path) -> None:
     blocks = re.findall(
-        r"```python\n(.*?)```", (EXPERIMENTS.parent / "README.md").read_text(), re.S
+        r"```python[^\n]*\n(.*?)```", (EXPERIMENTS.parent / "README.md").read_text(), re.S
     )
     (source,) = (block for block in blocks if "study = " in block)
     (tmp_path / "mine.py").write_text(source)
