@@ -9,6 +9,7 @@ from scaling_jax.data.batches import Batches as Batches
 from scaling_jax.data.batches import held_out_windows as held_out_windows
 from scaling_jax.data.cache import TokenCache as TokenCache
 from scaling_jax.data.cache import prepare as prepare
+from scaling_jax.data.cache import prepare_set as prepare_set
 from scaling_jax.data.corpus import Corpus as Corpus
 from scaling_jax.data.corpus_check import CorpusCheck as CorpusCheck
 from scaling_jax.data.corpus_check import check_corpus as check_corpus

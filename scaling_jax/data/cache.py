@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from scaling_jax.config import EvalSet
 from scaling_jax.data.local_cache import local_tokens
 from scaling_jax.data.place import place
 from scaling_jax.data.registry import load_corpus
@@ -51,3 +52,15 @@ def prepare(
     if where.is_shared:
         return shared_tokens(directory, source, coder, held_out_fraction, progress, where.memory)
     return local_tokens(Path(directory), source, coder, held_out_fraction, progress)
+
+
+def prepare_set(
+    each: EvalSet, tokenizer: str, cache_dir: os.PathLike[str] | str | None, progress: bool
+) -> TokenCache:
+    """The tokens of a further held-out set; its corpus is tokenized if necessary.
+
+    Raises:
+        InputError: a reason of `prepare`.
+    """
+    share = 1.0 if each.part == "all" else HELD_OUT_FRACTION
+    return prepare(each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress)

@@ -131,7 +131,7 @@ def further_set(
     """
     tokenizer = config.data.tokenizer
     try:
-        cache = cache_of_set(each, tokenizer, cache_dir, progress)
+        cache = data.prepare_set(each, tokenizer, cache_dir, progress)
         cache.check_vocabulary(tokenizer, config.shape.vocab_size)
         found = _held_out(cache, config)
     except InputError as error:
@@ -145,20 +145,6 @@ def further_set(
             f"training text {config.data.corpus!r}: remove them, or evaluate on part='held_out'"
         )
     return found
-
-
-def cache_of_set(
-    each: EvalSet, tokenizer: str, cache_dir: os.PathLike | str | None, progress: bool
-) -> data.TokenCache:
-    """The tokens of a further held-out set; its corpus is tokenized if necessary.
-
-    Raises:
-        InputError: a reason of `data.prepare`.
-    """
-    share = 1.0 if each.part == "all" else data.HELD_OUT_FRACTION
-    return data.prepare(
-        each.corpus, tokenizer, cache_dir, held_out_fraction=share, progress=progress
-    )
 
 
 def task_of(each: EvalSet, config: RunConfig) -> TaskRequests:

@@ -124,10 +124,7 @@ def check_text(
             faults = list(_faults_of_set(each, runs, cache_dir, progress))
             problems += faults
             if not (faults or each.is_task):
-                # The trainer loads JAX, which a plan without further sets does without.
-                from scaling_jax.train.inputs import cache_of_set
-
-                of_set = cache_of_set(each, text.tokenizer, cache_dir, progress)
+                of_set = data.prepare_set(each, text.tokenizer, cache_dir, progress)
                 sizes[of_set.fingerprint] = of_set.n_bytes
             if each.may_be_in_text and not faults:
                 warnings += _in_text(each, text.corpus, cache_dir)
