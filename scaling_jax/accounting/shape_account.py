@@ -1,11 +1,14 @@
 """Every parameter and FLOP count of a shape, side by side."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from scaling_jax import formatting
 from scaling_jax.accounting import flops as counting
 from scaling_jax.config import Shape
+from scaling_jax.errors import InputError
 from scaling_jax.text_table import Table
 
 # Rows that a dense model does not need.
@@ -14,11 +17,37 @@ _EXPERT_ROWS = ("router", "experts", "other_experts", "active_non_embedding")
 _OTHERS = ("gates", "recurrence", "module")
 
 
-def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
+def shape_of(options: Mapping[str, Any]) -> Shape:
+    """A shape from the fields that are given; the others are None or have their default values.
+
+    The feed-forward width is by default 4 x d_model, and d_model for an lstm.
+
+    Raises:
+        InputError: a field that every shape needs is not given, or no shape has such fields.
+    """
+    given = dict(options)
+    is_lstm = given["architecture"] == "lstm"
+    if is_lstm:
+        given["n_heads"] = given["n_heads"] or 1
+    needed = ("n_layers", "d_model", "n_heads", "vocab_size", "seq_len")
+    missing = [f"--{name.replace('_', '-')}" for name in needed if given[name] is None]
+    if missing:
+        raise InputError(f"a shape also needs {', '.join(missing)} (or give a CONFIG.json)")
+    if given["d_ff"] is None:
+        given["d_ff"] = given["d_model"] * (1 if is_lstm else 4)
+    return Shape(**given)
+
+
+def shape_account(shape: Shape, tokens: float | None = None) -> dict[str, Any]:
     """The counts of a shape as plain data, FLOPs under every convention.
 
-    With `tokens`, also the training FLOPs on that many tokens.
+    With `tokens`, also the training FLOPs on that many tokens, in whole tokens.
+
+    Raises:
+        InputError: fewer tokens than one, or infinitely many.
     """
+    if tokens is not None and not 1 <= tokens < math.inf:
+        raise InputError(f"--tokens {tokens:g} must be at least 1 and finite")
     params = counting.count_params(shape)
     forward = {name: counting.forward_ops(shape, name) for name in counting.CONVENTIONS}
     account: dict[str, Any] = {
@@ -41,9 +70,9 @@ def shape_account(shape: Shape, tokens: int | None = None) -> dict[str, Any]:
         },
     }
     if tokens is not None:
-        account["tokens"] = tokens
+        account["tokens"] = int(tokens)
         account["training_flops"] = {
-            name: counting.training_flops(shape, tokens, name) for name in counting.CONVENTIONS
+            name: counting.training_flops(shape, int(tokens), name) for name in counting.CONVENTIONS
         }
     return account
 

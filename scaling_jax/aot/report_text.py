@@ -54,6 +54,12 @@ def report_text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def report_blocks(report: Report) -> list[str | Table]:
+    """The report as text and tables: its programs, then what the chips exchange."""
+    blocks: list[str | Table] = [report_text(report), "", program_table(report)]
+    return [*blocks, "", exchange_table(report)] if report.collectives else blocks
+
+
 def report_data(report: Report) -> dict[str, Any]:
     """The report as plain data, with what follows from its numbers."""
     return dataclasses.asdict(report) | {

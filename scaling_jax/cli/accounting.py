@@ -9,6 +9,7 @@ import tyro
 from scaling_jax.accounting.shape_account import (
     account_tables,
     shape_account,
+    shape_of,
     training_sentence,
 )
 from scaling_jax.cli.arguments import Json, optional
@@ -62,9 +63,14 @@ def flops(
 
     Without --d-ff, the feed-forward width is 4 x d-model, and d-model for an lstm.
     """
-    counted, run_tokens = _shape(config, shape)
-    total = _tokens(tokens, run_tokens)
-    account = shape_account(counted, total)
+    if config is None:
+        counted = shape_of(dataclasses.asdict(shape))
+    elif shape == _NOTHING_GIVEN:
+        run = RunConfig.read(config)
+        counted, tokens = run.shape, run.tokens if tokens is None else tokens
+    else:
+        raise InputError("give either a CONFIG.json or the options of a shape, not both")
+    account = shape_account(counted, tokens)
     if json:
         print_json(account)
         return
@@ -72,32 +78,5 @@ def flops(
     print_table(params)
     print()
     print_table(operations)
-    if total is not None:
+    if tokens is not None:
         print(f"\n{training_sentence(account)}")
-
-
-def _shape(config: Path | None, options: ShapeOptions) -> tuple[Shape, int | None]:
-    if config is not None:
-        if options != _NOTHING_GIVEN:
-            raise InputError("give either a CONFIG.json or the options of a shape, not both")
-        run = RunConfig.read(config)
-        return run.shape, run.tokens
-    given = dataclasses.asdict(options)
-    is_lstm = options.architecture == "lstm"
-    if is_lstm:
-        given["n_heads"] = options.n_heads or 1
-    needed = ("n_layers", "d_model", "n_heads", "vocab_size", "seq_len")
-    missing = [f"--{name.replace('_', '-')}" for name in needed if given[name] is None]
-    if missing:
-        raise InputError(f"a shape also needs {', '.join(missing)} (or give a CONFIG.json)")
-    if options.d_ff is None:
-        given["d_ff"] = options.d_model * (1 if is_lstm else 4)
-    return Shape(**given), None
-
-
-def _tokens(given: float | None, of_run: int | None) -> int | None:
-    if given is None:
-        return of_run
-    if not 1 <= given < float("inf"):
-        raise InputError(f"--tokens {given:g} must be at least 1 and finite")
-    return int(given)

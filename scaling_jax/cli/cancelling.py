@@ -6,7 +6,7 @@ import tyro
 
 from scaling_jax.cli.arguments import StoreDirectory, optional
 from scaling_jax.cli.output import remark
-from scaling_jax.errors import InputError, nearest
+from scaling_jax.errors import InputError
 
 
 def cancel(
@@ -26,18 +26,11 @@ def cancel(
     """
     from scaling_jax.study import Store
 
-    known = {run.run_id: run for run in Store.open(directory).runs()}
     if not run_ids:
         raise InputError("no run given: name those to cancel, as scaling-jax collect does")
-    for run_id in run_ids:
-        if run_id not in known:
-            raise InputError(
-                f"{directory} has no run {run_id!r}: scaling-jax collect lists all of them"
-                f"{nearest(run_id, known)}"
-            )
-    for run_id in run_ids:
+    for run in Store.open(directory).runs_named(run_ids):
         try:
-            known[run_id].restore() if undo else known[run_id].cancel()
+            run.restore() if undo else run.cancel()
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from error
-        remark(f"{run_id} {'restored' if undo else 'cancelled'}")
+        remark(f"{run.run_id} {'restored' if undo else 'cancelled'}")

@@ -1,11 +1,12 @@
 """`compile`: what runs need on chips that are not here, by the compiler."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scaling_jax.accounting import flops
 from scaling_jax.cli.arguments import (
     ExecutionOptions,
     Json,
@@ -14,15 +15,14 @@ from scaling_jax.cli.arguments import (
     optional,
 )
 from scaling_jax.cli.exits import CommandFailed
-from scaling_jax.cli.output import print_json, print_table, remark
+from scaling_jax.cli.output import print_blocks, print_json, print_table, remark
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.study.plan.named_study import load_study
+from scaling_jax.study.plan.named_study import load_run, load_study
 
 if TYPE_CHECKING:
     from scaling_jax.aot import Topology
-    from scaling_jax.study import Study
 
 
 def compile_(
@@ -68,93 +68,56 @@ def compile_(
     fit, and names what would make it fit. Large models take minutes.
     """
     from scaling_jax.aot import Topology
+    from scaling_jax.study.status import compiled_plan_text as text
+    from scaling_jax.study.status.compiled_study import compile_study
 
     if (topology is None) == (hardware is None):
         raise InputError(
             "give --topology CHIP:DIMS to compile one run, or --hardware with --chips to compile "
             "every run of a study"
         )
-    if topology is not None:
-        given = {"--chips": chips, "--price": price, "--jobs": jobs}
-        refuse_with("--topology compiles one run", {k: v is not None for k, v in given.items()})
-        _compile_one(
-            _chosen(source, run, scale, settings), execution, Topology.parse(topology), json
-        )
-        return
-    assert hardware is not None
-    if source.suffix == ".json" or run is not None:
-        raise InputError("--hardware compiles every run of a study: for one run give --topology")
-    wanted = Topology.of(hardware, 1 if chips is None else chips)
-    _compile_all(load_study(source, scale, settings), execution, wanted, price, jobs, json)
+    with _compiler_failures():
+        if topology is not None:
+            given = {"--chips": chips, "--price": price, "--jobs": jobs}
+            refuse_with("--topology compiles one run", {k: v is not None for k, v in given.items()})
+            config = load_run(source, run, scale, settings)
+            _compile_one(config, execution, Topology.parse(topology), json)
+            return
+        assert hardware is not None
+        if source.suffix == ".json" or run is not None:
+            raise InputError(
+                "--hardware compiles every run of a study: for one run give --topology"
+            )
+        wanted = Topology.of(hardware, 1 if chips is None else chips)
+        study = load_study(source, scale, settings)
+        found = compile_study(study, wanted, execution, price=price, jobs=jobs, report=remark)
+        if json:
+            print_json(text.compiled_data(found.programs))
+        else:
+            print_table(text.compiled_table(found.programs))
+            print(f"\n{text.compiled_summary(found.programs)}")
+        found.refuse()
 
 
 def _compile_one(config: RunConfig, execution: Execution, wanted: "Topology", json: bool) -> None:
-    from scaling_jax.aot import CompilerFailed, advised, compile_run, report_text
+    from scaling_jax.aot import advised, compile_run, report_text
 
     remark(f"compiling run {config.run_id} for {wanted.name}, which can take minutes ...")
-    try:
-        report = advised(compile_run(config, execution, wanted), config, execution, wanted)
-    except CompilerFailed as failure:
-        raise CommandFailed(str(failure)) from failure
+    report = advised(compile_run(config, execution, wanted), config, execution, wanted)
     if json:
         print_json(report_text.report_data(report))
     else:
-        print(report_text.report_text(report))
-        print()
-        print_table(report_text.program_table(report))
-        if report.collectives:
-            print()
-            print_table(report_text.exchange_table(report))
+        print_blocks(report_text.report_blocks(report))
     if not report.fits:
         raise InputError(report_text.refusal(report))
 
 
-def _compile_all(
-    study: "Study",
-    execution: Execution,
-    wanted: "Topology",
-    price: float | None,
-    jobs: int | None,
-    json: bool,
-) -> None:
+@contextmanager
+def _compiler_failures() -> Iterator[None]:
+    """Turn a compiler's failure into that of the command."""
     from scaling_jax.aot import CompilerFailed
-    from scaling_jax.aot.targets import check_installed
-    from scaling_jax.study.status import compiled_plan, compiled_plan_text
 
-    check_installed(wanted)
-    runs = study.plan()
-    programs = compiled_plan.programs_of(runs, execution, wanted)
-    remark(
-        f"compiling the programs of {len(programs)} kinds of runs of {study.name} for "
-        f"{wanted.name}; each takes seconds to minutes, and an interrupted call continues ..."
-    )
-    found = []
-    for each in compiled_plan.compile_plan(programs, price, jobs):
-        found.append(each)
-        remark(f"{len(found)} of {len(programs)}: {compiled_plan_text.progress(each)}")
-    if json:
-        print_json(compiled_plan_text.compiled_data(found))
-    else:
-        print_table(compiled_plan_text.compiled_table(found))
-        print(f"\n{compiled_plan_text.compiled_summary(found)}")
-    if any(isinstance(each.found, CompilerFailed) for each in found):
-        raise CommandFailed("some programs could not be compiled")
-    if not all(each.fits for each in found):
-        raise InputError(f"some runs of {study.name} do not fit on {wanted.name}, as listed above")
-
-
-def _chosen(source: Path, run: str | None, scale: Any, settings: tuple[str, ...]) -> "RunConfig":
-    if source.suffix == ".json":
-        if run is not None:
-            raise InputError("--run chooses among a study's runs: leave it out with a CONFIG.json")
-        return RunConfig.read(source)
-    configs = [planned.config for planned in load_study(source, scale, settings).plan()]
-    if run is None:
-        return max(configs, key=lambda config: flops.count_params(config.shape).total)
-    found = [config for config in configs if config.run_id.startswith(run)]
-    if len(found) != 1:
-        raise InputError(
-            f"--run {run!r} names {len(found) or 'none'} of the study's {len(configs)} runs: "
-            "scaling-jax plan --json lists their ids"
-        )
-    return found[0]
+    try:
+        yield
+    except CompilerFailed as failure:
+        raise CommandFailed(str(failure)) from failure

@@ -1,16 +1,11 @@
 """`diff`: how two studies differ."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import Json, Scale, ScaleOption
+from scaling_jax.cli.arguments import Json, ScaleOption
 from scaling_jax.cli.output import print_json, print_table
-from scaling_jax.study.plan.named_study import load_study
-
-if TYPE_CHECKING:
-    from scaling_jax.study import Store, Study
 
 Side = Annotated[
     str,
@@ -35,8 +30,9 @@ def diff(
     differ. --scale chooses the study of an experiment; a directory holds one study.
     """
     from scaling_jax.study.status import study_difference
+    from scaling_jax.study.store.sources import study_or_store
 
-    found = study_difference(_side(a, scale), _side(b, scale))
+    found = study_difference(study_or_store(a, scale), study_or_store(b, scale))
     if json:
         print_json(found.data())
         return
@@ -48,11 +44,3 @@ def diff(
     else:
         print("Their recipes and designs are the same.")
     print(found.shared_runs())
-
-
-def _side(text: str, scale: Scale) -> "Store | Study":
-    from scaling_jax.study import Store
-
-    if "://" in text or Path(text).is_dir():
-        return Store.open(text)
-    return load_study(Path(text), scale)

@@ -1,10 +1,9 @@
 """`fit`: laws from a table of losses."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -26,11 +25,6 @@ from scaling_jax.laws.grouping_text import grouped_data, grouped_text
 from scaling_jax.laws.options import RESAMPLINGS, Options, Resampling, require_applicable
 from scaling_jax.laws.profile_text import profile_data, profile_text
 from scaling_jax.system.outputs import check_output, replacing
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from scaling_jax.laws import LawFit, Profiles
 
 
 def _one_of(names: tuple[str, ...]) -> str:
@@ -120,6 +114,7 @@ def fit(
 ) -> None:
     """Fit a scaling law and print it with intervals, and the optimum at and beyond the data."""
     from scaling_jax import laws
+    from scaling_jax.laws.fit_profiles import fit_profiles
     from scaling_jax.laws.fit_text import describe_prediction, prediction_notes, summary_of
     from scaling_jax.study.store import sources
 
@@ -135,7 +130,8 @@ def fit(
     table, curves = sources.read_records(records, with_curves=approach in (1, "all"))
     mapping = named_values.names("--columns", columns)
     if best_of is not None:
-        table, mapping = _best(table, best_of, law, mapping), {}
+        table, mapping = laws.best_of(table, best_of, law, mapping), {}
+        remark(f"kept the best of each cell over {best_of}: {len(table)} rows")
     arguments = {"law": law, "training_curves": curves, **fitting.given()}
     arguments |= {"columns": mapping, "unit": unit}
     if by is not None and approach != "all":
@@ -146,7 +142,9 @@ def fit(
         return
     if approach == "all":
         refuse_with("--approach all compares approaches", {"--by": by is not None})
-        _compare(table, arguments, json)
+        compared = laws.compare(table, **arguments)
+        compared.refuse()
+        print_json(comparison_data(compared)) if json else print_blocks(comparison_text(compared))
         return
     fitted = laws.fit(table, approach=approach, **arguments)
     if out is not None:
@@ -155,7 +153,7 @@ def fit(
         remark(f"wrote {out}")
     profiles = None
     if profile and isinstance(fitted, laws.LawFit):
-        profiles = _profiles(table, fitted, fitting, mapping)
+        profiles = fit_profiles(table, fitted, fitting, mapping)
     prediction = fitted.predict(**where) if at else None
     if json:
         data = summary_of(fitted)
@@ -172,48 +170,3 @@ def fit(
         print(f"\n{describe_prediction(fitted, where, prediction)}")
     if profiles is not None:
         print_blocks(profile_text(fitted, profiles))
-
-
-def _best(
-    table: "pd.DataFrame | Path", by: str, law: str | None, columns: Mapping[str, str]
-) -> "pd.DataFrame":
-    """The best row of each cell; how many were kept goes to standard error."""
-    from scaling_jax import laws
-
-    read_by = "chinchilla" if law is None or law == "auto" else law
-    kept = laws.best_of(table, by, law=read_by, columns=columns)
-    remark(f"kept the best of each cell over {by}: {len(kept)} rows")
-    return kept
-
-
-def _compare(table: "pd.DataFrame | Path", arguments: Mapping[str, Any], json: bool) -> None:
-    from scaling_jax import laws
-
-    compared = laws.compare(table, **arguments)
-    if not compared.fits:
-        reasons = "; ".join(f"approach {k}: {why}" for k, why in compared.refused.items())
-        raise InputError(f"no approach can be fitted to these runs: {reasons}")
-    print_json(comparison_data(compared)) if json else print_blocks(comparison_text(compared))
-
-
-def _profiles(
-    table: "pd.DataFrame | Path",
-    fitted: "LawFit",
-    options: Options,
-    columns: Mapping[str, str],
-) -> "Profiles":
-    """Profiles of the fitted law, and of its optimum at the largest budget and beyond."""
-    from scaling_jax import laws
-    from scaling_jax.laws.conventions import BEYOND
-
-    largest = fitted.flops_range[1]
-    return laws.profiles(
-        table,
-        law=fitted.definition,
-        budgets=(largest, BEYOND * largest),
-        fixed=options.fixed,
-        level=options.level,
-        count=options.count,
-        objective=options.objective,
-        columns=columns,
-    )

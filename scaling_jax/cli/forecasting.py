@@ -1,8 +1,7 @@
 """`forecast` and `score`: predictions that are frozen before their runs are trained."""
 
-import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -33,20 +32,10 @@ def forecast(
 
     check_output(out, (".json",))
     forecasts.refuse_existing(out)
-    made = forecasts.forecast_from(fit, [*map(_runs_in, runs)] or None, law=law)
+    made = forecasts.forecast_from(fit, [*map(forecasts.runs_in, runs)] or None, law=law)
     forecasts.write_forecast(made, out)
     remark(f"wrote {out}")
     print_json(made.data()) if json else print(plain_spaces(str(made)))
-
-
-def _runs_in(text: str) -> Any:
-    """A run's variables, the path of a table, or the study that an experiment defines."""
-    from scaling_jax.study.plan.named_study import load_study_named, names_study
-
-    if names_study(text):
-        return load_study_named(text)
-    is_table = os.path.isfile(text)  # noqa: PTH113
-    return text if is_table else named_values.values("--runs", tuple(text.split(",")))
 
 
 def score(

@@ -23,6 +23,14 @@ def print_blocks(blocks: Iterable[str | Table]) -> None:
         print(plain_spaces(block)) if isinstance(block, str) else print_table(block)
 
 
+def print_paragraphs(blocks: Iterable[str | Table]) -> None:
+    """Print paragraphs and tables with a blank line between them."""
+    for number, block in enumerate(blocks):
+        if number:
+            print()
+        print_blocks([block])
+
+
 def on_terminal() -> bool:
     """Whether standard output is a terminal."""
     return sys.stdout.isatty()

@@ -15,14 +15,11 @@ from scaling_jax.cli.arguments import (
     Unit,
     optional,
 )
-from scaling_jax.cli.output import on_terminal, print_blocks, print_json, remark
-from scaling_jax.errors import InputError, refuse_with, suggestion
+from scaling_jax.cli.output import on_terminal, print_json, print_paragraphs, remark
+from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.system.environment import leave_accelerators
-from scaling_jax.system.outputs import check_output, replacing
-
-NO_LAW = "none"
-TABLE_ENDINGS = (".csv", ".parquet")
+from scaling_jax.system.outputs import check_output
 
 
 def status(
@@ -69,9 +66,8 @@ def status(
         watching.require_interval(every)
         if not on_terminal():
             raise InputError("--watch draws on a terminal, and there is none: leave it out")
-    _require_law(law)
     store = Store.open(directory)
-    monitor, interim = StudyMonitor(store), None if law == NO_LAW else InterimLaw(store, law)
+    monitor, interim = StudyMonitor(store), InterimLaw.named(store, law)
     foresee = partial(EndsSoFar.of, store) if ends else lambda: None
     if watch:
         watching.watch(monitor, interim, price, every, foresee)
@@ -81,10 +77,7 @@ def status(
         law_so_far = None if interim is None else interim.law(standing)
         print_json(status_data(standing, law_so_far, price, foresee()))
         return
-    for number, block in enumerate(status_text(standing, None, price, foresee())):
-        if number:
-            print()
-        print_blocks([block])
+    print_paragraphs(status_text(standing, None, price, foresee()))
     if interim is not None:
         # A new fit takes seconds, so everything else is printed first.
         print(flush=True)
@@ -110,24 +103,18 @@ def collect(
     With --by, one row for each size and length, with the loss of each value in a column.
     """
     from scaling_jax import laws, study
-    from scaling_jax.study.store.foreign_tables import ending_of, write_foreign
+    from scaling_jax.study.store.table_files import endings_of, write_table
 
     if curves or by is not None:
         option = "--curves" if curves else "--by"
         refuse_with(f"{option} has one format", {"--format": format is not None})
-    check_output(out, TABLE_ENDINGS if format is None else (ending_of(format),))
+    check_output(out, endings_of(format))
     store = study.Store.open(directory)
     table = study.curves(store) if curves else study.collect(store)
     if by is not None:
         refuse_with("--by compares the ends of runs", {"--curves": curves})
         table = laws.side_by_side(table, by)
-    with replacing(out) as temporary:
-        if format is not None:
-            write_foreign(table, format, temporary)
-        elif out.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+    write_table(table, out, format)
     remark(f"wrote {len(table):,} rows to {out}")
     for sentence in [] if curves or by else laws.mixed_knobs(table):
         remark(f"warning: {sentence}")
@@ -176,11 +163,3 @@ def report(
     for approach, sentence in write_page_of(sources, out, options).items():
         remark(f"approach {approach} was not fitted: {sentence}")
     remark(f"wrote {out}")
-
-
-def _require_law(name: str) -> None:
-    from scaling_jax.laws import LAWS
-
-    known = [*LAWS, "auto", NO_LAW]
-    if name not in known:
-        raise InputError(f"unknown law {name!r}{suggestion(name, known)}")

@@ -1,7 +1,6 @@
 """`run`, `train` and `demo`: the commands that train."""
 
 import dataclasses
-from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +23,17 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.config import RunConfig
-from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
 from scaling_jax.formatting import plain_spaces
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.plan.named_study import load_study
-from scaling_jax.system.buckets import in_bucket
 from scaling_jax.system.connection import ALONE, Processes
 from scaling_jax.system.files import absolute
 
 if TYPE_CHECKING:
     from scaling_jax.laws.planning.next_runs import Goal
-    from scaling_jax.study import Store
     from scaling_jax.study.execution.adaptive import AdaptiveResult
+    from scaling_jax.study.status.ending import Ending
 
 
 @dataclass(frozen=True)
@@ -102,8 +99,10 @@ def run(
     import jax
 
     from scaling_jax.laws.planning.next_runs import Goal
-    from scaling_jax.study import run_study
+    from scaling_jax.study import collect, run_study
     from scaling_jax.study.execution.adaptive import run_until
+    from scaling_jax.study.status.ending import Ending
+    from scaling_jax.study.status.study_forecasts import study_forecasts
     from scaling_jax.study.store.command import recorded, run_command
     from scaling_jax.system.agreement import is_first
     from scaling_jax.system.compilation import use_compilation_cache
@@ -129,9 +128,13 @@ def run(
     with resumable(), kept:
         store = run_study(study, absolute(root), job)
     if is_first():
-        _print_states(store, json)
+        _print_ending(Ending.of(store), json)
         if not json and any(run.role == "verification" for run in study.plan()):
-            _print_tests(store)
+            for forecast in study_forecasts(store, collect(store)):
+                if forecast.problem:
+                    remark(f"warning: {forecast}")
+                else:
+                    print(f"\n{plain_spaces(str(forecast))}")
 
 
 def train(
@@ -215,55 +218,20 @@ def demo(
     print_json(outcome) if json else print(outcome_text(outcome))
 
 
-def _print_states(store: "Store", json: bool) -> None:
+def _print_ending(ended: "Ending", json: bool) -> None:
     """Print how a study ended.
 
     Raises:
         CommandFailed: some runs failed.
         Stopped: some runs in a bucket are held by a process that may be dead.
     """
-    runs = store.runs()
-    for sentence in store.problems_of((run, run.check_result()) for run in runs):
+    for sentence in ended.problems:
         remark(f"warning: {sentence}")
-    counts = Counter(run.state for run in runs)
-    if json:
-        print_json({"store": str(store.directory), "runs": len(runs), "states": dict(counts)})
-    else:
-        states = ", ".join(f"{n} {state}" for state, n in counts.items())
-        print(f"{len(runs)} runs in {store.directory}: {states}")
-    failed = [run for run in runs if run.state == "failed"]
-    if failed:
-        raise CommandFailed(
-            f"{len(failed)} of {len(runs)} runs failed, {failed[0].run_id} with: "
-            f"{failed[0].failure}; see scaling-jax status {store.directory}, and run with "
-            "--retry-failed once the cause is gone"
-        )
-    held = [run for run in runs if run.state in ("leased", "running")]
-    # Whoever restarts a killed command within the lease must not take the study for finished.
-    if held and in_bucket(store.directory):
-        raise Stopped(
-            f"{len(held)} of {len(runs)} runs are held by another process, or by one that was "
-            "killed within the last five minutes: run the same command again"
-        )
-
-
-def _print_tests(store: "Store") -> None:
-    """Print the forecasts of the study's verification runs beside what was measured since."""
-    from scaling_jax import laws
-    from scaling_jax.study.store.forecasts import forecasts_of
-    from scaling_jax.study.store.records import collect
-
-    records = collect(store)
-    for name, forecast in forecasts_of(store).items():
-        try:
-            if isinstance(forecast, InputError):
-                raise forecast
-            scored = laws.score(forecast, records)
-        except InputError as error:
-            remark(f"warning: {name}: {error}")
-            continue
-        print(f"\n{name}, made {forecast.made} before its runs were trained:\n")
-        print(plain_spaces(str(scored)))
+    print_json(ended.data()) if json else print(ended)
+    if ended.failure:
+        raise CommandFailed(ended.failure)
+    if ended.held:
+        raise Stopped(ended.held)
 
 
 def _print_goal(ended: "AdaptiveResult", goal: "Goal", json: bool) -> None:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Allocation
-from scaling_jax.laws.approaches.parametric import AUTO
-from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.catalogue.find import find_law
+from scaling_jax.laws.catalogue.find import law_or_default
 from scaling_jax.laws.conventions import BEYOND
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
@@ -61,6 +59,16 @@ class Comparison:
         if not self.fits:
             return ()
         return disagreements(self.fits, self.budgets()[0] if flops is None else flops)
+
+    def refuse(self) -> None:
+        """Refuse runs to which no approach can be fitted.
+
+        Raises:
+            InputError: there is no fit; the message has the reason of each approach.
+        """
+        if not self.fits:
+            reasons = "; ".join(f"approach {k}: {why}" for k, why in self.refused.items())
+            raise InputError(f"no approach can be fitted to these runs: {reasons}")
 
     def describe(self) -> str:
         """The approaches side by side: exponents, optima and notes; also `str(comparison)`."""
@@ -140,7 +148,7 @@ def compare(table: Table, **options: Any) -> Comparison:
     law, curves = options.pop("law", None), options.pop("training_curves", None)
     columns, unit = options.pop("columns", None), options.pop("unit", None)
     given = Options(**options).given()
-    chosen = CHINCHILLA if law is None or law == AUTO else find_law(law)
+    chosen = law_or_default(law)
     frame = load_table(table, chosen, columns)
     fits: dict[int, Fit] = {}
     refused: dict[int, str] = {}

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.approaches.parametric import AUTO, fit_law, law_optimum
-from scaling_jax.laws.catalogue import CHINCHILLA, Law
-from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.approaches.parametric import fit_law, law_optimum
+from scaling_jax.laws.catalogue import Law
+from scaling_jax.laws.catalogue.find import AUTO, LawLike, law_or_default
 from scaling_jax.laws.conventions import BEYOND, DRAWS, LEVEL, READ_OFFS, Count, ReadOff
 from scaling_jax.laws.data_limit import UNIQUE_TOKENS
 from scaling_jax.laws.diagnostics.grid_centring import drifting_grid
@@ -128,7 +128,7 @@ def fit(
         seed=seed,
     )
     require_applicable(approach, {**({} if law is None else {"law": law}), **options.given()})
-    chosen = CHINCHILLA if law is None or law == AUTO else find_law(law)
+    chosen = law_or_default(law)
     frame = load_table(table, chosen, columns)
     known_unit = loss_unit(frame, unit)
     rows = usable_rows(frame, count, chosen)

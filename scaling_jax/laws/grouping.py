@@ -9,9 +9,7 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Estimate, interval
-from scaling_jax.laws.approaches.parametric import AUTO
-from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.catalogue.find import find_law
+from scaling_jax.laws.catalogue.find import AUTO, law_or_default
 from scaling_jax.laws.diagnostics.mixed_recipes import without_seed
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
@@ -139,7 +137,7 @@ def fit_groups(table: Table, by: str, *, approach: int = 3, **options: Any) -> G
     law, curves = options.pop("law", None), options.pop("training_curves", None)
     columns = options.pop("columns", None)
     given = Options(**{k: v for k, v in options.items() if k != "unit"})
-    form = CHINCHILLA if law is None or law == AUTO else find_law(law)
+    form = law_or_default(law)
     frame = load_table(table, form, columns)
     column, groups = by.partition("=")[0], group_rows(frame, by)
     base = next(iter(groups))

@@ -12,10 +12,10 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
-from scaling_jax.report.forecasts import StudyForecast, study_forecasts
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import StudyMonitor
+from scaling_jax.study.status.study_forecasts import StudyForecast, study_forecasts
 from scaling_jax.study.store.command import recorded_command
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scaling_jax.laws.tables.layouts import loss_unit
-from scaling_jax.report.forecasts import StudyForecast
 from scaling_jax.report.under_way import UnderWay
+from scaling_jax.study.status.study_forecasts import StudyForecast
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -50,10 +50,10 @@ def write_grouped(
         InputError: as `laws.fit_by`.
     """
     from scaling_jax import laws
-    from scaling_jax.laws.catalogue.find import find_law
+    from scaling_jax.laws.catalogue.find import law_or_default
     from scaling_jax.laws.tables.read import load_table
 
-    frame = load_table(table, find_law("chinchilla" if law == "auto" else law), columns)
+    frame = load_table(table, law_or_default(law), columns)
     grouped = laws.fit_by(frame, by, law=law, unit=unit)
     path = Path(path)
     with style.figure_style():

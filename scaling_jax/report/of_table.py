@@ -46,13 +46,13 @@ def table_report(
             that is not positive and finite.
     """
     from scaling_jax import laws
-    from scaling_jax.laws.approaches.parametric import AUTO
+    from scaling_jax.laws.catalogue.find import law_or_default
     from scaling_jax.laws.tables.read import load_table
 
     given = _given(target_flops, columns, unit)
     if target_flops is not None and not 0 < target_flops < math.inf:
         raise InputError(f"the target of {target_flops} FLOPs must be positive and finite")
-    form = laws.find_law("chinchilla" if law == AUTO else law)
+    form = law_or_default(law)
     if {*form.variables} != {"params", "tokens"} or form.response != "loss":
         raise InputError(
             f"the law {form.name!r} is of {form.response} in {', '.join(form.variables)}, but a "

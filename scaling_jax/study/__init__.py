@@ -54,7 +54,7 @@ from scaling_jax.study.store.noise_scales import noise_scale as noise_scale
 from scaling_jax.study.store.records import collect as collect
 from scaling_jax.study.store.records import curves as curves
 from scaling_jax.study.store.store import Store as Store
-from scaling_jax.study.store.store import StoredRun as StoredRun
+from scaling_jax.study.store.stored_run import StoredRun as StoredRun
 
 if TYPE_CHECKING:
     from scaling_jax.study.execution.check import check_study as check_study

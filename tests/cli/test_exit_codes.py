@@ -6,7 +6,8 @@ import pytest
 
 from scaling_jax.cli import app
 from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
-from scaling_jax.cli.running import _print_states
+from scaling_jax.cli.running import _print_ending
+from scaling_jax.study.status.ending import Ending
 from scaling_jax.system.preemption import Preempted
 
 
@@ -77,6 +78,6 @@ def test_a_run_held_in_a_bucket_is_no_success(capsys) -> None:
     store = SimpleNamespace(runs=lambda: [run], problems_of=lambda found: [])
     store.directory = "gs://bucket/results/study"
     with pytest.raises(Stopped, match=r"1 of 1 runs are held .* run the same command again"):
-        _print_states(store, json=False)
+        _print_ending(Ending.of(store), json=False)
     store.directory = "/results/study"  # the kernel frees the runs of a dead process
-    _print_states(store, json=False)
+    _print_ending(Ending.of(store), json=False)

@@ -7,7 +7,8 @@ import pytest
 from scaling_jax import formatting, laws
 from scaling_jax.errors import InputError
 from scaling_jax.report import write_report
-from scaling_jax.report.forecasts import StudyForecast, draw_score, forecast_panel
+from scaling_jax.report.forecasts import draw_score, forecast_panel
+from scaling_jax.study.status.study_forecasts import StudyForecast
 from tests.report.study import report_data
 
 

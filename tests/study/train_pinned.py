@@ -4,7 +4,7 @@ import sys
 
 from etils import epath
 
-from scaling_jax.study.store.store import read_run
+from scaling_jax.study.store.stored_run import read_run
 from scaling_jax.system.compilation import use_compilation_cache
 from scaling_jax.train import train_run
 

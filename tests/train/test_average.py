@@ -17,7 +17,6 @@ from scaling_jax.train.step import ModelSpec, init_state, make_step, weights_of
 from scaling_jax.trained import load_run
 
 TOKENS = np.random.default_rng(0).integers(0, 256, (4, 33), np.int32)
-QUICKLY = {"xla_backend_optimization_level": 0}
 ONE_LAYER = {"n_layers": 1}
 
 
@@ -26,8 +25,8 @@ def test_the_weights_are_the_mean_of_those_after_the_last_steps(text):
     spec = ModelSpec(
         config.shape, config.optimizer, "float32", execution=Execution(scan_layers=False)
     )
-    state = jax.jit(lambda key: init_state(spec, key), compiler_options=QUICKLY)(jax.random.key(0))
-    step = jax.jit(make_step(spec), compiler_options=QUICKLY)
+    state = jax.jit(lambda key: init_state(spec, key))(jax.random.key(0))
+    step = jax.jit(make_step(spec))
     after = []
     for i in range(7):
         state, _ = step(state, TOKENS, Horizon.of(config))

@@ -20,7 +20,6 @@ from scaling_jax.train.step import ModelSpec, init_state, make_step
 
 RAMP = BatchRamp(factor=4, until=0.25)
 TOKENS = np.random.default_rng(0).integers(0, 256, (8, 33), np.int32)
-QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 def ramped(text, **changes):
@@ -36,10 +35,10 @@ def test_a_step_of_the_ramp_is_updates_on_parts_of_its_batch(text):
         ModelSpec(config.shape, config.optimizer, "float32", execution=execution, batch_ramp=each)
         for each in (None, RAMP)
     )
-    init = jax.jit(lambda key: init_state(plain, key), compiler_options=QUICKLY)
+    init = jax.jit(lambda key: init_state(plain, key))
     start = init(jax.random.key(0))
-    step = jax.jit(make_step(ramp), compiler_options=QUICKLY)
-    small = jax.jit(make_step(plain), compiler_options=QUICKLY)
+    step = jax.jit(make_step(ramp))
+    small = jax.jit(make_step(plain))
     ours, metrics = step(start, TOKENS, horizon)
     # Four steps of a run whose steps are four times shorter, with four times as many of warm-up.
     theirs, shorter, each = start, horizon._replace(warmup_steps=jnp.float32(8)), []

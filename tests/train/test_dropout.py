@@ -27,7 +27,6 @@ from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_
 SHAPE = Shape(n_layers=2, d_model=16, n_heads=4, n_kv_heads=2, d_ff=32, vocab_size=64, seq_len=16)
 DROPOUT = Dropout(residual=0.3, attention=0.2, embedding=0.1)
 TOKENS = np.random.default_rng(0).integers(0, 64, (8, 17), np.int32)
-QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 def spec_of(dropout=DROPOUT, **execution):
@@ -46,13 +45,13 @@ def keys(seed=0, step=3):
 
 @pytest.fixture(scope="module")
 def params():
-    init = jax.jit(lambda key: init_state(spec_of(), key)["params"], compiler_options=QUICKLY)
+    init = jax.jit(lambda key: init_state(spec_of(), key)["params"])
     return jax.tree.map(np.asarray, init(jax.random.key(0)))
 
 
 def gradient(spec, params, mesh=None, **of_keys):
     mesh = mesh or make_mesh(devices=jax.devices()[:1])
-    program = jax.jit(make_gradient(spec), compiler_options=QUICKLY)
+    program = jax.jit(make_gradient(spec))
     placed = jax.device_put(params, layout.state_shardings(params, mesh))
     tokens = jax.device_put(TOKENS[None], layout.batch_sharding(mesh))[0]
     with layout.layout_rules(mesh):
@@ -66,7 +65,7 @@ def plain(params):
 
 def test_a_share_of_the_values_is_dropped_and_the_mean_stays():
     x_NxD = jnp.ones((8 * 64, 32))
-    of_step = jax.jit(lambda step: drop(x_NxD, 0.3, keys(step=step)), compiler_options=QUICKLY)
+    of_step = jax.jit(lambda step: drop(x_NxD, 0.3, keys(step=step)))
     dropped = np.asarray(of_step(3))
     assert set(np.unique(dropped)) == {0, np.float32(1 / 0.7)}
     assert (dropped == 0).mean() == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / dropped.size) ** 0.5)
@@ -96,9 +95,7 @@ def test_each_place_drops_by_its_own_share(params):
         return model.features_and_balance(TOKENS[:, 1:], keys())[0]
 
     places = [Dropout(**{place: 0.1}) for place in ("residual", "attention", "embedding")]
-    each = jax.jit(
-        lambda: [features(dropout) for dropout in (NO_DROPOUT, *places)], compiler_options=QUICKLY
-    )()
+    each = jax.jit(lambda: [features(dropout) for dropout in (NO_DROPOUT, *places)])()
     assert all(np.abs(a - b).max() > 1e-3 for a, b in combinations(each, 2))
 
 

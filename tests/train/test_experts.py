@@ -14,8 +14,6 @@ from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.step import ModelSpec, init_state, make_gradient, make_loss
 
-QUICKLY = {"xla_backend_optimization_level": 0}
-run_once = functools.partial(jax.jit, compiler_options=QUICKLY)
 SHAPE = Shape(
     n_layers=2,
     d_model=16,
@@ -38,12 +36,12 @@ def spec_of(weight=0.01, precision="float32", **execution):
 
 @functools.cache
 def params_of(seed=0):
-    return run_once(lambda key: init_state(spec_of(), key)["params"])(jax.random.key(seed))
+    return jax.jit(lambda key: init_state(spec_of(), key)["params"])(jax.random.key(seed))
 
 
 @functools.cache
 def program(**options):
-    return run_once(make_gradient(spec_of(**options)))
+    return jax.jit(make_gradient(spec_of(**options)))
 
 
 @functools.cache
@@ -60,7 +58,7 @@ def check_same(ours, expected, rtol=1e-4):
 
 def test_the_balance_is_in_the_gradient_and_not_in_the_loss():
     (loss, without), (same, with_it) = gradient(weight=0.0), gradient(weight=1.0)
-    evaluated = run_once(make_loss(spec_of(weight=1.0)))(params_of(), TOKENS)
+    evaluated = jax.jit(make_loss(spec_of(weight=1.0)))(params_of(), TOKENS)
     assert float(loss) == float(same) == pytest.approx(float(evaluated.mean()), rel=1e-5)
     routers = [grads["blocks"]["feed_forward"]["router"] for grads in (without, with_it)]
     assert np.abs(routers[0]).max(axis=(1, 2)).min() > 1e-5
@@ -74,7 +72,7 @@ def test_microbatches_and_recomputation_change_nothing():
 
 def test_bfloat16_stays_close():
     spec = spec_of(precision="bfloat16")
-    rounded = float(run_once(make_loss(spec))(params_of(), TOKENS).mean())
+    rounded = float(jax.jit(make_loss(spec))(params_of(), TOKENS).mean())
     assert rounded == pytest.approx(float(gradient(weight=1.0)[0]), rel=0.02)
     _, grads = jax.eval_shape(make_gradient(spec), params_of(), TOKENS)
     assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
@@ -93,7 +91,7 @@ def test_packed_runs_over_devices_are_what_each_is_alone():
     both = jax.vmap(make_gradient(spec_of(weight=1.0)), spmd_axis_name="replica")
     tokens = np.stack([TOKENS, TOKENS[::-1]])
     with layout.layout_rules(mesh):
-        losses, grads = run_once(both)(jax.device_put(packed, shardings), tokens)
+        losses, grads = jax.jit(both)(jax.device_put(packed, shardings), tokens)
     for i in range(2):
         check_same(
             (losses[i], jax.tree.map(lambda leaf, i=i: leaf[i], grads)),

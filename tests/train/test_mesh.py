@@ -29,8 +29,6 @@ VARIANTS = {
 }
 BATCH, STEPS = 8, 24
 HORIZON = Horizon(*map(np.float32, (1e-2, 5, 5, STEPS - 6, 0.1)))
-# These programs are compiled often and run for a moment.
-QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 def spec_of(variant, scan):
@@ -42,7 +40,7 @@ def spec_of(variant, scan):
 def initial(variant):
     key = jax.random.key(0)
     start = jax.jit(lambda k: init_state(spec_of(variant, False), k)).lower(key)
-    return jax.tree.map(np.asarray, start.compile(compiler_options=QUICKLY)(key))
+    return jax.tree.map(np.asarray, start.compile()(key))
 
 
 @cache
@@ -64,7 +62,7 @@ def losses_on(spec, variant, scan=False, n_devices=8):
                     out_shardings=(shardings, whole),
                 )
                 lowered = whole_step.lower(state, now, horizon)
-            program = lowered.compile(compiler_options=QUICKLY)
+            program = lowered.compile()
         state, metrics = program(state, now, horizon)
         curve.append(float(metrics.loss))
     return np.array(curve)

@@ -13,8 +13,6 @@ from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
 from scaling_jax.train.step import ModelSpec, init_state
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
-# A program that runs once or twice costs more to compile than to run.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 DIMS = {
     "embedding": (64, 24),
     "blocks": {
@@ -36,10 +34,6 @@ def random_grads(dims):
     )
 
 
-def compiled(function):
-    return jax.jit(function, compiler_options=QUICKLY)
-
-
 def optimizer_of(**optimizer):
     known = dict(peak_lr=1e-2, warmup_steps=0, clip_norm=1e9, weight_decay=0.0)
     return make_optimizer(OptimizerConfig(**(known | optimizer)), SHAPE)
@@ -48,7 +42,7 @@ def optimizer_of(**optimizer):
 def first_update(dims=DIMS, **optimizer):
     transformation, grads = optimizer_of(**optimizer), random_grads(dims)
 
-    @compiled
+    @jax.jit
     def update(grads):
         with jax.numpy_dtype_promotion("standard"):
             return transformation.update(grads, transformation.init(grads), grads)
@@ -143,7 +137,7 @@ def test_updates_are_the_same_on_a_mesh(optimizer):
         for tree in (grads, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), state))
     )
 
-    @compiled
+    @jax.jit
     def update(grads):
         with jax.numpy_dtype_promotion("standard"):
             first = transformation.init(grads)
@@ -185,7 +179,7 @@ def test_each_group_of_parameters_has_its_own_weight_decay(knobs, expected):
 def test_the_initial_scale_multiplies_matrices_and_tables_and_no_gain():
     def initial(parameterization):
         spec = ModelSpec(SHAPE, OptimizerConfig(1e-2, 0), "float32", parameterization)
-        return compiled(lambda: init_state(spec, jax.random.key(0))["params"])()
+        return jax.jit(lambda: init_state(spec, jax.random.key(0))["params"])()
 
     once = initial(Parameterization())
     for path, half in jax.tree_util.tree_leaves_with_path(

@@ -17,8 +17,6 @@ from scaling_jax.train.schedule import Horizon
 from scaling_jax.train.step import ModelSpec, init_state, make_step
 
 STEPS = 4
-# A program that runs once or twice costs more to compile than to run.
-QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 MUP = Parameterization("mup", base_d_model=32, base_head_dim=8)
 COMPLETEP = Parameterization("completep", base_d_model=32, base_head_dim=8, base_n_layers=2)
 
@@ -55,7 +53,7 @@ def movement_program(shape, parameterization, optimizer):
         change = stream(last["params"]) - stream(first["params"])
         return jnp.sqrt(jnp.mean(jnp.square(change)))
 
-    return jax.jit(moved, compiler_options=QUICKLY)
+    return jax.jit(moved)
 
 
 def movement(shape, parameterization=STANDARD, optimizer="adamw", lr=1e-2):
@@ -105,7 +103,7 @@ def first_update(shape, parameterization=STANDARD, **optimizer):
         for _ in range(2)
     )
 
-    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    @jax.jit
     def update(params, grads):
         with jax.numpy_dtype_promotion("standard"):
             return transformation.update(grads, transformation.init(params), params)[0]
@@ -175,7 +173,7 @@ def test_multipliers_act_where_the_table_says():
     )
 
     def logits(rule, params):
-        run = jax.jit(lambda p: nnx.merge(models[rule][0], p)(tokens), compiler_options=QUICKLY)
+        run = jax.jit(lambda p: nnx.merge(models[rule][0], p)(tokens))
         return run(params)
 
     folded = jax.tree.map(np.copy, params)

@@ -19,8 +19,6 @@ from scaling_jax.laws.tables.select import Rows
 from scaling_jax.laws.uncertainty.bootstrap import draws, noise_of_rows
 from scaling_jax.laws.uncertainty.noise_scale import summary
 
-AUTO = "auto"
-
 # Double precision has sixteen digits; a fit needs some for the rows of least weight.
 _MOST_WEIGHT_RATIO = 1e9
 # A prior that has the floor above a loss by so many deviations contradicts the rows.

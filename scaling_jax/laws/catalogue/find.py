@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from scaling_jax.errors import InputError
-from scaling_jax.laws.catalogue import law_named
+from scaling_jax.laws.catalogue import CHINCHILLA, law_named
 from scaling_jax.laws.catalogue.from_function import law_from_function
 from scaling_jax.laws.catalogue.law import Law
 
 LawLike = str | Law | Callable[..., Any]
+
+# The average of forms, rows and weights by how they predict larger runs, where a law is named.
+AUTO = "auto"
 
 _NAMED_FILE = ".py:"
 
@@ -40,3 +43,15 @@ def find_law(law: LawLike) -> Law:
     if law.endswith(".py"):
         raise InputError(f"{law} is a file: name the law in it, as in {law}:NAME")
     return law_named(law)
+
+
+def law_or_default(law: LawLike | None) -> Law:
+    """The law whose columns a table must have: chinchilla for None and for `auto`, which choose.
+
+    >>> law_or_default("auto").name
+    'chinchilla'
+
+    Raises:
+        InputError: as `find_law`.
+    """
+    return CHINCHILLA if law is None or law == AUTO else find_law(law)

@@ -10,8 +10,9 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.approaches.parametric import AUTO, fit_law, law_optimum
+from scaling_jax.laws.approaches.parametric import fit_law, law_optimum
 from scaling_jax.laws.catalogue import SKALING, Law, law_named
+from scaling_jax.laws.catalogue.find import AUTO
 from scaling_jax.laws.diagnostics.influence import MOST_UNITS, units_of
 from scaling_jax.laws.extrapolation.average import fit_average, restricted
 from scaling_jax.laws.extrapolation.candidates import COMPUTE_POWERS, WITHIN

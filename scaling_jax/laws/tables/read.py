@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA, Law
-from scaling_jax.laws.catalogue.find import LawLike, find_law
+from scaling_jax.laws.catalogue.find import LawLike, law_or_default
 from scaling_jax.laws.tables.best import best_rows, require_best_of_cells
 from scaling_jax.laws.tables.check import checked
 from scaling_jax.laws.tables.formats import frame_of
@@ -63,7 +63,7 @@ def load_table(
 def best_of(
     table: Table,
     by: str | Sequence[str],
-    law: LawLike = "chinchilla",
+    law: LawLike | None = "chinchilla",
     columns: Mapping[str, str] | None = None,
 ) -> "pd.DataFrame":
     """The table with the row of lowest loss alone of each cell of a sweep.
@@ -86,7 +86,7 @@ def best_of(
         InputError: a table that cannot be read, or a column that is not there or that the law
             reads.
     """
-    form = find_law(law)
+    form = law_or_default(law)
     return best_rows(_loaded(table, form, columns), by, form)
 
 

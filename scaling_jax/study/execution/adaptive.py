@@ -19,7 +19,8 @@ from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.records import collect
-from scaling_jax.study.store.store import SETTLED, Store
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import SETTLED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from scaling_jax.study.store import lifecycle
 from scaling_jax.study.store.crash_log import crashes_recorded
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.study.store.trunks import await_trunk, lineage, tidy
 from scaling_jax.system.agreement import from_first, is_first
 from scaling_jax.system.preemption import Preempted

@@ -7,7 +7,7 @@ from scaling_jax.study.execution.display import Display
 from scaling_jax.study.execution.packs import Pack
 from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 
 
 class Backend(Protocol):

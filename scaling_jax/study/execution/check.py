@@ -14,7 +14,8 @@ from scaling_jax.study.execution.packs import n_workers, pack_runs
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.text_needs import check_text
 from scaling_jax.study.store.root import refuse_another_study, refuse_unwritable
-from scaling_jax.study.store.store import SETTLED, Store, StoredRun
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import SETTLED, StoredRun
 from scaling_jax.study.store.trunks import lost_start
 from scaling_jax.system.files import as_path
 from scaling_jax.train import check_same_text, load_inputs, mesh_for

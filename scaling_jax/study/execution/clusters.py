@@ -12,7 +12,7 @@ from scaling_jax.study.execution.job import LOCAL, Job
 from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.execution.worker_pool import WorkerPool
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun, read_run
+from scaling_jax.study.store.stored_run import StoredRun, read_run
 from scaling_jax.system.environment import training_environment, worker_environment
 from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import Preempted, stop_request

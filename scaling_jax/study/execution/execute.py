@@ -18,7 +18,8 @@ from scaling_jax.study.execution.verification import freeze_forecast, verificati
 from scaling_jax.study.execution.worker_pool import WorkerPool
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store import lifecycle
-from scaling_jax.study.store.store import SETTLED, Store, StoredRun
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import SETTLED, StoredRun
 from scaling_jax.system.agreement import from_first, gathered, is_first, together
 from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import StopRequest, stop_request

@@ -9,7 +9,7 @@ from scaling_jax.accounting.memory import Spread, training_memory
 from scaling_jax.config import RunConfig, program_of
 from scaling_jax.mesh_spec import CHOSEN
 from scaling_jax.study.execution.job import Job
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.cores import usable_cores
 from scaling_jax.train.mesh import device_memory
 

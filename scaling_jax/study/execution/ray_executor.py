@@ -19,7 +19,7 @@ from scaling_jax.study.execution.clusters import (
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.resources import resources
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.cores import affinity, pinned, usable_cores
 
 _ACCELERATORS = ("GPU", "TPU")

@@ -7,7 +7,7 @@ from itertools import islice
 from scaling_jax.config import RunConfig, program_of
 from scaling_jax.study.execution.order import NEAR
 from scaling_jax.study.execution.packs import Pack
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.study.store.trunks import can_begin
 
 

@@ -18,7 +18,7 @@ from scaling_jax.study.execution.clusters import (
 from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.resources import resources
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.buckets import in_bucket
 
 _TIMEOUT_MINUTES = 60

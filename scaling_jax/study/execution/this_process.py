@@ -14,7 +14,7 @@ from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.execution.watchdog import STALLED_EXIT, ending_if_stalled
 from scaling_jax.study.store.crash_log import note_crash
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.agreement import from_first, is_first
 
 _POLL_SECONDS = 0.2

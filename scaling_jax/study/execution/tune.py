@@ -32,7 +32,8 @@ from scaling_jax.study.plan.tuning import (
     ladder_flops,
     tuning_study,
 )
-from scaling_jax.study.store.store import Store, StoredRun
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.files import write_text_atomically
 
 RULE_FILE = "rule.json"

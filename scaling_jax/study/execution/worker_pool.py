@@ -21,7 +21,7 @@ from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.packs import Pack
 from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.store.lifecycle import Outcome
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.cores import pinned, shares
 from scaling_jax.system.environment import out_of_memory_kills, worker_environment
 

@@ -18,7 +18,7 @@ from scaling_jax.config.strict import from_dict
 from scaling_jax.errors import InputError
 from scaling_jax.study.execution.attempt import attempt_pack
 from scaling_jax.study.execution.job import Job
-from scaling_jax.study.store.store import StoredRun, read_run
+from scaling_jax.study.store.stored_run import StoredRun, read_run
 from scaling_jax.system.compilation import use_compilation_cache
 from scaling_jax.system.files import as_path
 from scaling_jax.system.preemption import Preempted, StopRequest, stop_request

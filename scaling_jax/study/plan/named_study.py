@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from scaling_jax.accounting import flops
+from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.study.plan.experiment_files import (
     SCALES,
@@ -52,3 +54,32 @@ def load_study_named(text: str) -> Study:
             f"{text}: {name!r} is no scale of an experiment{suggestion(name, list(SCALES))}"
         )
     return load_study(path, scales.get(name, "full"))
+
+
+def load_run(
+    source: Path, run: str | None = None, scale: Scale = "full", settings: Sequence[str] = ()
+) -> RunConfig:
+    """The configuration of one run: of a CONFIG.json, or of the study that `source` defines.
+
+    Args:
+        source: a run's `config.json`, or as `load_study`.
+        run: the beginning of the run's id in the study; by default the largest run.
+        scale, settings: as `load_study`.
+
+    Raises:
+        InputError: as `load_study`, or a `run` that names none of the study's runs or several.
+    """
+    if source.suffix == ".json":
+        if run is not None:
+            raise InputError("--run chooses among a study's runs: leave it out with a CONFIG.json")
+        return RunConfig.read(source)
+    configs = [planned.config for planned in load_study(source, scale, settings).plan()]
+    if run is None:
+        return max(configs, key=lambda config: flops.count_params(config.shape).total)
+    found = [config for config in configs if config.run_id.startswith(run)]
+    if len(found) != 1:
+        raise InputError(
+            f"--run {run!r} names {len(found) or 'none'} of the study's {len(configs)} runs: "
+            "scaling-jax plan --json lists their ids"
+        )
+    return found[0]

@@ -201,10 +201,10 @@ def _path(source: Any, number: int) -> str:
 
 
 def _frame(source: Any, law: str, columns: Mapping[str, str] | None) -> "pd.DataFrame":
-    from scaling_jax.laws.catalogue.find import find_law
+    from scaling_jax.laws.catalogue.find import law_or_default
     from scaling_jax.laws.tables.read import load_table
 
-    return load_table(source, find_law("chinchilla" if law == "auto" else law), columns)
+    return load_table(source, law_or_default(law), columns)
 
 
 def _details(store: Store) -> "dict[str, HeldOutDetails]":

@@ -9,13 +9,16 @@ from typing import Any
 
 import scaling_jax
 from scaling_jax.config.strict import parsed_json
-from scaling_jax.errors import InputError, LeftOutWarning
+from scaling_jax.errors import InputError, LeftOutWarning, suggestion
 from scaling_jax.study.status.standing import Standing
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.system.files import read_text, write_text_atomically
 
 INTERIM_FILE = "law_so_far.json"
+
+# Instead of a law's name, where none is wanted.
+NO_LAW = "none"
 
 # Largest share of the time that may go into fitting, where a study is watched.
 _SHARE_OF_TIME = 0.1
@@ -36,6 +39,21 @@ class InterimLaw:
         self._store, self._name = store, law
         self._last: dict[str, Any] | None = None
         self._not_before = 0.0
+
+    @classmethod
+    def named(cls, store: Store, law: str) -> "InterimLaw | None":
+        """The law of this name so far; None for the name `none`.
+
+        Raises:
+            InputError: an unknown name.
+        """
+        from scaling_jax.laws import LAWS
+        from scaling_jax.laws.catalogue.find import AUTO
+
+        known = [*LAWS, AUTO, NO_LAW]
+        if law not in known:
+            raise InputError(f"unknown law {law!r}{suggestion(law, known)}")
+        return None if law == NO_LAW else cls(store, law)
 
     def law(self, standing: Standing) -> dict[str, Any]:
         """The law as plain data: `law`, `n_points`, `params`, `exponents` and their intervals.

@@ -11,7 +11,7 @@ from scaling_jax.study.plan.design import PlannedRun
 
 if TYPE_CHECKING:
     from scaling_jax.runs.result import Result
-    from scaling_jax.study.store.store import StoredRun
+    from scaling_jax.study.store.stored_run import StoredRun
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.formatting import plain_spaces, preformatted
 from scaling_jax.runs.curve import row_in
 from scaling_jax.study.status.speed import Speed, speed_of
-from scaling_jax.study.store.store import SETTLED, CheckedResult, Store, StoredRun, read_run
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import SETTLED, CheckedResult, StoredRun, read_run
 
 if TYPE_CHECKING:
     from scaling_jax.runs.result import Result

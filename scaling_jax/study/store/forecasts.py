@@ -5,7 +5,9 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax import named_values
 from scaling_jax.errors import InputError, LeftOutWarning
+from scaling_jax.study.plan.named_study import load_study_named, names_study
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.planned import planned_records
 from scaling_jax.study.store.records import collect
@@ -132,6 +134,22 @@ def forecast_from(
             "experiment with --runs EXPERIMENT.py"
         )
     return forecast_runs(laws.Fit.read(source), runs)
+
+
+def runs_in(text: str) -> "Runs | Study":
+    """The runs that a text names: an experiment's study, a table's path, or a run's variables.
+
+    >>> runs_in("params=1e9,tokens=2e10,name=large")
+    {'params': 1000000000.0, 'tokens': 20000000000.0, 'name': 'large'}
+
+    Raises:
+        InputError: an experiment without a study, or variables that are not NAME=VALUE.
+    """
+    if names_study(text):
+        return load_study_named(text)
+    # Unlike `Path.is_file`, false for a name that the file system refuses.
+    is_table = os.path.isfile(text)  # noqa: PTH113
+    return text if is_table else named_values.values("--runs", tuple(text.split(",")))
 
 
 def write_forecast(forecast: "Forecast", path: os.PathLike | str) -> None:

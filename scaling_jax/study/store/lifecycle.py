@@ -12,7 +12,7 @@ from scaling_jax.study.store.crash_log import crash
 from scaling_jax.study.store.history import Event, State
 from scaling_jax.study.store.records import damage_of_curve
 from scaling_jax.study.store.retry_policy import Supervision
-from scaling_jax.study.store.store import StoredRun
+from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.files import names
 
 DIED = "the process that trained it was killed, or its machine stopped"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError, LeftOutWarning
-from scaling_jax.study.store.store import CheckedResult, Store, StoredRun
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import CheckedResult, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd

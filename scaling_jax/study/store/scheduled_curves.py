@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_jax.study.store.records import curves
-from scaling_jax.study.store.store import Store, StoredRun
+from scaling_jax.study.store.store import Store
+from scaling_jax.study.store.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from scaling_jax.laws.curves.scheduled import ScheduledCurve

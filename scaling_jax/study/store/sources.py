@@ -1,4 +1,4 @@
-"""Records and fits by their path: a study's directory, a table, a stored fit."""
+"""Studies, records and fits by their path: a directory, an experiment, a table, a stored fit."""
 
 import os
 from collections.abc import Mapping
@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
+from scaling_jax.study.plan.experiment_files import Scale
+from scaling_jax.study.plan.named_study import load_study
+from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.records import collect, curves
 from scaling_jax.study.store.store import Store
 
@@ -13,6 +16,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import Fit
+
+
+def study_or_store(text: str, scale: Scale = "full") -> Store | Study:
+    """The study in a directory or a bucket, or the study that an experiment's file or name defines.
+
+    Raises:
+        InputError: as `Store.open` and `load_study`.
+    """
+    if "://" in text or Path(text).is_dir():
+        return Store.open(text)
+    return load_study(text, scale)
 
 
 def read_records(

@@ -14,7 +14,8 @@ from scaling_jax.runs.result import Result, write_result
 from scaling_jax.study.store import history, lifecycle
 from scaling_jax.study.store.lifecycle import Outcome
 from scaling_jax.study.store.retry_policy import Supervision
-from scaling_jax.study.store.store import BRANCHES, StoredRun, read_run
+from scaling_jax.study.store.store import BRANCHES
+from scaling_jax.study.store.stored_run import StoredRun, read_run
 from scaling_jax.system.agreement import from_first
 from scaling_jax.system.files import read_text
 from scaling_jax.train import Lineage, Origin

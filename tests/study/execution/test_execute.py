@@ -26,7 +26,7 @@ from scaling_jax.study.execution import worker_pool
 from scaling_jax.study.store import history, lifecycle
 from scaling_jax.study.store.crash_log import note_crash
 from scaling_jax.study.store.retry_policy import Supervision
-from scaling_jax.study.store.store import read_run
+from scaling_jax.study.store.stored_run import read_run
 from scaling_jax.system.cores import pinned, shares
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import UnusableCheckpointsError

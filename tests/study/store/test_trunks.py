@@ -14,7 +14,7 @@ from scaling_jax.study.execution.job import Job
 from scaling_jax.study.execution.packs import pack_runs
 from scaling_jax.study.execution.run_queue import RunQueue
 from scaling_jax.study.store.retry_policy import USUAL
-from scaling_jax.study.store.store import read_run
+from scaling_jax.study.store.stored_run import read_run
 from scaling_jax.study.store.trunks import await_trunk, can_begin, lineage, origin, tidy
 
 WSD = replace(RECIPE, optimizer_knobs={"schedule": "wsd"}, warmup=Warmup(share=0, floor=5))

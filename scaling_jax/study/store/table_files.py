@@ -1,10 +1,11 @@
-"""A study's records as other tools write theirs."""
+"""A study's records in a file: CSV, Parquet, or as other tools write theirs."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scaling_jax.errors import InputError
+from scaling_jax.system.outputs import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,18 +14,21 @@ Format = Literal["wandb", "nanochat", "marin"]
 
 # The formats with a line of JSON for each run; the others are CSV.
 _JSON_LINES: tuple[Format, ...] = ("marin",)
+_ENDINGS = (".csv", ".parquet")
 _STATES = {"finished": "finished", "diverged": "failed", "failed": "failed", "cancelled": "killed"}
 
 
-def ending_of(format_: Format) -> str:
-    """The ending of a file in this format.
+def endings_of(format_: Format | None = None) -> tuple[str, ...]:
+    """The endings that a file in this format can have; without a format, that of any table.
 
     Raises:
         InputError: an unknown format.
     """
+    if format_ is None:
+        return _ENDINGS
     if format_ not in get_args(Format):
         raise InputError(f"format {format_!r} is none of {', '.join(get_args(Format))}")
-    return ".jsonl" if format_ in _JSON_LINES else ".csv"
+    return (".jsonl",) if format_ in _JSON_LINES else (".csv",)
 
 
 def foreign_text(records: "pd.DataFrame", format_: Format) -> str:
@@ -53,9 +57,24 @@ def foreign_text(records: "pd.DataFrame", format_: Format) -> str:
     return "".join(json.dumps(_marin(row)) + "\n" for row in finished.to_dict("records"))
 
 
-def write_foreign(records: "pd.DataFrame", format_: Format, path: Path) -> None:
-    """Write what `foreign_text` gives."""
-    path.write_text(foreign_text(records, format_))
+def write_table(table: "pd.DataFrame", path: Path, format_: Format | None = None) -> None:
+    """Write a table to a file, which appears in one step.
+
+    Args:
+        table: the records of `collect` if there is a format, else any table.
+        path: the file, with one of `endings_of`.
+        format_: another tool's; by default the file's ending decides.
+
+    Raises:
+        InputError: as `foreign_text`, or a file that cannot be written.
+    """
+    with replacing(path) as temporary:
+        if format_ is not None:
+            temporary.write_text(foreign_text(table, format_))
+        elif path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
 
 
 def _wandb(records: "pd.DataFrame") -> "pd.DataFrame":
