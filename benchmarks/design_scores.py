@@ -21,7 +21,8 @@ from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.planning.answers import Target, two_sided
-from scaling_jax.laws.planning.design_checks import Cells, Doubt, answer_doubts
+from scaling_jax.laws.planning.design_checks import answer_doubts
+from scaling_jax.laws.planning.design_score import Cells, Doubt
 from scaling_jax.laws.planning.known import law_of
 
 

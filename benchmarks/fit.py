@@ -107,17 +107,16 @@ def our_starts(starts: np.ndarray) -> np.ndarray:
     import jax.numpy as jnp
 
     from scaling_jax.laws.solver import newton
-    from scaling_jax.laws.solver.power_sum import TermSum
+    from scaling_jax.laws.solver.problem import Data, Problem
+    from scaling_jax.laws.solver.term_sum import TermSum
 
     rows = log_rows(centred=True)
     logs = {"params": rows.log_n, "tokens": rows.log_d}
     ones = jnp.ones(len(rows.log_loss))
-    data = newton.Data(
-        jnp.asarray(CHINCHILLA.design(logs)), jnp.asarray(rows.log_loss), ones, jnp.ones(5)
-    )
+    data = Data(jnp.asarray(CHINCHILLA.design(logs)), jnp.asarray(rows.log_loss), ones, jnp.ones(5))
     centred = starts.copy()
     centred[:, 1:3] -= starts[:, 3:] * rows.centre
-    problem = newton.Problem(TermSum(), objective_named("huber"))
+    problem = Problem(TermSum(), objective_named("huber"))
     tried = newton.descend(problem, centred, data, max_steps=4)
     best = tried.theta_SxP[np.argsort(tried.value_S)[:64]]
     return newton.descend(problem, best, data).value_S

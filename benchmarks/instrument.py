@@ -20,7 +20,7 @@ import pandas as pd
 
 import scaling_jax as sj
 from scaling_jax.config import DataConfig, Dropout, EvalSet, LogSpaced, NoiseScale
-from scaling_jax.runs.metrics import read_evaluations
+from scaling_jax.runs.curve_files import read_evaluations
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, FixedModels, PowerLawLR, Recipe, Store, Study
 

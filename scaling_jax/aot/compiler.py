@@ -12,14 +12,7 @@ from jax.sharding import Mesh
 from scaling_jax.accounting import flops
 from scaling_jax.aot.collectives import collectives
 from scaling_jax.aot.refusal import needed_bytes
-from scaling_jax.aot.report import (
-    ChipMemory,
-    Program,
-    ProgramName,
-    Report,
-    StepFlops,
-    lower_bounds,
-)
+from scaling_jax.aot.report import ChipMemory, Program, ProgramName, Report, StepFlops, lower_bounds
 from scaling_jax.aot.targets import devices_of
 from scaling_jax.aot.topology import Topology
 from scaling_jax.architectures.products import product_flops
@@ -27,10 +20,10 @@ from scaling_jax.config import RunConfig
 from scaling_jax.execution import Execution
 from scaling_jax.execution_choice import Chips, chosen_execution
 from scaling_jax.train.digest import traced_digest
+from scaling_jax.train.evaluation import make_evaluation
 from scaling_jax.train.held_out import n_evaluated_at_once
 from scaling_jax.train.mesh import mesh_for
 from scaling_jax.train.overlap import compile_overlapped
-from scaling_jax.train.step import make_evaluation
 from scaling_jax.train.traced import (
     evaluation_key,
     key_of,

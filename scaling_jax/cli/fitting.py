@@ -8,15 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from scaling_jax import named_values
-from scaling_jax.cli.arguments import (
-    By,
-    Columns,
-    Json,
-    NamedNumbers,
-    NamedPriors,
-    Unit,
-    optional,
-)
+from scaling_jax.cli.arguments import By, Columns, Json, NamedNumbers, NamedPriors, Unit, optional
 from scaling_jax.cli.output import print_blocks, print_json, remark
 from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.laws.comparison_text import comparison_data, comparison_text

@@ -17,7 +17,7 @@ from scaling_jax.cli.arguments import (
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.plan.named_study import load_study
-from scaling_jax.study.status.plan_cost import THIS_MACHINE, Machine, cost
+from scaling_jax.study.status.plan_cost import cost
 from scaling_jax.study.status.plan_text import (
     additions_table,
     plan_answer,
@@ -26,6 +26,7 @@ from scaling_jax.study.status.plan_text import (
     plan_summary,
     plan_table,
 )
+from scaling_jax.study.status.run_cost import THIS_MACHINE, Machine
 
 
 def plan(

@@ -7,14 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from scaling_jax import named_values
-from scaling_jax.cli.arguments import (
-    By,
-    Columns,
-    Json,
-    StoreDirectory,
-    Unit,
-    optional,
-)
+from scaling_jax.cli.arguments import By, Columns, Json, StoreDirectory, Unit, optional
 from scaling_jax.cli.output import on_terminal, print_json, print_paragraphs, remark
 from scaling_jax.errors import InputError, refuse_with
 from scaling_jax.formatting import plain_spaces
@@ -57,7 +50,7 @@ def status(
         status_text,
         watching,
     )
-    from scaling_jax.study.status.plan_cost import require_price
+    from scaling_jax.study.status.run_cost import require_price
     from scaling_jax.study.status.standing_text import law_text
 
     require_price(price)

@@ -6,6 +6,7 @@ Does not: how a run is computed (`execution.py`), and anything that imports JAX.
 
 from scaling_jax.api import public_names
 from scaling_jax.config.batch_ramp import BatchRamp as BatchRamp
+from scaling_jax.config.data import DataConfig as DataConfig
 from scaling_jax.config.dropout import Dropout as Dropout
 from scaling_jax.config.evaluation import EvalSet as EvalSet
 from scaling_jax.config.evaluation import LogSpaced as LogSpaced
@@ -16,7 +17,6 @@ from scaling_jax.config.optimizer import ScheduleName as ScheduleName
 from scaling_jax.config.own_module import OwnModule as OwnModule
 from scaling_jax.config.parameterization import Parameterization as Parameterization
 from scaling_jax.config.program import program_of as program_of
-from scaling_jax.config.run import DataConfig as DataConfig
 from scaling_jax.config.run import Precision as Precision
 from scaling_jax.config.run import RunConfig as RunConfig
 from scaling_jax.config.run import hash_of as hash_of

@@ -9,15 +9,12 @@ from scaling_jax.report import rendering, style
 from scaling_jax.report.grouped import colours_of, grouped_content, grouped_panels
 from scaling_jax.report.panels import Panel
 from scaling_jax.study.status.compared import STUDY, compare_studies
-from scaling_jax.study.status.compared_text import (
-    multiplier_sentence,
-    pair_sentences,
-    pair_table,
-)
+from scaling_jax.study.status.compared_text import multiplier_sentence, pair_sentences, pair_table
 
 if TYPE_CHECKING:
     from scaling_jax.study.status import ComparedStudies
-    from scaling_jax.study.status.compared import CellDifference, StudyPair
+    from scaling_jax.study.status.compared import StudyPair
+    from scaling_jax.study.status.loss_differences import CellDifference
 
 _POINTS_PER_CURVE = 60
 _DIFFERENCES = (

@@ -1,12 +1,6 @@
-"""The curves of a run: `metrics.jsonl`, with a JSON line for each step, and those measured seldom.
+"""The log of a run: what training measures, written to the files of its curves and to trackers."""
 
-Held-out losses are in `evaluations.jsonl`, measurements of the gradient noise in
-`noise_scale.jsonl`.
-"""
-
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,72 +9,18 @@ from typing import Any
 
 from etils import epath
 
-from scaling_jax.runs.curve import row_in
+from scaling_jax.runs.curve_files import METRICS_FILE, Lines, read_metrics, rows_in
 from scaling_jax.runs.held_out import EVALUATIONS_FILE, HeldOutLoss, evaluation_row
 from scaling_jax.runs.noise_scale import NOISE_FILE, GradientNoise, noise_row
 from scaling_jax.runs.task_score import TaskScore, task_row
 from scaling_jax.runs.tensorboard import Events
 from scaling_jax.runs.tracking import Tracker
 from scaling_jax.system.agreement import is_first
-from scaling_jax.system.buckets import in_bucket
-from scaling_jax.system.files import retried, write_text_atomically
-
-METRICS_FILE = "metrics.jsonl"
 
 NO_SCORES: Mapping[str, TaskScore] = MappingProxyType({})
 
 # The loss curve on disk lags behind the run by at most about this time.
 FLUSH_SECONDS = 10.0
-
-
-def read_metrics(directory: epath.Path) -> list[dict[str, Any]]:
-    """Rows of the run's loss curve in step order, up to the first damaged line."""
-    return _rows(directory / METRICS_FILE)
-
-
-def read_evaluations(directory: epath.Path) -> list[dict[str, Any]]:
-    """Rows of the run's held-out curve in step order, up to the first damaged line."""
-    return _rows(directory / EVALUATIONS_FILE)
-
-
-def read_noise(directory: epath.Path) -> list[dict[str, Any]]:
-    """Rows of the run's gradient noise in step order, up to the first damaged line."""
-    return _rows(directory / NOISE_FILE)
-
-
-def _rows(path: epath.Path) -> list[dict[str, Any]]:
-    try:
-        content = retried(path.read_bytes)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return []
-    rows = []
-    for line in content.split(b"\n")[:-1]:
-        if (row := row_in(line)) is None:
-            break
-        rows.append(row)
-    return rows
-
-
-def steps_without_gap(directory: epath.Path) -> int:
-    """The last step before the first gap in the run's loss curve; 0 without a curve."""
-    n = 0
-    for row in read_metrics(directory):
-        if row["step"] != n + 1:
-            break
-        n += 1
-    return n
-
-
-def copy_metrics(source: epath.Path, target: epath.Path, steps: int) -> None:
-    """Start the curves of the run in `target` with the first `steps` steps of `source`.
-
-    Raises:
-        OSError: a curve cannot be written.
-    """
-    for name in (METRICS_FILE, EVALUATIONS_FILE, NOISE_FILE):
-        rows = [row for row in _rows(source / name) if row["step"] <= steps]
-        if rows:
-            write_text_atomically(target / name, _joined([json.dumps(row) for row in rows]))
 
 
 class MetricsLog:
@@ -109,7 +49,7 @@ class MetricsLog:
     ) -> None:
         self._trackers = trackers
         kept = [row for row in read_metrics(directory) if row["step"] <= resume_step]
-        self._steps = _Lines(directory / METRICS_FILE, kept)
+        self._steps = Lines(directory / METRICS_FILE, kept)
         self._evaluations = _seldom(directory / EVALUATIONS_FILE, resume_step, evaluated)
         self._noise = _seldom(directory / NOISE_FILE, resume_step, measured)
         self._flushed_at = time.monotonic()
@@ -181,62 +121,17 @@ class MetricsLog:
             lines.close()
 
     @property
-    def _files(self) -> "list[_Lines]":
+    def _files(self) -> "list[Lines]":
         return [each for each in (self._steps, self._evaluations, self._noise) if each is not None]
 
 
-class _Lines:
-    """A file with a JSON line for each row, to which rows are appended."""
-
-    def __init__(self, path: epath.Path, rows: list[dict[str, Any]]) -> None:
-        self._path = path
-        self._lines = [json.dumps(row) for row in rows]
-        text = _joined(self._lines)
-        write_text_atomically(self._path, text)
-        self._size = len(text.encode())
-        self._unwritten: list[str] = []
-
-    @property
-    def in_bucket(self) -> bool:
-        return in_bucket(self._path)
-
-    def add(self, rows: list[dict[str, Any]]) -> None:
-        self._unwritten += [json.dumps(_finite(row)) for row in rows]
-
-    def flush(self) -> None:
-        # A bucket cannot append, so the whole file is replaced there.
-        lines = self._lines + self._unwritten
-        if in_bucket(self._path):
-            write_text_atomically(self._path, _joined(lines))
-        else:
-            added = _joined(self._unwritten).encode()
-            retried(lambda: self._write(added))
-            self._size += len(added)
-        self._lines, self._unwritten = lines, []
-
-    def close(self) -> None:
-        self.flush()
-        text = _joined(self._lines)
-        if retried(self._path.read_bytes) != text.encode():
-            write_text_atomically(self._path, text)
-
-    def _write(self, added: bytes) -> None:
-        # Written at a known offset, so that a retry overwrites what a failed write left.
-        with open(self._path, "r+b") as file:
-            file.seek(self._size)
-            file.write(added)
-            file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _seldom(path: epath.Path, resume_step: int, steps: Collection[int] | None) -> _Lines | None:
+def _seldom(path: epath.Path, resume_step: int, steps: Collection[int] | None) -> Lines | None:
     """The file of what is measured after `steps` and at the end; None where nothing is."""
     if steps is None:
         return None
     # The last measurement, at the end, is repeated by a run that has no result yet.
-    kept = [row for row in _rows(path) if row["step"] <= resume_step and row["step"] in steps]
-    return _Lines(path, kept)
+    kept = [row for row in rows_in(path) if row["step"] <= resume_step and row["step"] in steps]
+    return Lines(path, kept)
 
 
 class NoMetrics(MetricsLog):
@@ -289,15 +184,3 @@ def open_metrics(
         # Closed first: a tracker may take its time.
         stack.callback(log.close)
         yield log
-
-
-def _joined(lines: list[str]) -> str:
-    return "".join(line + "\n" for line in lines)
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    # JSON has no NaN or infinity, so both are stored as null.
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in row.items()
-    }

@@ -50,9 +50,9 @@ from scaling_jax.study.plan.sweep import vary as vary
 from scaling_jax.study.plan.sweep import zipped as zipped
 from scaling_jax.study.plan.tuning import Tuning as Tuning
 from scaling_jax.study.store.branch_losses import branch_losses as branch_losses
+from scaling_jax.study.store.loss_curves import curves as curves
 from scaling_jax.study.store.noise_scales import noise_scale as noise_scale
 from scaling_jax.study.store.records import collect as collect
-from scaling_jax.study.store.records import curves as curves
 from scaling_jax.study.store.store import Store as Store
 from scaling_jax.study.store.stored_run import StoredRun as StoredRun
 

@@ -17,13 +17,13 @@ from etils import epath
 
 from scaling_jax.config.strict import parsed_json, whole_number
 from scaling_jax.errors import InputError
-from scaling_jax.runs.held_out import evaluated_without_gap
-from scaling_jax.runs.metrics import (
+from scaling_jax.runs.curve_files import (
     copy_metrics,
     read_evaluations,
     read_noise,
     steps_without_gap,
 )
+from scaling_jax.runs.held_out import evaluated_without_gap
 from scaling_jax.system.agreement import from_first, is_first
 from scaling_jax.system.buckets import in_bucket
 from scaling_jax.system.files import read_text, write_text_atomically

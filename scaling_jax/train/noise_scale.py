@@ -16,8 +16,9 @@ from scaling_jax.data import Batches
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.runs.noise_scale import GradientNoise, gradient_noise
 from scaling_jax.train import mesh as layout
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.programs import abstract_state
-from scaling_jax.train.step import ModelSpec, make_gradient
+from scaling_jax.train.step import make_gradient
 from scaling_jax.train.traced import resolved_on
 
 Gradient = Callable[[Any, jax.Array], tuple[jax.Array, Any]]

@@ -18,16 +18,16 @@ from scaling_jax.execution import Execution
 from scaling_jax.mesh_spec import describe
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.curve import curve_digest, smoothed_loss
+from scaling_jax.runs.curve_files import read_evaluations, read_metrics, read_noise
 from scaling_jax.runs.details import HeldOutDetails
 from scaling_jax.runs.held_out import HeldOutLoss, evaluations_digest, set_record
-from scaling_jax.runs.metrics import read_evaluations, read_metrics, read_noise
 from scaling_jax.runs.noise_scale import noise_digest, noise_record
 from scaling_jax.runs.result import Result
 from scaling_jax.runs.task_score import task_record
 from scaling_jax.runs.timing import Stopwatch
 from scaling_jax.train.lineage import begun_at
-from scaling_jax.train.loop import Track
 from scaling_jax.train.task_sets import Scores, task_flops
+from scaling_jax.train.track import Track
 
 _RECORDED_PACKAGES = ("scaling_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

@@ -16,8 +16,9 @@ from scaling_jax.execution import DEFAULT, Execution
 from scaling_jax.model.stacking import stack_layers, unstack_layers
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.evaluate import padded_batches
+from scaling_jax.train.evaluation import make_evaluation, make_token_evaluation
 from scaling_jax.train.overlap import compile_overlapped
-from scaling_jax.train.step import State, make_evaluation, make_token_evaluation
+from scaling_jax.train.step import State
 from scaling_jax.train.traced import (
     EvaluationKey,
     ProgramKey,

@@ -20,7 +20,7 @@ from scaling_jax.model.loss import chunked_losses_and_ranks
 from scaling_jax.runs.task_score import Likelihoods
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.evaluate import evaluation_batch, padded_batches
-from scaling_jax.train.step import ModelSpec, make_head
+from scaling_jax.train.model_loss import ModelSpec, make_head
 from scaling_jax.train.traced import resolved_on, spec_of, state_of
 
 # Requests are padded to a power of two from here on, or to the model's context.

@@ -1,8 +1,7 @@
 """The training step, the held-out evaluation and the initial state, as pure functions."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -10,24 +9,13 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from scaling_jax.architectures import architecture_of, own
-from scaling_jax.config import BatchRamp, Dropout, OptimizerConfig, Precision, Shape
-from scaling_jax.config.dropout import NO_DROPOUT
-from scaling_jax.config.parameterization import STANDARD, Parameterization
-from scaling_jax.execution import DEFAULT, Execution
-from scaling_jax.model import chunked_losses, mean_loss, token_losses
+from scaling_jax.model import mean_loss
 from scaling_jax.model.dropout import sequence_keys
-from scaling_jax.model.kernels import KERNELS
-from scaling_jax.model.partition import constrain, n_shares
-from scaling_jax.model.stacking import unstack_layers
-from scaling_jax.train.optimizer import make_optimizer, scale_matrices
+from scaling_jax.train.model_loss import ModelSpec, make_head
+from scaling_jax.train.optimizer import scale_matrices
 from scaling_jax.train.schedule import Horizon, learning_rate
 
 State = dict[str, Any]
-
-# Bytes of a layer's float32 attention scores that evaluation may hold if it cannot use the kernel
-# of training, which never holds all scores.
-_SCORES_BYTES = 2**31
 
 
 class StepMetrics(NamedTuple):
@@ -39,46 +27,6 @@ class StepMetrics(NamedTuple):
     loss: jax.Array
     lr: jax.Array
     grad_norm: jax.Array
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Everything that a compiled program depends on besides the shapes of its arguments."""
-
-    shape: Shape
-    optimizer: OptimizerConfig
-    precision: Precision
-    parameterization: Parameterization = STANDARD
-    execution: Execution = DEFAULT
-    dropout: Dropout = NO_DROPOUT
-    batch_ramp: BatchRamp | None = None
-
-    def gradient_transformation(self) -> optax.GradientTransformation:
-        """The optimizer without a learning rate."""
-        return make_optimizer(self.optimizer, self.shape, self.parameterization)
-
-    def products(self) -> AbstractContextManager[None]:
-        """A context in which traced matrix products have the precision of the run."""
-        # JAX's default rounds the factors of float32 products on accelerators.
-        if self.precision == "float32":
-            return jax.default_matmul_precision("float32")
-        return nullcontext()
-
-    def model(self, key: jax.Array) -> Any:
-        """A model initialized from `key`."""
-        dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
-        if self.shape.module is not None:
-            return own.build(self.shape, key, dtype)
-        return architecture_of(self.shape).model_class()(
-            self.shape,
-            rngs=nnx.Rngs(params=key),
-            parameterization=self.parameterization,
-            dtype=dtype,
-            scan_layers=bool(self.execution.scan_layers),
-            remat=self.execution.policy,
-            attend=KERNELS[self.execution.attention or "xla"],
-            dropout=self.dropout,
-        )
 
 
 def init_state(spec: ModelSpec, key: jax.Array) -> State:
@@ -102,57 +50,6 @@ def _scaled(params: Any, spec: ModelSpec) -> Any:
     """`params` with matrices and tables multiplied by the run's `init_scale`."""
     scale = spec.parameterization.init_scale
     return params if scale == 1 else scale_matrices(params, scale)
-
-
-def make_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """A function from (params, `tokens_BxT1`) to the mean loss of each sequence, `loss_B`."""
-    loss_BxT = make_token_loss(spec)
-    return lambda params, tokens_BxT1: loss_BxT(params, tokens_BxT1).mean(axis=-1)
-
-
-def make_token_loss(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """A function from (params, `tokens_BxT1`) to the loss of each target, `loss_BxT`."""
-    losses = make_head(spec, chunked_losses)
-    return lambda params, tokens_BxT1: losses(params, tokens_BxT1)[0]
-
-
-def make_head(
-    spec: ModelSpec, head: Callable[..., Any]
-) -> Callable[..., tuple[Any, jax.Array | None]]:
-    """A function from (params, `tokens_BxT1`) to the result of `head` and the experts' balance.
-
-    `head` gets features, output matrix, targets and the number of chunks. The balance is None for
-    a dense model. With a third argument `key_B`, values are dropped.
-    """
-    graph = nnx.split(nnx.eval_shape(lambda: spec.model(jax.random.key(0))))[0]
-    n_chunks = spec.execution.loss_chunks or 1
-
-    def apply(
-        params: Any, tokens_BxT1: jax.Array, key_B: jax.Array | None = None
-    ) -> tuple[Any, jax.Array | None]:
-        if not spec.execution.scan_layers:
-            params = unstack_layers(params)
-        model, targets_BxT = nnx.merge(graph, params), tokens_BxT1[:, 1:]
-        if spec.shape.module is not None:
-            logits_BxTxV = constrain(model(tokens_BxT1[:, :-1]), "batch")
-            return _head_of_logits(head, logits_BxTxV, targets_BxT), None
-        x_NxD, balance = model.features_and_balance(tokens_BxT1[:, :-1], key_B)
-        x_BxTxD = x_NxD.reshape(*targets_BxT.shape, -1)
-        return head(x_BxTxD, model.output_matrix, targets_BxT, n_chunks), balance
-
-    return apply
-
-
-def _head_of_logits(
-    head: Callable[..., Any], logits_BxTxV: jax.Array, targets_BxT: jax.Array
-) -> Any:
-    """The result of `head` for a user's own module, which gives logits instead of features."""
-    if head is chunked_losses:
-        return token_losses(logits_BxTxV, targets_BxT)
-    if head is mean_loss:
-        return token_losses(logits_BxTxV, targets_BxT).mean()
-    same_VxV = jnp.eye(logits_BxTxV.shape[-1], dtype=logits_BxTxV.dtype)
-    return head(logits_BxTxV, same_VxV, targets_BxT, 1)
 
 
 def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:
@@ -180,7 +77,7 @@ def make_gradient(spec: ModelSpec) -> Callable[..., tuple[jax.Array, Any]]:
             return jax.tree.map(jnp.add, sums, of_microbatch(params, *microbatch)), None
 
         zeros = jnp.float32(0), jax.tree.map(jnp.zeros_like, params)
-        sums, _ = jax.lax.scan(add, zeros, _microbatches(batch, n))
+        sums, _ = jax.lax.scan(add, zeros, microbatches(batch, n))
         return jax.tree.map(lambda total: total / n, sums)
 
     return gradient
@@ -201,7 +98,7 @@ def _make_objective(spec: ModelSpec) -> Callable[..., tuple[jax.Array, jax.Array
     return objective
 
 
-def _microbatches(batch: Any, n: int) -> Any:
+def microbatches(batch: Any, n: int) -> Any:
     """`n` microbatches of every n-th sequence, so that each device holds a part of each of them."""
     return jax.tree.map(lambda x_Bx: x_Bx.reshape(-1, n, *x_Bx.shape[1:]).swapaxes(0, 1), batch)
 
@@ -267,7 +164,7 @@ def _several_updates(
         state, metrics = update(state, microbatch, horizon, at)
         return {**state, "step": step}, metrics
 
-    parts = jnp.arange(n, dtype=jnp.float32), _microbatches(batch, n)
+    parts = jnp.arange(n, dtype=jnp.float32), microbatches(batch, n)
     state, each = jax.lax.scan(one, state, parts)
     metrics = StepMetrics(each.loss.mean(), each.lr[-1], each.grad_norm.max())
     return {**state, "step": step + 1}, metrics
@@ -322,58 +219,3 @@ def make_steps(
         return state, metrics
 
     return steps
-
-
-def make_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """Mean loss of every sequence of `tokens_KxBxT1`, as `loss_KxB`, all of it in float32.
-
-    All sequences of a batch are evaluated together, or fewer at a time where training has a kernel
-    for attention that evaluation must do without.
-    """
-    return _make_evaluation(spec, make_loss, lambda loss_KxM: loss_KxM.T.ravel())
-
-
-def make_token_evaluation(spec: ModelSpec) -> Callable[[Any, jax.Array], jax.Array]:
-    """The loss of every target of `tokens_KxBxT1`, as `loss_KxBxT`; otherwise `make_evaluation`."""
-
-    def joined(loss_KxMxT: jax.Array) -> jax.Array:
-        return loss_KxMxT.swapaxes(0, 1).reshape(-1, loss_KxMxT.shape[-1])
-
-    return _make_evaluation(spec, make_token_loss, joined)
-
-
-def _make_evaluation(
-    spec: ModelSpec,
-    make: Callable[[ModelSpec], Callable[[Any, jax.Array], jax.Array]],
-    joined: Callable[[jax.Array], jax.Array],
-) -> Callable[[Any, jax.Array], jax.Array]:
-    """The losses that `make` computes, of all batches; `joined` undoes the microbatches."""
-    execution, largest = spec.execution, None
-    if execution.attention == "cudnn":  # It has no float32.
-        execution = replace(execution, attention="xla")
-        largest = _sequences_whose_scores_fit(spec.shape)
-    spec = replace(spec, precision="float32", execution=execution, dropout=NO_DROPOUT)
-    losses = make(spec)
-
-    def of_batch(params: Any, tokens_BxT1: jax.Array) -> jax.Array:
-        n_sequences, n_devices = tokens_BxT1.shape[0], n_shares("batch")
-        n_microbatches = _pieces(n_sequences // n_devices, largest)
-        microbatches = _microbatches(tokens_BxT1, n_microbatches)
-        return joined(jax.lax.map(lambda tokens_MxT1: losses(params, tokens_MxT1), microbatches))
-
-    def evaluate(params: Any, tokens_KxBxT1: jax.Array) -> jax.Array:
-        with spec.products():
-            return jax.lax.map(lambda tokens_BxT1: of_batch(params, tokens_BxT1), tokens_KxBxT1)
-
-    return evaluate
-
-
-def _sequences_whose_scores_fit(shape: Shape) -> int:
-    return max(1, _SCORES_BYTES // (4 * shape.n_heads * shape.seq_len**2))
-
-
-def _pieces(n_sequences: int, largest: int | None) -> int:
-    """The smallest number of equal pieces of a device's sequences with at most `largest` each."""
-    at_most = n_sequences if largest is None else largest
-    counts = (n for n in range(1, n_sequences + 1) if n_sequences % n == 0)
-    return next((n for n in counts if n_sequences // n <= at_most), n_sequences)

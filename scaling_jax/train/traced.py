@@ -17,9 +17,10 @@ from scaling_jax.config.optimizer import without_horizon
 from scaling_jax.execution import DEFAULT, Execution, fewest_loss_chunks
 from scaling_jax.train import mesh as layout
 from scaling_jax.train.evaluate import evaluation_batch
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.optimizer import is_elementwise
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_steps
+from scaling_jax.train.step import init_state, make_steps
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from scaling_jax import formatting
 from scaling_jax.config import RunConfig
 from scaling_jax.config.evaluation import HELD_OUT
 from scaling_jax.errors import InputError, suggestion
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.runs.details import DETAILS_FILE, HeldOutDetails, details_of, read_details
-from scaling_jax.runs.metrics import read_metrics
 from scaling_jax.runs.module_file import require_module
 from scaling_jax.runs.result import Result, read_result
 from scaling_jax.system.files import absolute, read_text

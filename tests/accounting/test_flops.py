@@ -23,7 +23,8 @@ from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 from scaling_jax.model import Transformer
-from scaling_jax.train.step import ModelSpec, init_state, make_gradient
+from scaling_jax.train.model_loss import ModelSpec
+from scaling_jax.train.step import init_state, make_gradient
 
 SMALL = Shape(n_layers=3, d_model=8, n_heads=2, d_ff=20, vocab_size=11, seq_len=5)
 SWITCHED = dataclasses.replace(

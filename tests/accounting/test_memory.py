@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scaling_jax.accounting.memory import Memory, Spread, training_memory
 from scaling_jax.config import OptimizerConfig, OptimizerName, Shape
 from scaling_jax.execution import Execution
-from scaling_jax.train.step import ModelSpec, init_state, make_gradient
+from scaling_jax.train.model_loss import ModelSpec
+from scaling_jax.train.step import init_state, make_gradient
 
 SMALL = Shape(n_layers=3, d_model=8, n_heads=2, d_ff=20, vocab_size=11, seq_len=5)
 PARAMS = 1872  # tests/accounting/test_flops.py counts them

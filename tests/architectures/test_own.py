@@ -24,7 +24,8 @@ from scaling_jax.execution import Execution
 from scaling_jax.mesh_spec import MeshSpec, check_fit
 from scaling_jax.train import mesh as layout
 from scaling_jax.train import train_run
-from scaling_jax.train.step import ModelSpec, init_state, make_gradient
+from scaling_jax.train.model_loss import ModelSpec
+from scaling_jax.train.step import init_state, make_gradient
 from scaling_jax.trained import load_run
 
 FILE = Path(__file__).with_name("min_gru.py")

@@ -7,7 +7,8 @@ import pytest
 from etils import epath
 
 from scaling_jax.runs import metrics
-from scaling_jax.runs.metrics import open_metrics, read_metrics, steps_without_gap
+from scaling_jax.runs.curve_files import read_metrics, steps_without_gap
+from scaling_jax.runs.metrics import open_metrics
 from scaling_jax.system import files
 
 

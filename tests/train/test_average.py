@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from helpers import small_run
 
-from scaling_jax.runs.metrics import read_evaluations
+from scaling_jax.runs.curve_files import read_evaluations
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_replicas, train_run
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_step, weights_of
+from scaling_jax.train.step import init_state, make_step, weights_of
 from scaling_jax.trained import load_run
 
 TOKENS = np.random.default_rng(0).integers(0, 256, (4, 33), np.int32)

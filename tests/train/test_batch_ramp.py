@@ -12,11 +12,12 @@ from helpers import small_run
 
 from scaling_jax.config import BatchRamp
 from scaling_jax.errors import InputError
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_replicas, train_run
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_step
+from scaling_jax.train.step import init_state, make_step
 
 RAMP = BatchRamp(factor=4, until=0.25)
 TOKENS = np.random.default_rng(0).integers(0, 256, (8, 33), np.int32)

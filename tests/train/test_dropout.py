@@ -17,11 +17,13 @@ from scaling_jax.config.dropout import NO_DROPOUT
 from scaling_jax.errors import InputError
 from scaling_jax.model.dropout import drop, sequence_keys
 from scaling_jax.model.stacking import unstack_layers
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_replicas, train_run
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient
+from scaling_jax.train.evaluation import make_evaluation
+from scaling_jax.train.model_loss import ModelSpec
+from scaling_jax.train.step import init_state, make_gradient
 
 # Two query heads share a key, so that a mask has several rows of heads.
 SHAPE = Shape(n_layers=2, d_model=16, n_heads=4, n_kv_heads=2, d_ff=32, vocab_size=64, seq_len=16)

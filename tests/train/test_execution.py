@@ -12,8 +12,10 @@ from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import DEFAULT
 from scaling_jax.train import Execution, MeshSpec, make_mesh
+from scaling_jax.train.evaluation import make_evaluation
 from scaling_jax.train.mesh import layout_rules
-from scaling_jax.train.step import ModelSpec, init_state, make_evaluation, make_gradient, make_loss
+from scaling_jax.train.model_loss import ModelSpec, make_loss
+from scaling_jax.train.step import init_state, make_gradient
 
 CONFIG = replace(small_run("unread", batch_size=8), data=DataConfig())
 
@@ -88,7 +90,7 @@ def test_held_out_losses_do_not_depend_on_the_execution(params):
 def test_evaluation_without_the_kernel_takes_fewer_sequences_at_a_time(params, monkeypatch):
     shape, held_out = CONFIG.shape, tokens(1, 8)
     of_one = shape.n_heads * shape.seq_len**2
-    monkeypatch.setattr("scaling_jax.train.step._SCORES_BYTES", 4 * of_one * 3)
+    monkeypatch.setattr("scaling_jax.train.evaluation._SCORES_BYTES", 4 * of_one * 3)
     spec = spec_of(Execution(attention="xla"), "bfloat16")
     kernel = replace(spec, execution=replace(spec.execution, attention="cudnn"))
 
@@ -105,7 +107,7 @@ def test_evaluation_without_the_kernel_takes_fewer_sequences_at_a_time(params, m
 
 def test_evaluation_in_pieces_shares_each_out_over_the_devices(params, plain, monkeypatch):
     shape, held_out = CONFIG.shape, tokens(1, 8)
-    monkeypatch.setattr("scaling_jax.train.step._SCORES_BYTES", 4 * shape.n_heads * 32**2)
+    monkeypatch.setattr("scaling_jax.train.evaluation._SCORES_BYTES", 4 * shape.n_heads * 32**2)
     execution = Execution(attention="cudnn", loss_chunks=1, scan_layers=True)
     spec = replace(spec_of(precision="bfloat16"), execution=execution)
     mesh = make_mesh(MeshSpec(data=2, fsdp=2, tensor=2), jax.devices()[:8])

@@ -12,7 +12,8 @@ from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train import mesh as layout
-from scaling_jax.train.step import ModelSpec, init_state, make_gradient, make_loss
+from scaling_jax.train.model_loss import ModelSpec, make_loss
+from scaling_jax.train.step import init_state, make_gradient
 
 SHAPE = Shape(
     n_layers=2,

@@ -17,17 +17,10 @@ from scaling_jax.accounting import flops
 from scaling_jax.architectures.own import own_module
 from scaling_jax.config import EvalSet, LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
+from scaling_jax.runs.curve_files import read_evaluations, read_noise
 from scaling_jax.runs.details import DETAILS_FILE, read_details
-from scaling_jax.runs.metrics import read_evaluations, read_noise
 from scaling_jax.system.preemption import Preempted
-from scaling_jax.train import (
-    Execution,
-    MeshSpec,
-    make_mesh,
-    programs,
-    train_replicas,
-    train_run,
-)
+from scaling_jax.train import Execution, MeshSpec, make_mesh, programs, train_replicas, train_run
 from scaling_jax.train.lineage import Lineage, Origin
 
 ONE = {"n_layers": 1}

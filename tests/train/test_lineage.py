@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 from helpers import small_run
 
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, make_mesh, train_run
 from scaling_jax.train.checkpoint import open_checkpoints

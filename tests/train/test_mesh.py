@@ -13,8 +13,9 @@ from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train import mesh as layout
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_step
+from scaling_jax.train.step import init_state, make_step
 
 DIMS = dict(n_layers=2, d_model=16, n_heads=4, d_ff=32, vocab_size=64, seq_len=16)
 VARIANTS = {

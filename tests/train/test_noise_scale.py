@@ -12,13 +12,14 @@ from helpers import small_run
 from scaling_jax.accounting import flops
 from scaling_jax.config import LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
-from scaling_jax.runs.metrics import read_noise
+from scaling_jax.runs.curve_files import read_noise
 from scaling_jax.runs.noise_scale import gradient_noise, noise_digest
 from scaling_jax.system.preemption import Preempted
 from scaling_jax.train import Execution, MeshSpec, make_mesh, train_run
 from scaling_jax.train.inputs import load_inputs
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.noise_scale import make_moments, noise_measurement
-from scaling_jax.train.step import ModelSpec, init_state, make_gradient
+from scaling_jax.train.step import init_state, make_gradient
 
 NOISE = NoiseScale(every=5 * 256, sequences=16, small=2)
 

@@ -9,8 +9,9 @@ from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.train import MeshSpec
 from scaling_jax.train import mesh as layout
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.optimizer import MUON_RMS, make_optimizer
-from scaling_jax.train.step import ModelSpec, init_state
+from scaling_jax.train.step import init_state
 
 SHAPE = Shape(n_layers=2, d_model=24, n_heads=4, d_ff=96, vocab_size=64, seq_len=16)
 DIMS = {

@@ -12,9 +12,10 @@ from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.execution import Execution
 from scaling_jax.scales import scales_of
+from scaling_jax.train.model_loss import ModelSpec
 from scaling_jax.train.optimizer import make_optimizer
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_step
+from scaling_jax.train.step import init_state, make_step
 
 STEPS = 4
 MUP = Parameterization("mup", base_d_model=32, base_head_dim=8)

@@ -12,7 +12,7 @@ import pytest
 from etils import epath
 from helpers import small_run
 
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.train import make_mesh, train_run
 from tests.buckets import bucket_of

@@ -16,7 +16,7 @@ from etils import epath
 from helpers import small_run, write_text
 
 from scaling_jax.errors import InputError
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.train import make_mesh, train_run
 from scaling_jax.train.checkpoint import open_checkpoints

@@ -13,9 +13,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
 from scaling_jax.train import Execution, MeshSpec
 from scaling_jax.train.mesh import make_mesh
+from scaling_jax.train.model_loss import ModelSpec, make_loss
 from scaling_jax.train.programs import programs
 from scaling_jax.train.schedule import Horizon
-from scaling_jax.train.step import ModelSpec, init_state, make_loss, make_step
+from scaling_jax.train.step import init_state, make_step
 
 ONE_DEVICE = make_mesh(devices=jax.devices()[:1])
 

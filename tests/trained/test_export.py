@@ -10,7 +10,8 @@ from helpers import small_run
 from scaling_jax.config import OptimizerConfig
 from scaling_jax.config.parameterization import Parameterization
 from scaling_jax.errors import InputError
-from scaling_jax.train.step import ModelSpec, init_state
+from scaling_jax.train.model_loss import ModelSpec
+from scaling_jax.train.step import init_state
 from scaling_jax.trained import LanguageModel
 
 pytest.importorskip("safetensors")

@@ -16,7 +16,7 @@ from scaling_jax.laws.extrapolation.row_weights import (
     window,
 )
 from scaling_jax.laws.objectives import Objective
-from scaling_jax.laws.solver.optimum import FIRST_NOISE, noise_of
+from scaling_jax.laws.solver.scaled_prior import FIRST_NOISE, noise_of
 from scaling_jax.laws.tables.select import Rows
 
 if TYPE_CHECKING:

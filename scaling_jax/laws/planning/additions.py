@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
-from scaling_jax.laws.planning.design_checks import Cells, DesignScore, score
+from scaling_jax.laws.planning.design_checks import score
+from scaling_jax.laws.planning.design_score import Cells, DesignScore
 
 # Runs whose budgets differ by less are of one budget.
 _SAME_BUDGET = 0.02

@@ -7,7 +7,7 @@ from typing import Any
 
 from scaling_jax import formatting
 from scaling_jax.laws.planning.additions import Proposal
-from scaling_jax.laws.planning.design_checks import DesignScore, Doubt
+from scaling_jax.laws.planning.design_score import DesignScore, Doubt
 from scaling_jax.text_table import Table
 
 # An answer whose interval has a wider half-width, in logs, is not identified by the design.

@@ -17,7 +17,7 @@ from scaling_jax.laws.solver.model import (
     RowWeights,
     from_row_gradients,
 )
-from scaling_jax.laws.solver.newton import Data, Problem
+from scaling_jax.laws.solver.problem import Data, Problem
 
 # Shares of the range at which a vanished constant comes back.
 _REVIVED = (0.25, 0.5, 0.75)

@@ -18,8 +18,9 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.priors import Priors
 from scaling_jax.laws.solver import newton
-from scaling_jax.laws.solver.optimum import per_nat
 from scaling_jax.laws.solver.power_sum import PowerSumSolver, closed_form_starts
+from scaling_jax.laws.solver.problem import Data, Problem, Pull, values_at
+from scaling_jax.laws.solver.scaled_prior import per_nat
 from scaling_jax.laws.solver.search import leverages, padded
 
 _EXPONENTS, _POWERS, _FLOORS = (0.2, 0.4, 0.8), (0.35, 0.6, 1.0), (0.3, 0.6, 0.85)
@@ -71,7 +72,7 @@ class Weighted:
             first_S,
             data,
             w_SxN=np.repeat(w_BxN, _TRIED, axis=0),
-            prior_S=newton.Pull(*(np.repeat(x, _TRIED, axis=0) for x in prior_B)),
+            prior_S=Pull(*(np.repeat(x, _TRIED, axis=0) for x in prior_B)),
         )
         value_BxS = np.where(np.isnan(ends.value_S), np.inf, ends.value_S).reshape(-1, _TRIED)
         theta_BxSxP = ends.theta_SxP.reshape(*value_BxS.shape, -1)
@@ -94,7 +95,7 @@ class Weighted:
         spread_P = self._prior(least)[1]
         normal_BxP = np.random.default_rng(0).standard_normal(mean_BxP.shape)
         drawn_BxP = mean_BxP + np.where(np.isfinite(spread_P), spread_P, 0.0) * normal_BxP
-        prior_B = newton.Pull(drawn_BxP, precision_BxP)
+        prior_B = Pull(drawn_BxP, precision_BxP)
         ends = newton.descend(self._solver.problem, theta_BxP, data, y_BxN, w_BxN, prior_S=prior_B)
         return ends.theta_SxP
 
@@ -126,36 +127,36 @@ class Weighted:
     def _centre(self) -> dict[str, float]:
         return self._solver.centre(self.values)
 
-    def _data(self, weights_BxN: np.ndarray) -> tuple[newton.Data, np.ndarray]:
+    def _data(self, weights_BxN: np.ndarray) -> tuple[Data, np.ndarray]:
         inputs = self._solver.inputs(self.values, self._centre)
         inputs, log_N, w_NxB = padded(inputs, np.log(self.response_N), weights_BxN.T)
         is_free = np.array([float(name not in self.held) for name in self.law.names])
         arrays = (inputs, log_N, w_NxB.mean(axis=1), is_free)
         on_device, y_N, w_N, free_P = [jnp.asarray(array) for array in arrays]
-        return newton.Data(on_device, y_N, w_N, free_P), w_NxB.T
+        return Data(on_device, y_N, w_N, free_P), w_NxB.T
 
     def _prior(self, least: float) -> tuple[np.ndarray, np.ndarray]:
         known = {name: prior for name, prior in self.priors.items() if name not in self.held}
         return self.law.prior_theta(known, least)
 
-    def _priors(self, least: float, noise_B: np.ndarray) -> newton.Pull:
+    def _priors(self, least: float, noise_B: np.ndarray) -> Pull:
         mean_P, spread_P = self._prior(least)
         nat_B = np.array([per_nat(noise, self.objective) for noise in noise_B])
         shape = (len(noise_B), len(mean_P))
-        return newton.Pull(np.broadcast_to(mean_P, shape), nat_B[:, None] / spread_P**2)
+        return Pull(np.broadcast_to(mean_P, shape), nat_B[:, None] / spread_P**2)
 
     def _values(
-        self, starts_SxP: np.ndarray, data: newton.Data, w_BxN: np.ndarray, prior_B: newton.Pull
+        self, starts_SxP: np.ndarray, data: Data, w_BxN: np.ndarray, prior_B: Pull
     ) -> np.ndarray:
         """The objective of every start under every weighting, `BxS`."""
         # One weighting after the other: one program for any number of them, and little memory.
         found = []
         for b, w_N in enumerate(w_BxN):
-            own = data._replace(w_N=w_N, prior=newton.Pull(*(x[b] for x in prior_B)))
-            found.append(np.asarray(newton.values_at(self._solver.problem, starts_SxP, own)))
+            own = data._replace(w_N=w_N, prior=Pull(*(x[b] for x in prior_B)))
+            found.append(np.asarray(values_at(self._solver.problem, starts_SxP, own)))
         return np.array(found)
 
-    def _starts(self, data: newton.Data, least: float) -> np.ndarray:
+    def _starts(self, data: Data, least: float) -> np.ndarray:
         law = self.law
         floor_name, power_name = law.terms[0].coefficient, str(law.outer)
         names = (*law.exponents[:2], power_name, floor_name)
@@ -180,6 +181,6 @@ class Weighted:
 
 
 @partial(jax.jit, static_argnames=("problem",))
-def _gradients(problem: newton.Problem, theta_P: jax.Array, data: newton.Data) -> jax.Array:
+def _gradients(problem: Problem, theta_P: jax.Array, data: Data) -> jax.Array:
     gradient_NxP: jax.Array = jax.jacfwd(problem.model.log_loss)(theta_P, data.inputs)
     return gradient_NxP * data.free_P

@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import jax
 
-    from scaling_jax.laws.solver.newton import Data, Problem
+    from scaling_jax.laws.solver.problem import Data, Problem
 
 
 # A term with a smaller share of every response, or a constant that changes every one by less,

@@ -13,6 +13,7 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.priors import Priors
 from scaling_jax.laws.solver.revival import around, revived_at, with_revivals
+from scaling_jax.laws.solver.scaled_prior import FIRST_NOISE, ScaledPrior, noise_of, per_nat
 from scaling_jax.laws.solver.search import (
     MOST_SEARCHED,
     Found,
@@ -24,61 +25,8 @@ from scaling_jax.laws.solver.search import (
 
 if TYPE_CHECKING:
     from scaling_jax.laws.solver.model import Parametrization
-    from scaling_jax.laws.solver.newton import Pull
+    from scaling_jax.laws.solver.problem import Pull
 
-
-# Noise that is taken for granted, and the first guess of it: no table of losses is less noisy.
-_LEAST_NOISE, FIRST_NOISE = 1e-3, 3e-3
-
-
-@dataclass(frozen=True)
-class ScaledPrior:
-    """Normal priors of `theta` beside an objective.
-
-    Attributes:
-        mean_P: means.
-        spread_P: standard deviations; infinite where nothing is known.
-        per_nat: what the objective rises by where the log likelihood falls by one.
-    """
-
-    mean_P: np.ndarray
-    spread_P: np.ndarray
-    per_nat: float
-
-    @property
-    def precision_P(self) -> np.ndarray:
-        """The prior's curvature in the objective's unit."""
-        precision_P: np.ndarray = self.per_nat / self.spread_P**2
-        return precision_P
-
-    def drawn(self, n: int) -> np.ndarray:
-        """Means `nxP` drawn from the prior, for refits that spread as the prior where rows do not.
-
-        Optima under randomized priors and rows are draws of the posterior, exactly so for a
-        linear law (Bardsley et al. 2014, SIAM J. Sci. Comput. 36, A1895).
-        """
-        normal_BxP = np.random.default_rng(0).standard_normal((n, len(self.mean_P)))
-        known_P = np.where(np.isfinite(self.spread_P), self.spread_P, 0.0)
-        drawn_BxP: np.ndarray = self.mean_P + known_P * normal_BxP
-        return drawn_BxP
-
-
-def noise_of(residuals_N: np.ndarray) -> float:
-    """Robust standard deviation of the residuals of a table of losses."""
-    return max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * _NORMAL)
-
-
-def per_nat(noise: float, objective: Objective) -> float:
-    """What an objective rises by where the log likelihood of such noise falls by one.
-
-    The log likelihood of normal noise of standard deviation s falls by r^2 / (2 s^2) where squares
-    rise by r^2 / 2; that of Laplace noise falls by |r| / s where absolute values beyond `delta`
-    rise by delta |r|.
-    """
-    return min(noise, objective.delta) * noise
-
-
-_NORMAL = 1.4826  # standard deviation of a normal over its median absolute value
 
 # A term of such a share of the response is as good as none, and descents leave it so.
 _NOTHING = 1e-13
@@ -210,7 +158,7 @@ def _optimum(
     fixed: Mapping[str, float],
     prior: ScaledPrior | None,
 ) -> PointFit:
-    from scaling_jax.laws.solver import newton
+    from scaling_jax.laws.solver.problem import Data
 
     solver = parametrization(law, objective)
     held_P = law.held_theta(fixed)
@@ -221,8 +169,8 @@ def _optimum(
     w_N = np.ones_like(y_N) if weights_N is None else np.asarray(weights_N, np.float64)
     rows = (solver.inputs(columns, centre), y_N, w_N)
 
-    def data_of(rows: tuple[Any, np.ndarray, np.ndarray]) -> newton.Data:
-        return newton.Data(*_on_device((*padded(*rows), free_P)))._replace(prior=pull(prior))
+    def data_of(rows: tuple[Any, np.ndarray, np.ndarray]) -> Data:
+        return Data(*_on_device((*padded(*rows), free_P)))._replace(prior=pull(prior))
 
     data, least = data_of(rows), float(measured_N.min())
     is_long = len(y_N) > MOST_SEARCHED
@@ -261,12 +209,12 @@ def with_starts_for(
         fitted: the fit.
         coefficients: which vanish in some refits.
     """
-    from scaling_jax.laws.solver import newton
+    from scaling_jax.laws.solver.problem import Data
 
     solver, least = parametrization(law), float(response_N.min())
     columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
     rows = (solver.inputs(columns, fitted.centre), solver.measured(response_N))
-    data = newton.Data(*_on_device((*rows, np.ones_like(response_N), fitted.free_P)))
+    data = Data(*_on_device((*rows, np.ones_like(response_N), fitted.free_P)))
     indices = tuple(law.names.index(name) for name in coefficients)
     starts = [revived_at(solver, fitted.theta_P, indices, data, least).theta_RxP]
     for k in indices:
@@ -296,18 +244,19 @@ def refit(
     fit's priors are drawn for each resample, as a bootstrap needs; it numbers the resamples.
     """
     from scaling_jax.laws.solver import newton
+    from scaling_jax.laws.solver.problem import Data, Pull
 
     solver = parametrization(law, objective)
     columns = {name: np.asarray(values[name], np.float64) for name in law.variables}
     y_BxN = solver.measured(np.asarray(response_BxN, np.float64))
     inputs = solver.inputs(columns, fitted.centre)
     inputs, y_NxB, w_NxB = padded(inputs, y_BxN.T, weights_BxN.T)
-    data = newton.Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
+    data = Data(*_on_device((inputs, y_NxB[:, 0], w_NxB[:, 0], fitted.free_P)))
     data = data._replace(prior=pull(fitted.prior))
     prior_L = None
     if prior_draws is not None and fitted.prior is not None:
         means_LxP = fitted.prior.drawn(prior_draws.stop)[prior_draws.start :]
-        prior_L = newton.Pull(means_LxP, np.tile(fitted.prior.precision_P, (len(y_BxN), 1)))
+        prior_L = Pull(means_LxP, np.tile(fitted.prior.precision_P, (len(y_BxN), 1)))
     ends = newton.descend_from_each(
         solver.problem, fitted.starts_SxP, data, y_NxB.T, w_NxB.T, prior_L
     )
@@ -330,7 +279,7 @@ def parametrization(law: Law, objective: Objective | None = None) -> "Parametriz
 
 def pull(prior: ScaledPrior | None) -> "Pull | None":
     """A prior as the solver takes it."""
-    from scaling_jax.laws.solver.newton import Pull
+    from scaling_jax.laws.solver.problem import Pull
 
     return None if prior is None else Pull(*_on_device((prior.mean_P, prior.precision_P)))
 

@@ -13,7 +13,7 @@ from scaling_jax.laws.solver.model import Parametrization, Revival
 from scaling_jax.laws.solver.search import Found, global_optimum, is_lower
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.solver.newton import Data
+    from scaling_jax.laws.solver.problem import Data
 
 
 def with_revivals(

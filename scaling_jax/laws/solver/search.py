@@ -147,10 +147,11 @@ def _searched(problem: Any, starts_SxP: np.ndarray, data: Any) -> "_Best":
 def _values_of(problem: Any, starts_SxP: np.ndarray, data: Any) -> np.ndarray:
     """The objective of every start, in parts that limit memory for long tables."""
     from scaling_jax.laws.solver import newton
+    from scaling_jax.laws.solver.problem import values_at
 
     size = _STARTS_PER_DESCENT * newton.at_once(len(data.y_N))
     parts = [starts_SxP[at : at + size] for at in range(0, len(starts_SxP), size)]
-    return np.concatenate([np.asarray(newton.values_at(problem, part, data)) for part in parts])
+    return np.concatenate([np.asarray(values_at(problem, part, data)) for part in parts])
 
 
 class _Best:

@@ -210,6 +210,7 @@ class _Follower:
     def _at(self, targets_S: np.ndarray) -> list[tuple[float, float]]:
         """The quantity actually reached and its deviance, for each target."""
         from scaling_jax.laws.solver import newton
+        from scaling_jax.laws.solver.problem import values_at
         from scaling_jax.laws.uncertainty.profile_constraint import ConstrainedModel
 
         plain = self._solver.problem
@@ -221,7 +222,7 @@ class _Follower:
         starts = self._fit.starts_SxP
         theta_SxP = newton.descend_from_each(problem, starts, data, y_SxN, w_N).theta_SxP
         rows = data._replace(inputs=data.inputs.rows, y_N=data.y_N[:-1], w_N=data.w_N[:-1])
-        values_S = np.asarray(newton.values_at(plain, theta_SxP, rows))
+        values_S = np.asarray(values_at(plain, theta_SxP, rows))
         reached = [self._quantity_at(theta) for theta in theta_SxP]
         rise_S = 2 * (values_S - self._fit.value) / self._scale()
         pairs = zip(reached, rise_S.tolist(), strict=True)
@@ -231,7 +232,7 @@ class _Follower:
         import jax
         import jax.numpy as jnp
 
-        from scaling_jax.laws.solver.newton import Data
+        from scaling_jax.laws.solver.problem import Data
         from scaling_jax.laws.uncertainty.profile_constraint import Inputs
 
         rows = self._solver.inputs(self._rows.variables, self._fit.centre)

@@ -7,20 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
-from scaling_jax import formatting
 from scaling_jax.accounting.flops import count_params
-from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.laws.approaches.rate_law import RateLaw, fit_rate_law
-from scaling_jax.laws.approaches.sweep_optimum import (
-    SweepOptima,
-    Trial,
-    edge_of,
-    sweep_optima,
-)
+from scaling_jax.laws.approaches.sweep_optimum import SweepOptima, edge_of, sweep_optima
 from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.study.execution.execute import create_store, train_runs
 from scaling_jax.study.execution.job import DEFAULT_JOB, Job, JobOptions
+from scaling_jax.study.execution.swept_cells import (
+    CellKey,
+    best_rate,
+    cells_of,
+    key_of,
+    swept,
+    trials_of,
+)
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.rules import TunedLR
@@ -42,21 +43,6 @@ _WIDER = 2
 # Adam's best rate far below the critical batch (Malladi et al. 2022, 2205.10287), for a sweep of
 # one batch.
 _ASSUMED_BATCH_EXPONENT = 0.5
-
-
-@dataclass(frozen=True)
-class CellKey:
-    """What the runs of a cell share."""
-
-    params: int
-    tokens: int
-    batch_size: int
-
-    def __str__(self) -> str:
-        return (
-            f"{formatting.count(self.params)} parameters on {formatting.count(self.tokens)} tokens "
-            f"in batches of {self.batch_size}"
-        )
 
 
 @dataclass(frozen=True)
@@ -139,50 +125,16 @@ def tune(
     job = replace(job, **options)
     sweep = tuning_study(ladder, tuning)
     store = create_store(sweep, root, job)
-    train_runs(_swept(store), job)
+    train_runs(swept(store), job)
     _extend(store, ladder, tuning, job, report)
-    trials = {key: _trials(runs) for key, runs in _cells(store).items()}
+    trials = {key: trials_of(runs) for key, runs in cells_of(store).items()}
     optima = sweep_optima(trials)
     law = _law(optima, sweeps_batches(sweep), level)
     rule = _rule(law)
     write_text_atomically(store.directory / RULE_FILE, json.dumps(stored_form(rule), indent=1))
-    spent = float(sum(run.planned.flops for run in _swept(store)))
+    spent = float(sum(run.planned.flops for run in swept(store)))
     checked = _check(store, ladder, rule, tuning, job) if check else None
     return Tuned(store, optima, law, rule, spent, ladder_flops(ladder), checked)
-
-
-def _swept(store: Store) -> list[StoredRun]:
-    return [run for run in store.runs() if run.planned.role == "grid"]
-
-
-def _key(config: RunConfig) -> CellKey:
-    return CellKey(count_params(config.shape).active, config.tokens, config.batch_size)
-
-
-def _cells(store: Store) -> dict[CellKey, list[StoredRun]]:
-    cells: dict[CellKey, list[StoredRun]] = {}
-    for run in _swept(store):
-        cells.setdefault(_key(run.planned.config), []).append(run)
-    return cells
-
-
-def _trials(runs: Sequence[StoredRun]) -> list[Trial]:
-    """The runs of a cell that have ended.
-
-    Raises:
-        InputError: a run has failed or was cancelled.
-    """
-    trials = []
-    for run in runs:
-        result, config = run.result, run.planned.config
-        if result is None:
-            raise InputError(
-                f"run {run.run_id} of the sweep is {run.state}, so its cell has no best rate: see "
-                "scaling-jax status, and tune with --retry-failed once the cause is gone"
-            )
-        loss = math.nan if result.loss is None else result.loss
-        trials.append(Trial(config.optimizer.peak_lr, loss, config.seed))
-    return trials
 
 
 def _extend(
@@ -196,15 +148,14 @@ def _extend(
     whole = ladder_flops(ladder)
     limit = tuning.share * whole
     for extensions in range(tuning.extensions + 1):
-        open_cells = {
-            key: runs for key, runs in _cells(store).items() if edge_of(_trials(runs)) is not None
-        }
+        cells = cells_of(store).items()
+        open_cells = {key: runs for key, runs in cells if edge_of(trials_of(runs)) is not None}
         if not open_cells:
             return
         more = [run for runs in open_cells.values() for run in _beyond(runs, tuning)]
-        flops = sum(run.flops for run in (*more, *(run.planned for run in _swept(store))))
+        flops = sum(run.flops for run in (*more, *(run.planned for run in swept(store))))
         key, runs = next(iter(open_cells.items()))
-        side = edge_of(_trials(runs))
+        side = edge_of(trials_of(runs))
         where = f"the best learning rate of {key} lies at or beyond the {side} of its sweep"
         kept = f"the runs are stored in {store.directory}"
         if not more:
@@ -213,12 +164,12 @@ def _extend(
             )
         if extensions == tuning.extensions:
             raise InputError(
-                f"{where}, {_best_rate(runs):.3g}, after {extensions} extensions; start from a "
+                f"{where}, {best_rate(runs):.3g}, after {extensions} extensions; start from a "
                 f"recipe whose rate is nearer, or widen --spacing; {kept}"
             )
         if flops > limit:
             raise InputError(
-                f"{where}, {_best_rate(runs):.3g}, and two more rates would take the sweep to "
+                f"{where}, {best_rate(runs):.3g}, and two more rates would take the sweep to "
                 f"{flops / whole:.0%} of the ladder's FLOPs; raise --share, or start "
                 f"from a recipe whose rate is nearer; {kept}"
             )
@@ -226,17 +177,12 @@ def _extend(
         train_runs([store.add(run) for run in more], job)
 
 
-def _best_rate(runs: Sequence[StoredRun]) -> float:
-    finished = [trial for trial in _trials(runs) if math.isfinite(trial.loss)]
-    return min(finished, key=lambda trial: trial.loss).rate
-
-
 def _beyond(runs: Sequence[StoredRun], tuning: Tuning) -> list[PlannedRun]:
     """Runs at the next rates beyond the end at which a cell's lowest loss is.
 
     There is none beyond a rate above which runs diverged.
     """
-    trials = _trials(runs)
+    trials = trials_of(runs)
     edge, rates = edge_of(trials), sorted({trial.rate for trial in trials})
     end = rates[-1] if edge == "largest" else rates[0]
     if any(trial.rate == end and not math.isfinite(trial.loss) for trial in trials):
@@ -308,14 +254,14 @@ def check_runs_of(ladder: Study, rule: Any, tuning: Tuning) -> list[PlannedRun]:
 def _check(store: Store, ladder: Study, rule: TunedLR, tuning: Tuning, job: Job) -> RateCheck:
     stored = [store.add(run) for run in check_runs_of(ladder, rule, tuning)]
     train_runs(stored, job)
-    trials = _trials(stored)
+    trials = trials_of(stored)
     predicted = trials[0]
     finished = [trial for trial in trials if math.isfinite(trial.loss)]
     best = min((trial.loss for trial in finished), default=math.nan)
     if len(finished) == len(trials) and edge_of(trials) is None:
         best = min(best, sweep_optima({"check": trials}).cells["check"].loss)
     return RateCheck(
-        _key(stored[0].planned.config),
+        key_of(stored[0].planned.config),
         (predicted.rate, predicted.loss),
         tuple(sorted((trial.rate, trial.loss) for trial in trials)),
         best,

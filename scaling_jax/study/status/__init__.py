@@ -10,7 +10,6 @@ from scaling_jax.study.status.design_checks import design_warnings as design_war
 from scaling_jax.study.status.design_score import design_score as design_score
 from scaling_jax.study.status.interim_law import InterimLaw as InterimLaw
 from scaling_jax.study.status.plan_additions import proposals as proposals
-from scaling_jax.study.status.plan_cost import Machine as Machine
 from scaling_jax.study.status.plan_cost import PlanCost as PlanCost
 from scaling_jax.study.status.plan_cost import cost as cost
 from scaling_jax.study.status.plan_records import plan_records as plan_records
@@ -19,6 +18,7 @@ from scaling_jax.study.status.plan_text import plan_answer as plan_answer
 from scaling_jax.study.status.plan_text import plan_data as plan_data
 from scaling_jax.study.status.plan_text import plan_summary as plan_summary
 from scaling_jax.study.status.plan_text import plan_table as plan_table
+from scaling_jax.study.status.run_cost import Machine as Machine
 from scaling_jax.study.status.run_ends import EndsSoFar as EndsSoFar
 from scaling_jax.study.status.run_ends import run_ends as run_ends
 from scaling_jax.study.status.speed import Speed as Speed

@@ -5,7 +5,8 @@ from typing import Any
 
 from scaling_jax import formatting
 from scaling_jax.laws.grouping_text import grouped_data, grouped_text
-from scaling_jax.study.status.compared import CellDifference, ComparedStudies, StudyPair
+from scaling_jax.study.status.compared import ComparedStudies, StudyPair
+from scaling_jax.study.status.loss_differences import CellDifference
 from scaling_jax.text_table import Table
 
 

@@ -15,7 +15,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 from scaling_jax.execution_choice import Chips, chosen_execution, estimated_memory
 from scaling_jax.study.plan.design import PlannedRun
-from scaling_jax.study.status.plan_cost import require_price
+from scaling_jax.study.status.run_cost import require_price
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scaling_jax.study.plan.sweep import Sweep
 from scaling_jax.study.status.design_score import design_score
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.planning.design_checks import DesignScore
+    from scaling_jax.laws.planning.design_score import DesignScore
 
 COLLINEAR = 0.95
 LEAST_BUDGETS = 3

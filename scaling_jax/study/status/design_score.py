@@ -12,7 +12,7 @@ from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.sweep import Sweep
 
 if TYPE_CHECKING:
-    from scaling_jax.laws.planning.design_checks import Cells, DesignScore
+    from scaling_jax.laws.planning.design_score import Cells, DesignScore
 
 
 def design_score(study: Study) -> "DesignScore | None":
@@ -49,7 +49,7 @@ def design_score(study: Study) -> "DesignScore | None":
 
 def size_and_data_cells(study: Study) -> "Cells | None":
     """The runs of a study that a law of size and data is fitted to; None where none is."""
-    from scaling_jax.laws.planning.design_checks import Cells
+    from scaling_jax.laws.planning.design_score import Cells
 
     runs = [run for run in study.plan() if run.role == "grid"]
     is_dense = all(run.config.shape.is_dense for run in runs)

@@ -9,7 +9,8 @@ from scaling_jax.accounting.flops import count_params
 from scaling_jax.errors import InputError
 from scaling_jax.study.plan.design import IsoFlop, PlannedRun, ShapeGrid
 from scaling_jax.study.status.measurement_cost import Measurements
-from scaling_jax.study.status.plan_cost import PlanCost, RunCost, run_cost
+from scaling_jax.study.status.plan_cost import PlanCost
+from scaling_jax.study.status.run_cost import RunCost, run_cost
 
 if TYPE_CHECKING:
     from scaling_jax.laws.planning.additions import Addition, Proposal, Trained

@@ -12,7 +12,8 @@ from scaling_jax.study.plan.design import PlannedRun
 from scaling_jax.study.plan.text_needs import storage_of
 from scaling_jax.study.status.held_out_error import expected_error, held_out_warning
 from scaling_jax.study.status.plan_additions import proposals
-from scaling_jax.study.status.plan_cost import PlanCost, RunCost
+from scaling_jax.study.status.plan_cost import PlanCost
+from scaling_jax.study.status.run_cost import RunCost
 from scaling_jax.text_table import Table
 
 _MIB = 2**20

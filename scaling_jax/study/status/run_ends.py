@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
-from scaling_jax.study.store.records import collect, curves
+from scaling_jax.study.store.loss_curves import curves
+from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.text_table import Table
 

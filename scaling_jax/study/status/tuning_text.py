@@ -7,13 +7,8 @@ from scaling_jax import formatting
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.formatting import count, significant
 from scaling_jax.laws.approaches.rate_law import VARIABLES
-from scaling_jax.study.execution.tune import (
-    RULE_FILE,
-    CellKey,
-    Tuned,
-    check_runs_of,
-    sweep_cost,
-)
+from scaling_jax.study.execution.swept_cells import CellKey
+from scaling_jax.study.execution.tune import RULE_FILE, Tuned, check_runs_of, sweep_cost
 from scaling_jax.study.plan.description import stored_form
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.tuning import Tuning, ladder_flops, rate_sweep

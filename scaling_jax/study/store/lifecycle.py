@@ -10,7 +10,7 @@ from typing import NamedTuple
 from scaling_jax.study.store import history
 from scaling_jax.study.store.crash_log import crash
 from scaling_jax.study.store.history import Event, State
-from scaling_jax.study.store.records import damage_of_curve
+from scaling_jax.study.store.loss_curves import damage_of_curve
 from scaling_jax.study.store.retry_policy import Supervision
 from scaling_jax.study.store.stored_run import StoredRun
 from scaling_jax.system.files import names

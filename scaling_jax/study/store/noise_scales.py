@@ -9,7 +9,7 @@ from scaling_jax.accounting import flops
 from scaling_jax.config import RunConfig
 from scaling_jax.config.strict import require_positive
 from scaling_jax.errors import InputError, LeftOutWarning
-from scaling_jax.study.store.records import noise_rows
+from scaling_jax.study.store.loss_curves import noise_rows
 from scaling_jax.study.store.store import Store
 
 if TYPE_CHECKING:

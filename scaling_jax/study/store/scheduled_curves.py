@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scaling_jax.study.store.records import curves
+from scaling_jax.study.store.loss_curves import curves
 from scaling_jax.study.store.store import Store
 from scaling_jax.study.store.stored_run import StoredRun
 

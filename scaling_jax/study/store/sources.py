@@ -9,7 +9,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.study.plan.experiment_files import Scale
 from scaling_jax.study.plan.named_study import load_study
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.store.records import collect, curves
+from scaling_jax.study.store.loss_curves import curves
+from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 
 if TYPE_CHECKING:

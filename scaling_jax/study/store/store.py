@@ -2,13 +2,14 @@
 
 import json
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from etils import epath
 
-from scaling_jax.errors import InputError, nearest
+from scaling_jax.errors import InputError, LeftOutWarning, nearest
 from scaling_jax.formatting import preformatted
 from scaling_jax.runs.module_file import record_module
 from scaling_jax.study.plan.design import PlannedRun
@@ -155,6 +156,21 @@ class Store:
         others = [folder / name for name in names(folder) if name not in known]
         # A directory can also hold a trunk's list of branches alone, while the store is made.
         return [path for path in others if _holds_a_run(path)]
+
+
+def opened(store: Store | os.PathLike | str) -> Store:
+    """A store, which may be given as its directory or as a root that holds one study.
+
+    Raises:
+        InputError: as `Store.open`.
+    """
+    return store if isinstance(store, Store) else Store.open(store)
+
+
+def warn_left_out(sentences: Iterable[str]) -> None:
+    """Warn that runs are left out of the table that the caller's caller asked for."""
+    for sentence in sentences:
+        warnings.warn(sentence, LeftOutWarning, stacklevel=3)
 
 
 def _exists(path: epath.Path) -> bool:

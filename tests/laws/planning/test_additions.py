@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from scaling_jax.laws.planning.additions import Trained, additions, propose
-from scaling_jax.laws.planning.design_checks import Cells, score
+from scaling_jax.laws.planning.design_checks import score
+from scaling_jax.laws.planning.design_score import Cells
 from scaling_jax.laws.planning.design_text import proposals_data, proposals_table
 from scaling_jax.laws.planning.known import published_law
 

@@ -10,7 +10,8 @@ from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import SKALING
 from scaling_jax.laws.planning.answers import ANSWERS, Target, noise_errors
-from scaling_jax.laws.planning.design_checks import Cells, assumed_law, score
+from scaling_jax.laws.planning.design_checks import assumed_law, score
+from scaling_jax.laws.planning.design_score import Cells
 from scaling_jax.laws.planning.known import KnownLaw, published_law
 from scaling_jax.laws.planning.linearized import centre_of, slopes
 from scaling_jax.laws.planning.noise import Noise

@@ -9,7 +9,8 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA
-from scaling_jax.laws.planning.design_checks import Cells, score
+from scaling_jax.laws.planning.design_checks import score
+from scaling_jax.laws.planning.design_score import Cells
 from scaling_jax.laws.planning.known import KnownLaw, law_of, published_law
 from scaling_jax.laws.planning.noise import Noise
 from scaling_jax.laws.planning.simulate import simulate_losses, simulate_study

@@ -9,8 +9,8 @@ import pytest
 
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.solver.model import RowWeights
-from scaling_jax.laws.solver.newton import solve_positive
-from scaling_jax.laws.solver.power_sum import PowerOfSum, TermSum
+from scaling_jax.laws.solver.problem import solve_positive
+from scaling_jax.laws.solver.term_sum import PowerOfSum, TermSum
 
 
 @pytest.mark.parametrize("outside", [None, 0, 1])

@@ -18,7 +18,7 @@ from small_studies import SIZES, losses, small_study, write_fake_result
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.config import program_of
 from scaling_jax.errors import InputError
-from scaling_jax.runs.metrics import read_metrics
+from scaling_jax.runs.curve_files import read_metrics
 from scaling_jax.runs.result import read_result
 from scaling_jax.study import Store, collect, run_study, train_runs
 from scaling_jax.study.execution import attempt as attempts

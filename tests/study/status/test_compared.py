@@ -8,7 +8,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.report.compared import write_comparison
 from scaling_jax.runs.details import HeldOutDetails
 from scaling_jax.study.status import compare_studies
-from scaling_jax.study.status.compared import _cells
+from scaling_jax.study.status.loss_differences import loss_differences
 
 N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e6, 1e8, 4), [1e8, 1e9, 1e10]))
 
@@ -92,15 +92,15 @@ def test_tokens_of_a_file_that_moved_are_the_same_text():
 def test_losses_by_window_are_paired_and_seeds_add_their_scatter():
     a = pd.DataFrame({"run_id": ["run"], "params": [1e6], "tokens": [1e8], "loss": [3.0]})
     a["loss_stderr"] = 0.07
-    (cell,) = _cells(a, a.assign(loss=2.9), details(0), details(-0.1))
+    (cell,) = loss_differences(a, a.assign(loss=2.9), details(0), details(-0.1))
     assert cell.paired
     assert cell.difference == pytest.approx(-0.1)
     assert cell.stderr == pytest.approx(0, abs=1e-9)
-    (cell,) = _cells(a, a.assign(loss=2.9), details(0), details(-0.1, "other"))
+    (cell,) = loss_differences(a, a.assign(loss=2.9), details(0), details(-0.1, "other"))
     assert not cell.paired
     assert cell.stderr == pytest.approx(0.07 * 2**0.5)
     seeds = pd.concat([a, a.assign(loss=3.2)])
-    (cell,) = _cells(seeds, seeds, details(0), details(-0.1))
+    (cell,) = loss_differences(seeds, seeds, details(0), details(-0.1))
     assert (cell.n_a, cell.n_b) == (2, 2)
     assert cell.stderr == pytest.approx(0.1 * 2**0.5)
 

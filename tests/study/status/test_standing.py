@@ -5,7 +5,7 @@ import json
 import pytest
 from small_studies import small_study, write_fake_result
 
-from scaling_jax.runs.metrics import METRICS_FILE
+from scaling_jax.runs.curve_files import METRICS_FILE
 from scaling_jax.study import Store
 from scaling_jax.study.status.interim_law import INTERIM_FILE, InterimLaw
 from scaling_jax.study.status.standing import StudyMonitor

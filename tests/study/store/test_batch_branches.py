@@ -51,7 +51,7 @@ def test_a_branch_with_the_batch_of_its_trunk_is_the_trunk_itself(root):
 
 
 def _losses(run):
-    from scaling_jax.runs.metrics import read_metrics
+    from scaling_jax.runs.curve_files import read_metrics
 
     return [row["loss"] for row in read_metrics(run.directory)]
 

@@ -17,18 +17,9 @@ from scaling_jax.errors import InputError, LeftOutWarning
 from scaling_jax.runs.code import code_state
 from scaling_jax.runs.held_out import evaluations_digest
 from scaling_jax.shapes import Family
-from scaling_jax.study import (
-    FixedModels,
-    IsoFlop,
-    Store,
-    Study,
-    Sweep,
-    collect,
-    curves,
-    vary,
-)
+from scaling_jax.study import FixedModels, IsoFlop, Store, Study, Sweep, collect, curves, vary
 from scaling_jax.study.store import history
-from scaling_jax.study.store.records import damage_of_curve
+from scaling_jax.study.store.loss_curves import damage_of_curve
 
 NEEDED_BY_FITS = {"params", "tokens", "loss", "flops", "budget"}
 LOSSES = ["loss", "loss_stderr", "bits_per_byte", "train_loss"]
