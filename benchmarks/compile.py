@@ -11,20 +11,14 @@ Each row holds the figures that `scaling-jax compile` prints for that shape, sli
 import sys
 from dataclasses import dataclass, replace
 
+from memory import A9, FULL, LARGEST, run_of, tensor
+
 from scaling_jax.accounting.hardware import GIB
 from scaling_jax.aot import CompilerFailed, Report, Topology, compile_run
-from scaling_jax.config import DataConfig, OptimizerConfig, RunConfig, Shape
+from scaling_jax.config import RunConfig, Shape
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution
 from scaling_jax.execution_choice import Chips, estimated_memory
-from scaling_jax.mesh_spec import MeshSpec
-from scaling_jax.shapes import CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES
-
-ROWS_OF_A9 = dict(zip(CHINCHILLA_MILLIONS, CHINCHILLA_SHAPES, strict=True))
-# Chinchilla itself: Hoffmann et al. 2022, table 4, with this package's feed-forward width.
-CHINCHILLA = Shape(
-    n_layers=80, d_model=8192, n_heads=64, d_ff=4 * 8192, vocab_size=32_000, seq_len=2048
-)
 
 
 @dataclass(frozen=True)
@@ -40,35 +34,25 @@ class Case:
     @property
     def config(self) -> RunConfig:
         """The run that is compiled."""
-        optimizer = OptimizerConfig(peak_lr=1.25e-4, warmup_steps=1)
-        return RunConfig(
-            self.shape, DataConfig(), optimizer, self.batch_size, 10, 2**20, precision="bfloat16"
-        )
+        return run_of(self.shape, self.batch_size)
 
 
-FULL = Execution(remat="full", accumulate=1)
 CASES = [
-    Case("1.6B v5e:4x4", ROWS_OF_A9[1593], 256, "v5e:4x4", replace(FULL, accumulate=4)),
-    Case("1.6B v5e:8x8", ROWS_OF_A9[1593], 256, "v5e:8x8", FULL),
-    Case("1.6B v5p:2x2x4", ROWS_OF_A9[1593], 256, "v5p:2x2x4", FULL),
-    Case("16B v5e:16x16", ROWS_OF_A9[16183], 256, "v5e:16x16", FULL),
-    Case("16B v5p:4x4x4", ROWS_OF_A9[16183], 256, "v5p:4x4x4", FULL),
-    Case(
-        "16B v5p:4x4x4 tensor",
-        ROWS_OF_A9[16183],
-        256,
-        "v5p:4x4x4",
-        replace(FULL, mesh=MeshSpec(tensor=4)),
-    ),
+    Case("1.6B v5e:4x4", A9[1593], 256, "v5e:4x4", replace(FULL, accumulate=4)),
+    Case("1.6B v5e:8x8", A9[1593], 256, "v5e:8x8", FULL),
+    Case("1.6B v5p:2x2x4", A9[1593], 256, "v5p:2x2x4", FULL),
+    Case("16B v5e:16x16", A9[16183], 256, "v5e:16x16", FULL),
+    Case("16B v5p:4x4x4", A9[16183], 256, "v5p:4x4x4", FULL),
+    Case("16B v5p:4x4x4 tensor", A9[16183], 256, "v5p:4x4x4", tensor(FULL, 4)),
     Case(
         "70B v5e:16x16 tensor",
-        CHINCHILLA,
+        LARGEST,
         768,
         "v5e:16x16",
-        replace(FULL, accumulate=12, mesh=MeshSpec(tensor=4)),
+        tensor(replace(FULL, accumulate=12), 4),
     ),
-    Case("70B v5p:4x8x8", CHINCHILLA, 768, "v5p:4x8x8", FULL),
-    Case("1.6B h100:8", ROWS_OF_A9[1593], 256, "h100:8", replace(FULL, accumulate=4)),
+    Case("70B v5p:4x8x8", LARGEST, 768, "v5p:4x8x8", FULL),
+    Case("1.6B h100:8", A9[1593], 256, "h100:8", replace(FULL, accumulate=4)),
 ]
 HEADER = (
     "| shape and chips | mesh, options | GiB of | estimate | FLOPs exact, program | "

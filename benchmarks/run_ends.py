@@ -54,11 +54,16 @@ def of_study(directory: Path) -> dict[float, Errors]:
     return found
 
 
+def is_decaying(curve: ScheduledCurve) -> bool:
+    """Whether the rate falls after the warm-up."""
+    return bool(curve.lr_S[curve.warmup :].min() < 0.999 * curve.lr_S.max())
+
+
 def of_curves(curves: Sequence[ScheduledCurve], law: str, n_sets: int) -> dict[float, Errors]:
     """Errors of a law of schedules for each share."""
     sets = list(itertools.combinations(curves, KNOWN))
     # Without two falling rates and a difference between them no law of schedules is determined.
-    sets = [known for known in sets if sum(curve.is_decaying for curve in known) >= 2]
+    sets = [known for known in sets if sum(is_decaying(curve) for curve in known) >= 2]
     random.Random(0).shuffle(sets)
     found = defaultdict[float, Errors](list)
     for known in sets[:n_sets]:

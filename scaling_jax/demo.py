@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_jax.config import DataConfig
 from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue.find import AUTO
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ComputeLR,
@@ -25,7 +26,7 @@ from scaling_jax.study import (
     run_study,
     train_runs,
 )
-from scaling_jax.study.store.forecasts import forecasts_of, write_forecast
+from scaling_jax.study.store.forecasts import FORECAST_FILE, forecasts_of, write_forecast
 from scaling_jax.system.files import write_text_atomically
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ EXPONENT = 0.5
 SIZES_PER_BUDGET = 5
 
 # "auto" averages forms, rows and weights by how they predict the larger budgets from smaller ones.
-LAW = "auto"
+LAW = AUTO
 
-FORECAST_FILE = "forecast.json"
 FIT_FILE = "fit.json"
 REPORT_FILE = "report.html"
 

@@ -26,7 +26,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.user_modules import running
 
 # Attributes whose parameters do not count as N without embeddings.
-_TABLES = ("embedding", "positions", "output")
+TABLES = ("embedding", "positions", "output")
 
 # Up to this many parameters, a model is run once to see whether it is causal.
 _MOST_CHECKED = 5_000_000
@@ -119,7 +119,7 @@ def sizes(own: OwnArchitecture, shape: Shape) -> tuple[int, int]:
     params = _abstract(own, shape)[1]
     by_part = {name: _size(part) for name, part in params.items()}
     total = sum(by_part.values())
-    return total, total - sum(by_part.get(name, 0) for name in _TABLES)
+    return total, total - sum(by_part.get(name, 0) for name in TABLES)
 
 
 @functools.lru_cache(maxsize=4096)

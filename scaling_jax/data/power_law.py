@@ -95,20 +95,6 @@ class Contexts:
         words = -(self.chance_K @ np.log(self.chance_K))
         return float(words + self._answers_K() @ self.chance_K) / (self.word_KxO.shape[1] + 1)
 
-    def loss_knowing(self, n: int) -> float:
-        """The loss in nats per token with the answers of the `n` most frequent contexts known.
-
-        After every other context the model expects the answers with their frequencies after all
-        such contexts together; it knows the frequencies of the words.
-        """
-        rest_K = self.chance_K * (np.arange(len(self.chance_K)) >= n)
-        if not rest_K.any():
-            return self.entropy
-        together_S = rest_K @ self.answer_KxS / rest_K.sum()
-        unknown = -rest_K.sum() * (together_S @ np.log(together_S))
-        excess = unknown - rest_K @ self._answers_K()
-        return self.entropy + float(excess) / (self.word_KxO.shape[1] + 1)
-
     def _answers_K(self) -> np.ndarray:
         """Entropy in nats of the answers of each context."""
         p = self.answer_KxS

@@ -48,12 +48,6 @@ def mu_law(sample_N: np.ndarray) -> np.ndarray:
     return np.floor((np.clip(bent_N, -1, 1) + 1) / 2 * _MU + 0.5).astype(np.int64)
 
 
-def samples_of(token_N: np.ndarray) -> np.ndarray:
-    """The samples in [-1, 1] for which mu-law tokens stand."""
-    bent_N = 2 * np.asarray(token_N) / _MU - 1
-    return np.sign(bent_N) * np.expm1(np.abs(bent_N) * np.log1p(_MU)) / _MU
-
-
 def _documents(seconds: int, rate: int, seed: int) -> Iterator[np.ndarray]:
     for second in range(seconds):
         rng = np.random.default_rng([seed, rate, second])

@@ -95,3 +95,10 @@ class Compute:
 
 
 SIX_N_D = Compute()
+
+# Runs of one length end on whole steps of their batches, so up to this factor apart.
+SAME_LENGTH = 1.02
+
+# A law of training curves holds after an initial transient, so a curve counts from this share of
+# its tokens.
+SETTLED = 0.1

@@ -10,6 +10,7 @@ import numpy as np
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws.allocation import Estimate, interval
 from scaling_jax.laws.catalogue.find import AUTO, law_or_default
+from scaling_jax.laws.conventions import SAME_LENGTH
 from scaling_jax.laws.diagnostics.mixed_recipes import without_seed
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.fitting import fit
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 VARIATION = "variation"
-# Runs of one length end on whole steps of their batches, so up to this factor apart.
-_SAME_LENGTH = 1.02
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ def _alike(ours: "pd.DataFrame", theirs: "pd.DataFrame") -> bool:
         return False
     ratio = np.log(a["tokens"].to_numpy(np.float64) / b["tokens"].to_numpy(np.float64))
     return list(a["params"]) == list(b["params"]) and bool(
-        (np.abs(ratio) <= math.log(_SAME_LENGTH)).all()
+        (np.abs(ratio) <= math.log(SAME_LENGTH)).all()
     )
 
 

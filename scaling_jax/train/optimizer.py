@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import optax
 from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
+from scaling_jax.architectures.own import TABLES
 from scaling_jax.config import OptimizerConfig, Shape
 from scaling_jax.config.parameterization import STANDARD, Parameterization
 from scaling_jax.scales import scales_of
@@ -45,7 +46,6 @@ _MATRICES = {
     "gates_state": MuonDimensionNumbers((-3,), (-1,)),
 }
 _ROUTER = "router"
-_TABLES = ("embedding", "positions", "output")
 
 
 def make_optimizer(
@@ -69,8 +69,8 @@ def _decays(config: OptimizerConfig) -> list[optax.GradientTransformation]:
     groups: list[tuple[float, Callable[[str], bool]]] = [(everywhere, lambda n: not _is_gain(n))]
     if of_tables is not None:
         groups = [
-            (everywhere, lambda name: not _is_gain(name) and name not in _TABLES),
-            (of_tables, _TABLES.__contains__),
+            (everywhere, lambda name: not _is_gain(name) and name not in TABLES),
+            (of_tables, TABLES.__contains__),
         ]
     if of_gains:
         groups.append((of_gains, _is_gain))

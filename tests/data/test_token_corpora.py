@@ -16,7 +16,7 @@ from scaling_jax.data import (
     train_sentencepiece,
 )
 from scaling_jax.data.registry import CORPORA
-from scaling_jax.data.sound import mu_law, samples_of
+from scaling_jax.data.sound import mu_law
 from scaling_jax.errors import InputError
 from scaling_jax.shapes import Family
 from scaling_jax.study import ConstantBatch, ConstantLR, FixedModels, Recipe, Study, check_study
@@ -192,6 +192,12 @@ def test_images_that_cannot_be_had_are_refused(
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(InputError, match=r"pip install 'scaling_jax\[images\]'"):
             load_corpus(f"images:{argument}")
+
+
+def samples_of(token_N: np.ndarray) -> np.ndarray:
+    """The samples in [-1, 1] for which mu-law tokens stand."""
+    bent_N = 2 * np.asarray(token_N) / 255 - 1
+    return np.sign(bent_N) * np.expm1(np.abs(bent_N) * np.log1p(255)) / 255
 
 
 def test_mu_law_is_undone_and_finer_near_zero() -> None:

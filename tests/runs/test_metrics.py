@@ -6,7 +6,7 @@ import json
 import pytest
 from etils import epath
 
-from scaling_jax.runs import metrics
+from scaling_jax.runs import curve_files, metrics
 from scaling_jax.runs.curve_files import read_metrics, steps_without_gap
 from scaling_jax.runs.metrics import open_metrics
 from scaling_jax.system import files
@@ -43,7 +43,7 @@ def steps(directory):
     ],
 )
 def test_a_damaged_curve_is_read_up_to_the_damage(run, damage, left):
-    path = run / metrics.METRICS_FILE
+    path = run / curve_files.METRICS_FILE
     path.write_bytes(damage(path.read_bytes()))
     assert steps_without_gap(run) == left
     assert steps(run)[:left] == list(range(1, left + 1))
@@ -75,7 +75,7 @@ def test_a_curve_is_on_disk_soon_without_a_checkpoint(tmp_path, monkeypatch):
 
 def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
     monkeypatch.setattr(files, "WAITS", (0.0,))
-    write, failures = metrics._Lines._write, [errno.EIO, errno.ENOSPC]
+    write, failures = curve_files.Lines._write, [errno.EIO, errno.ENOSPC]
 
     def half(log, added):
         if failures:
@@ -83,7 +83,7 @@ def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
             raise OSError(failures.pop(0), "no more")
         write(log, added)
 
-    monkeypatch.setattr(metrics._Lines, "_write", half)
+    monkeypatch.setattr(curve_files.Lines, "_write", half)
     with open_metrics(run, 5) as log:
         log.add([row(6), row(7)])
         # The first failure passes, a full disk does not.
@@ -91,12 +91,12 @@ def test_what_a_failed_write_left_is_written_over(run, monkeypatch):
             log.flush()
         log.flush()
     assert steps(run) == [1, 2, 3, 4, 5, 6, 7]
-    lines = (run / metrics.METRICS_FILE).read_text().splitlines()
+    lines = (run / curve_files.METRICS_FILE).read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == steps(run)
 
 
 def test_a_file_that_was_changed_meanwhile_is_written_anew_at_the_end(run):
-    path = run / metrics.METRICS_FILE
+    path = run / curve_files.METRICS_FILE
     with open_metrics(run, 5) as log:
         path.write_bytes(b"")
         log.add([row(6)])

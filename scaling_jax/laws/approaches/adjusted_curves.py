@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
-from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN
+from scaling_jax.laws.conventions import FLOPS_PER_PARAM_TOKEN, SETTLED
 from scaling_jax.laws.kaplan_frontier import KaplanFrontier
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.solver.optimum import optimum
@@ -16,8 +16,6 @@ from scaling_jax.laws.solver.optimum import optimum
 if TYPE_CHECKING:
     import pandas as pd
 
-# The law holds after an initial transient, so a curve counts from this share of its tokens.
-_SETTLED = 0.1
 _ENVELOPE_POINTS = 40
 
 
@@ -27,7 +25,7 @@ def points_of(curves: "pd.DataFrame", column: str) -> "pd.DataFrame":
     return curves.assign(
         params=curves[column].astype(float),
         batch_tokens=curves["tokens"] / curves["step"],
-        settled=curves["tokens"] >= _SETTLED * last,
+        settled=curves["tokens"] >= SETTLED * last,
     )
 
 

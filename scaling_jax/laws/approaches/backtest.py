@@ -18,7 +18,7 @@ from scaling_jax.laws.solver.optimum import optimum
 from scaling_jax.laws.tables.select import Rows
 
 # Below a cutoff there are at least so many rows per constant, above it at least one budget.
-_ROWS_PER_CONSTANT = 2
+ROWS_PER_CONSTANT = 2
 _MOST_CUTOFFS = 4
 
 
@@ -75,7 +75,7 @@ def backtest(rows: Rows, laws: Sequence[str], options: Options) -> tuple[Backtes
             that does not converge.
     """
     forms = [power_sum_named(name) for name in laws]
-    need = _ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
+    need = ROWS_PER_CONSTANT * max(len(form.names) for form in forms)
     cutoffs = _cutoffs(rows, need)
     if not cutoffs:
         raise InputError(

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scaling_jax.laws.catalogue import KAPLAN_PARAMS_STEPS
+from scaling_jax.laws.conventions import SETTLED
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Span, Stop
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.solver.convergence import converged
@@ -19,8 +20,6 @@ from scaling_jax.laws.solver.optimum import optimum
 
 Run = Mapping[str, np.ndarray]
 
-# The law holds after an initial transient, so a curve counts from this share of its tokens.
-_SETTLED = 0.1
 _POINTS_PER_RUN = 16
 _LEAST_SIZES = 3
 
@@ -51,7 +50,7 @@ def _law(runs: Sequence[Run], params_R: np.ndarray) -> dict[str, float] | None:
     params, tokens, loss = [], [], []
     for run, n in zip(runs, params_R, strict=True):
         x = np.log(run["tokens"])
-        some = np.linspace(max(x[0], x[-1] + np.log(_SETTLED)), x[-1], _POINTS_PER_RUN)
+        some = np.linspace(max(x[0], x[-1] + np.log(SETTLED)), x[-1], _POINTS_PER_RUN)
         params.append(np.full(_POINTS_PER_RUN, n))
         tokens.append(np.exp(some))
         loss.append(np.interp(some, x, run["loss"]))

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from scaling_jax.laws.catalogue.function import FunctionLaw, Parameter
 from scaling_jax.laws.catalogue.power_sum import PowerSum, Term
 from scaling_jax.laws.catalogue.size_and_data import UNITS
@@ -120,25 +118,6 @@ ROUTED = FunctionLaw(
         "clark-2022-hash": dict(a=-0.087, b=-0.136, c=0.012, d=1.157, E_start=4.175, E_max=477.741),
     },
 )
-
-
-def effective_params(
-    constants: Mapping[str, float],
-    params_active: np.ndarray | float,
-    n_experts: np.ndarray | float,
-) -> np.ndarray:
-    """Parameters of the dense model that has the loss of a routed one, by the law `routed`.
-
-    `N^(alpha(E') / alpha(E_start)) (E' / E_start)^(b / alpha(E_start))` with
-    `alpha(x) = a + c log10 x` (Clark et al. 2022, arXiv 2202.01169).
-    """
-    a, b, c = (constants[name] for name in "abc")
-    start, most = constants["E_start"], constants["E_max"]
-    experts = 1 / (1 / (np.asarray(n_experts) - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
-    dense = a + c * np.log10(start)
-    power = (a + c * np.log10(experts)) / dense
-    effective: np.ndarray = np.asarray(params_active) ** power * (experts / start) ** (b / dense)
-    return effective
 
 
 def _joint(p: Values, v: Values) -> "jax.Array":

@@ -116,11 +116,6 @@ class ScheduledCurve:
         return replace(self, step_T=steps, loss_T=means[first, 1])
 
     @property
-    def is_decaying(self) -> bool:
-        """Whether the rate falls after the warm-up."""
-        return bool(self.lr_S[self.warmup :].min() < 0.999 * self.lr_S.max())
-
-    @property
     def changes(self) -> tuple[np.ndarray, np.ndarray]:
         """Steps `K` at which the rate changes after the warm-up, and by how much it falls there.
 

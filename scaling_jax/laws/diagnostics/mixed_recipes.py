@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax.laws.conventions import SAME_LENGTH
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import fitted_rows
 from scaling_jax.laws.tables.words import VERIFICATION, roles
@@ -37,8 +38,6 @@ _RULED_KNOBS = ("peak_lr", "batch_size", "warmup_steps", *_SHAPE)
 
 _SEED = re.compile(r"(^|, )seed=\d+")
 
-# Runs of one length end on whole steps of their batches, so up to this factor apart.
-_SAME_LENGTH = 1.02
 _MOST_SHOWN = 4
 
 
@@ -159,14 +158,14 @@ def _at_one_size_and_length(runs: "pd.DataFrame", name: str) -> list[Any]:
     for _, alike in known.groupby([column for column in shape if column in runs]):
         rows = list(zip(alike["tokens"], alike[name], strict=True))
         for (shorter, one), (longer, other) in itertools.pairwise(rows):
-            if one != other and longer <= shorter * _SAME_LENGTH:
+            if one != other and longer <= shorter * SAME_LENGTH:
                 close = [value for tokens, value in rows if _close(tokens, shorter)]
                 return sorted(set(close))
     return []
 
 
 def _close(tokens: float, to: float) -> bool:
-    return abs(math.log(tokens / to)) <= math.log(_SAME_LENGTH)
+    return abs(math.log(tokens / to)) <= math.log(SAME_LENGTH)
 
 
 def _listed(values: Sequence[Any]) -> str:

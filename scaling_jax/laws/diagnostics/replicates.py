@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.laws.catalogue import Law
+from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note, NoteCode
@@ -15,7 +16,6 @@ from scaling_jax.laws.tables.select import Rows, fitted_rows, repeats_runs
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEVEL = 0.9
 # Chance gives so large a lack of fit less often than this.
 _RARE = 0.01
 
@@ -47,7 +47,7 @@ def seed_notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple
     text = (
         f"{int((several > 1).sum())} sizes and lengths have several runs that differ in their seed "
         f"alone; their losses scatter by {100 * noise:.2g} % ({100 * low:.2g} to "
-        f"{100 * high:.2g} % at {_LEVEL:.0%}, {freedom} degrees of freedom)."
+        f"{100 * high:.2g} % at {LEVEL:.0%}, {freedom} degrees of freedom)."
     )
     lack = None
     if isinstance(found, LawFit) and len(rows) == len(used) and not swept_N.any():
@@ -71,7 +71,7 @@ def _between(log_N: np.ndarray, cell_N: np.ndarray) -> tuple[int, float]:
 def _interval(noise: float, freedom: int) -> tuple[float, float]:
     from scipy import stats
 
-    outside = (1 - _LEVEL) / 2
+    outside = (1 - LEVEL) / 2
     low, high = (freedom / stats.chi2.ppf(q, freedom) for q in (1 - outside, outside))
     return noise * math.sqrt(low), noise * math.sqrt(high)
 

@@ -7,8 +7,6 @@ through the measured bands, are two linear programs in the weights of a grid of 
 (the certificate of Xie 2026, github.com/jingxuxie/scaling-law-extrapolation).
 """
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +22,6 @@ from scaling_jax.laws.tables.select import Rows
 # floor) and 0.178 (Besiroglu et al. 2024, alpha beta / (alpha + beta) above a floor); the class
 # holds them and a factor of 2 beyond either.
 EXPONENTS: Interval = (0.025, 0.36)
-# Compute is searched for up to this many times the largest measured budget.
-_FARTHEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -147,46 +143,3 @@ def certify_rows(
         InputError: fewer than 3 budgets with a minimum between their smallest and largest size.
     """
     return certify(bands_of(rows, level), target, exponents)
-
-
-def compute_to_reach(bands: Bands, loss: float, exponents: Interval = EXPONENTS) -> Interval:
-    """The least and the greatest budget at which a member of the class reaches a loss, in FLOPs.
-
-    Both ends of the certificate fall with compute, so each crosses the loss once; the greatest
-    budget is infinite where a member's floor keeps its loss above.
-
-    >>> from scaling_jax.laws.extrapolation.bands import measured_bands
-    >>> from scaling_jax.laws.extrapolation.certificate import compute_to_reach
-    >>> flops = [1e18, 1e19, 1e20, 1e21]
-    >>> loss = [1.7 + 1.3 * (c / 1e18) ** -0.15 for c in flops]
-    >>> low, high = compute_to_reach(measured_bands(flops, loss, [0.002] * 4), loss=2.1)
-    >>> low < 1e18 * (0.4 / 1.3) ** (-1 / 0.15) < high
-    True
-
-    Raises:
-        InputError: the loss is not below the bands, or no member passes through them.
-    """
-    if not 0 < loss < min(bands.low):
-        raise InputError(
-            f"the loss {loss:g} must be positive and lie below the measured optima, the lowest of "
-            f"which is at least {min(bands.low):.4g}"
-        )
-    if (here := certify(bands, bands.flops[-1], exponents)).refuted:
-        raise InputError(str(here))
-    start, end = math.log(bands.flops[-1]), math.log(bands.flops[-1] * _FARTHEST)
-
-    def excess(log_flops: float, low: bool) -> float:
-        found = certify(bands, math.exp(log_flops), exponents)
-        value = found.low if low else found.high
-        assert value is not None
-        return value - loss
-
-    return _crossing(excess, True, start, end), _crossing(excess, False, start, end)
-
-
-def _crossing(excess: Callable[[float, bool], float], low: bool, start: float, end: float) -> float:
-    from scipy.optimize import brentq
-
-    if excess(end, low) > 0:
-        return math.inf
-    return math.exp(float(brentq(excess, start, end, args=(low,), xtol=1e-4)))

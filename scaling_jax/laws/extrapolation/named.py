@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from scaling_jax.laws import allocation
+from scaling_jax.laws.approaches.backtest import ROWS_PER_CONSTANT
 from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
@@ -15,8 +16,6 @@ from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import PointFit, refit
 from scaling_jax.laws.tables.select import Rows
-
-_ROWS_PER_CONSTANT = 2
 
 
 def law_form_error(
@@ -39,7 +38,7 @@ def law_form_error(
     if not rows.has_size_and_data or not {"params", "tokens"} & set(found.definition.variables):
         return None
     law, size_N = found.definition, sizes_of(rows)
-    ends = cutoffs(rows, _ROWS_PER_CONSTANT * len(law.names))
+    ends = cutoffs(rows, ROWS_PER_CONSTANT * len(law.names))
     seen_KxN = np.array([at_or_below(size_N, end) for end in ends])
     # Rows not seen get weight 0 instead of being dropped: arrays keep their shape, and every
     # cut-off runs the same compiled program.

@@ -16,8 +16,9 @@ from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 ANSWERS = ("a", "b", "params", "tokens", "loss")
 
 # Keeps directions that the rows do not determine finite; far below the information of any row.
-_PRIOR = 1e-10
-_VANISHED = 1e-20
+PRIOR = 1e-10
+# Information of rows on a term that contributes nothing to their losses.
+VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ def standard_errors(
     slopes_NxF = slopes(form, law.constants_P, centre_of(form, values), values)[:, free_F]
     length_F = np.linalg.norm(slopes_NxF, axis=0)
     # A term that has vanished changes no loss, and no answer either.
-    length_F = np.where(length_F > _VANISHED, length_F, 1.0)
+    length_F = np.where(length_F > VANISHED, length_F, 1.0)
     scaled_NxF = slopes_NxF / length_F
-    information_FxF = scaled_NxF.T @ scaled_NxF + _PRIOR * np.eye(len(free_F))
+    information_FxF = scaled_NxF.T @ scaled_NxF + PRIOR * np.eye(len(free_F))
     scale_F = noise * inflation(noise) / length_F
     return np.linalg.inv(information_FxF) * np.outer(scale_F, scale_F), free_F
 

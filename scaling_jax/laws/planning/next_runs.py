@@ -19,6 +19,7 @@ from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Compute, Count
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.law_fit import LawFit
+from scaling_jax.laws.planning.answers import PRIOR, VANISHED
 from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ FIRST_CELLS = 12
 # A median of absolute residuals against the standard deviation, for Gaussian noise (Rousseeuw and
 # Croux 1993, JASA 88, 1273, table 2).
 _EFFICIENCY = 0.37
-# Keeps directions that the rows do not determine finite; far below the information of any row.
-_PRIOR = 1e-10
-# Information of rows on a term that contributes nothing to their losses.
-_VANISHED = 1e-20
 
 
 @dataclass(frozen=True)
@@ -165,9 +162,9 @@ def next_cells(goal: Goal, fit: Fit, done: "pd.DataFrame", candidates: "pd.DataF
     rows_CxP = slopes(form, constants_P, centre, choices)
     toward_P = gradient(lambda each: goal.value(form, each, fit.compute), form, constants_P, centre)
     information_PxP = rows_NxP.T @ rows_NxP
-    if np.diag(information_PxP).min() < _VANISHED or not np.isfinite(toward_P).all():
+    if np.diag(information_PxP).min() < VANISHED or not np.isfinite(toward_P).all():
         return _no_law(flops_C)
-    covariance_PxP = np.linalg.inv(information_PxP + _PRIOR * np.diag(np.diag(information_PxP)))
+    covariance_PxP = np.linalg.inv(information_PxP + PRIOR * np.diag(np.diag(information_PxP)))
     variance = float(toward_P @ covariance_PxP @ toward_P)
     width = _width(goal, fit, variance)
     allowed = goal._allowed

@@ -8,7 +8,7 @@ from scaling_jax.laws.objectives import Objective
 
 # Noise that is taken for granted, and the first guess of it: no table of losses is less noisy.
 _LEAST_NOISE, FIRST_NOISE = 1e-3, 3e-3
-_NORMAL = 1.4826  # standard deviation of a normal over its median absolute value
+NORMAL = 1.4826  # standard deviation of a normal over its median absolute value
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ScaledPrior:
 
 def noise_of(residuals_N: np.ndarray) -> float:
     """Robust standard deviation of the residuals of a table of losses."""
-    return max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * _NORMAL)
+    return max(_LEAST_NOISE, float(np.median(np.abs(residuals_N))) * NORMAL)
 
 
 def per_nat(noise: float, objective: Objective) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from scaling_jax.laws.objectives import Objective
 from scaling_jax.laws.solver.optimum import PointFit
+from scaling_jax.laws.solver.scaled_prior import NORMAL
 
 
 def summary(objective: Objective, point: PointFit, weights_N: np.ndarray) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def robust_scale(residuals_N: np.ndarray, n_constants: int = 0) -> float:
     """
     distances = np.sort(np.abs(residuals_N - np.median(residuals_N)))
     left = distances[min(n_constants, len(distances) - 1) :]
-    return float(1.4826 * np.median(left))
+    return float(NORMAL * np.median(left))
 
 
 def noise_of(point: PointFit) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
+from scaling_jax.laws.conventions import LEVEL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 K = TypeVar("K", bound=tuple[float, ...])
 Cell = tuple[float, float]  # params and requested tokens
-LEVEL = 0.9
 
 
 @dataclass(frozen=True)

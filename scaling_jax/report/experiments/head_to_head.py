@@ -1,8 +1,8 @@
 """Two laws' sizes at equal compute, compared in pairs (Hoffmann et al. 2022, section 4)."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,10 +83,8 @@ def differences(
     table, case = _with_law(records), _case(over)
     slopes = {value: _slope(table[table[over] == value]) for value in pair}
     rows = []
-    for key, runs in table.groupby(case):
-        pairs = runs.pivot_table(index="seed", columns=over, values="run_id", aggfunc="first")
-        pairs = pairs.reindex(columns=list(pair)).dropna()
-        for name in windows[str(pairs.iloc[0, 0])] if len(pairs) else ():
+    for key, pairs in _pairs(table, pair, over, case, ["seed"]):
+        for name in windows[str(pairs.iloc[0, 0])]:
             a_RxN, b_RxN = (np.stack([windows[run][name] for run in pairs[each]]) for each in pair)
             by_seed = (a_RxN - b_RxN).mean(axis=1)
             paired = paired_difference(a_RxN.mean(axis=0), b_RxN.mean(axis=0), *pair, name)
@@ -139,12 +137,8 @@ def mean_differences(
     table = _with_law(records)
     (case,) = (name for name in _COMPARED if name != over)
     rows = []
-    for key, runs in table.groupby(case):
-        pairs = runs.pivot_table(
-            index=["budget", "seed"], columns=over, values="run_id", aggfunc="first"
-        )
-        pairs = pairs.reindex(columns=list(pair)).dropna()
-        for name in windows[str(pairs.iloc[0, 0])] if len(pairs) else ():
+    for key, pairs in _pairs(table, pair, over, case, ["budget", "seed"]):
+        for name in windows[str(pairs.iloc[0, 0])]:
             a_R, b_R = (
                 np.array([windows[run][name].mean() for run in pairs[each]]) for each in pair
             )
@@ -153,6 +147,17 @@ def mean_differences(
             found = {"set": name, "pairs": len(pairs), "share": ratios_R.mean()}
             rows.append({case: key} | found | {"low": low, "high": high})
     return pd.DataFrame(rows)
+
+
+def _pairs(
+    table: "pd.DataFrame", pair: tuple[str, str], over: str, by: str | list[str], of: list[str]
+) -> "Iterator[tuple[Any, pd.DataFrame]]":
+    """For each group `by` the ids of both runs of every pair, a row for each value of `of`."""
+    for key, runs in table.groupby(by):
+        pairs = runs.pivot_table(index=of, columns=over, values="run_id", aggfunc="first")
+        pairs = pairs.reindex(columns=list(pair)).dropna()
+        if len(pairs):
+            yield key, pairs
 
 
 def _with_law(records: "pd.DataFrame") -> "pd.DataFrame":

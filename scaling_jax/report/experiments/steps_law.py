@@ -3,14 +3,12 @@
 from typing import TYPE_CHECKING
 
 from scaling_jax import laws
+from scaling_jax.laws.conventions import SETTLED
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import Fit
-
-# The law holds after an initial transient, so a curve counts from this share of its tokens.
-SETTLED = 0.1
 
 
 def fit_steps_law(curves: "pd.DataFrame", bootstrap: int = 200) -> "Fit":

@@ -3,15 +3,20 @@
 from collections.abc import Collection
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.catalogue.find import AUTO
 from scaling_jax.study.plan.study import Study
-from scaling_jax.study.store.forecasts import forecast_study, forecasts_of, write_forecast
+from scaling_jax.study.store.forecasts import (
+    FORECAST_FILE,
+    forecast_study,
+    forecasts_of,
+    write_forecast,
+)
 from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.study.store.stored_run import SETTLED, StoredRun
 
-FORECAST_FILE = "forecast.json"
 # The average of forms, rows and weights by how they predict larger runs (docs/extrapolation.md).
-_LAW = "auto"
+_LAW = AUTO
 
 
 def verification_runs(study: Study, store: Store) -> list[StoredRun]:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scaling_jax.laws.conventions import SAME_LENGTH
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from scaling_jax.runs.details import HeldOutDetails
-
-# Runs of one length end on whole steps of their batches, so up to this factor apart.
-_SAME_LENGTH = 1.02
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def loss_differences(
     for (params, tokens), rows in ours.items():
         lengths = [length for size, length in theirs if size == params]
         nearest = min(lengths, key=lambda length: abs(math.log(length / tokens)), default=None)
-        if nearest is None or abs(math.log(nearest / tokens)) > math.log(_SAME_LENGTH):
+        if nearest is None or abs(math.log(nearest / tokens)) > math.log(SAME_LENGTH):
             continue
         found.append(_cell(params, tokens, rows, theirs[params, nearest], details_a, details_b))
     return tuple(found)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scaling_jax.laws.forecasts.freeze import Runs
 
 PATTERN = "forecast*.json"
+FORECAST_FILE = "forecast.json"
 _OVER = ("finished", "diverged")
 _MOST_NAMED = 4
 

@@ -1,6 +1,7 @@
 """Published laws that are no sums: their numbers, limits, derivatives, and fits of their losses."""
 
 import math
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -12,7 +13,6 @@ from scaling_jax.laws.catalogue.accuracy import ACCURACY_SIGMOID, ERROR_EXPONENT
 from scaling_jax.laws.catalogue.experts import (
     JOINT_EXPERTS,
     ROUTED,
-    effective_params,
     saturated_experts,
 )
 from scaling_jax.laws.catalogue.size_and_data import DATA_CONSTRAINED, broken
@@ -181,6 +181,25 @@ def test_experts_saturate():
     assert (np.diff(effective) > 0).all()
     by_hand = 1 / (1 / (8 - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
     assert effective[2] == pytest.approx(by_hand, rel=1e-6)
+
+
+def effective_params(
+    constants: Mapping[str, float],
+    params_active: np.ndarray | float,
+    n_experts: np.ndarray | float,
+) -> np.ndarray:
+    """Parameters of the dense model that has the loss of a routed one, by the law `routed`.
+
+    `N^(alpha(E') / alpha(E_start)) (E' / E_start)^(b / alpha(E_start))` with
+    `alpha(x) = a + c log10 x` (Clark et al. 2022, arXiv 2202.01169).
+    """
+    a, b, c = (constants[name] for name in "abc")
+    start, most = constants["E_start"], constants["E_max"]
+    experts = 1 / (1 / (np.asarray(n_experts) - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
+    dense = a + c * np.log10(start)
+    power = (a + c * np.log10(experts)) / dense
+    effective: np.ndarray = np.asarray(params_active) ** power * (experts / start) ** (b / dense)
+    return effective
 
 
 def test_a_routed_model_is_worth_its_effective_params():

@@ -9,7 +9,6 @@ from scaling_jax.laws.extrapolation.bands import measured_bands
 from scaling_jax.laws.extrapolation.certificate import (
     certify,
     certify_rows,
-    compute_to_reach,
 )
 from scaling_jax.laws.tables.select import usable_rows
 
@@ -102,14 +101,6 @@ def test_the_order_of_budgets_is_irrelevant_and_wider_bands_give_wider_ranges():
     assert wider.low < plain.low < plain.high < wider.high
 
 
-def test_compute_to_reach_a_loss_inverts_the_range():
-    through = bands(mixture(FLOPS))
-    low, high = compute_to_reach(through, 2.3)
-    assert certify(through, low).low == pytest.approx(2.3, rel=1e-4)
-    assert certify(through, high).high == pytest.approx(2.3, rel=1e-4)
-    assert compute_to_reach(through, 1.2)[1] == np.inf
-
-
 def test_minima_of_a_table_give_the_bands_and_few_degrees_of_freedom_widen_them():
     budget = np.repeat([1e18, 1e19, 1e20, 1e21], 7)
     params = np.tile(np.geomspace(0.3, 3, 7), 4) * np.sqrt(budget / 120)
@@ -148,8 +139,6 @@ def test_a_target_or_a_class_that_is_none_is_refused():
         certify(through, 0.0)
     with pytest.raises(InputError, match="ascending range above 0"):
         certify(through, TARGET, (0.0, 0.3))
-    with pytest.raises(InputError, match="lie below the measured optima"):
-        compute_to_reach(through, 3.5)
 
 
 def test_a_table_without_enough_minima_is_refused():

@@ -12,7 +12,7 @@ from scaling_jax.laws.catalogue import CHINCHILLA, CHINCHILLA_TIED
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.objectives import HUBER_DELTA as DELTA
 from scaling_jax.laws.solver import optimum as optimum_module
-from scaling_jax.laws.solver import power_sum, search
+from scaling_jax.laws.solver import search, term_sum
 from scaling_jax.laws.solver.model import RowWeights
 from scaling_jax.laws.solver.optimum import optimum, refit
 
@@ -185,13 +185,13 @@ def test_a_search_on_a_sample_ends_in_the_optimum_of_all_rows(monkeypatch):
 
 
 def test_sums_over_blocks_of_rows_are_those_over_all_rows():
-    n_rows = power_sum._BLOCKS_FROM + 1000
+    n_rows = term_sum._BLOCKS_FROM + 1000
     values = noisy(n_rows)[0]
     logs = {name: np.log(column / column.mean()) for name, column in values.items()}
     u_NxKxP = CHINCHILLA.design(logs)
     weights = RowWeights(*np.random.default_rng(1).normal(size=(3, n_rows)))
     theta_P = np.array([0.5, 0.1, -0.2, 0.34, 0.28])
-    blocks = in_float64(power_sum.TermSum().derivatives)(theta_P, u_NxKxP, weights)
-    at_once = in_float64(power_sum._sums)(theta_P, u_NxKxP, weights)
+    blocks = in_float64(term_sum.TermSum().derivatives)(theta_P, u_NxKxP, weights)
+    at_once = in_float64(term_sum._sums)(theta_P, u_NxKxP, weights)
     for one, other in zip(blocks, at_once, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
