@@ -87,9 +87,9 @@ cpu = Study(
     small(64, 131_072),
     sweep(
         FixedModels(params=(8e3, 16e3, 32e3), tokens_per_param=(10.0, 40.0)),
-        powers_of_two(4e-3, 5),
+        powers_of_two(4e-3, 6),
         16e3,
-        (4, 8, 16, 32),
+        (2, 4, 8, 16, 32),
     ),
 )
 

@@ -206,7 +206,7 @@ _tuned_batch = PowerLawBatch(16, reference_params=80e3, exponent=0.703)
 cpu = Study(
     "reconciliation-cpu",
     small(
-        (4, 6, 8, 10, 12, 16, 20, 24, 32),
+        (4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48),
         vocab_size=1024,
         seq_len=64,
         peak_lr=ConstantLR(6e-3),
@@ -216,13 +216,14 @@ cpu = Study(
         curve_tokens=8192,
     ),
     Switches(
-        budgets=(1.4e10, 2.5e10, 4.5e10, 8e10),
+        budgets=(1.4e10, 2.5e10, 4.5e10, 8e10, 1.43e11, 2.55e11),
         center=9e3,
         width=2.7,
         long_warmup=4e5,
         most_tokens=2e6,
         tuned_lr=_tuned_lr,
         tuned_batch=_tuned_batch,
+        seeds=(0, 1),
     ),
 )
 

@@ -218,11 +218,11 @@ def power_law_frontier(constants_P: np.ndarray, reference: float, flops: float) 
     """
     n_ref, d_ref, a, b, *of_loss = np.moveaxis(np.asarray(constants_P, np.float64), -1, 0)
     ratio, loss = flops / reference, None
-    if of_loss:
-        floor, k_ref, gamma = of_loss
-        loss = floor + k_ref * ratio**-gamma
     # The exponent of a resample can be so large that its optimum is beyond what is finite.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        if of_loss:
+            floor, k_ref, gamma = of_loss
+            loss = floor + k_ref * ratio**-gamma
         return Frontier(n_ref * ratio**a, d_ref * ratio**b, loss)
 
 

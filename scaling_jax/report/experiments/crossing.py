@@ -103,7 +103,7 @@ def find_crossing(steps: "Fit", tokens_per_step: float, size_and_data: "Fit") ->
     """
     values = _crossing(steps.params, tokens_per_step, size_and_data.params)
     drawn = []
-    pairs = list(zip(_draws(steps), _draws(size_and_data), strict=False))
+    pairs = list(zip(draws(steps), draws(size_and_data), strict=False))
     for of_steps, of_data in pairs:
         try:
             drawn.append(_crossing(of_steps, tokens_per_step, of_data))
@@ -119,7 +119,8 @@ def find_crossing(steps: "Fit", tokens_per_step: float, size_and_data: "Fit") ->
     return CrossingFound(values, intervals, len(drawn) / len(pairs) if pairs else float("nan"))
 
 
-def _draws(fit: "Fit") -> list[dict[str, float]]:
+def draws(fit: "Fit") -> list[dict[str, float]]:
+    """The constants of each resample by name; none for a fit without resamples."""
     if fit.draws_BxP is None:
         return []
     return [dict(zip(fit.params, map(float, row), strict=True)) for row in fit.draws_BxP]

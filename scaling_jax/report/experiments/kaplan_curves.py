@@ -1,14 +1,16 @@
 """L(N, S), sample efficiency and efficient training (Kaplan et al. 2020, figures 4 and 19)."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
-from scaling_jax.laws.decisions.efficient_training import efficient_training
+from scaling_jax.laws.decisions.efficient_training import EfficientTraining, efficient_training
 from scaling_jax.report import style
 from scaling_jax.report.experiments.crossing import (
+    draws,
     find_crossing,
     frontier_at_one_batch,
     frontier_text,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from scaling_jax.laws import Fit
 
 _SIZE = "params_non_embedding"
+# An interval whose ends differ by a larger factor determines nothing.
+_DETERMINED = 10.0
 
 
 def tokens_to_losses(curves: "pd.DataFrame", n: int = 5) -> "pd.DataFrame":
@@ -83,6 +87,54 @@ def curve_figure(curves: "pd.DataFrame", fit: "Fit") -> "Figure":
     return figure
 
 
+def efficient_text(steps: "Fit") -> str:
+    """What efficient training saves by L(N, S), with intervals over the law's resamples.
+
+    Resamples with an exponent that is not positive count as unknown at both ends of an interval.
+    """
+    found = efficient_training(steps.params["alpha_N"], steps.params["alpha_S"])
+    drawn = [_drawn_training(each) for each in draws(steps)]
+
+    def shown(name: str, style: str) -> str:
+        text = format(getattr(found, name), style)
+        if not drawn:
+            return text
+        low, high = _interval(drawn, name, steps.level)
+        return f"{text} ({low:{style}} to {high:{style}})"
+
+    text = (
+        f"by this law efficient training stops {shown('excess', '.1%')} above its converged loss; "
+        f"beside stopping {found.converged_excess:.0%} above it, for the same loss, the model is "
+        f"{shown('size_ratio', '.3g')} times as large, for {shown('steps_ratio', '.3g')} of the "
+        f"steps and {shown('compute_ratio', '.3g')} of the compute"
+    )
+    if drawn:
+        low, high = _interval(drawn, "excess", steps.level)
+        if high > _DETERMINED * low:
+            text += "\nthe curves do not determine when to stop: the interval is too wide"
+    return text
+
+
+def _drawn_training(constants: Mapping[str, float]) -> EfficientTraining | None:
+    try:
+        return efficient_training(constants["alpha_N"], constants["alpha_S"])
+    except InputError:
+        return None
+
+
+def _interval(
+    drawn: Sequence[EfficientTraining | None], name: str, level: float
+) -> tuple[float, float]:
+    low, high = (
+        # No interpolation, since some values are infinite.
+        np.quantile(
+            [at if each is None else getattr(each, name) for each in drawn], q, method="nearest"
+        )
+        for at, q in ((0.0, (1 - level) / 2), (np.inf, (1 + level) / 2))
+    )
+    return float(low), float(high)
+
+
 def _first(tokens_T: np.ndarray, loss_T: np.ndarray, target: float) -> float:
     below = np.flatnonzero(loss_T <= target)
     if not len(below) or below[0] == 0:
@@ -112,13 +164,7 @@ def main(root: str, out: str, size_and_data: str | None = None) -> None:
     wide = reached.pivot_table(index="params", columns="loss", values="tokens", dropna=False)
     print("\ntokens to each loss, by parameters without embeddings (mean over seeds):")
     print(wide.to_string(float_format="{:.3g}".format))
-    found = efficient_training(fit.params["alpha_N"], fit.params["alpha_S"])
-    print(
-        f"\nby this law efficient training stops {found.excess:.1%} above its converged loss; "
-        f"beside stopping {found.converged_excess:.0%} above it, for the same loss, the model is "
-        f"{found.size_ratio:.3g} times as large, for {found.steps_ratio:.3g} of the steps and "
-        f"{found.compute_ratio:.3g} of the compute"
-    )
+    print(f"\n{efficient_text(fit)}")
     if size_and_data is not None:
         least = least_losses(finished(Store.open(size_and_data)))
         try:

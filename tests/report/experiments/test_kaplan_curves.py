@@ -15,7 +15,11 @@ from scaling_jax.report.experiments.crossing import (
     frontier_errors,
     frontier_text,
 )
-from scaling_jax.report.experiments.kaplan_curves import curve_figure, tokens_to_losses
+from scaling_jax.report.experiments.kaplan_curves import (
+    curve_figure,
+    efficient_text,
+    tokens_to_losses,
+)
 from scaling_jax.report.experiments.steps_law import fit_steps_law
 
 A, B, ALPHA_N, ALPHA_S = 4.0, 30.0, 0.1, 0.7
@@ -116,3 +120,17 @@ def test_laws_that_do_not_cross_at_any_number_are_refused() -> None:
     steps.params["alpha_N"], data.params["alpha_D"] = ALPHA_N, 0.9
     with pytest.raises(InputError, match="do not cross"):
         find_crossing(steps, 1024, data)
+
+
+def test_what_efficient_training_saves_is_called_undetermined_where_it_is() -> None:
+    def steps_law(alpha_S_B: np.ndarray) -> SimpleNamespace:
+        draws_BxP = np.stack([np.full_like(alpha_S_B, ALPHA_N), alpha_S_B], axis=1)
+        params = {"alpha_N": ALPHA_N, "alpha_S": ALPHA_S}
+        return SimpleNamespace(params=params, draws_BxP=draws_BxP, level=0.9)
+
+    known = efficient_text(steps_law(np.linspace(0.65, 0.75, 101)))
+    assert "stops 14.3% (13.4% to 15.3%) above" in known
+    assert "do not determine" not in known
+    unknown = efficient_text(steps_law(np.linspace(0.1, 0.75, 11)))
+    assert "(13.3% to 100.0%)" in unknown
+    assert "do not determine" in unknown
