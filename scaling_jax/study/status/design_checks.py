@@ -3,12 +3,14 @@
 import math
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scaling_jax.accounting import flops
 from scaling_jax.study.plan.design import Design, PlannedRun
 from scaling_jax.study.plan.published_rules import extrapolated
 from scaling_jax.study.plan.recipe import Recipe
+from scaling_jax.study.plan.rules import ConstantBatch
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.plan.sweep import Sweep
 from scaling_jax.study.status.design_score import design_score
@@ -62,7 +64,7 @@ def _halved(study: Study) -> str:
         # Every size that shares the batch of a halved one is halved with it.
         for run in design.runs(recipe):
             batch, wanted = run.config.batch_size, recipe.wanted_batch(run.config.shape, run.budget)
-            if batch <= wanted // 2:
+            if batch <= wanted // 2 and _follows(run, recipe):
                 changes.add((run.budget, wanted, batch))
                 n_runs += 1
     if not changes:
@@ -75,6 +77,16 @@ def _halved(study: Study) -> str:
         f"smaller ({shown}{more}), and the loss depends on it: lower the rule's batch or raise the "
         "budget"
     )
+
+
+def _follows(run: PlannedRun, recipe: Recipe) -> bool:
+    """Whether a run's optimizer is the recipe's at the run's batch.
+
+    A design of a user's own may train by further recipes, whose batches are not the recipe's.
+    """
+    config = run.config
+    same_batch = replace(recipe, batch_size=ConstantBatch(config.batch_size))
+    return same_batch.for_tokens(config.shape, config.tokens).optimizer == config.optimizer
 
 
 def _with_recipes(design: Design, recipe: Recipe) -> Iterator[tuple[Recipe, Design]]:

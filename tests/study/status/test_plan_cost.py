@@ -1,7 +1,9 @@
 """What a plan costs and what its design cannot identify, as a Python user reads them."""
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
 
 import pytest
 from small_studies import RECIPE, small_study
@@ -9,7 +11,17 @@ from small_studies import RECIPE, small_study
 from scaling_jax.accounting import flops
 from scaling_jax.config import EvalSet, LogSpaced, NoiseScale
 from scaling_jax.errors import InputError
-from scaling_jax.study import FixedModels, IsoFlop, Study, Sweep, vary
+from scaling_jax.study import (
+    ConstantBatch,
+    ConstantLR,
+    FixedModels,
+    IsoFlop,
+    PlannedRun,
+    Recipe,
+    Study,
+    Sweep,
+    vary,
+)
 from scaling_jax.study.status import (
     Machine,
     cost,
@@ -46,6 +58,25 @@ def test_a_batch_halved_to_meet_a_budget_is_warned_of():
     assert f"batch of 1 runs is smaller (8 to 1 at {coarse:.3g} FLOPs)" in warning
     whole = Study("whole", RECIPE, IsoFlop((5e10, 1e11, 4e11), ((1e4, 2e4),) * 3))
     assert design_warnings(whole) == []
+
+
+@dataclass(frozen=True)
+class BothRecipes:
+    """A design of a user's own: runs by the study's recipe, and by one with a rule of its own."""
+
+    budgets: tuple[float, ...]
+
+    def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
+        """Two sizes at each budget by each recipe."""
+        tuned = replace(recipe, batch_size=ConstantBatch(2), peak_lr=ConstantLR(3e-3))
+        for budget, params, each in product(self.budgets, (1e4, 2e4), (recipe, tuned)):
+            config = each.for_budget(recipe.family.nearest(params), budget)
+            yield PlannedRun(config, budget, "grid", recipe.convention)
+
+
+def test_the_batch_of_another_rule_in_a_users_design_counts_as_no_halved_batch():
+    study = Study("both", RECIPE, BothRecipes((5e10, 1e11, 4e11)))
+    assert design_warnings(study) == []
 
 
 def test_a_plan_carries_the_warnings_of_its_design():
