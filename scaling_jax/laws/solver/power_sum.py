@@ -66,7 +66,9 @@ class PowerSumSolver:
 
     def measured(self, response: np.ndarray) -> np.ndarray:
         """Logs, in which a sum of terms has its closed form whatever the objective."""
-        logs: np.ndarray = np.log(response)
+        # A resampled response may be negative. Its log is not a number, and neither is its fit.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            logs: np.ndarray = np.log(response)
         return logs
 
     def starts(self, held_P: np.ndarray, data: Data, least: float) -> np.ndarray:
