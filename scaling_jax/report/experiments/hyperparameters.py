@@ -109,7 +109,7 @@ def settings_figure(records: "pd.DataFrame", found: Settings, rules: "pd.DataFra
     from matplotlib.figure import Figure
 
     with style.figure_style():
-        figure = Figure(figsize=(11.5, 4.0), layout="constrained")
+        figure = Figure(figsize=(12.6, 4.0), layout="constrained")
         sweep, rate, batch = figure.subplots(1, 3)
         _draw_sweep(sweep, records, found)
         _draw_best(rate, found, rules, "rate", "peak_lr", "best peak learning rate")
@@ -139,7 +139,7 @@ def _draw_sweep(axes: "Axes", records: "pd.DataFrame", found: Settings) -> None:
     axes.set_title(
         f"{formatting.count(params)} parameters, {formatting.count(tokens)} tokens", fontsize=11
     )
-    axes.legend(title="batch (tokens)", loc="upper right")
+    axes.legend(title="batch (tokens)", loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _draw_best(
@@ -147,7 +147,7 @@ def _draw_best(
 ) -> None:
     t, sizes = _quantile(found), sorted(found.best["params"].unique())
     error = {"peak_lr": "rate_error", "batch_tokens": "batch_error"}[value]
-    styles = {"Step Law": "--", "DeepSeek": ":", "Porian": "-."}
+    styles = {"Step Law": "^--", "DeepSeek": "s:", "Porian": "v-."}
     for size, colour in zip(sizes, style.shades(len(sizes)), strict=True):
         rows = found.best[found.best["params"] == size]
         y = rows[value].to_numpy(float)
@@ -162,13 +162,15 @@ def _draw_best(
         )
         there = rules[rules["params"] == size]
         for name, line in styles.items():
-            axes.plot(there["tokens"], there[f"{what} {name}"], line, color=colour, lw=1)
+            y = there[f"{what} {name}"]
+            axes.plot(there["tokens"], y, line, color=colour, lw=1, ms=5, mfc="none")
     if found.best.empty:
         axes.text(0.5, 0.5, "no cell has an optimum", transform=axes.transAxes, ha="center")
     else:
-        axes.set(xscale="log", yscale="log")
+        axes.set_yscale("log")
+        style.log_axis(axes, "x", style.padded(found.best["tokens"]), "count")
         for name, line in styles.items():
-            axes.plot([], [], line, color=style.MUTED, label=name)
+            axes.plot([], [], line, color=style.MUTED, mfc="none", ms=5, label=name)
     axes.set_xlabel("tokens")
     axes.set_ylabel(label)
 
