@@ -120,7 +120,7 @@ def find_crossing(steps: "Fit", tokens_per_step: float, size_and_data: "Fit") ->
 
 
 def draws(fit: "Fit") -> list[dict[str, float]]:
-    """The constants of each resample by name; none for a fit without resamples."""
+    """Each resample as a mapping from constants to values; none for a fit without resamples."""
     if fit.draws_BxP is None:
         return []
     return [dict(zip(fit.params, map(float, row), strict=True)) for row in fit.draws_BxP]
