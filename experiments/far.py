@@ -20,6 +20,7 @@ tune it first.
 """
 
 from scaling_jax.config import DataConfig
+from scaling_jax.demo import FLOOR
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
@@ -81,6 +82,7 @@ cpu = Study(
         ),
         budget=3.6e13,
         params=4.8e5,
+        floor=FLOOR,
     ),
 )
 

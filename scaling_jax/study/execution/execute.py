@@ -56,17 +56,17 @@ def run_study(
     tests = verification_runs(study, store)
     test_ids = {run.run_id for run in tests}
     train_runs([run for run in store.runs() if run.run_id not in test_ids], job)
-    if tests and _frozen(store, tests):
+    if tests and _frozen(study, store, tests):
         train_runs(tests, job)
     return store
 
 
-def _frozen(store: Store, tests: Sequence[StoredRun]) -> bool:
+def _frozen(study: Study, store: Store, tests: Sequence[StoredRun]) -> bool:
     """Whether the verification runs can be trained, since a forecast of them is stored."""
     frozen = False
     with together():
         if is_first():
-            frozen = freeze_forecast(store, tests)
+            frozen = freeze_forecast(study, store, tests)
     return bool(from_first(lambda: frozen))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Collection
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue.find import AUTO
+from scaling_jax.study.plan.design import Design
+from scaling_jax.study.plan.extrapolation import Extrapolation
 from scaling_jax.study.plan.study import Study
 from scaling_jax.study.store.forecasts import (
     FORECAST_FILE,
@@ -24,11 +26,16 @@ def verification_runs(study: Study, store: Store) -> list[StoredRun]:
     return [store.place(run) for run in study.plan() if run.role == "verification"]
 
 
-def freeze_forecast(store: Store, tests: Collection[StoredRun]) -> bool:
+def freeze_forecast(study: Study, store: Store, tests: Collection[StoredRun]) -> bool:
     """Store a forecast of the verification runs that have neither a result nor a forecast.
 
     The law is fitted to the finished runs of the ladder. A forecast is never replaced, so a second
     call with the same runs writes nothing.
+
+    Args:
+        study: whose design may say what is known of the floor.
+        store: of the study.
+        tests: the verification runs.
 
     Returns:
         False where another process still trains runs of the ladder, so that it is too early.
@@ -48,9 +55,17 @@ def freeze_forecast(store: Store, tests: Collection[StoredRun]) -> bool:
     ladder = records[records["role"] != "verification"]
     if not ladder["status"].isin(SETTLED).all():
         return False
-    made = forecast_study(store, [records[records["run_id"].isin(wanted)]], law=_LAW)
+    runs = [records[records["run_id"].isin(wanted)]]
+    made = forecast_study(store, runs, law=_LAW, prior=_known(study.design))
     path = store.directory / FORECAST_FILE
     if path.exists():
         path = path.with_name(f"forecast-{min(wanted)}.json")
     write_forecast(made, path)
     return True
+
+
+def _known(design: Design) -> dict[str, tuple[float, float]] | None:
+    """The prior of the law that a design states."""
+    if isinstance(design, Extrapolation) and design.floor is not None:
+        return {"E": design.floor}
+    return None

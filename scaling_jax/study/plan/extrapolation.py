@@ -24,14 +24,18 @@ class Extrapolation:
         ladder: the design that the law is fitted to.
         budget: training FLOPs of the larger run, in the recipe's convention.
         params: its wanted number of parameters, as the recipe's family counts them.
+        floor: what is known of the law's floor E beside the runs, as centre and standard deviation
+            in the unit of the loss; None if nothing is.
 
     Raises:
-        InputError: a budget or a size that is not a positive number.
+        InputError: a budget, a size, or a centre or deviation of the floor that is not a positive
+            number.
     """
 
     ladder: Design
     budget: float
     params: float
+    floor: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("budget", "params"):
@@ -39,6 +43,14 @@ class Extrapolation:
             if not 0 < value < float("inf"):
                 raise InputError(f"{name} {value} must be positive and finite")
             object.__setattr__(self, name, value)
+        if self.floor is not None:
+            floor = tuple(number("floor", value) for value in self.floor)
+            if len(floor) != 2 or not all(0 < value < float("inf") for value in floor):
+                raise InputError(
+                    f"floor {self.floor} must be the centre and the standard deviation of E, both "
+                    "positive, such as (0.5, 0.25)"
+                )
+            object.__setattr__(self, "floor", floor)
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The runs of the ladder, then the larger run as a verification run.
