@@ -17,9 +17,6 @@ from scaling_jax.study.store.records import collect
 from scaling_jax.study.store.store import Store
 from scaling_jax.study.store.stored_run import SETTLED, StoredRun
 
-# The average of forms, rows and weights by how they predict larger runs (docs/extrapolation.md).
-_LAW = AUTO
-
 
 def verification_runs(study: Study, store: Store) -> list[StoredRun]:
     """The verification runs that the study's design plans."""
@@ -56,7 +53,8 @@ def freeze_forecast(study: Study, store: Store, tests: Collection[StoredRun]) ->
     if not ladder["status"].isin(SETTLED).all():
         return False
     runs = [records[records["run_id"].isin(wanted)]]
-    made = forecast_study(store, runs, law=_LAW, prior=_known(study.design))
+    # The average of forms, rows and weights by how they predict larger runs: docs/extrapolation.md.
+    made = forecast_study(store, runs, law=AUTO, prior=_known(study.design))
     path = store.directory / FORECAST_FILE
     if path.exists():
         path = path.with_name(f"forecast-{min(wanted)}.json")
