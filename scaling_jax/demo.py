@@ -140,7 +140,7 @@ def put_to_the_test(
 
     began = time.monotonic()
     store = run_study(study, root, workers=workers, progress=progress)
-    fitting = dict(law=LAW, prior={"E": FLOOR}, seed=seed)
+    fitting: dict[str, Any] = dict(law=LAW, prior={"E": FLOOR}, seed=seed)
     fit = laws.fit(collect(store), **fitting)
     write_text_atomically(store.directory / FIT_FILE, fit.to_json())
     run = _verification_run(study, fit, target_flops)
