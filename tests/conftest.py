@@ -36,3 +36,11 @@ def _compile_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     jax.config.update("jax_compilation_cache_dir", None)
     compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def unoptimized() -> Iterator[None]:
+    """Programs are compiled without most optimizations, for modules with many large ones."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

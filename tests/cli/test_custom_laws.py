@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import pandas as pd
 import pytest
 
 from scaling_jax import laws
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 LAWS = """
 import math
@@ -57,13 +58,6 @@ def no_constants(params):
 
 number = 3
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

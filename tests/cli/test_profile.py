@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import pytest
 
 from scaling_jax import laws
@@ -13,12 +12,7 @@ from scaling_jax.cli.output import print_blocks
 from scaling_jax.errors import InputError
 from scaling_jax.laws.profile_text import profile_data, profile_text
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 
 def test_intervals_of_all_that_a_fit_is_read_for(cli: Callable, table: Path) -> None:

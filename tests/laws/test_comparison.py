@@ -1,6 +1,5 @@
 """The three approaches side by side."""
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +7,8 @@ import pytest
 import scaling_jax as sj
 from scaling_jax import laws
 from scaling_jax.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 TRUTH = laws.Surface.of("chinchilla", laws.LAWS["chinchilla"].published["hoffmann-2022"])
 BUDGETS = np.geomspace(1e18, 1e21, 5)
@@ -32,13 +33,6 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
             loss = float(TRUTH.loss(params, done)[0])
             rows.append((run_id, params, done, 6 * params * done, loss))
     return pd.DataFrame(rows, columns=["run_id", "params", "tokens", "flops", "loss"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

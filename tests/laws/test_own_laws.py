@@ -13,14 +13,9 @@ from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.objectives import Objective
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 POINTS = Path(__file__).parent / "data" / "chinchilla_240.csv"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def chinchilla(p, v):

@@ -12,7 +12,7 @@ from scaling_jax.formatting import count, plain_spaces
 from scaling_jax.laws.allocation import power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import frontier_loss
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
-from scaling_jax.laws.conventions import PARAMS_COLUMN, Count
+from scaling_jax.laws.approaches.smoothed_curves import smoothed_runs
 from scaling_jax.laws.diagnostics import fit_quality
 from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.frontier_fit import FrontierFit
@@ -28,14 +28,9 @@ if TYPE_CHECKING:
 GRID_POINTS = 1500
 # Neighbours on the envelope are points of one smooth curve, so a few determine its loss as well.
 _LOSS_POINTS = 16
-# Hoffmann et al. 2022, section 3.1, smooth with a Gaussian of 10 steps before interpolating.
-_SMOOTHING_STEPS = 10.0
-_LEAST_RUNS = 4
 _LEAST_SIZES = 3
-_LEAST_CURVE = 5
 # Losses of every run on the whole grid are held per resample, so a few at a time bound the memory.
 _RESAMPLES_AT_ONCE = 64
-CURVE_COLUMNS = ("run_id", "params", "tokens", "flops", "loss")
 
 
 def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> FrontierFit:
@@ -53,15 +48,15 @@ def fit_envelope(rows: Rows, curves: "pd.DataFrame", options: Options) -> Fronti
 
     Args:
         rows: the fitted rows, for their C and the count of dropped ones.
-        curves: several rows per run, with `CURVE_COLUMNS`: FLOPs, tokens, nats per token. Their
-            losses are held out where the column `loss_of` is `held_out`.
+        curves: several rows per run, with `smoothed_curves.CURVE_COLUMNS`: FLOPs, tokens, nats per
+            token. Their losses are held out where the column `loss_of` is `held_out`.
         options: of the fit.
 
     Raises:
         InputError: missing columns, fewer than 4 runs with a curve, or fewer than 3 sizes with
             the lowest loss at FLOP values that count.
     """
-    smooth = _smoothed_runs(curves, rows, options.count)
+    smooth = smoothed_runs(curves, rows, options.count)
     flops_G, loss_RxG, tokens_RxG, params_R = _on_grid(smooth)
     reference = float(np.exp(np.log(flops_G).mean()))
     size_R = np.unique(params_R, return_inverse=True)[1]
@@ -124,61 +119,6 @@ def _points(
     return FrontierPoints(
         flops_G[at_K], params_R[run_K], tokens_RxG[run_K, at_K], loss_RxG[run_K, at_K]
     )
-
-
-def _smoothed_runs(
-    curves: "pd.DataFrame", rows: Rows, count: Count
-) -> Sequence[Mapping[str, np.ndarray]]:
-    """Smoothed curves with ascending `flops`, in the table's C, and `params` of the count."""
-    from scipy.ndimage import gaussian_filter1d
-
-    curves = _counted(curves, rows, count)
-    missing = [name for name in CURVE_COLUMNS if name not in curves]
-    if missing:
-        raise InputError(
-            f"the curves lack the column {missing[0]!r}: approach 1 needs "
-            f"{', '.join(CURVE_COLUMNS)}, several rows per run"
-        )
-    runs = []
-    for _, run in curves.sort_values("flops").groupby("run_id", sort=True):
-        columns = {name: run[name].to_numpy(np.float64) for name in run.columns if name in _READ}
-        good = np.isfinite(columns["loss"]) & (columns["loss"] > 0)
-        columns = {name: values[good] for name, values in columns.items()}
-        if len(columns["loss"]) >= _LEAST_CURVE:
-            # Held-out losses share their windows, and may be many steps apart.
-            if "loss_of" not in run or not run["loss_of"].eq("held_out").all():
-                columns["loss"] = gaussian_filter1d(
-                    columns["loss"], _SMOOTHING_STEPS, mode="nearest"
-                )
-            runs.append(columns)
-    if len(runs) < _LEAST_RUNS:
-        raise InputError(
-            f"{len(runs)} runs have a loss curve of {_LEAST_CURVE} points or more, but approach 1 "
-            f"needs {_LEAST_RUNS}: give the losses along training, or use approach 2 or 3"
-        )
-    return runs
-
-
-def _counted(curves: "pd.DataFrame", rows: Rows, count: Count) -> "pd.DataFrame":
-    """The curves with `params` in the wanted count and `flops` in the table's C.
-
-    Raises:
-        InputError: the curves lack the count.
-    """
-    column = PARAMS_COLUMN[count]
-    if column not in curves:
-        raise InputError(
-            f"the curves lack the column {column!r}, which count {count!r} needs: add it, or use "
-            "count 'total'"
-        )
-    curves = curves.assign(params=curves[column])
-    if rows.compute.source == "flops" or "tokens" not in curves:
-        return curves
-    params, tokens = (curves[name].to_numpy(np.float64) for name in ("params", "tokens"))
-    return curves.assign(flops=rows.compute.of(params, tokens))
-
-
-_READ = CURVE_COLUMNS[1:]
 
 
 def _on_grid(

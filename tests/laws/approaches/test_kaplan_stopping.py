@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,16 +10,11 @@ from scaling_jax import laws
 from scaling_jax.laws.approaches.kaplan_stopping import sizes_along
 from scaling_jax.laws.frontier_points import FrontierPoints
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 # Kaplan et al. 2020, Table 3, at batches of 2**19 tokens.
 ALPHA_N, ALPHA_S, N_C, TOKENS_C = 0.077, 0.76, 6.5e13, 2.1e3 * 2**19
 SIZES = np.geomspace(1e6, 3e8, 7)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def loss(params, tokens):

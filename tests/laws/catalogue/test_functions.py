@@ -20,6 +20,8 @@ from scaling_jax.laws.float64 import in_float64
 from scaling_jax.laws.solver.autodiff import FunctionModel
 from scaling_jax.laws.solver.optimum import optimum
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 MADE_UP = {
     "accuracy-sigmoid": dict(chance=0.25, ceiling=0.93, slope=2.3, middle=2.7),
     "broken-flops": dict(a=1.5, b=30.0, c0=0.06, c1=0.1, d1=1e19, f1=0.4),
@@ -28,13 +30,6 @@ MADE_UP = {
 FUNCTIONS = {law.name: law for law in laws.LAWS.values() if isinstance(law, laws.FunctionLaw)}
 NAMES = [name for name in FUNCTIONS if FUNCTIONS[name].published or name in MADE_UP]
 MUENNIGHOFF = DATA_CONSTRAINED.published["muennighoff-2023"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def truth(form):

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +11,8 @@ import scaling_jax as sj
 from scaling_jax.cli import main
 from scaling_jax.errors import InputError
 from scaling_jax.laws import FunctionLaw, Law, Parameter, PowerSum, Term, catalogue, law_named
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 UNITS = {"params": "parameters", "dropout": "share", "loss": "nats per token"}
 TRUTH = {"E": 1.7, "A": 40.0, "alpha": 0.3, "k": 0.4}
@@ -53,13 +54,6 @@ with_each_kind = pytest.mark.parametrize("law", [AS_SUM, AS_FUNCTION], ids=lambd
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for law in (AS_SUM, AS_FUNCTION):
         monkeypatch.setitem(catalogue.LAWS, law.name, law)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

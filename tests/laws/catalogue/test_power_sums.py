@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,18 +13,13 @@ from scaling_jax.laws.catalogue import LAWS, PowerSum, power_sum_named
 from scaling_jax.laws.conventions import PF_DAY
 from scaling_jax.laws.solver.optimum import optimum
 
+pytestmark = pytest.mark.usefixtures("unoptimized")
+
 DATA = Path(__file__).parents[1] / "data"
 POWER_SUMS = {name: law for name, law in LAWS.items() if isinstance(law, PowerSum)}
 PUBLISHED = [(form.name, key) for form in POWER_SUMS.values() for key in form.published]
 # For laws whose papers' constants are not known to us.
 MADE_UP = dict(E=1.2, A=20.0, C=1.5, B=300.0, alpha=0.35, gamma=0.9, beta=0.33, k=0.7)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def at(name, key, **values):

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +12,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import CHINCHILLA
 from scaling_jax.laws.extrapolation.average import restricted
 from scaling_jax.laws.tables.select import usable_rows
+
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 TRUE = dict(E=1.8, A=480.0, B=2100.0, alpha=0.35, beta=0.37)
 AT = {"params": 3e9, "tokens": 6e10}
@@ -30,13 +31,6 @@ def study(noise: float = 0.0) -> pd.DataFrame:
 
 def truth(params: float, tokens: float) -> float:
     return float(CHINCHILLA.value(CHINCHILLA.ordered(TRUE), {"params": params, "tokens": tokens}))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
