@@ -1,6 +1,7 @@
-"""Training steps on one GPU: utilization, PyTorch for comparison, and small runs in one program.
+"""Training steps on one GPU: utilization, PyTorch, small runs in one program, and experts.
 
     python benchmarks/gpu.py [--sizes 124M,1.3B] [--rounds 3] [--peer PYTHON] [--replicas 8]
+    python benchmarks/gpu.py --sizes "" --replicas 1 --experts 124M,8
 
 - This package and compiled PyTorch train the GPT-2-style models of `peers/sizes.py` in bfloat16,
   one after the other on the same card. `--peer` is a Python interpreter that has PyTorch. The
@@ -8,6 +9,8 @@
   scores in full, over the card's published dense peak.
 - Runs of 0.12M parameters in float32_fast train in one program, and one run trains alone; the
   program prints the ratio of their tokens/s.
+- A mixture of experts, of which each token uses one, trains beside the dense model of the same
+  active parameters; the program prints the ratio of their tokens/s.
 """
 
 import argparse
@@ -66,18 +69,32 @@ def compare_replicas(n_runs: int, rounds: int) -> bool:
     return verdict(f"{n_runs} runs over one", ratio, REPLICAS_TARGET, below=False)
 
 
+def compare_experts(name: str, n_experts: int, rounds: int) -> None:
+    """Print how fast a mixture of experts trains relative to the dense model of its active size."""
+    rates = {}
+    for n in (1, n_experts):
+        _, seconds = measured(rounds, sys.executable, "ours.py", name, str(n))
+        rates[n] = SIZES[name].tokens / seconds["step"]
+        print(f"{name} {'dense' if n == 1 else f'{n} experts':11} {rates[n]:12,.0f} tokens/s")
+    print(f"{name} {n_experts} experts over dense {rates[n_experts] / rates[1]:.3f}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default=",".join(MFU_TARGETS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", default=sys.executable)
     parser.add_argument("--replicas", type=int, default=8)
+    parser.add_argument("--experts", metavar="SIZE,EXPERTS")
     options = parser.parse_args(arguments)
     peer = options.peer if has_pytorch(options.peer) else None
     sizes = [name for name in options.sizes.split(",") if name]
     passed = [compare(name, options.rounds, peer) for name in sizes]
     if options.replicas > 1:
         passed.append(compare_replicas(options.replicas, options.rounds))
+    if options.experts:
+        name, n_experts = options.experts.split(",")
+        compare_experts(name, int(n_experts), options.rounds)
     return 0 if all(passed) else 1
 
 

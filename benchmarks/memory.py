@@ -55,7 +55,10 @@ class Case:
     @property
     def request(self) -> Request:
         """What is compiled."""
-        config = run_of(self.shape, self.batch_size)
+        optimizer = OptimizerConfig(peak_lr=1.25e-4, warmup_steps=1)
+        config = RunConfig(
+            self.shape, DataConfig(), optimizer, self.batch_size, 10, 2**20, precision="bfloat16"
+        )
         return Request(config, self.execution, Topology.parse(self.topology), step_alone=True)
 
     @property
@@ -75,12 +78,6 @@ class Case:
             words.append(f"accumulate {self.execution.microbatches}")
         mesh = {axis: n for axis, n in self.execution.mesh.sizes.items() if n not in (None, 1)}
         return ", ".join([*words, *(f"{axis} {n}" for axis, n in mesh.items())])
-
-
-def run_of(shape: Shape, batch_size: int) -> RunConfig:
-    """A run in bfloat16 whose programs are compiled."""
-    optimizer = OptimizerConfig(peak_lr=1.25e-4, warmup_steps=1)
-    return RunConfig(shape, DataConfig(), optimizer, batch_size, 10, 2**20, precision="bfloat16")
 
 
 def tensor(execution: Execution, n: int) -> Execution:

@@ -1,6 +1,6 @@
 """Training steps of this package.
 
-python ours.py SIZE                 steps of one run
+python ours.py SIZE [EXPERTS]       steps of one run
 python ours.py replicas SIZE N      steps of one run, and of N in one program
 python ours.py compile LAYERS       seconds to compile
 """
@@ -28,11 +28,11 @@ from scaling_jax.train.schedule import Horizon
 MATRIX_SIZE = 1024
 
 
-def config_of(size: Size) -> RunConfig:
+def config_of(size: Size, n_experts: int = 1) -> RunConfig:
     optimizer = OptimizerConfig(peak_lr=1e-3, warmup_steps=10)
     data, steps, eval_tokens = DataConfig(), 1_000_000, 4096
     return RunConfig(
-        size.shape("learned"),
+        size.shape("learned", n_experts),
         data,
         optimizer,
         size.batch_size,
@@ -45,9 +45,9 @@ def config_of(size: Size) -> RunConfig:
 class Trainer:
     """Steps on random tokens of `n_runs` runs that share a program."""
 
-    def __init__(self, size: Size, n_runs: int = 1) -> None:
+    def __init__(self, size: Size, n_runs: int = 1, n_experts: int = 1) -> None:
         split_batch_over_cores(size.batch_size)
-        self.config, self.mesh, self.n_runs = config_of(size), make_mesh(), n_runs
+        self.config, self.mesh, self.n_runs = config_of(size, n_experts), make_mesh(), n_runs
         self.compiled: Programs = programs(self.config, self.mesh, 1, n_runs=n_runs)
         self.horizon = jax.tree.map(self.of_each, Horizon.of(self.config))
         self.state = self.compiled.pack(
@@ -102,7 +102,7 @@ def main() -> None:
         trainers = {name: Trainer(SIZES[arguments[0]], n) for name, n in runs.items()}
         serve({}, {name: all_steps(trainer) for name, trainer in trainers.items()})
         return
-    trainer = Trainer(SIZES[kind])
+    trainer = Trainer(SIZES[kind], n_experts=int(arguments[0]) if arguments else 1)
     config, device = trainer.config, jax.devices()[0]
     facts: dict[str, Any] = {
         "flops": training_flops(config.shape, config.tokens_per_step, "exact"),

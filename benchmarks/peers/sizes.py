@@ -22,8 +22,8 @@ class Size(NamedTuple):
         """Tokens of one step."""
         return self.batch_size * self.seq_len
 
-    def shape(self, positions: "Positions") -> "Shape":
-        """The model as this package describes it."""
+    def shape(self, positions: "Positions", n_experts: int = 1) -> "Shape":
+        """The model as this package describes it, of which each token uses one of the experts."""
         # Here, as the Python that has PyTorch need not have this package.
         from scaling_jax.config import Shape
 
@@ -35,6 +35,7 @@ class Size(NamedTuple):
             vocab_size=self.vocab_size,
             seq_len=self.seq_len,
             positions=positions,
+            n_experts=n_experts,
         )
 
 
