@@ -150,8 +150,10 @@ def fit(
         if law == AUTO:
             from scaling_jax.laws.extrapolation.average import fit_average
 
-            beyond = certificate_notes(rows, BEYOND * float(rows.flops.max()), level)
-            found = fit_average(rows, options, (*notes, *beyond))
+            found = fit_average(rows, options, notes)
+            beyond = BEYOND * float(rows.flops.max())
+            ranges = certificate_notes(rows, beyond, level, found.optimal(beyond).loss)
+            found = replace(found, diagnostics=(*found.diagnostics, *ranges))
         else:
             rows = weighted_rows(rows, options)
             point = law_optimum(rows, chosen, options)

@@ -24,7 +24,8 @@ def certified(
     Raises:
         InputError: a table that cannot be read, or another than the fit's.
     """
-    notes = certificate_notes(fitted_rows_of(fitted, table, columns), flops, fitted.level)
+    rows, law_says = fitted_rows_of(fitted, table, columns), fitted.optimal(flops).loss
+    notes = certificate_notes(rows, flops, fitted.level, law_says)
     return {}, "\n".join(note.line for note in notes), notes
 
 

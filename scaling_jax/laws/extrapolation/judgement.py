@@ -67,13 +67,17 @@ def average_note(found: LawFit) -> Note:
     )
 
 
-def certificate_notes(rows: Rows, flops: float, level: float = LEVEL) -> tuple[Note, ...]:
+def certificate_notes(
+    rows: Rows, flops: float, level: float = LEVEL, law_says: float | None = None
+) -> tuple[Note, ...]:
     """The range of the optimal loss at a budget that no single form is behind, or its refutation.
 
     Args:
         rows: the usable rows of a table.
         flops: the budget.
         level: of the bands together.
+        law_says: the optimal loss there by a fitted law, which the note calls out where it lies
+            outside the range.
 
     Returns:
         None at all where the table has fewer than 3 budgets with a minimum between their smallest
@@ -92,6 +96,11 @@ def certificate_notes(rows: Rows, flops: float, level: float = LEVEL) -> tuple[N
         f"{len(found.bands.flops)} budgets give an optimal loss of {found.low:.4f} to "
         f"{found.high:.4f} at {found.flops:.3g} FLOPs."
     )
+    if law_says is not None and not found.low <= law_says <= found.high:
+        text += (
+            f" The fitted law says {law_says:.4f}, outside this range: it does not pass through "
+            "the minima of the budgets."
+        )
     return (Note(NoteCode.CERTIFICATE, text),)
 
 

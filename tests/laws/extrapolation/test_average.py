@@ -95,8 +95,10 @@ def test_the_loss_beyond_the_data_is_bounded_without_a_form(
     best = fit.optimal(10 * fit.flops_range[1])
     true = float(law.value(law.ordered(constants), {"params": best.params, "tokens": best.tokens}))
     (note,) = [note for note in fit.diagnostics if note.code == "certificate"]
-    low, high = map(float, re.findall(r"(\d\.\d{4})", note))
+    low, high, *law_says = map(float, re.findall(r"(\d\.\d{4})", note))
     assert low < true < high
+    # The note calls the law out where, and only where, the law contradicts the range.
+    assert law_says == ([] if low <= best.loss <= high else [round(best.loss, 4)])
     assert f"{best.flops:.3g} FLOPs" in note
 
 

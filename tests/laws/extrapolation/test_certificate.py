@@ -10,6 +10,7 @@ from scaling_jax.laws.extrapolation.certificate import (
     certify,
     certify_rows,
 )
+from scaling_jax.laws.extrapolation.judgement import certificate_notes
 from scaling_jax.laws.tables.select import usable_rows
 
 FLOPS = np.geomspace(1e18, 1e21, 8)
@@ -147,3 +148,18 @@ def test_a_table_without_enough_minima_is_refused():
     )
     with pytest.raises(InputError, match="0 budgets have 4 sizes"):
         certify_rows(usable_rows(table), TARGET)
+
+
+def test_a_law_outside_the_range_is_called_out() -> None:
+    params, flops = (g.ravel() for g in np.meshgrid(np.geomspace(2e7, 2e9, 9), FLOPS[2:6]))
+    tokens = flops / 6 / params
+    table = pd.DataFrame({"params": params, "tokens": tokens, "budget": flops})
+    table["loss"] = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
+    rows = usable_rows(table)
+    inside = 1.7 + min(
+        400 / n**0.34 + 410 / (TARGET / 6 / n) ** 0.28 for n in np.geomspace(1e8, 1e11, 400)
+    )
+    (agrees,) = certificate_notes(rows, TARGET, law_says=inside)
+    (contradicts,) = certificate_notes(rows, TARGET, law_says=inside - 0.2)
+    assert "fitted law" not in agrees
+    assert f"The fitted law says {inside - 0.2:.4f}, outside this range" in contradicts
