@@ -244,7 +244,10 @@ def examined(problem: Problem, theta_P: Array, data: Data) -> Examined:
         if move_P is None:
             break
         moved = _examined_at(problem, np.asarray(here.theta_P) + move_P, data)
-        if not np.linalg.norm(moved.gradient_P) < np.linalg.norm(here.gradient_P):
+        # A step so far that the gradient overflows has not shrunk the gradient.
+        with np.errstate(over="ignore"):
+            shrunk = np.linalg.norm(moved.gradient_P) < np.linalg.norm(here.gradient_P)
+        if not shrunk:
             break
         here = moved
     return here
