@@ -150,12 +150,12 @@ def rate(config: RunConfig, step: int) -> float:
 
 
 def test_the_first_switch_changes_the_warm_up_alone(planned):
-    longs = {run.config.shape: run.config for run in planned["long warm-up"]}
+    longs = {(run.config.shape, run.config.seed): run.config for run in planned["long warm-up"]}
     assert len(longs) == len(planned["long warm-up"])
     tokens = {run.optimizer.warmup_steps * run.tokens_per_step for run in longs.values()}
     assert max(tokens) == pytest.approx(4e5, rel=0.01)
     for run in planned["short warm-up"]:
-        short, own = run.config.optimizer, longs[run.config.shape]
+        short, own = run.config.optimizer, longs[run.config.shape, run.config.seed]
         params = count_params(run.config.shape).total
         assert abs(short.warmup_steps * run.config.tokens_per_step - params) <= 512
         # Both reach the same rate at the same rise, or end before they do.
