@@ -20,7 +20,7 @@ tune it first.
 """
 
 from scaling_jax.config import DataConfig
-from scaling_jax.demo import FLOOR
+from scaling_jax.demo import FLOOR, TUNED_RATE
 from scaling_jax.shapes import Family
 from scaling_jax.study import (
     ConstantBatch,
@@ -34,9 +34,6 @@ from scaling_jax.study import (
 )
 
 source = Source("Hoffmann et al. 2022", "2203.15556", "section 3.4")
-
-# What `scaling-jax tune experiments/demo.py` found (docs/tuning.md).
-_rule = TunedLR(0.033433, 11650.0, 539990.0, 8.0, -0.39286, -0.32601, 0.73203)
 
 _full = (1e16, 3e16, 1e17, 3e17)
 study = Study(
@@ -68,7 +65,7 @@ cpu = Study(
     Recipe(
         data=DataConfig("embedded", "bytes"),
         family=Family(vocab_size=256, seq_len=128),
-        peak_lr=_rule,
+        peak_lr=TUNED_RATE,
         batch_size=ConstantBatch(8),
         optimizer_knobs={"average_share": 0.05},
         eval_tokens=524_288,

@@ -46,6 +46,9 @@ CENTRE = 15e3
 EXPONENT = 0.5
 SIZES_PER_BUDGET = 5
 
+# What `scaling-jax tune` found for these sizes, tokens and batches: docs/tuning.md.
+TUNED_RATE = TunedLR(0.033433, 11650.0, 539990.0, 8.0, -0.39286, -0.32601, 0.73203)
+
 # "auto" averages forms, rows and weights by how they predict the larger budgets from smaller ones.
 LAW = AUTO
 # What is known of the floor beside the runs, in nats per byte: centre and standard deviation. The
@@ -62,8 +65,7 @@ def demo_recipe(seed: int = 0) -> Recipe:
     return Recipe(
         data=DataConfig(corpus="embedded", tokenizer="bytes"),
         family=Family(vocab_size=256, seq_len=128),
-        # What `scaling-jax tune` found for these sizes, tokens and batches: docs/tuning.md.
-        peak_lr=TunedLR(0.033433, 11650.0, 539990.0, 8.0, -0.39286, -0.32601, 0.73203),
+        peak_lr=TUNED_RATE,
         batch_size=ConstantBatch(8),
         optimizer_knobs={"average_share": 0.05},
         eval_tokens=262_144,

@@ -152,7 +152,7 @@ def fit(
 
             found = fit_average(rows, options, notes)
             beyond = BEYOND * float(rows.flops.max())
-            ranges = certificate_notes(rows, beyond, level, found.optimal(beyond).loss)
+            ranges = certificate_notes(rows, beyond, level, found)
             found = replace(found, diagnostics=(*found.diagnostics, *ranges))
         else:
             rows = weighted_rows(rows, options)

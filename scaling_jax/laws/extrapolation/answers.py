@@ -24,8 +24,8 @@ def certified(
     Raises:
         InputError: a table that cannot be read, or another than the fit's.
     """
-    rows, law_says = fitted_rows_of(fitted, table, columns), fitted.optimal(flops).loss
-    notes = certificate_notes(rows, flops, fitted.level, law_says)
+    rows = fitted_rows_of(fitted, table, columns)
+    notes = certificate_notes(rows, flops, fitted.level, fitted)
     return {}, "\n".join(note.line for note in notes), notes
 
 

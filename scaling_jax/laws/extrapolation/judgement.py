@@ -7,6 +7,7 @@ from scaling_jax.laws.conventions import BEYOND, LEVEL
 from scaling_jax.laws.extrapolation.certificate import certify_rows
 from scaling_jax.laws.extrapolation.cutoffs import ENOUGH
 from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
+from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import Rows
@@ -68,7 +69,7 @@ def average_note(found: LawFit) -> Note:
 
 
 def certificate_notes(
-    rows: Rows, flops: float, level: float = LEVEL, law_says: float | None = None
+    rows: Rows, flops: float, level: float = LEVEL, fitted: Fit | None = None
 ) -> tuple[Note, ...]:
     """The range of the optimal loss at a budget that no single form is behind, or its refutation.
 
@@ -76,8 +77,7 @@ def certificate_notes(
         rows: the usable rows of a table.
         flops: the budget.
         level: of the bands together.
-        law_says: the optimal loss there by a fitted law, which the note calls out where it lies
-            outside the range.
+        fitted: of the rows; the note calls its optimal loss out where that lies outside the range.
 
     Returns:
         None at all where the table has fewer than 3 budgets with a minimum between their smallest
@@ -96,6 +96,7 @@ def certificate_notes(
         f"{len(found.bands.flops)} budgets give an optimal loss of {found.low:.4f} to "
         f"{found.high:.4f} at {found.flops:.3g} FLOPs."
     )
+    law_says = None if fitted is None else _optimal_loss(fitted, flops)
     if law_says is not None and not found.low <= law_says <= found.high:
         text += (
             f" The fitted law says {law_says:.4f}, outside this range: it does not pass through "
@@ -114,6 +115,14 @@ def rung_notes(rows: Rows) -> tuple[Note, ...]:
 def _beyond(found: LawFit) -> dict[str, float]:
     optimum = found._frontier(_constants(found), BEYOND * found.flops_range[1])
     return {"params": float(optimum.params), "tokens": float(optimum.tokens)}
+
+
+def _optimal_loss(fitted: Fit, flops: float) -> float | None:
+    """The optimal loss by a fit; None where the fit has no optimum or knows no loss of it."""
+    if fitted.without_optimum:
+        return None
+    loss = fitted._frontier(fitted._constants_P, flops).loss
+    return None if loss is None else float(loss)
 
 
 def _constants(found: LawFit) -> np.ndarray:

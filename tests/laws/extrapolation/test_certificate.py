@@ -1,9 +1,12 @@
 """Bounds of the optimal loss over all positive mixtures of power laws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.extrapolation.bands import measured_bands
 from scaling_jax.laws.extrapolation.certificate import (
@@ -150,16 +153,18 @@ def test_a_table_without_enough_minima_is_refused():
         certify_rows(usable_rows(table), TARGET)
 
 
-def test_a_law_outside_the_range_is_called_out() -> None:
+def test_a_law_outside_the_range_is_called_out_and_one_without_an_optimum_is_not() -> None:
     params, flops = (g.ravel() for g in np.meshgrid(np.geomspace(2e7, 2e9, 9), FLOPS[2:6]))
     tokens = flops / 6 / params
     table = pd.DataFrame({"params": params, "tokens": tokens, "budget": flops})
     table["loss"] = 1.7 + 400 / params**0.34 + 410 / tokens**0.28
-    rows = usable_rows(table)
-    inside = 1.7 + min(
-        400 / n**0.34 + 410 / (TARGET / 6 / n) ** 0.28 for n in np.geomspace(1e8, 1e11, 400)
-    )
-    (agrees,) = certificate_notes(rows, TARGET, law_says=inside)
-    (contradicts,) = certificate_notes(rows, TARGET, law_says=inside - 0.2)
+    rows, fitted = usable_rows(table), laws.fit(table, bootstrap=0)
+    lower = replace(fitted, params=fitted.params | {"E": 1.5})
+    rising = replace(fitted, params=fitted.params | {"alpha": -0.34})
+    (agrees,) = certificate_notes(rows, TARGET, fitted=fitted)
+    (contradicts,) = certificate_notes(rows, TARGET, fitted=lower)
+    (without,) = certificate_notes(rows, TARGET, fitted=rising)
+    assert rising.without_optimum
     assert "fitted law" not in agrees
-    assert f"The fitted law says {inside - 0.2:.4f}, outside this range" in contradicts
+    assert "fitted law" not in without
+    assert f"The fitted law says {lower.optimal(TARGET).loss:.4f}, outside" in contradicts
