@@ -242,6 +242,13 @@ def all_alike(draws_B: np.ndarray) -> bool:
         return bool(np.ptp(draws_B) <= _ROUNDING * np.abs(draws_B).max())
 
 
+def hull(one: Interval | None, other: Interval | None) -> Interval | None:
+    """The narrowest interval that contains both; the first where the other is None."""
+    if one is None or other is None:
+        return one
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
 def interval(draws_B: np.ndarray, level: float) -> Interval:
     """Percentiles that leave `(1 - level) / 2` of the draws on either side.
 

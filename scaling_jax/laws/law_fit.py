@@ -14,11 +14,14 @@ from scaling_jax.laws.allocation import (
     Interval,
     Prediction,
     all_alike,
+    hull,
 )
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, require_positive
-from scaling_jax.laws.form_error import FormError, Member, beyond_draws, combined, scaled, widened
+from scaling_jax.laws.form_error import FormError
+from scaling_jax.laws.members import Member, about, constants_of, scatter_between
+from scaling_jax.laws.uncertainty.widening import combined, parts_of, wider
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
@@ -134,7 +137,6 @@ class LawFit(Fit):
         """
         self._require_variables(variables)
         law = self.definition
-        drawn_B = None if self.draws_BxP is None else law.value(self.draws_BxP, variables)
         outside = tuple(
             name
             for name, (least, most) in self.ranges.items()
@@ -142,17 +144,19 @@ class LawFit(Fit):
         )
         value = float(law.value(self._constants_P, variables))
         extrapolation = _flops_of(variables, self.compute) / self.flops_range[1]
+        drawn_B = self._resampled(variables, value)
         if drawn_B is None:
             return Prediction(value, None, None, extrapolation, outside)
         ratio, between = self._ratio(variables, extrapolation), self._between(variables)
         wider_B = self._with_form_error(drawn_B, value, ratio, between)
+        resampled = self._interval(self._runs(drawn_B))
         return Prediction(
             value=value,
             law_interval=self._interval(wider_B),
-            interval=self._interval(self._runs(wider_B)),
+            interval=hull(self._interval(self._runs(wider_B)), resampled),
             extrapolation=extrapolation,
             outside=outside,
-            resampling_interval=self._interval(self._runs(drawn_B)),
+            resampling_interval=resampled,
             parts=self._parts(drawn_B, ratio, between),
         )
 
@@ -161,25 +165,29 @@ class LawFit(Fit):
 
         Their percentiles are the `law_interval` of `predict`.
         """
+        value = float(self.definition.value(self._constants_P, variables))
+        draws_B = self._resampled(variables, value)
+        if draws_B is None:
+            return None
+        ratio = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
+        return self._with_form_error(draws_B, value, ratio, self._between(variables))
+
+    def _resampled(self, variables: Mapping[str, float], value: float) -> np.ndarray | None:
+        """The response by every resampled fit."""
         if self.draws_BxP is None:
             return None
-        value = float(self.definition.value(self._constants_P, variables))
-        ratio = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
         draws_B = self.definition.value(self.draws_BxP, variables)
-        return self._with_form_error(draws_B, value, ratio, self._between(variables))
+        if not self.members:
+            return draws_B
+        own_J = self.definition.value(constants_of(self.members), variables)
+        return about(self.members, draws_B, own_J, value)
 
     def _between(self, variables: Mapping[str, float]) -> float:
         """Standard deviation of the log response over the members of an average."""
         if not self.members:
             return 0.0
-        values_J = self.definition.value(np.array([m.constants for m in self.members]), variables)
-        return self._scatter(np.log(values_J))
-
-    def _scatter(self, log_J: np.ndarray) -> float:
-        weight_J = np.array([member.weight for member in self.members])
-        known_J = np.isfinite(log_J) & (weight_J > 0)
-        weight_J, log_J = weight_J[known_J] / weight_J[known_J].sum(), log_J[known_J]
-        return float(np.sqrt(weight_J @ (log_J - weight_J @ log_J) ** 2))
+        each_J = self.definition.value(constants_of(self.members), variables)
+        return scatter_between(self.members, np.log(each_J))
 
     def _ratio(self, variables: Mapping[str, float], extrapolation: float) -> float:
         """How far beyond the data a run is: in compute, in size, or in data, whichever is most."""
@@ -197,26 +205,18 @@ class LawFit(Fit):
             return draws_B
         deviation = self.form_error.loss_deviation(ratio)
         freedom, share = self.form_error.freedom, self.form_error.between
-        if self.members:
-            return scaled(draws_B, value, combined(deviation, between, share), freedom)
-        return widened(draws_B, beyond_draws(deviation, draws_B), freedom)
+        centre = value if self.members else None
+        return wider(draws_B, combined(deviation, between, share), freedom, centre)
 
     def _parts(self, draws_B: np.ndarray, ratio: float, between: float) -> dict[str, float]:
         if not self.is_logged or not (draws_B > 0).all():
             return {}
-        low, high = np.quantile(np.log(draws_B), [0.16, 0.84])
-        noise = math.sqrt(max(((high - low) / 2) ** 2 - between**2, 0.0))
         error = self.form_error
-        deviation = noise if error is None else error.loss_deviation(ratio)
-        if self.members:
-            noise = min(noise, deviation)
+        deviation = 0.0 if error is None else error.loss_deviation(ratio)
+        share = 0.0 if error is None else error.between
         noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
-        return {
-            "runs": float(np.sqrt(np.mean(noise_N**2))),
-            "noise": noise,
-            "form": combined(0.0, between, 0.0 if error is None else error.between),
-            "distance": math.sqrt(max(deviation**2 - noise**2, 0.0)),
-        }
+        runs = float(np.sqrt(np.mean(noise_N**2)))
+        return {"runs": runs} | parts_of(draws_B, deviation, between, share)
 
     def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
         error = self.form_error
@@ -224,16 +224,17 @@ class LawFit(Fit):
             return drawn
         point, ratio = self._frontier(self._constants_P, flops), flops / self.flops_range[1]
         deviation, between = error.params_deviation(ratio), 0.0
-        loss = drawn.loss
+        params, loss, centre = drawn.params, drawn.loss, None
         if self.members:
-            each = self._frontier(np.array([m.constants for m in self.members]), flops)
+            each, centre = self._frontier(constants_of(self.members), flops), float(point.params)
             with np.errstate(all="ignore"):
-                scatter = self._scatter(np.log(each.params))
+                scatter = scatter_between(self.members, np.log(each.params))
             deviation = combined(deviation, scatter, error.between)
-            between = 0.0 if each.loss is None else self._scatter(np.log(each.loss))
-            params = scaled(drawn.params, float(point.params), deviation, error.freedom)
-        else:
-            params = widened(drawn.params, beyond_draws(deviation, drawn.params), error.freedom)
+            params = about(self.members, params, each.params, centre)
+            if loss is not None and each.loss is not None and point.loss is not None:
+                between = scatter_between(self.members, np.log(each.loss))
+                loss = about(self.members, loss, each.loss, float(point.loss))
+        params = wider(params, deviation, error.freedom, centre)
         if loss is not None and point.loss is not None:
             loss = self._with_form_error(loss, float(point.loss), ratio, between)
         # At fixed compute, more parameters mean fewer tokens.

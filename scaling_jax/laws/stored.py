@@ -18,10 +18,11 @@ from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit
-from scaling_jax.laws.form_error import FormError, Member
+from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.frontier_fit import FrontierFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 from scaling_jax.laws.law_fit import LawFit
+from scaling_jax.laws.members import Member
 from scaling_jax.laws.notes import Note, note_of
 from scaling_jax.laws.stored_checks import require_consistent, require_near_draws
 

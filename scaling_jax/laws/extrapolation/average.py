@@ -24,8 +24,9 @@ from scaling_jax.laws.extrapolation.judgement import average_note
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.rolled import Rolled, roll, weighted
 from scaling_jax.laws.extrapolation.row_weights import LEAST_KEPT
-from scaling_jax.laws.form_error import FormError, Member
+from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.law_fit import LawFit
+from scaling_jax.laws.members import Member
 from scaling_jax.laws.notes import Note
 from scaling_jax.laws.objectives import Objective, objective_named
 from scaling_jax.laws.options import Options

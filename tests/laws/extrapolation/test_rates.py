@@ -12,10 +12,11 @@ from scaling_jax.laws.extrapolation.average import _weights
 from scaling_jax.laws.extrapolation.candidates import candidates
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.rolled import Rolled
-from scaling_jax.laws.form_error import FormError, growth, scaled, widened
+from scaling_jax.laws.form_error import FormError, growth
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.stored import sealed
 from scaling_jax.laws.tables.select import Rows, usable_rows
+from scaling_jax.laws.uncertainty.widening import scaled, widened
 
 
 def isoflop(sizes: int = 7) -> Rows:

@@ -1,0 +1,128 @@
+"""Resampled predictions made to scatter as much as predictions beyond the data err."""
+
+import math
+
+import numpy as np
+
+# Resamples far out say nothing of an interval, and their tails by t would be without bound.
+_FARTHEST = 5.0
+
+
+def wider(
+    draws_B: np.ndarray, deviation: float, freedom: float, centre: float | None = None
+) -> np.ndarray:
+    """Draws with an error of their logs, none of their percentiles nearer than before.
+
+    Args:
+        draws_B: of resampled fits.
+        deviation: standard deviation of the error, noise of the fit included, in logs.
+        freedom: degrees of freedom of Student's t that the error follows.
+        centre: what the draws are scaled about. Without one the error adds to the draws, whose
+            middle stays.
+    """
+    if centre is None:
+        wider_B = widened(draws_B, beyond_draws(deviation, draws_B), freedom)
+    else:
+        wider_B = scaled(draws_B, centre, deviation, freedom)
+    return holding(wider_B, draws_B)
+
+
+def widened(draws_B: np.ndarray, deviation: float, freedom: float = math.inf) -> np.ndarray:
+    """Draws with an error by Student's t of their logs added, the same at every call."""
+    normal_B = np.random.default_rng(1).standard_normal(len(draws_B))
+    with np.errstate(over="ignore"):
+        wider_B: np.ndarray = draws_B * np.exp(deviation * _students(normal_B, freedom))
+    return wider_B
+
+
+def _students(normal_B: np.ndarray, freedom: float) -> np.ndarray:
+    """Standard normal numbers as those of Student's t with the same probabilities."""
+    if not math.isfinite(freedom):
+        return normal_B
+    from scipy.special import ndtr, stdtrit
+
+    found_B: np.ndarray = stdtrit(freedom, ndtr(np.clip(normal_B, -_FARTHEST, _FARTHEST)))
+    return found_B
+
+
+def combined(deviation: float, between: float, share: float = 1.0) -> float:
+    """The error of an average beyond the data, from cut-offs and from the scatter of its members.
+
+    Args:
+        deviation: what the average's predictions beyond cut-offs erred by, in logs.
+        between: standard deviation of the members' predictions, in logs.
+        share: how much of the scatter adds, in squares.
+    """
+    return math.sqrt(deviation**2 + share * between**2)
+
+
+def scaled(
+    draws_B: np.ndarray, value: float, deviation: float, freedom: float = math.inf
+) -> np.ndarray:
+    """Draws about `value` whose logs scatter by `deviation`, with the tails of Student's t.
+
+    Each keeps its rank and the draws their skew; draws that are all alike become drawn from t.
+    """
+    with np.errstate(all="ignore"):
+        logs_B = np.log(draws_B)
+    known = logs_B[np.isfinite(logs_B)]
+    low, middle, high = np.quantile(known, [0.16, 0.5, 0.84]) if len(known) else (0.0, 0.0, 0.0)
+    if high <= low:
+        return widened(np.full(len(draws_B), value), deviation, freedom)
+    with np.errstate(over="ignore"):
+        z_B = _students((logs_B - middle) * 2 / (high - low), freedom)
+        wide_B: np.ndarray = value * np.exp(deviation * z_B)
+    return wide_B
+
+
+def holding(wider_B: np.ndarray, draws_B: np.ndarray) -> np.ndarray:
+    """`wider_B`, moved outwards where the draws reach further out at the same percentile.
+
+    The error of the form adds to the noise of the fit and takes none of it away: cut-offs that a
+    fit happens to predict well must not give an interval inside that of the resamples.
+    """
+    order_B = np.argsort(wider_B, kind="stable")
+    ends_2xB = np.sort(np.where(np.isnan((wider_B, draws_B)), np.inf, (wider_B, draws_B)), axis=1)
+    is_lower_B = np.arange(len(draws_B)) < len(draws_B) / 2
+    held_B = np.empty(len(draws_B))
+    held_B[order_B] = np.where(is_lower_B, ends_2xB.min(axis=0), ends_2xB.max(axis=0))
+    return held_B
+
+
+def scatter_of(draws_B: np.ndarray) -> float:
+    """Robust standard deviation of the draws' logs; zero where no draw has one."""
+    logs_B = np.log(draws_B[np.isfinite(draws_B) & (draws_B > 0)])
+    if not len(logs_B):
+        return 0.0
+    low, high = np.quantile(logs_B, [0.16, 0.84])
+    return float(high - low) / 2
+
+
+def beyond_draws(deviation: float, draws_B: np.ndarray) -> float:
+    """The part of an error that the scatter of draws does not already hold, in logs.
+
+    Errors of rolled cut-offs contain noise as well as the error of the form, and so do draws: what
+    the draws already scatter is taken out before the two are added in squares.
+    """
+    return math.sqrt(max(deviation**2 - scatter_of(draws_B) ** 2, 0.0))
+
+
+def parts_of(
+    draws_B: np.ndarray, deviation: float, between: float, share: float
+) -> dict[str, float]:
+    """Standard deviations whose squares add up to those of an interval of the law.
+
+    Args:
+        draws_B: resampled predictions.
+        deviation: of predictions beyond cut-offs, in logs.
+        between: standard deviation between forms and rows, in logs.
+        share: how much of it adds to the deviation, in squares.
+
+    Returns:
+        `noise` of the fit, `form` and `distance`.
+    """
+    noise = scatter_of(draws_B)
+    distance = math.sqrt(max(deviation**2 - noise**2, 0.0))
+    total = max(combined(deviation, between, share), noise)
+    form = math.sqrt(max(total**2 - noise**2 - distance**2, 0.0))
+    return {"noise": noise, "form": form, "distance": distance}
