@@ -75,29 +75,30 @@ study = Study(
     OnFurtherTexts(FixedModels((1e7, 3e7, 1e8, 3e8, 1e9), tokens_per_param=(20.0, 80.0))),
 )
 
+# Two English texts that share no work with the training text, half of each with code, and code.
 _texts = (
-    EvalSet("code", "stdlib"),
-    EvalSet("tunes", "music:tunes?tunes=5000"),
-    EvalSet("letters", "synthetic:markov?order=2"),
-    EvalSet("mixed", "mixture:embedded*0.5,stdlib*0.5"),
+    EvalSet("bible", "embedded:bible", "all"),
+    EvalSet("devil", "embedded:devil", "all"),
+    EvalSet("mixed", "mixture:embedded:bible*0.5,stdlib*0.5", "all"),
+    EvalSet("code", "stdlib", "all"),
 )
 
 cpu = Study(
     "kaplan-transfer-cpu",
     Recipe(
-        data=DataConfig("embedded", "bytes"),
+        data=DataConfig("embedded:austen+wordnet", "bytes"),
         family=Family(vocab_size=256, seq_len=128),
         peak_lr=PowerLawLR(value=1e-2, reference_params=20e3),
         batch_size=ConstantBatch(8),
         # At a constant rate, each point of a curve is the end of a run of that length.
         optimizer_knobs={"schedule": "constant"},
         # The same tokens at every point, so that a curve's end is on the windows of its course.
-        eval_tokens=16_384,
+        eval_tokens=65_536,
         eval_every=LogSpaced(10, start=0.05),
-        curve_tokens=16_384,
+        curve_tokens=65_536,
         evals=_texts,
     ),
-    OnFurtherTexts(FixedModels((12e3, 24e3, 48e3, 96e3), tokens_per_param=(20.0, 60.0))),
+    OnFurtherTexts(FixedModels((8e3, 16e3, 32e3, 64e3), tokens_per_param=(20.0, 60.0), seeds=2)),
 )
 
 smoke = Study(

@@ -25,7 +25,8 @@ class Kind:
     """One kind of corpus.
 
     Attributes:
-        usage: how a user writes the name of such a corpus, as in `text:PATH`.
+        usage: how a user writes the name of such a corpus, as in `text:PATH`; what stands in
+            brackets may be left out.
         load: loads the corpus; if `usage` has a colon, `load` takes the part of the name after it.
         keeps_hashes: whether `load` takes a second argument, the cache that hashes of files in
             buckets are kept in.
@@ -35,10 +36,14 @@ class Kind:
     load: Callable[..., Corpus]
     keeps_hashes: bool = False
 
+    def takes(self, argument: str) -> bool:
+        """Whether a name may have, or lack, this part after the colon."""
+        return "[:" in self.usage or (":" in self.usage) == bool(argument)
+
 
 # The key is the name of a corpus up to the first colon.
 CORPORA: dict[str, Kind] = {
-    "embedded": Kind("embedded", embedded.load),
+    "embedded": Kind("embedded[:PART+PART]", embedded.load),
     "stdlib": Kind("stdlib", stdlib.load),
     "text": Kind("text:PATH", files.load_text, keeps_hashes=True),
     "jsonl": Kind("jsonl:PATH[?field=NAME]", files.load_jsonl, keeps_hashes=True),
@@ -62,7 +67,7 @@ def load_corpus(name: str, cache_dir: os.PathLike | str | None = None) -> Corpus
     """
     key, _, argument = name.partition(":")
     kind = CORPORA.get(key)
-    if kind is None or (":" in kind.usage) != bool(argument):
+    if kind is None or not kind.takes(argument):
         known = ", ".join(kind.usage for kind in CORPORA.values())
         raise InputError(f"unknown corpus {name!r}: use one of {known}")
     arguments = [argument] if argument else []

@@ -244,6 +244,5 @@ def mesh_of(config: RunConfig) -> Mesh:
 
 def _is_corpus(text: str) -> bool:
     """Whether a string names a corpus: it starts like one, or holds no space that a text has."""
-    key, colon, _ = text.partition(":")
-    usage = CORPORA[key].usage if key in CORPORA else None
-    return len(text.split()) == 1 or (usage is not None and (":" in usage) == bool(colon))
+    key, _, argument = text.partition(":")
+    return len(text.split()) == 1 or (key in CORPORA and CORPORA[key].takes(argument))

@@ -18,10 +18,10 @@ def documents(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "nothing", "embedded:x", "stdlib:3", "text:", "jsonl", "tfds:", "synthetic"]
+    "name", ["", "nothing", "stdlib:3", "text:", "jsonl", "tfds:", "synthetic"]
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=r"unknown corpus .*embedded, stdlib, text:PATH"):
+    with pytest.raises(InputError, match=r"unknown corpus .*embedded\[:PART\+PART\], stdlib, text:PATH"):
         load_corpus(name)
 
 
@@ -50,6 +50,31 @@ def test_every_embedded_part_is_the_text_it_is_said_to_be(part: str, sentence: s
 
     assert part in embedded.PARTS
     assert sentence in lzma.decompress((TEXT_FOLDER / f"{part}.txt.xz").read_bytes()).decode()
+
+
+def test_parts_of_the_embedded_corpus_make_up_the_whole_and_are_corpora_of_their_own() -> None:
+    parts = {part: load_corpus(f"embedded:{part}") for part in embedded.PARTS}
+    whole = load_corpus("embedded")
+    texts = {part: list(corpus.documents()) for part, corpus in parts.items()}
+    assert [text for part in embedded.PARTS for text in texts[part]] == list(whole.documents())
+    assert len({whole.fingerprint, *(corpus.fingerprint for corpus in parts.values())}) == 5
+    # The order in which a user writes the parts changes neither the text nor its cache.
+    two, swapped = load_corpus("embedded:devil+bible"), load_corpus("embedded:bible+devil")
+    assert list(two.documents()) == texts["bible"] + texts["devil"]
+    assert two.fingerprint == swapped.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("x", "embedded:x has no part 'x': use austen, bible, devil, wordnet"),
+        ("bible+", "has no part ''"),
+        ("bible+bible", "has 'bible' twice"),
+    ],
+)
+def test_an_unknown_or_repeated_part_is_refused(argument: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_corpus(f"embedded:{argument}")
 
 
 def test_every_embedded_part_has_its_source_and_licence() -> None:
