@@ -126,8 +126,8 @@ cpu = Study(
     "kaplan-critical-batch-cpu",
     small(64, 8, points=40, curve_tokens=32_768, eval_tokens=65_536),
     design(
-        FixedModels(params=(4e3, 8e3, 16e3), tokens_per_param=(32.0,)),
-        batches=(2, 8, 32, 128),
+        FixedModels(params=(4e3, 12e3, 36e3), tokens_per_param=(48.0,), seeds=2),
+        batches=(2, 8, 16, 32, 128),
         base=8,
         rates=(_SMALL_RATE,),
         noise=NoiseScale(LogSpaced(points=6, start=0.05), 128),

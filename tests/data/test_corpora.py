@@ -21,7 +21,9 @@ def documents(name: str) -> list[str]:
     "name", ["", "nothing", "stdlib:3", "text:", "jsonl", "tfds:", "synthetic"]
 )
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=r"unknown corpus .*embedded\[:PART\+PART\], stdlib, text:PATH"):
+    with pytest.raises(
+        InputError, match=r"unknown corpus .*embedded\[:PART\+PART\], stdlib, text:PATH"
+    ):
         load_corpus(name)
 
 

@@ -103,14 +103,15 @@ def critical_batch(
     """The critical batch at each target loss, from curves of runs with several batch sizes.
 
     The steps to a loss are those after which a run's curve first reaches it, linear in the
-    logarithm of the tokens between points. Where several runs have one size and batch, such as with
-    several learning rates, the fastest counts. `S_min` and `B_crit` are fitted by least squares in
-    log S, and their intervals are profiles, with Student's t for the residuals of a few batches.
+    logarithm of the tokens between points. Where several runs have one size, batch and seed, such
+    as with several learning rates, the fastest counts; over seeds the geometric mean of the steps
+    counts. `S_min` and `B_crit` are fitted by least squares in log S, and their intervals are profiles, with Student's t for the residuals of a few batches.
     The intervals of the law are those of a jackknife over batch sizes, because the points of a run
     are correlated.
 
     Args:
-        curves: as of `scaling_jax.curves`: `run_id`, `params`, `step`, `tokens` and `loss`.
+        curves: as of `scaling_jax.curves`: `run_id`, `params`, `step`, `tokens` and `loss`, and
+            `seed` where there are several.
         targets: losses in nats per token, or how many of them to choose in the last quarter of the
             range that every run passes.
         level: of the intervals.

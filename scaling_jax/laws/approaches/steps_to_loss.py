@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve as tokens at which the lowest loss so far falls."""
+    """A curve as tokens at which the lowest loss so far falls.
+
+    `seed` is that of the run, and 0 where a table has no seeds.
+    """
 
     params: float
+    seed: int
     batch_tokens: float
     log_tokens_P: np.ndarray
     least_P: np.ndarray
@@ -28,7 +32,9 @@ class Curve:
         last = rows.iloc[-1]
         return cls(
             float(last["params"]),
-            float(last["tokens"] / last["step"]),
+            int(last.get("seed", 0)),
+            # Rounded, so that runs of one batch have equal quotients at every step.
+            float(f"{last['tokens'] / last['step']:.9g}"),
             np.log(rows["tokens"].to_numpy(float)),
             np.minimum.accumulate(rows["loss"].to_numpy(float)),
         )
@@ -80,16 +86,30 @@ def check_reached(runs: Sequence[Curve], losses: Sequence[float]) -> None:
 
 
 def steps_to(runs: Sequence[Curve], losses: Sequence[float]) -> Points:
-    """The batches of each size that reach each loss, and their steps; the fastest run counts."""
+    """The batches of each size that reach each loss with every seed, and their steps.
+
+    The fastest run of a batch and seed counts, since learning rates are tried for the best of them.
+    Over seeds the steps are geometric means: the fastest seed alone would be faster by luck.
+    """
     points: Points = {}
     for params in sorted({run.params for run in runs}):
+        of_size = [run for run in runs if run.params == params]
+        by_batch = {
+            batch: [run for run in of_size if run.batch_tokens == batch]
+            for batch in sorted({run.batch_tokens for run in of_size})
+        }
         for loss in losses:
-            fewest: dict[float, float] = {}
-            for run in runs:
-                tokens = run.tokens_to(loss) if run.params == params else None
-                if tokens is not None:
-                    steps = tokens / run.batch_tokens
-                    fewest[run.batch_tokens] = min(steps, fewest.get(run.batch_tokens, np.inf))
-            batches = sorted(fewest)
-            points[params, loss] = np.array(batches), np.array([fewest[b] for b in batches])
+            means = {batch: _mean_steps(same, loss) for batch, same in by_batch.items()}
+            reached = {batch: steps for batch, steps in means.items() if steps < np.inf}
+            points[params, loss] = np.array(list(reached)), np.array(list(reached.values()))
     return points
+
+
+def _mean_steps(runs: Sequence[Curve], loss: float) -> float:
+    """The geometric mean over seeds of the fewest steps; infinite where a seed never gets there."""
+    fewest: dict[int, float] = {}
+    for run in runs:
+        tokens = run.tokens_to(loss)
+        steps = np.inf if tokens is None else tokens / run.batch_tokens
+        fewest[run.seed] = min(steps, fewest.get(run.seed, np.inf))
+    return float(np.exp(np.log(list(fewest.values())).mean()))

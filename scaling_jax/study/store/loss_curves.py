@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Beginnings of the names that a table of curves keeps of the rows on disk, which hold more.
 _KEPT = ("step", "loss", "acc", "soft", "bits_per_byte")
 CURVE_COLUMNS = [
-    *("run_id", "params", "params_non_embedding", "params_active"),
+    *("run_id", "seed", "params", "params_non_embedding", "params_active"),
     *("tokens", "flops", "step", "loss", "loss_of"),
 ]
 
@@ -138,6 +138,7 @@ def _with_flops(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, An
     return [
         {
             "run_id": run.run_id,
+            "seed": config.seed,
             "params": counts.total,
             "params_non_embedding": counts.non_embedding,
             "params_active": counts.active,

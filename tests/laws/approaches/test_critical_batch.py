@@ -53,6 +53,32 @@ def test_constants_of_exact_curves_are_found():
     assert "alpha_B 0.2" in str(found)
 
 
+def test_several_seeds_count_with_their_mean_and_not_with_the_fastest():
+    def seeded(*shifts):
+        tables = [
+            curves().assign(
+                seed=i, step=lambda t, s=s: t.step * s, tokens=lambda t, s=s: t.tokens * s
+            )
+            for i, s in enumerate(shifts)
+        ]
+        return pd.concat(each.assign(run_id=each.run_id + f"-{i}") for i, each in enumerate(tables))
+
+    exact = laws.critical_batch(curves(), targets=[4.0]).table
+    found = laws.critical_batch(seeded(0.5, 2.0), targets=[4.0]).table
+    assert found.steps_min.to_numpy() == pytest.approx(exact.steps_min.to_numpy(), rel=1e-6)
+    assert found.critical_batch.to_numpy() == pytest.approx(
+        exact.critical_batch.to_numpy(), rel=0.01
+    )
+
+
+def test_a_batch_counts_where_every_seed_reaches_the_loss():
+    short = curves(sizes=(1e6,)).assign(seed=1, run_id=lambda t: t.run_id + "-1")
+    short = short[(short.loss > 3.5) | (short.run_id != "1e+06-1000-1")]
+    both = pd.concat([curves(sizes=(1e6,)).assign(seed=0), short])
+    found = laws.critical_batch(both, targets=[4.0, 3.0]).table
+    assert list(found.batches) == [5, 4]
+
+
 def test_intervals_cover_the_truth():
     covered = {"critical_batch": [], "steps_min": [], "B_star": [], "alpha_B": []}
     for seed in range(60):
