@@ -45,9 +45,12 @@ def families(vocab_size: int, seq_len: int, passes: int, n_layers: int) -> tuple
     )
 
 
-def grid(kinds: Iterable[Family], sizes: tuple[float, ...], tokens: float) -> ShapeGrid:
+def grid(
+    kinds: Iterable[Family], sizes: tuple[float, ...], tokens: float, seeds: int = 1
+) -> ShapeGrid:
     """The shape of every architecture nearest to each size, all on the same tokens."""
-    return ShapeGrid(tuple(kind.nearest(size) for kind in kinds for size in sizes), (tokens,))
+    shapes = tuple(kind.nearest(size) for kind in kinds for size in sizes)
+    return ShapeGrid(shapes, (tokens,), seeds=seeds)
 
 
 def at_rates(design: ShapeGrid, recipe: Recipe, *rates: float) -> tuple[Recipe, Sweep]:
@@ -86,8 +89,8 @@ study = Study(
     ),
 )
 
-_cpu = grid(families(256, 128, 3, 2), (1e4, 3e4, 9e4), 1.5e6)
-cpu = Study("kaplan-lstm-cpu", *at_rates(_cpu, small(_cpu, 8, 131_072), 5e-3, 1e-2, 2e-2))
+_cpu = grid(families(256, 128, 3, 2), (8e3, 2e4, 5e4), 1e6, seeds=2)
+cpu = Study("kaplan-lstm-cpu", *at_rates(_cpu, small(_cpu, 8, 131_072), 5e-3, 1e-2, 2e-2, 4e-2))
 
 _smoke = grid(families(256, 32, 2, 1), (2e3, 4e3, 8e3), 2e4)
 smoke = Study("kaplan-lstm-smoke", *at_rates(_smoke, small(_smoke, 8, 4_096), 1e-2))

@@ -17,6 +17,8 @@ _STARTS = [(share, kappa) for share in (0.05, 0.4, 0.8) for kappa in (0.6, 1.0, 
 _CONSTANTS = 4
 _DRAWS = 100
 _KAPPA = (0.05, 8.0)
+# Least rank correlation of two losses that fall together.
+_TOGETHER = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class LossToLoss:
             nats per token.
         points: number of pairs of losses.
         rms: root mean square of the residuals, in nats per token.
-        rank_correlation: Spearman's, of the two losses. Where it is not clearly positive, they
-            do not fall together, no law of this form holds, and the slopes show only that.
+        rank_correlation: Spearman's, of the two losses. Below 0.5 they do not fall together, no law
+            of this form holds, and the slopes show only that.
         offset: mean of `L_other - L_train`.
         offset_spread: standard deviation of `L_other - L_train` over the pairs.
         size_slope: slope of the residuals in the log of the size, in nats per factor of e.
@@ -55,6 +57,11 @@ class LossToLoss:
     size_slope_interval: tuple[float, float]
     progress_slope_interval: tuple[float, float]
     level: float
+
+    @property
+    def fall_together(self) -> bool:
+        """Whether the two losses fall together, so that the law and its slopes mean something."""
+        return self.rank_correlation >= _TOGETHER
 
     def other_loss(self, train_loss: np.ndarray) -> np.ndarray:
         """The loss on the other text where the loss on the training text is `train_loss`."""

@@ -1,9 +1,11 @@
 """Architectures at equal size: the best loss of each, and their losses along the context."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from scaling_jax.report import style
-from scaling_jax.report.experiments.finished import finished_rows
+from scaling_jax.report.experiments.finished import finished_rows, mean_interval
 from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
@@ -13,42 +15,91 @@ if TYPE_CHECKING:
 
     from scaling_jax.study import Store
 
-COLUMNS = ("architecture", "params_non_embedding", "peak_lr", "loss", "loss_stderr", "flops_exact")
+REFERENCE = "transformer"
+COLUMNS = ("architecture", "params_non_embedding", "peak_lr", "at_edge", "seeds", "loss")
+BEHIND = ("behind", "low", "high")
 
 
-def best_runs(records: "pd.DataFrame") -> "pd.DataFrame":
-    """The finished run of lowest loss of each architecture and size, by size within architecture.
+def best_rates(
+    records: "pd.DataFrame", reference: str = REFERENCE, level: float = 0.9
+) -> "pd.DataFrame":
+    """The learning rate of lowest mean loss over seeds of each architecture and size.
 
-    The column `at_edge` says whether the best learning rate is the lowest or the highest of several
-    that were tried, so that a better one may lie beyond.
+    A row for each, by size within architecture: `loss` is the mean over the `seeds` of that rate,
+    and `run_ids` are its runs. `at_edge` says whether the rate is the lowest or the highest of
+    several that were tried, so that a better one may lie beyond. `behind` is the loss relative to
+    `reference` at the size of the same rank, minus 1, in the mean over seeds, with the ends of its
+    interval, which are NaN with one seed. A rate counts if as many seeds finished with it as with
+    any other.
 
     Raises:
         InputError: no run has finished.
     """
-    done = finished_rows(records)
-    groups = done.groupby(["architecture", "params_non_embedding"], sort=True)
-    best = done.loc[groups["loss"].idxmin()].copy()
-    ends = groups["peak_lr"].agg(["min", "max"])
-    at = best.set_index(["architecture", "params_non_embedding"])["peak_lr"]
-    is_end = (at == ends["min"]) | (at == ends["max"])
-    best["at_edge"] = (is_end & (ends["min"] < ends["max"])).to_numpy()
-    return best
+    import pandas as pd
+
+    rows = []
+    by_seed: dict[tuple[str, int], pd.Series[float]] = {}
+    for name, of_architecture in finished_rows(records).groupby("architecture", sort=True):
+        for rank, (size, cell) in enumerate(of_architecture.groupby("params_non_embedding")):
+            best = _best_rate(cell)
+            runs = cell[cell["peak_lr"] == best].set_index("seed")
+            tried = cell["peak_lr"].unique()
+            by_seed[str(name), rank] = runs["loss"]
+            rows.append(
+                {
+                    "architecture": str(name),
+                    "params_non_embedding": size,
+                    "peak_lr": best,
+                    "at_edge": len(tried) > 1 and best in (tried.min(), tried.max()),
+                    "seeds": len(runs),
+                    "loss": runs["loss"].mean(),
+                    "run_ids": tuple(runs["run_id"]),
+                }
+            )
+    behind = [_behind(by_seed, *cell, reference, level) for cell in by_seed]
+    return pd.concat([pd.DataFrame(rows), pd.DataFrame(behind, columns=list(BEHIND))], axis=1)
+
+
+def _best_rate(cell: "pd.DataFrame") -> float:
+    """The rate of lowest mean loss among the rates with the most seeds."""
+    rates = cell.groupby("peak_lr")["loss"].agg(["mean", "count"])
+    whole = rates[rates["count"] == rates["count"].max()]
+    return float(cast("float", whole["mean"].idxmin()))
+
+
+def _behind(
+    by_seed: "dict[tuple[str, int], pd.Series]", name: str, rank: int, reference: str, level: float
+) -> tuple[float, float, float]:
+    """What an architecture's loss is above that of `reference`, seed by seed, and its interval."""
+    beside = by_seed.get((reference, rank))
+    if beside is None:
+        return np.nan, np.nan, np.nan
+    ratio = (by_seed[name, rank] / beside - 1).dropna().to_numpy(float)
+    low, high = mean_interval(ratio, level)
+    return (float(ratio.mean()) if len(ratio) else np.nan), low, high
 
 
 def losses_by_position(store: "Store", best: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
-    """For each architecture the loss at each position of the context, of its largest best run."""
+    """For each architecture the loss at each position of the context, of its largest size.
+
+    Losses are means over the seeds of the best rate.
+    """
+    import pandas as pd
+
     from scaling_jax.trained import load_run
 
     where = {run.run_id: run.directory for run in store.runs()}
     largest = best.loc[best.groupby("architecture")["params_non_embedding"].idxmax()]
-    return {
-        str(run["architecture"]): load_run(where[run["run_id"]]).details().by_position()
-        for _, run in largest.iterrows()
-    }
+    found = dict[str, pd.DataFrame]()
+    for row in largest.to_dict("records"):
+        tables = [load_run(where[run]).details().by_position() for run in row["run_ids"]]
+        means = pd.concat(tables).groupby("position")["loss"].mean()
+        found[str(row["architecture"])] = means.reset_index()
+    return found
 
 
 def architectures_figure(
-    best: "pd.DataFrame", positions: dict[str, "pd.DataFrame"], reference: str = "transformer"
+    best: "pd.DataFrame", positions: dict[str, "pd.DataFrame"], reference: str = REFERENCE
 ) -> "Figure":
     """Loss against size, and along the context what each architecture loses on the reference.
 
@@ -81,12 +132,16 @@ def _label(by_size: "Axes", by_position: "Axes", best: "pd.DataFrame", reference
 
 def _smooth(values: "pd.Series") -> "pd.Series":
     """The mean over neighbouring positions, over more of them at later ones."""
-    import numpy as np
-
     widths = [max(1, round(0.15 * position)) for position in range(1, len(values) + 1)]
     array = values.to_numpy()
     means = [array[max(0, i - w) : i + w + 1].mean() for i, w in enumerate(widths)]
     return values * 0 + np.array(means)
+
+
+def _with_percent(best: "pd.DataFrame") -> "pd.DataFrame":
+    """The columns that are printed, with the differences from the reference in percent."""
+    behind = best[list(BEHIND)].map("{:+.2%}".format)
+    return best[list(COLUMNS)].join(behind)
 
 
 def main(root: str, out: str) -> None:
@@ -94,8 +149,8 @@ def main(root: str, out: str) -> None:
     from scaling_jax.study import Store, collect
 
     store = Store.open(root)
-    best = best_runs(collect(store))
-    print(best[[*COLUMNS, "at_edge"]].to_string(index=False))
+    best = best_rates(collect(store))
+    print(_with_percent(best).to_string(index=False))
     positions = losses_by_position(store, best)
     for name, table in positions.items():
         quarters = table["loss"].groupby(4 * (table["position"] - 1) // len(table)).mean()

@@ -61,29 +61,43 @@ def transfers(curves: "pd.DataFrame", level: float = 0.9) -> dict[str, LossToLos
 
 
 def transfer_table(found: Mapping[str, LossToLoss]) -> "pd.DataFrame":
-    """A row for each text: the law, its residuals and the slopes that ought to be zero."""
+    """A row for each text: the law, its residuals and the slopes that ought to be zero.
+
+    A text whose loss does not fall with that on the training text has no law and no slopes.
+    """
     import pandas as pd
 
-    def with_ends(value: float, ends: tuple[float, float]) -> str:
+    def with_ends(law: LossToLoss, value: float, ends: tuple[float, float]) -> str:
+        if not law.fall_together:
+            return ""
         return f"{value:+.4f} ({ends[0]:+.4f} to {ends[1]:+.4f})"
 
     rows = [
         {
             "text": name,
             "other - train": f"{law.offset:.3f} (sd {law.offset_spread:.3f})",
-            "law": f"{law.K:.3g} (L - {law.E0:.3g})^{law.kappa:.3g} + {law.E1:.3g}",
+            "law": _law_text(law),
             "rank corr.": f"{law.rank_correlation:+.2f}",
-            "rms": f"{law.rms:.4f}",
-            "slope in ln N": with_ends(law.size_slope, law.size_slope_interval),
-            "in ln progress": with_ends(law.progress_slope, law.progress_slope_interval),
+            "rms": f"{law.rms:.4f}" if law.fall_together else "",
+            "slope in ln N": with_ends(law, law.size_slope, law.size_slope_interval),
+            "in ln progress": with_ends(law, law.progress_slope, law.progress_slope_interval),
         }
         for name, law in found.items()
     ]
     return pd.DataFrame(rows)
 
 
+def _law_text(law: LossToLoss) -> str:
+    if not law.fall_together:
+        return "none: the losses do not fall together"
+    return f"{law.K:.3g} (L - {law.E0:.3g})^{law.kappa:.3g} + {law.E1:.3g}"
+
+
 def transfer_figure(curves: "pd.DataFrame", found: Mapping[str, LossToLoss]) -> "Figure":
-    """The loss on each text against the loss on the training text: runs by size, and the law."""
+    """The loss on each text against the loss on the training text: runs by size, and the law.
+
+    Losses that do not fall together have no line.
+    """
     from matplotlib.figure import Figure
 
     sizes = sorted(curves["params_non_embedding"].unique())
@@ -94,9 +108,10 @@ def transfer_figure(curves: "pd.DataFrame", found: Mapping[str, LossToLoss]) -> 
             for size, colour in zip(sizes, style.shades(len(sizes)), strict=True):
                 runs = curves[curves["params_non_embedding"] == size]
                 label = f"{formatting.count(size)} parameters"
-                axes.plot(runs["loss"], runs[f"loss_{name}"], "o", color=colour, ms=4, label=label)
+                axes.plot(runs["loss"], runs[f"loss_{name}"], "o", color=colour, ms=3, label=label)
             train = np.linspace(curves["loss"].min(), curves["loss"].max(), 100)
-            axes.plot(train, law.other_loss(train), color=style.INK, lw=1)
+            if law.fall_together:
+                axes.plot(train, law.other_loss(train), color=style.INK, lw=1)
             axes.set_title(name, fontsize=11)
             axes.set_xlabel("loss on the training text")
         panels[0].set_ylabel("loss on the other text (nats/token)")

@@ -41,6 +41,16 @@ def test_a_constant_offset_is_found_as_one() -> None:
     assert len(axes.lines) == 4
 
 
+def test_a_text_whose_loss_rises_has_no_law_in_the_table_and_no_line() -> None:
+    table = curves().assign(loss_code=lambda rows: 5 - rows["loss"])
+    found = transfers(table)
+    row = transfer_table(found).iloc[0]
+    assert row["law"] == "none: the losses do not fall together"
+    assert row["slope in ln N"] == row["in ln progress"] == row["rms"] == ""
+    (axes,) = transfer_figure(table, found).axes
+    assert len(axes.lines) == 3
+
+
 def test_curves_and_studies_without_a_second_text_are_refused() -> None:
     with pytest.raises(InputError, match="only on their own text"):
         transfers(curves()[["run_id", "params_non_embedding", "tokens", "loss", "loss_stderr"]])
