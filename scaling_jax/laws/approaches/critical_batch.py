@@ -105,7 +105,8 @@ def critical_batch(
     The steps to a loss are those after which a run's curve first reaches it, linear in the
     logarithm of the tokens between points. Where several runs have one size, batch and seed, such
     as with several learning rates, the fastest counts; over seeds the geometric mean of the steps
-    counts. `S_min` and `B_crit` are fitted by least squares in log S, and their intervals are profiles, with Student's t for the residuals of a few batches.
+    counts. `S_min` and `B_crit` are fitted by least squares in log S, and their intervals are
+    profiles, with Student's t for the residuals of a few batches.
     The intervals of the law are those of a jackknife over batch sizes, because the points of a run
     are correlated.
 

@@ -140,7 +140,7 @@ def _smooth(values: "pd.Series") -> "pd.Series":
 
 def _with_percent(best: "pd.DataFrame") -> "pd.DataFrame":
     """The columns that are printed, with the differences from the reference in percent."""
-    behind = best[list(BEHIND)].map("{:+.2%}".format)
+    behind = best[list(BEHIND)].map(lambda x: f"{x:+.2%}" if np.isfinite(x) else "")
     return best[list(COLUMNS)].join(behind)
 
 

@@ -11,7 +11,7 @@ RATES = (1e-3, 2e-3, 4e-3)
 
 
 def records() -> pd.DataFrame:
-    """Two architectures, two sizes, three rates, two seeds; the LSTM is best at the highest rate."""
+    """Two architectures, sizes and seeds, three rates; the LSTM is best at the highest rate."""
     rows = [
         dict(
             architecture=name,
