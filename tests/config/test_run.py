@@ -204,7 +204,7 @@ def test_a_stored_curve_keeps_the_meaning_that_it_was_stored_with() -> None:
     written = dataclasses.replace(CONFIG, eval_every=LogSpaced())
     assert written.run_id != stored.run_id
     assert read(json.loads(written.to_json())) == written
-    # A number of tokens replaces the share of a tenth that a curve has by default.
+    # A number of tokens replaces the share that a curve has by default.
     sized = [
         dataclasses.replace(CONFIG, eval_every=e, curve_tokens=64)
         for e in (LogSpaced(), LogSpaced(share=None))

@@ -17,11 +17,14 @@ from scaling_jax.system.files import read_text
 
 FORMAT = 2
 
-# Defaults that have changed: what a stored recipe has that was written without the field, what such
-# a recipe has now, and how to write the earlier default.
-_EARLIER_DEFAULTS: dict[str, tuple[Any, Any, str]] = {
-    "recipe.eval_tokens": (131_072, None, "eval_tokens=131_072"),
-    "recipe.eval_every.share": (None, CURVE_SHARE, "LogSpaced(share=None)"),
+# Defaults that have changed: what stored recipes have that were written without the field, each with
+# how to write it, and what such a recipe has now.
+_EARLIER_DEFAULTS: dict[str, tuple[dict[Any, str], Any]] = {
+    "recipe.eval_tokens": ({131_072: "eval_tokens=131_072"}, None),
+    "recipe.eval_every.share": (
+        {None: "LogSpaced(share=None)", 0.1: "LogSpaced(share=0.1)"},
+        CURVE_SHARE,
+    ),
 }
 
 _FIELDS = {"name": str, "recipe": dict, "design": dict, "recipe_hash": str}
@@ -88,10 +91,10 @@ def _earlier_defaults(found: Sequence[Difference]) -> str:
     """How to continue a study whose recipe differs by defaults alone, which have changed since."""
     written = []
     for each in found:
-        theirs, ours, text = _EARLIER_DEFAULTS.get(each.field, (None, None, ""))
-        if not text or (each.ours, each.theirs) != (theirs, ours):
+        earlier, now = _EARLIER_DEFAULTS.get(each.field, ({}, None))
+        if each.ours not in earlier or each.theirs != now:
             return ""
-        written.append(text)
+        written.append(earlier[each.ours])
     return (
         f"to continue it, write {' and '.join(written)} in the recipe, which was the default when "
         "the study was made; or "

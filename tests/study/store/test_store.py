@@ -89,6 +89,14 @@ def test_a_study_of_earlier_defaults_is_told_how_to_go_on(tmp_path):
         Store.create(tmp_path, small_study(eval_tokens=None, eval_every=LogSpaced(), seed=1))
 
 
+def test_a_study_whose_curves_took_a_tenth_is_told_how_to_go_on(tmp_path):
+    Store.create(tmp_path, small_study(eval_every=LogSpaced(share=0.1)))
+    with pytest.raises(InputError, match=r"write LogSpaced\(share=0.1\) in the recipe"):
+        Store.create(tmp_path, small_study(eval_every=LogSpaced()))
+    with pytest.raises(InputError, match=r"another recipe \(.*\): choose another root"):
+        Store.create(tmp_path, small_study(eval_every=LogSpaced(share=0.2)))
+
+
 def test_a_study_directory_is_not_a_root(store):
     with pytest.raises(InputError, match="belongs to the study 'small'"):
         Store.create(store.directory, small_study(name="other"))
