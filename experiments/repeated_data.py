@@ -41,12 +41,14 @@ class Epochs:
         unique_tokens: unique tokens of the runs.
         epochs: how often each run reads them.
         most_tokens: runs of more tokens, repeats counted, are left out.
+        seeds: how often each run is trained, with the recipe's seed and those after it.
     """
 
     params: tuple[float, ...]
     unique_tokens: tuple[int, ...]
     epochs: tuple[float, ...]
     most_tokens: float
+    seeds: int = 1
 
     def runs(self, recipe: Recipe) -> Iterator[PlannedRun]:
         """The runs under `recipe`."""
@@ -54,7 +56,7 @@ class Epochs:
         for unique in self.unique_tokens:
             on_part = replace(recipe, data=replace(recipe.data, unique_tokens=unique))
             tokens = tuple(t for n in self.epochs if (t := n * unique) <= self.most_tokens)
-            yield from ShapeGrid(shapes, tokens).runs(on_part)
+            yield from ShapeGrid(shapes, tokens, seeds=self.seeds).runs(on_part)
 
 
 study = Study(
@@ -89,6 +91,7 @@ cpu = Study(
         (32_768, 131_072, 524_288),
         (1.0, 2.0, 4.0, 8.0, 16.0, 40.0),
         most_tokens=2.2e6,
+        seeds=2,
     ),
 )
 

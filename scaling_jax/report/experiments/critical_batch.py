@@ -164,7 +164,7 @@ def _draw_trade(axes: "Axes", critical: "CriticalBatch") -> None:
     axes.plot(more_tokens, more_steps, "o", color=style.INK, ms=3.5, alpha=0.6)
     line = np.geomspace(1.01, max(2.0, float(more_tokens.max())) * 1.2, _CURVE)
     axes.plot(line, 1 + 1 / (line - 1), color=style.ACCENT, lw=1.3, label="equation 5.1")
-    axes.set_xscale("log")
+    style.log_axis(axes, "x", style.padded(more_tokens, 1.1), "count")
     axes.set_yscale("log")
     axes.set_xlabel("tokens / E_min")
     axes.set_ylabel("steps / S_min")

@@ -48,7 +48,10 @@ def verdict(profile: "Profile") -> str:
 
 
 def epochs_figure(records: "pd.DataFrame") -> "Figure":
-    """Loss against epochs: a panel for each number of unique tokens, a line for each size."""
+    """Loss against epochs: a panel for each number of unique tokens, a line for each size.
+
+    Lines are means over seeds.
+    """
     from matplotlib.figure import Figure
 
     table = records.assign(epochs=records["tokens"] / records["unique_tokens"])
@@ -60,9 +63,10 @@ def epochs_figure(records: "pd.DataFrame") -> "Figure":
         for axes, stock in zip(panels, stocks, strict=True):
             for size, colour in zip(sizes, style.shades(len(sizes)), strict=True):
                 shown = (table["params"] == size) & (table["unique_tokens_limit"] == stock)
-                runs = table[shown].sort_values("epochs")
+                runs = table[shown]
                 label = f"{formatting.count(size)} parameters"
-                axes.plot(runs["epochs"], runs["loss"], "o-", color=colour, ms=4, label=label)
+                axes.plot(runs["epochs"], runs["loss"], "o", color=colour, ms=4, label=label)
+                axes.plot(runs.groupby("epochs")["loss"].mean(), color=colour)
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
             axes.set_title(f"{formatting.count(stock)} unique tokens", fontsize=11)

@@ -28,13 +28,22 @@ def test_a_decay_is_identified_if_it_is_bounded_on_both_sides(
     assert verdict(profile).rpartition(": ")[2] == wanted
 
 
-def test_a_panel_for_each_number_of_unique_tokens() -> None:
+def test_a_panel_for_each_number_of_unique_tokens_and_a_line_through_the_means_of_seeds() -> None:
     rows = [
-        {"params": n, "unique_tokens": u, "unique_tokens_limit": u, "tokens": e * u, "loss": 3.0}
+        {
+            "params": n,
+            "unique_tokens": u,
+            "unique_tokens_limit": u,
+            "tokens": e * u,
+            "loss": 3.0 + s,
+        }
         for n in (1e3, 1e4)
         for u in (100, 200)
         for e in (1, 4)
+        for s in (0, 1)
     ]
     panels = epochs_figure(pd.DataFrame(rows)).axes
-    assert [len(axes.lines) for axes in panels] == [2, 2]
-    assert list(panels[0].lines[0].get_xdata()) == [1, 4]
+    assert [len(axes.lines) for axes in panels] == [4, 4]
+    runs, means = panels[0].lines[:2]
+    assert sorted(runs.get_xdata()) == [1, 1, 4, 4]
+    assert means.get_xydata().tolist() == [[1, 3.5], [4, 3.5]]
