@@ -17,8 +17,8 @@ from scaling_jax.system.files import read_text
 
 FORMAT = 2
 
-# Defaults that have changed: what stored recipes have that were written without the field, each with
-# how to write it, and what such a recipe has now.
+# Defaults that have changed: what stored recipes have that were written without the field, and how
+# to write each; and what such a recipe has now.
 _EARLIER_DEFAULTS: dict[str, tuple[dict[Any, str], Any]] = {
     "recipe.eval_tokens": ({131_072: "eval_tokens=131_072"}, None),
     "recipe.eval_every.share": (
