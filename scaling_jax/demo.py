@@ -107,6 +107,7 @@ def run_demo(
         demo_study(seed),
         root,
         VERIFICATION_BUDGET,
+        floor=FLOOR,
         commands=(command,),
         seed=seed,
         workers=workers,
@@ -119,6 +120,7 @@ def put_to_the_test(
     root: os.PathLike | str,
     target_flops: float,
     *,
+    floor: tuple[float, float] | None = None,
     commands: Sequence[str] | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -129,8 +131,17 @@ def put_to_the_test(
     Finished runs are not trained again. The forecast is on disk before its run is trained, and is
     never replaced. The outcome holds `predicted`, `measured` (nats per token), `error_percent`,
     `interval`, `inside_interval`, the run's `params`, `tokens` and `flops`, `budgets`, `optima`,
-    `fit`, `report` (the path of the page) and `seconds`. `seed` is the random seed of the
-    bootstrap.
+    `fit`, `report` (the path of the page) and `seconds`.
+
+    Args:
+        study: without verification runs of its own.
+        root: where the study is stored.
+        target_flops: FLOPs of the run that the law predicts.
+        floor: what is known of the floor E beside the runs: centre and standard deviation.
+        commands: command lines that the page shows.
+        seed: of the bootstrap.
+        workers: runs that train at once.
+        progress: whether to print the progress of each run.
 
     Raises:
         InputError: a root that cannot be used, or too many diverged runs to fit a law.
@@ -142,7 +153,9 @@ def put_to_the_test(
 
     began = time.monotonic()
     store = run_study(study, root, workers=workers, progress=progress)
-    fitting: dict[str, Any] = dict(law=LAW, prior={"E": FLOOR}, seed=seed)
+    fitting: dict[str, Any] = dict(
+        law=LAW, prior=None if floor is None else {"E": floor}, seed=seed
+    )
     fit = laws.fit(collect(store), **fitting)
     write_text_atomically(store.directory / FIT_FILE, fit.to_json())
     run = _verification_run(study, fit, target_flops)

@@ -10,7 +10,7 @@ import pytest
 from scaling_jax.accounting import flops
 from scaling_jax.config import DataConfig
 from scaling_jax.data import prepare
-from scaling_jax.demo import N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
+from scaling_jax.demo import FLOOR, N_BUDGETS, REACH, SIZES_PER_BUDGET, demo_study, put_to_the_test
 from scaling_jax.laws.catalogue import KAPLAN
 from scaling_jax.runs.result import write_result
 from scaling_jax.shapes import Family
@@ -56,7 +56,7 @@ def times(root: Path) -> dict[Path, int]:
 @pytest.mark.filterwarnings("ignore")
 def test_the_prediction_is_made_before_its_run_and_nothing_is_trained_twice(study, tmp_path):
     finish_grid(study, tmp_path)
-    outcome = put_to_the_test(study, tmp_path, TARGET, workers=1, progress=False)
+    outcome = put_to_the_test(study, tmp_path, TARGET, floor=FLOOR, workers=1, progress=False)
     directory = tmp_path / "tiny"
     (forecast,) = read_forecast(directory / "forecast.json").runs
     assert forecast.predicted == outcome["predicted"]
@@ -73,7 +73,7 @@ def test_the_prediction_is_made_before_its_run_and_nothing_is_trained_twice(stud
     assert Path(outcome["report"]).is_file()
 
     before = times(tmp_path)
-    again = put_to_the_test(study, tmp_path, TARGET, workers=1, progress=False)
+    again = put_to_the_test(study, tmp_path, TARGET, floor=FLOOR, workers=1, progress=False)
     assert times(tmp_path) == before
     assert {k: v for k, v in again.items() if k != "seconds"} == {
         k: v for k, v in outcome.items() if k != "seconds"
