@@ -56,11 +56,10 @@ def recipe(seq_len: int, batch_size: int, eval_tokens: int, prose: str = "embedd
     )
 
 
-def ladder(budgets: tuple[float, ...], params: float, n: int) -> IsoFlop:
+def ladder(budgets: tuple[float, ...], params: float, n: int, seeds: int = 1) -> IsoFlop:
     """Sizes within a factor of 4 of the optimum that the demo found for prose."""
-    return IsoFlop(
-        budgets, around(budgets, params=params, at=budgets[0], exponent=0.5, width=4, n=n)
-    )
+    sizes = around(budgets, params=params, at=budgets[0], exponent=0.5, width=4, n=n)
+    return IsoFlop(budgets, sizes, seeds=seeds)
 
 
 _full = (1e15, 4e15, 1.6e16)
@@ -74,7 +73,7 @@ _cpu = (7.5e10, 1.5e11, 3e11, 6e11)
 cpu = Study(
     "modalities-cpu",
     recipe(128, 8, 131_072),
-    sweep(ladder(_cpu, 15e3, 5), "embedded", 80_000, 50_000, 3_200),
+    sweep(ladder(_cpu, 15e3, 5, seeds=2), "embedded", 80_000, 50_000, 3_200),
 )
 
 _smoke = (1e9, 2e9, 4e9)
