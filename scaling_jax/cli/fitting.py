@@ -120,6 +120,8 @@ def fit(
         1 if approach == "all" else approach, {name: each for name, each in extras.items() if each}
     )
     table, curves = sources.read_records(records, with_curves=approach in (1, "all"))
+    if not {"E"} & {*fitting.prior, *fitting.fixed}:
+        remark(sources.unused_floor(records))
     mapping = named_values.names("--columns", columns)
     if best_of is not None:
         table, mapping = laws.best_of(table, best_of, law, mapping), {}

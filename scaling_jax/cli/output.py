@@ -42,5 +42,6 @@ def print_json(value: Any) -> None:
 
 
 def remark(text: str) -> None:
-    """Print a line on standard error."""
-    print(plain_spaces(text), file=sys.stderr)
+    """Print a line on standard error, unless the text is empty."""
+    if text:
+        print(plain_spaces(text), file=sys.stderr)

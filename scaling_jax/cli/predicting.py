@@ -7,7 +7,7 @@ import tyro
 
 from scaling_jax import named_values
 from scaling_jax.cli.arguments import Columns, Json, optional
-from scaling_jax.cli.output import print_json
+from scaling_jax.cli.output import print_json, remark
 
 Number = float | None
 
@@ -87,7 +87,7 @@ def predict(
     tokens run out, how another recipe compares, and what training takes in time and money.
     """
     from scaling_jax.questions import Question, decide
-    from scaling_jax.study.store.sources import fit_and_records
+    from scaling_jax.study.store.sources import fit_and_records, unused_floor
 
     if sensitivity:
         from scaling_jax.system.compilation import use_compilation_cache
@@ -114,6 +114,7 @@ def predict(
         floors=floors,
     )
     mapping = named_values.names("--columns", columns)
+    remark(unused_floor(fit))
     fitted, table = fit_and_records(fit, records, mapping)
     decision = decide(fitted, question, table, mapping)
     print_json(decision.data()) if json else print(decision)

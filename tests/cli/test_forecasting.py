@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 
 from scaling_jax.report.build import build_report
-from scaling_jax.study import PlannedRun, Store, StoredRun, Study, load_experiment
+from scaling_jax.study import (
+    Extrapolation,
+    IsoFlop,
+    PlannedRun,
+    Store,
+    StoredRun,
+    Study,
+    load_experiment,
+)
+from tests.study.small_studies import RECIPE, write_fake_result
 
 RUN = "params=2e6,tokens=2e8,name=large"
 
@@ -170,3 +179,23 @@ def test_a_forecast_is_never_replaced_and_a_changed_one_is_named(
     changed = cli("score", out, table)
     assert changed.code == 2
     assert f"{out}: this forecast was changed after it was written" in changed.err
+
+
+def test_a_floor_that_the_design_states_and_a_fit_leaves_out_is_named(
+    cli: Callable, tmp_path: Path
+) -> None:
+    ladder = IsoFlop((1e9, 2e9, 4e9), ((4e3, 6e3, 9e3, 14e3),) * 3)
+    design = Extrapolation(ladder, budget=8e10, params=3e4, floor=(1.2, 0.3))
+    store = Store.create(tmp_path, Study("far", RECIPE, design))
+    for run in store.runs():
+        if run.planned.role == "grid":
+            tokens = run.planned.config.tokens
+            size = run.planned.flops / 6 / tokens
+            write_fake_result(run, loss=1.2 + 20 / size**0.4 + 30 / tokens**0.35)
+    fit = ("fit", store.directory, "--bootstrap", 0)
+    named = cli(*fit).err
+    assert "does not use the floor E = 1.2 ± 0.3" in named
+    assert "fit with --prior E=1.2:0.3" in named
+    for used in (("--prior", "E=1.2:0.3"), ("--hold", "E=1.2")):
+        assert "floor E" not in cli(*fit, *used).err
+    assert "does not use the floor" in cli("predict", store.directory, "--flops", 1e11).err

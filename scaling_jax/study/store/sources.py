@@ -44,6 +44,24 @@ def read_records(
     return collect(store), curves(store) if with_curves else None
 
 
+def unused_floor(path: Path) -> str:
+    """A sentence on the floor E that a study's design states and a fit without prior leaves out.
+
+    Empty where the design states none, and for other files.
+
+    Raises:
+        InputError: a directory that holds no study.
+    """
+    floor = Store.open(path).study["design"].get("floor") if _is_directory(path) else None
+    if floor is None:
+        return ""
+    centre, deviation = floor
+    return (
+        f"this fit does not use the floor E = {centre:g} ± {deviation:g} that the study's design "
+        f"states and its forecast uses: fit with --prior E={centre:g}:{deviation:g} to use it"
+    )
+
+
 def fit_and_records(
     source: Path, records: Path | None = None, columns: Mapping[str, str] | None = None
 ) -> "tuple[Fit, pd.DataFrame | Path | None]":
