@@ -1,5 +1,6 @@
 """Architectures at equal size: the best loss of each, and their losses along the context."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -26,38 +27,51 @@ def best_rates(
     """The learning rate of lowest mean loss over seeds of each architecture and size.
 
     A row for each, by size within architecture: `loss` is the mean over the `seeds` of that rate,
-    and `run_ids` are its runs. `at_edge` says whether the rate is the lowest or the highest of
-    several that were tried, so that a better one may lie beyond. `behind` is the loss relative to
-    `reference` at the size of the same rank, minus 1, in the mean over seeds, with the ends of its
-    interval, which are NaN with one seed. A rate counts if as many seeds finished with it as with
-    any other.
+    `run_ids` are its runs, and `pairs` what each seed is behind. `at_edge` says whether the rate is
+    the lowest or the highest of several that were tried, so that a better one may lie beyond. A
+    rate counts if as many seeds finished with it as with any other. `behind` is the loss relative
+    to `reference` at the same size, minus 1, in the mean over seeds, with the ends of its interval,
+    which are NaN with one seed. The loss of `reference` there is on the line, in logs, through its
+    two nearest sizes; with fewer sizes `behind` is NaN.
 
     Raises:
         InputError: no run has finished.
     """
     import pandas as pd
 
-    rows = []
-    by_seed: dict[tuple[str, int], pd.Series[float]] = {}
-    for name, of_architecture in finished_rows(records).groupby("architecture", sort=True):
-        for rank, (size, cell) in enumerate(of_architecture.groupby("params_non_embedding")):
-            best = _best_rate(cell)
-            runs = cell[cell["peak_lr"] == best].set_index("seed")
-            tried = cell["peak_lr"].unique()
-            by_seed[str(name), rank] = runs["loss"]
-            rows.append(
-                {
-                    "architecture": str(name),
-                    "params_non_embedding": size,
-                    "peak_lr": best,
-                    "at_edge": len(tried) > 1 and best in (tried.min(), tried.max()),
-                    "seeds": len(runs),
-                    "loss": runs["loss"].mean(),
-                    "run_ids": tuple(runs["run_id"]),
-                }
-            )
-    behind = [_behind(by_seed, *cell, reference, level) for cell in by_seed]
-    return pd.concat([pd.DataFrame(rows), pd.DataFrame(behind, columns=list(BEHIND))], axis=1)
+    rows, losses = [], list[pd.Series]()
+    for (name, size), cell in finished_rows(records).groupby(
+        ["architecture", "params_non_embedding"], sort=True
+    ):
+        best = _best_rate(cell)
+        runs = cell[cell["peak_lr"] == best].set_index("seed")
+        tried = cell["peak_lr"].unique()
+        losses.append(runs["loss"].rename(str(size)))
+        rows.append(
+            {
+                "architecture": str(name),
+                "params_non_embedding": size,
+                "peak_lr": best,
+                "at_edge": len(tried) > 1 and best in (tried.min(), tried.max()),
+                "seeds": len(runs),
+                "loss": runs["loss"].mean(),
+                "run_ids": tuple(runs["run_id"]),
+            }
+        )
+    beside = [
+        each for row, each in zip(rows, losses, strict=True) if row["architecture"] == reference
+    ]
+    pairs = [_behind(each, beside) for each in losses]
+    behind = [mean_with_ends(each, level) for each in pairs]
+    table = pd.DataFrame(rows).assign(pairs=pd.Series(pairs))
+    return table.join(pd.DataFrame(behind, columns=list(BEHIND)))
+
+
+def mean_with_ends(pairs: Sequence[float], level: float = 0.9) -> tuple[float, float, float]:
+    """The mean of differences and the ends of its interval; NaN where they are not known."""
+    if not pairs:
+        return np.nan, np.nan, np.nan
+    return (float(np.mean(pairs)), *mean_interval(np.array(pairs), level))
 
 
 def _best_rate(cell: "pd.DataFrame") -> float:
@@ -67,16 +81,21 @@ def _best_rate(cell: "pd.DataFrame") -> float:
     return float(cast("float", whole["mean"].idxmin()))
 
 
-def _behind(
-    by_seed: "dict[tuple[str, int], pd.Series]", name: str, rank: int, reference: str, level: float
-) -> tuple[float, float, float]:
-    """What an architecture's loss is above that of `reference`, seed by seed, and its interval."""
-    beside = by_seed.get((reference, rank))
-    if beside is None:
-        return np.nan, np.nan, np.nan
-    ratio = (by_seed[name, rank] / beside - 1).dropna().to_numpy(float)
-    low, high = mean_interval(ratio, level)
-    return (float(ratio.mean()) if len(ratio) else np.nan), low, high
+def _behind(losses: "pd.Series", beside: "list[pd.Series]") -> tuple[float, ...]:
+    """What the loss of each seed is above a reference at its size; empty with too few sizes.
+
+    `beside` are the reference's losses by seed, a series for each size; a series is named after
+    its size.
+    """
+    size = float(str(losses.name))
+    nearest = sorted(beside, key=lambda each: abs(np.log(float(str(each.name)) / size)))
+    if len(nearest) < 2:
+        return ()
+    near, far = nearest[:2]
+    sizes = [float(str(each.name)) for each in (near, far)]
+    share = np.log(size / sizes[0]) / np.log(sizes[1] / sizes[0])
+    logs = np.log(near) + share * (np.log(far) - np.log(near))
+    return tuple((losses / np.exp(logs) - 1).dropna())
 
 
 def losses_by_position(store: "Store", best: "pd.DataFrame") -> dict[str, "pd.DataFrame"]:
@@ -151,6 +170,14 @@ def main(root: str, out: str) -> None:
     store = Store.open(root)
     best = best_rates(collect(store))
     print(_with_percent(best).to_string(index=False))
+    for name, of_architecture in best.groupby("architecture"):
+        pairs = [pair for each in of_architecture["pairs"] for pair in each]
+        mean, low, high = mean_with_ends(pairs)
+        if name != REFERENCE and np.isfinite(low):
+            print(
+                f"{name}: {mean:+.2%} ({low:+.2%} to {high:+.2%}) behind the {REFERENCE} at equal "
+                f"size, in the mean of {len(pairs)} pairs"
+            )
     positions = losses_by_position(store, best)
     for name, table in positions.items():
         quarters = table["loss"].groupby(4 * (table["position"] - 1) // len(table)).mean()

@@ -49,7 +49,7 @@ def test_the_best_rate_of_each_size_is_chosen_and_named_if_it_is_at_an_edge() ->
     assert (best["seeds"] == 2).all()
 
 
-def test_architectures_are_compared_seed_by_seed_at_sizes_of_one_rank() -> None:
+def test_architectures_are_compared_seed_by_seed_at_the_same_size() -> None:
     best = best_rates(records()).set_index(["architecture", "params_non_embedding"])
     for size in (1_000, 4_000):
         ratios = [1 + 0.2 / (3 - 0.1 * np.log(size) + 0.01 * seed) for seed in (0, 1)]
@@ -57,6 +57,18 @@ def test_architectures_are_compared_seed_by_seed_at_sizes_of_one_rank() -> None:
         assert row["behind"] == pytest.approx(np.mean(ratios) - 1)
         assert row["low"] < row["behind"] < row["high"]
         assert best.loc["transformer", size]["behind"] == 0
+    # At another size the reference's loss is that of the line through its sizes, in logs.
+    larger = records().replace({"params_non_embedding": {4_000: 2_000}})
+    moved = pd.concat(
+        [records().query("architecture == 'transformer'"), larger.query("architecture == 'lstm'")]
+    )
+    row = best_rates(moved).set_index(["architecture", "params_non_embedding"]).loc["lstm", 2_000]
+    between = [
+        np.sqrt((3 - 0.1 * np.log(1e3) + 0.01 * s) * (3 - 0.1 * np.log(4e3) + 0.01 * s))
+        for s in (0, 1)
+    ]
+    there = [3.2 - 0.1 * np.log(4e3) + 0.01 * s for s in (0, 1)]
+    assert row["behind"] == pytest.approx(np.mean(np.divide(there, between)) - 1)
     alone = best_rates(records().query("architecture == 'lstm'"))
     assert alone["behind"].isna().all()
 
