@@ -23,6 +23,21 @@ def growth(ratio: float | np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Simulated:
+    """What a fit of the same rows answers where losses follow a law of another form.
+
+    Attributes:
+        truth: constants of the law `skaling` that the losses follow.
+        fitted: constants of the fit's own law, fitted to those losses.
+        share: how much of the error counts; below one where the noise does not hide the form.
+    """
+
+    truth: tuple[float, ...]
+    fitted: tuple[float, ...]
+    share: float
+
+
+@dataclass(frozen=True)
 class FormError:
     """How fast the errors of predictions grow beyond the data, from rolled cut-offs.
 
@@ -39,6 +54,8 @@ class FormError:
             cut-offs show is itself uncertain; infinite in fits stored before there was any.
         between: how much of the scatter between forms and rows, in squares, adds to the error that
             cut-offs of their average show: the two are not independent.
+        simulated: what the rows do not tell apart; empty in fits stored before there was any, and
+            of laws that are no sums of powers of size and data.
     """
 
     loss_rate: float
@@ -46,6 +63,15 @@ class FormError:
     cutoffs: tuple[float, ...]
     freedom: float = math.inf
     between: float = 0.5
+    simulated: tuple[Simulated, ...] = ()
+
+    def reach(self, largest: float) -> float:
+        """How far the predictions from below the cut-offs reached, as a ratio of FLOPs.
+
+        Args:
+            largest: FLOPs fitted.
+        """
+        return max(largest / min(self.cutoffs, default=largest), 1.0)
 
     def loss_deviation(self, ratio: float) -> float:
         """Standard deviation of log loss at `ratio` times the largest C fitted."""

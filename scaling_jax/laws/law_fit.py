@@ -21,6 +21,7 @@ from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, require_positive
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.members import Member, about, constants_of, scatter_between
+from scaling_jax.laws.simulated_error import loss_deviation, params_deviation
 from scaling_jax.laws.uncertainty.widening import combined, parts_of, wider
 
 _SCATTERS_PER_DRAW = 16
@@ -147,8 +148,8 @@ class LawFit(Fit):
         drawn_B = self._resampled(variables, value)
         if drawn_B is None:
             return Prediction(value, None, None, extrapolation, outside)
-        ratio, between = self._ratio(variables, extrapolation), self._between(variables)
-        wider_B = self._with_form_error(drawn_B, value, ratio, between)
+        deviation, between = self._deviation(variables), self._between(variables)
+        wider_B = self._with_form_error(drawn_B, value, deviation, between)
         resampled = self._interval(self._runs(drawn_B))
         return Prediction(
             value=value,
@@ -157,7 +158,7 @@ class LawFit(Fit):
             extrapolation=extrapolation,
             outside=outside,
             resampling_interval=resampled,
-            parts=self._parts(drawn_B, ratio, between),
+            parts=self._parts(drawn_B, deviation, between),
         )
 
     def drawn(self, **variables: float) -> np.ndarray | None:
@@ -169,8 +170,8 @@ class LawFit(Fit):
         draws_B = self._resampled(variables, value)
         if draws_B is None:
             return None
-        ratio = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
-        return self._with_form_error(draws_B, value, ratio, self._between(variables))
+        deviation, between = self._deviation(variables), self._between(variables)
+        return self._with_form_error(draws_B, value, deviation, between)
 
     def _resampled(self, variables: Mapping[str, float], value: float) -> np.ndarray | None:
         """The response by every resampled fit."""
@@ -194,26 +195,28 @@ class LawFit(Fit):
         beyond = [
             variables[n] / self.ranges[n][1] for n in FALLING if n in self.ranges.keys() & variables
         ]
-        known = [x for x in (extrapolation, *beyond) if math.isfinite(x)]
-        return max(known, default=1.0)
+        return max((x for x in (extrapolation, *beyond) if math.isfinite(x)), default=1.0)
 
     def _with_form_error(
-        self, draws_B: np.ndarray, value: float, ratio: float, between: float
+        self, draws_B: np.ndarray, value: float, deviation: float, between: float
     ) -> np.ndarray:
         """Draws of the response with the error of the form in them."""
         if self.form_error is None:
             return draws_B
-        deviation = self.form_error.loss_deviation(ratio)
         freedom, share = self.form_error.freedom, self.form_error.between
         centre = value if self.members else None
         return wider(draws_B, combined(deviation, between, share), freedom, centre)
 
-    def _parts(self, draws_B: np.ndarray, ratio: float, between: float) -> dict[str, float]:
+    def _deviation(self, variables: Mapping[str, float]) -> float:
+        """Standard deviation of the log response beyond the data; zero where it is not known."""
+        largest = self.flops_range[1]
+        ratio = self._ratio(variables, _flops_of(variables, self.compute) / largest)
+        return loss_deviation(self.form_error, self.definition, variables, ratio, largest)
+
+    def _parts(self, draws_B: np.ndarray, deviation: float, between: float) -> dict[str, float]:
         if not self.is_logged or not (draws_B > 0).all():
             return {}
-        error = self.form_error
-        deviation = 0.0 if error is None else error.loss_deviation(ratio)
-        share = 0.0 if error is None else error.between
+        share = 0.0 if self.form_error is None else self.form_error.between
         noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
         runs = float(np.sqrt(np.mean(noise_N**2)))
         return {"runs": runs} | parts_of(draws_B, deviation, between, share)
@@ -223,7 +226,8 @@ class LawFit(Fit):
         if error is None:
             return drawn
         point, ratio = self._frontier(self._constants_P, flops), flops / self.flops_range[1]
-        deviation, between = error.params_deviation(ratio), 0.0
+        largest, law, between = self.flops_range[1], self.definition, 0.0
+        deviation = params_deviation(error, law, ratio, largest, self.compute)
         params, loss, centre = drawn.params, drawn.loss, None
         if self.members:
             each, centre = self._frontier(constants_of(self.members), flops), float(point.params)
@@ -236,7 +240,9 @@ class LawFit(Fit):
                 loss = about(self.members, loss, each.loss, float(point.loss))
         params = wider(params, deviation, error.freedom, centre)
         if loss is not None and point.loss is not None:
-            loss = self._with_form_error(loss, float(point.loss), ratio, between)
+            best = {"params": float(point.params), "tokens": float(point.tokens)}
+            deviation = loss_deviation(error, law, best, ratio, largest)
+            loss = self._with_form_error(loss, float(point.loss), deviation, between)
         # At fixed compute, more parameters mean fewer tokens.
         with np.errstate(all="ignore"):
             tokens = flops / self.compute.of(params, np.ones_like(params))

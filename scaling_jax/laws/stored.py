@@ -18,7 +18,7 @@ from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit
-from scaling_jax.laws.form_error import FormError
+from scaling_jax.laws.form_error import FormError, Simulated
 from scaling_jax.laws.frontier_fit import FrontierFit
 from scaling_jax.laws.frontier_points import EnvelopeSize, FrontierPoints, Minimum, Span, Stop
 from scaling_jax.laws.law_fit import LawFit
@@ -222,7 +222,13 @@ def _form_error(entry: Mapping[str, Any] | None) -> FormError | None:
         params_rate=float(entry["params_rate"]),
         cutoffs=tuple(map(float, entry["cutoffs"])),
         **{name: float(entry[name]) for name in ("freedom", "between") if name in entry},
+        simulated=tuple(map(_simulated, entry.get("simulated", ()))),
     )
+
+
+def _simulated(entry: Mapping[str, Any]) -> Simulated:
+    truth, fitted = (tuple(map(float, entry[name])) for name in ("truth", "fitted"))
+    return Simulated(truth, fitted, float(entry["share"]))
 
 
 def _member(entry: Mapping[str, Any]) -> Member:

@@ -20,11 +20,13 @@ from scaling_jax.laws.approaches.parametric import (
 from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
 from scaling_jax.laws.extrapolation.candidates import Candidate, candidates
 from scaling_jax.laws.extrapolation.cutoffs import NEAR
+from scaling_jax.laws.extrapolation.described import described
 from scaling_jax.laws.extrapolation.judgement import average_note
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.rolled import Rolled, roll, weighted
 from scaling_jax.laws.extrapolation.row_weights import LEAST_KEPT
-from scaling_jax.laws.form_error import FormError
+from scaling_jax.laws.extrapolation.simulated import simulated_average
+from scaling_jax.laws.form_error import FormError, Simulated
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.members import Member
 from scaling_jax.laws.notes import Note
@@ -43,9 +45,6 @@ _EXACT = 1e-5  # errors below this are all alike
 # With fewer cut-offs, scores are averaged in squares with so many of what published tables show of
 # a form: the score at one cut-off alone can be good by luck.
 _FEW, _USUAL_COUNTS = 2, 2.0
-# Points at which the average is evaluated to be described: budgets from the smallest fitted one to
-# this many times the largest, and model sizes around the optimum of each.
-_BEYOND, _N_BUDGETS, _N_SIZES, _WIDTH = 100.0, 12, 7, 8.0
 
 
 def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> LawFit:
@@ -68,8 +67,11 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
     chosen = candidates(options)
     rolled = roll(rows, chosen, objective)
     scores_J, weight_J = _weights(rows, chosen, rolled)
-    constants_P = _described(rows, rolled.constants_JxKxP[:, 0], weight_J)
+    constants_P = described(rows, rolled.constants_JxKxP[:, 0], weight_J)
     drawn, noise_N = _draws(rows, chosen, rolled, weight_J, objective, options)
+    others: tuple[Simulated, ...] = ()
+    if options.bootstrap:
+        others = simulated_average(rows, chosen, rolled, weight_J, constants_P, objective)
     order = np.argsort(-weight_J, kind="stable").tolist()
     found = LawFit(
         definition=SKALING,
@@ -87,7 +89,7 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
         draws_BxP=np.concatenate([drawn[j] for j in order]) if options.bootstrap else None,
         noise_N=noise_N,
         ranges={n: (float(v.min()), float(v.max())) for n, v in rows.variables.items()},
-        form_error=_form_error(rows, rolled, weight_J),
+        form_error=dataclasses.replace(_form_error(rows, rolled, weight_J), simulated=others),
         members=tuple(
             Member(
                 form=chosen[j].form.name,
@@ -132,7 +134,7 @@ def restricted(
         raise InputError(f"the fit averages no member of {named}: fit with fewer options")
     weight_J = np.array([member.weight for member in kept])
     weight_J = weight_J / weight_J.sum()
-    constants_P = _described(rows, np.array([member.constants for member in kept]), weight_J)
+    constants_P = described(rows, np.array([member.constants for member in kept]), weight_J)
     return dataclasses.replace(
         found,
         params=dict(zip(SKALING.names, constants_P.tolist(), strict=True)),
@@ -182,42 +184,6 @@ def _form_error(rows: Rows, rolled: Rolled, weight_J: np.ndarray) -> FormError:
         rolled.score(rows, averaged_KxN),
         errors_of_optimum(rows, rolled.cutoffs, log_params),
     )
-
-
-def _described(rows: Rows, constants_JxP: np.ndarray, weight_J: np.ndarray) -> np.ndarray:
-    """Constants of the law that lies closest to the weighted mean of the log losses."""
-    from scipy.optimize import least_squares
-
-    at = _grid(rows, constants_JxP[weight_J.argmax()])
-    aim_G = weight_J @ np.log(SKALING.value(constants_JxP[:, None, :], at))
-    centre = {name: float(np.log(at[name]).mean()) for name in SKALING.variables}
-    start_P = constants_JxP[weight_J.argmax()].copy()
-    start_P[0] = max(start_P[0], 0.3 * float(rows.loss.min()))
-
-    def off(theta_P: np.ndarray) -> np.ndarray:
-        value_G = SKALING.value(SKALING.constants(theta_P, centre), at)
-        missed_G: np.ndarray = np.log(value_G) - aim_G
-        return missed_G
-
-    with np.errstate(all="ignore"):
-        found = least_squares(off, SKALING.theta(start_P, centre), method="lm", max_nfev=2000)
-    return SKALING.constants(found.x, centre)
-
-
-def _grid(rows: Rows, constants_P: np.ndarray) -> dict[str, np.ndarray]:
-    low, high = float(rows.flops.min()), _BEYOND * float(rows.flops.max())
-    flops_G = np.repeat(np.geomspace(low, high, _N_BUDGETS), _N_SIZES)
-    factor_G = np.tile(np.geomspace(1 / _WIDTH, _WIDTH, _N_SIZES), _N_BUDGETS)
-    best = allocation.form_frontier(SKALING, constants_P, flops_G, rows.compute).params
-    middle_G = np.exp(np.interp(np.log(flops_G), *_by_compute(rows)))
-    params_G = np.where(np.isfinite(best) & (best > 0), best, middle_G) * factor_G
-    tokens_G = flops_G / rows.compute.of(params_G, np.ones_like(params_G))
-    return {"params": params_G, "tokens": tokens_G}
-
-
-def _by_compute(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(rows.flops)
-    return np.log(rows.flops[order]), np.log(rows.params[order])
 
 
 def _draws(

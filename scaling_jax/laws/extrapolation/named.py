@@ -7,10 +7,12 @@ import numpy as np
 
 from scaling_jax.laws import allocation
 from scaling_jax.laws.approaches.backtest import ROWS_PER_CONSTANT
+from scaling_jax.laws.catalogue import PowerSum
 from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
+from scaling_jax.laws.extrapolation.other_laws import refitted
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
-from scaling_jax.laws.form_error import FormError
+from scaling_jax.laws.form_error import FormError, Simulated
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
@@ -59,7 +61,21 @@ def law_form_error(
         errors_KxN = np.log(rows.loss / law.value(constants_KxP[:, None, :], rows.variables))
     below = zip(ends[1:], errors_KxN[1:], strict=True)
     loss_errors = [error_beyond(e_N, size_N, end, above_N) for end, e_N in below]
-    return error_of_form(ends, np.array(loss_errors), params_errors_K)
+    others = _others(rows, found, options)
+    return error_of_form(ends, np.array(loss_errors), params_errors_K, others)
+
+
+def _others(rows: Rows, found: LawFit, options: Options) -> tuple[Simulated, ...]:
+    """The law fitted to losses of other laws; none for one that is no sum of powers of N and D."""
+    law = found.definition
+    if not isinstance(law, PowerSum) or {"params", "tokens"} != set(law.variables):
+        return ()
+    constants_P = law.ordered(found.params)
+    if law.frontier is None or not (found.is_logged and np.isfinite(constants_P).all()):
+        return ()
+    values = {name: rows.variables[name] for name in law.variables}
+    held = (*law.held, *options.fixed)
+    return refitted(law, constants_P, values, float(found.objective["noise"]), held)
 
 
 def _log_optimum(

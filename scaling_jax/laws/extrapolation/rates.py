@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scaling_jax.laws.extrapolation.budget_minima import budget_minima
-from scaling_jax.laws.form_error import FormError, growth
+from scaling_jax.laws.form_error import FormError, Simulated, growth
 from scaling_jax.laws.tables.select import Rows
 
 # Settled on published tables, by leaving one source of tables out at a time: docs/extrapolation.md.
@@ -24,7 +24,10 @@ _SAME_BUDGET = 1e-3
 
 
 def error_of_form(
-    ends: tuple[float, ...], loss_errors_K: np.ndarray, params_errors_K: np.ndarray
+    ends: tuple[float, ...],
+    loss_errors_K: np.ndarray,
+    params_errors_K: np.ndarray,
+    simulated: tuple[Simulated, ...] = (),
 ) -> FormError:
     """The form's error from the errors beyond each cut-off.
 
@@ -32,6 +35,7 @@ def error_of_form(
         ends: the largest compute, then the cut-offs.
         loss_errors_K: median absolute errors of log loss, per unit of growth.
         params_errors_K: the same of log N_opt.
+        simulated: fits of the same rows with losses of other laws.
     """
     return FormError(
         loss_rate=_rate(loss_errors_K, USUAL_LOSS_RATE),
@@ -39,6 +43,7 @@ def error_of_form(
         cutoffs=ends[1:],
         freedom=float(_USUAL_FREEDOM + len(ends) - 1),
         between=_BETWEEN,
+        simulated=simulated,
     )
 
 

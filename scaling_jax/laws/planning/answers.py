@@ -9,9 +9,9 @@ import numpy as np
 
 from scaling_jax.laws.allocation import form_exponents, form_frontier
 from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue.linearized import centre_of, gradient, slopes
 from scaling_jax.laws.objectives import HUBER_DELTA
 from scaling_jax.laws.planning.known import KnownLaw
-from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
 ANSWERS = ("a", "b", "params", "tokens", "loss")
 

@@ -13,7 +13,9 @@ import numpy as np
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import frontier_names
 from scaling_jax.laws.catalogue import SKALING
+from scaling_jax.laws.catalogue.linearized import centre_of, slopes
 from scaling_jax.laws.conventions import BEYOND, LEVEL
+from scaling_jax.laws.extrapolation.other_laws import without_floor
 from scaling_jax.laws.planning.answers import (
     ANSWERS,
     Target,
@@ -23,8 +25,7 @@ from scaling_jax.laws.planning.answers import (
 )
 from scaling_jax.laws.planning.design_score import Cells, DesignScore, Doubt, Floor
 from scaling_jax.laws.planning.known import KnownLaw, published_law
-from scaling_jax.laws.planning.linearized import centre_of, slopes
-from scaling_jax.laws.planning.other_forms import form_errors, without_floor
+from scaling_jax.laws.planning.other_forms import form_errors
 
 # Standard deviation of a run's log loss that is assumed where none is given.
 RUN_NOISE = 0.003
@@ -151,7 +152,9 @@ def _floor(cells: Cells, law: KnownLaw, target: Target, noise: float) -> Floor |
         return None
     covariance_FxF, free_F = standard_errors(law, cells.values, noise)
     at = list(free_F).index(law.form.names.index("E"))
-    of_form, any_power = (without_floor(law, cells.values, power) for power in (1.0, None))
+    of_form, any_power = (
+        without_floor(law.form, law.constants_P, cells.values, power) for power in (1.0, None)
+    )
     _, _, _, _, log_loss = target.answers(SKALING, of_form.constants_P)
     return Floor(
         error=math.sqrt(float(covariance_FxF[at, at])),

@@ -16,11 +16,11 @@ from scipy.stats import norm
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import form_frontier
 from scaling_jax.laws.catalogue import PowerSum
+from scaling_jax.laws.catalogue.linearized import centre_of, gradient, slopes
 from scaling_jax.laws.conventions import LEVEL, PARAMS_COLUMN, Compute, Count
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.law_fit import LawFit
 from scaling_jax.laws.planning.answers import PRIOR, VANISHED
-from scaling_jax.laws.planning.linearized import centre_of, gradient, slopes
 
 if TYPE_CHECKING:
     import pandas as pd

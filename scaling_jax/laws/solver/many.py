@@ -89,13 +89,35 @@ class Weighted:
         noise_B: np.ndarray,
     ) -> np.ndarray:
         """Optima of resamples, each descended to from its own `theta_P`, priors drawn."""
-        data, w_BxN = self._data(weights_BxN)
-        y_BxN = padded(data.inputs, np.log(response_BxN).T, weights_BxN.T)[1].T
         mean_BxP, precision_BxP = self._priors(least, noise_B)
         spread_P = self._prior(least)[1]
         normal_BxP = np.random.default_rng(0).standard_normal(mean_BxP.shape)
         drawn_BxP = mean_BxP + np.where(np.isfinite(spread_P), spread_P, 0.0) * normal_BxP
         prior_B = Pull(drawn_BxP, precision_BxP)
+        return self._descended(theta_BxP, weights_BxN, response_BxN, prior_B)
+
+    @in_float64
+    def refitted(
+        self,
+        theta_BxP: np.ndarray,
+        weights_BxN: np.ndarray,
+        response_BxN: np.ndarray,
+        least: float,
+        noise_B: np.ndarray,
+    ) -> np.ndarray:
+        """Optima of other responses, each descended to from its own `theta_P`."""
+        prior_B = self._priors(least, noise_B)
+        return self._descended(theta_BxP, weights_BxN, response_BxN, prior_B)
+
+    def _descended(
+        self,
+        theta_BxP: np.ndarray,
+        weights_BxN: np.ndarray,
+        response_BxN: np.ndarray,
+        prior_B: Pull,
+    ) -> np.ndarray:
+        data, w_BxN = self._data(weights_BxN)
+        y_BxN = padded(data.inputs, np.log(response_BxN).T, weights_BxN.T)[1].T
         ends = newton.descend(self._solver.problem, theta_BxP, data, y_BxN, w_BxN, prior_S=prior_B)
         return ends.theta_SxP
 

@@ -9,13 +9,13 @@ import pytest
 from scaling_jax import laws
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import SKALING
+from scaling_jax.laws.catalogue.linearized import centre_of, slopes
+from scaling_jax.laws.extrapolation.other_laws import nearest
 from scaling_jax.laws.planning.answers import ANSWERS, Target, noise_errors
 from scaling_jax.laws.planning.design_checks import assumed_law, score
 from scaling_jax.laws.planning.design_score import Cells
 from scaling_jax.laws.planning.known import KnownLaw, published_law
-from scaling_jax.laws.planning.linearized import centre_of, slopes
 from scaling_jax.laws.planning.noise import Noise
-from scaling_jax.laws.planning.other_forms import nearest
 from scaling_jax.laws.planning.simulate import simulate_study
 
 LAW = published_law("chinchilla-besiroglu")
