@@ -8,7 +8,7 @@ from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import interval, power_law_constants
 from scaling_jax.laws.approaches.frontier_loss import LEAST_POINTS, frontier_loss
 from scaling_jax.laws.approaches.isoflop_bias import grid_biases
-from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima
+from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minima, size_means
 from scaling_jax.laws.approaches.isoflop_surface import surface_minima
 from scaling_jax.laws.conventions import Method, ReadOff
 from scaling_jax.laws.diagnostics import fit_quality
@@ -185,7 +185,8 @@ def _resampled(
     fitted = []
     for _, index in groups:
         x_N, _, loss_N = _rows_of(rows, index)
-        fitted.append(curve_minima(smooth, x_N, loss_N[None]).fitted_BxN[0])
+        own = curve_minima(smooth, x_N, loss_N[None], size_means(x_N, loss_N))
+        fitted.append(own.fitted_BxN[0])
     residuals = [
         np.log(rows.loss[index] / f_N) for (_, index), f_N in zip(groups, fitted, strict=True)
     ]
@@ -200,7 +201,10 @@ def _resampled(
         centre_N = loss_N if method == "akima" else np.where(np.isfinite(f_N), f_N, loss_N)
         drawn_BxN = rng.choice(noise, size=(options.bootstrap, len(index)))
         loss_BxN = np.concatenate([loss_N[None], centre_N * np.exp(drawn_BxN)])
-        in_params, in_tokens = (curve_minima(method, x, loss_BxN) for x in (x_N, tokens_N))
+        measured_N = size_means(x_N, loss_N)
+        in_params, in_tokens = (
+            curve_minima(method, x, loss_BxN, measured_N) for x in (x_N, tokens_N)
+        )
         curves.append(_Curve(budget, x_N, tokens_N, loss_N, in_params, in_tokens))
     return curves
 

@@ -36,9 +36,28 @@ class CurveMinima:
     quadratic_Bx3: np.ndarray | None
 
 
-def curve_minima(method: Method, x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
-    """The minimum of every draw `loss_BxN` of one curve over log sizes `x_N`."""
+def curve_minima(
+    method: Method, x_N: np.ndarray, loss_BxN: np.ndarray, measured_N: np.ndarray | None = None
+) -> CurveMinima:
+    """The minimum of every draw `loss_BxN` of one curve over log sizes `x_N`.
+
+    A window is one for all draws, so that draws differ in their losses alone. It lies around the
+    best size of `measured_N`, or else of the mean of the draws.
+    """
+    if method == "window":
+        return _window(x_N, loss_BxN, loss_BxN.mean(axis=0) if measured_N is None else measured_N)
     return _METHODS[method](x_N, loss_BxN)
+
+
+def size_means(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
+    """For each run the mean loss over all runs of its size, so that no seed is best by luck.
+
+    >>> size_means(np.array([1.0, 2.0, 1.0]), np.array([3.0, 5.0, 4.0])).tolist()
+    [3.5, 5.0, 3.5]
+    """
+    _, row_N = np.unique(x_N, return_inverse=True)
+    means_U: np.ndarray = np.bincount(row_N, weights=loss_N) / np.bincount(row_N)
+    return means_U[row_N]
 
 
 def window_of(x_N: np.ndarray, loss_N: np.ndarray) -> np.ndarray:
@@ -67,10 +86,8 @@ def _quadratics(x_N: np.ndarray, loss_BxN: np.ndarray) -> np.ndarray:
     return np.stack([c0 - c1 * mean + c2 * mean**2, c1 - 2 * c2 * mean, c2], axis=1)
 
 
-def _window(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
-    # One window for all draws, around the mean curve's best size, so that draws differ in their
-    # losses alone.
-    inside_N = window_of(x_N, loss_BxN.mean(axis=0))
+def _window(x_N: np.ndarray, loss_BxN: np.ndarray, around_N: np.ndarray) -> CurveMinima:
+    inside_N = window_of(x_N, around_N)
     part = _parabola(x_N[inside_N], loss_BxN[:, inside_N])
     fitted_BxN = np.full(loss_BxN.shape, np.nan)
     fitted_BxN[:, inside_N] = part.fitted_BxN
@@ -99,6 +116,5 @@ def _akima(x_N: np.ndarray, loss_BxN: np.ndarray) -> CurveMinima:
 
 _METHODS: dict[str, Callable[[np.ndarray, np.ndarray], CurveMinima]] = {
     "parabola": _parabola,
-    "window": _window,
     "akima": _akima,
 }

@@ -134,3 +134,17 @@ def test_a_budget_whose_runs_do_not_turn_is_left_out_by_name_though_the_surface_
 def test_there_is_no_bias_of_a_surface_to_take_out():
     with pytest.raises(InputError, match="no bias to take out"):
         laws.fit(study(4), approach=2, isoflop_curve="surface", corrected=True)
+
+
+def test_the_estimate_of_a_window_does_not_depend_on_resampling_and_lies_in_its_interval():
+    # Two seeds with noise, so that the best single run is often not of the best size.
+    for seed in range(8):
+        table = pd.concat([study(64, n=9), study(64, n=9)], ignore_index=True)
+        table["loss"] *= np.exp(np.random.default_rng(seed).normal(0, 0.01, len(table)))
+        fitted = {
+            draws: laws.fit(table, approach=2, isoflop_curve="window", bootstrap=draws)
+            for draws in (0, 200)
+        }
+        assert fitted[200].params == pytest.approx(fitted[0].params, rel=1e-9)
+        low, high = fitted[200].exponent_intervals["a"]
+        assert low < fitted[200].exponents["a"] < high
