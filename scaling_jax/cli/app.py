@@ -1,6 +1,7 @@
 """The entry point: chooses the command and turns its outcome into an exit code."""
 
 import functools
+import importlib
 import io
 import os
 import sys
@@ -13,24 +14,8 @@ from typing import Any
 import tyro
 
 import scaling_jax
-from scaling_jax.cli import exits, texts
-from scaling_jax.cli.accounting import flops
-from scaling_jax.cli.cancelling import cancel
-from scaling_jax.cli.checking import doctor
-from scaling_jax.cli.compiling import compile_
-from scaling_jax.cli.diffing import diff
-from scaling_jax.cli.fitting import fit
-from scaling_jax.cli.forecasting import forecast, score
-from scaling_jax.cli.foreseeing import curves
-from scaling_jax.cli.listing import experiments
+from scaling_jax.cli import exits
 from scaling_jax.cli.output import remark
-from scaling_jax.cli.planning import plan
-from scaling_jax.cli.predicting import predict
-from scaling_jax.cli.reading import collect, report, status
-from scaling_jax.cli.running import demo, run, train
-from scaling_jax.cli.simulating import simulate
-from scaling_jax.cli.tuning import tune
-from scaling_jax.cli.using import compare, evaluate, export, sample
 from scaling_jax.errors import InputError, InputWarning
 from scaling_jax.system.environment import restart_tuned
 
@@ -45,46 +30,48 @@ def corpus() -> None:
     """Check a corpus."""
 
 
-# Commands of two words: the first word, then the second.
-GROUPS: dict[str, dict[str, Command]] = {
-    "corpus": {"check": texts.check_corpus},
-    "tokenizer": {"train": texts.train, "check": texts.check_tokenizer},
-}
-COMMANDS: dict[str, Command] = {
-    "experiments": experiments,
+# Where each command is: the module of this package, with the function if it has another name. A
+# module is imported once its command is wanted, since each brings its own part of the package.
+COMMANDS: dict[str, Command | str] = {
+    "experiments": "listing",
     "corpus": corpus,
     "tokenizer": tokenizer,
-    "plan": plan,
-    "simulate": simulate,
-    "tune": tune,
-    "run": run,
-    "train": train,
-    "status": status,
-    "cancel": cancel,
-    "collect": collect,
-    "diff": diff,
-    "fit": fit,
-    "predict": predict,
-    "forecast": forecast,
-    "score": score,
-    "curves": curves,
-    "report": report,
-    "evaluate": evaluate,
-    "compare": compare,
-    "sample": sample,
-    "export": export,
-    "flops": flops,
-    "compile": compile_,
-    "doctor": doctor,
-    "demo": demo,
+    "plan": "planning",
+    "simulate": "simulating",
+    "tune": "tuning",
+    "run": "running",
+    "train": "running",
+    "status": "reading",
+    "cancel": "cancelling",
+    "collect": "reading",
+    "diff": "diffing",
+    "fit": "fitting",
+    "predict": "predicting",
+    "forecast": "forecasting",
+    "score": "forecasting",
+    "curves": "foreseeing",
+    "report": "reading",
+    "evaluate": "using",
+    "compare": "using",
+    "sample": "using",
+    "export": "using",
+    "flops": "accounting",
+    "compile": "compiling:compile_",
+    "doctor": "checking",
+    "demo": "running",
 }
-TRAINING_COMMANDS = ("run", "train", "tune", "demo")
+# Commands of two words: the first word, then the second.
+GROUPS: dict[str, dict[str, Command | str]] = {
+    "corpus": {"check": "texts:check_corpus"},
+    "tokenizer": {"train": "texts", "check": "texts:check_tokenizer"},
+}
 DESCRIPTION = (
     "Scaling laws for language models, end to end: plan a study, train it, fit its laws and "
     "predict what a larger budget buys. Results go to standard output, everything else to "
     "standard error. Exit codes: 0 success, 2 bad input, 75 stopped with all work saved (run "
     "again to continue), 1 failure."
 )
+TRAINING_COMMANDS = ("run", "train", "tune", "demo")
 TRACEBACK_VARIABLE = "SCALING_JAX_TRACEBACK"
 
 
@@ -138,7 +125,7 @@ def _parsed(args: list[str]) -> Callable[[], None]:
     """
     try:
         with redirect_stderr(io.StringIO()):
-            return _parse(args)
+            return _parse(args, every=False)
     except SystemExit as end:
         refusal: BaseException | None = end
         while refusal is not None and not isinstance(refusal, InputError):
@@ -146,20 +133,36 @@ def _parsed(args: list[str]) -> Callable[[], None]:
         if refusal is not None:
             raise refusal from None
         if end.code:
-            # Parsed again for tyro's own message, in the width and colours of the terminal.
+            # Parsed again for tyro's own message, in the width and colours of the terminal. The
+            # message names options of other commands.
             _parse(args)
         raise
 
 
-def _parse(args: list[str]) -> Callable[[], None]:
-    group = GROUPS.get(args[0]) if args else None
+def _parse(args: list[str], every: bool = True) -> Callable[[], None]:
+    """The command with its options, parsed beside all commands or only by its own."""
+    word, *rest = args or [""]
+    group = GROUPS.get(word)
+    commands, words = (group, rest) if group else (COMMANDS, args)
+    wanted = words[0] if words else ""
+    if not every and wanted in commands:
+        commands = {wanted: commands[wanted]}
     return tyro.extras.subcommand_cli_from_dict(
-        {name: _bound(command) for name, command in (group or COMMANDS).items()},
-        prog=f"scaling-jax {args[0]}" if group else "scaling-jax",
-        description=COMMANDS[args[0]].__doc__ if group else DESCRIPTION,
-        args=args[1:] if group else args,
+        {name: _bound(_imported(name, command)) for name, command in commands.items()},
+        prog=f"scaling-jax {word}" if group else "scaling-jax",
+        description=_imported(word, COMMANDS[word]).__doc__ if group else DESCRIPTION,
+        args=words,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+
+
+def _imported(name: str, command: Command | str) -> Command:
+    """The command's function, from its module if that is not imported yet."""
+    if not isinstance(command, str):
+        return command
+    module, _, function = command.partition(":")
+    found: Command = getattr(importlib.import_module(f"scaling_jax.cli.{module}"), function or name)
+    return found
 
 
 def _bound(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:

@@ -36,15 +36,36 @@ def test_a_plan_for_named_chips_loads_no_jax() -> None:
     assert "jax" not in loaded(f"from scaling_jax.cli import main\nmain({arguments})\nprint()")
 
 
-def test_laws_load_no_trainer() -> None:
-    program = (
-        "import sys\nimport scaling_jax as sj\nsj.fit\n"
-        "print(*[m for m in sys.modules if m.startswith('scaling_jax.')])"
-    )
+def modules(statements: str) -> set[str]:
+    """The package's modules, without its name, that a fresh interpreter has after `statements`."""
+    program = f"import sys\n{statements}\nprint()\nprint(*[m for m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    parts = {name.split(".")[1] for name in done.stdout.split()}
+    loaded = done.stdout.splitlines()[-1].split()
+    return {name.removeprefix("scaling_jax.") for name in loaded if name.startswith("scaling_jax.")}
+
+
+def test_a_plan_loads_no_module_that_fits_a_law_and_no_other_command() -> None:
+    arguments = ["plan", "chinchilla-isoflop", "--scale", "smoke", "--hardware", "h100"]
+    found = modules(f"from scaling_jax.cli import main\nmain({arguments})")
+    assert {"cli.planning", "laws.planning.design_checks"} <= found
+    assert {name for name in found if name.startswith("cli.") and name.endswith("ing")} == {
+        "cli.planning"
+    }
+    fits = ("solver", "approaches", "curves", "extrapolation.average", "uncertainty.bootstrap")
+    assert not {name for name in found if name.startswith(tuple(f"laws.{each}" for each in fits))}
+    assert not found & {"laws.fitting", "laws.tables.read", "study.execution", "report"}
+
+
+def test_the_catalogue_of_laws_loads_no_fit() -> None:
+    found = modules("from scaling_jax import laws\nlaws.LAWS, laws.Fit, laws.Optimum")
+    assert "laws.fitted" in found
+    assert not found & {"laws.fitting", "laws.solver", "laws.approaches"}
+
+
+def test_laws_load_no_trainer() -> None:
+    parts = {name.split(".")[0] for name in modules("import scaling_jax as sj\nsj.fit")}
     assert parts <= {"laws", "errors", "formatting", "text_table", "answers", "api", "forked"}
 
 

@@ -5,9 +5,6 @@ and `muon` are scaled so that the same rates suit them. Under muP and CompleteP 
 is that of the base size, so a rule that falls with the model's size would count the size twice.
 The rules were fitted to dense models. For a mixture of experts N and C count the experts that one
 token uses, so that a mixture gets the values of the dense model that does the same work on a token.
-
-Constants that the catalogue of laws publishes are read from there on first use, since importing
-`scaling_jax.laws` is slow and most recipes do not need it.
 """
 
 import math
