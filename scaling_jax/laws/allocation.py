@@ -106,7 +106,8 @@ class Prediction:
             from resampled fits and a run's scatter alone; None without a bootstrap.
         parts: standard deviations of the log response that make up the interval: `runs` (a run's
             scatter), `noise` (of the fit), `form` (fits of several forms and rows) and `distance`
-            (what predictions beyond rolled cut-offs erred by besides); empty without a bootstrap.
+            (what predictions beyond rolled cut-offs erred by besides, and what laws of other forms
+            hide beyond the reach of the cut-offs); empty without a bootstrap.
     """
 
     value: float
