@@ -12,6 +12,7 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.conventions import DRAWS
 from scaling_jax.report.content import ReportData, Verification, params_of
+from scaling_jax.report.experiments.table import own_answer
 from scaling_jax.report.under_way import under_way
 from scaling_jax.study import Store, collect, curves
 from scaling_jax.study.status.standing import StudyMonitor
@@ -76,6 +77,8 @@ def build_report(
         seconds=_seconds(known),
         refused=compared.refused,
         forecasts=forecasts,
+        # A page of a study at work is written often, and some analyses take a minute.
+        own=own_answer(store) if standing.seconds_left == 0 else None,
         under_way=None if standing.seconds_left == 0 else under_way(standing),
     )
 

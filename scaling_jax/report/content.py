@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scaling_jax.laws.tables.layouts import loss_unit
+from scaling_jax.report.experiments.table import OwnAnswer
 from scaling_jax.report.under_way import UnderWay
 from scaling_jax.study.status.study_forecasts import StudyForecast
 
@@ -48,6 +49,7 @@ class ReportData:
         refused: for each approach without a fit, the reason.
         under_way: progress of a study that has not ended.
         forecasts: the forecasts in the study's directory, with their scores.
+        own: the answer to the question of a published experiment.
         refresh: seconds after which a browser reloads a page that is being rewritten.
     """
 
@@ -64,6 +66,7 @@ class ReportData:
     refused: Mapping[int, str] = field(default_factory=dict)
     under_way: UnderWay | None = None
     forecasts: Sequence[StudyForecast] = ()
+    own: OwnAnswer | None = None
     refresh: float | None = None
 
     @property

@@ -38,6 +38,7 @@ def write_report(data: ReportData, path: str | Path) -> Path:
         work_columns=WORK_COLUMNS,
         figures=rendering.drawn(panels, folder),
         forecast_figures=rendering.drawn([forecast], folder),
+        own_figures=rendering.drawn([_own_panel(data)], folder),
         figure_directory=folder.name,
         summary=summarize(data),
         approaches=tables.approach_rows(data),
@@ -57,6 +58,13 @@ def write_report(data: ReportData, path: str | Path) -> Path:
         level=formatting.level(data.main_fit.level) if data.main_fit else "",
         target=formatting.flops(data.target_flops),
     )
+
+
+def _own_panel(data: ReportData) -> Panel | None:
+    if data.own is None or data.own.answer is None:
+        return None
+    caption = "What the experiment's own analysis draws. The text below has its numbers."
+    return Panel("own", data.own.title, caption, data.own.answer.figure)
 
 
 def _panels(data: ReportData) -> list[Panel]:

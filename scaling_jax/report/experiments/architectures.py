@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished_rows, mean_interval
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,23 +163,30 @@ def _with_percent(best: "pd.DataFrame") -> "pd.DataFrame":
     return best[list(COLUMNS)].join(behind)
 
 
-def main(root: str, out: str) -> None:
-    """Print the best loss of every size of the study at `root`, and draw its figure into `out`."""
-    from scaling_jax.study import Store, collect
+def answer(store: "Store") -> Answer:
+    """The best loss of every size, each architecture at equal size, and losses by position."""
+    from scaling_jax.study import collect
 
-    store = Store.open(root)
     best = best_rates(collect(store))
-    print(_with_percent(best).to_string(index=False))
+    lines = [_with_percent(best).to_string(index=False)]
     for name, of_architecture in best.groupby("architecture"):
         pairs = [pair for each in of_architecture["pairs"] for pair in each]
         mean, low, high = mean_with_ends(pairs)
         if name != REFERENCE and np.isfinite(low):
-            print(
+            lines.append(
                 f"{name}: {mean:+.2%} ({low:+.2%} to {high:+.2%}) behind the {REFERENCE} at equal "
                 f"size, in the mean of {len(pairs)} pairs"
             )
     positions = losses_by_position(store, best)
     for name, table in positions.items():
         quarters = table["loss"].groupby(4 * (table["position"] - 1) // len(table)).mean()
-        print(f"{name}: loss by quarter of the context " + ", ".join(f"{x:.4f}" for x in quarters))
-    save_alone(architectures_figure(best, positions), out)
+        means = ", ".join(f"{x:.4f}" for x in quarters)
+        lines.append(f"{name}: loss by quarter of the context {means}")
+    return Answer("\n".join(lines), architectures_figure(best, positions))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

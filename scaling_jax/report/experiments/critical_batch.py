@@ -9,7 +9,7 @@ import numpy as np
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
-from scaling_jax.report.svg import save_alone
+from scaling_jax.report.experiments.answer import Answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,6 +267,16 @@ def _steps_by_law(critical: "CriticalBatch") -> "pd.Series":
     return fitted["steps_min"] * (1 + fitted["critical_batch"] / critical.points["batch_tokens"])
 
 
+def answer(store: "Store", targets: Sequence[float] = ()) -> Answer:
+    """Every measurement of the critical batch, at the target losses or at losses of its choice.
+
+    Raises:
+        InputError: as `batch_study`.
+    """
+    found = batch_study(store, targets)
+    return Answer(as_text(found), batch_figure(found))
+
+
 def main(root: str, out: str, *targets: str) -> None:
     """Print every measurement of the study at `root`, and draw them into `out`.
 
@@ -279,6 +289,4 @@ def main(root: str, out: str, *targets: str) -> None:
         losses = [float(each) for each in targets]
     except ValueError:
         raise InputError(f"targets {' '.join(targets)}: give losses, such as 2.6 2.4") from None
-    found = batch_study(Store.open(root), losses)
-    print(as_text(found))
-    save_alone(batch_figure(found), out)
+    answer(Store.open(root), losses).show(out)

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 
 def lowest(records: "pd.DataFrame") -> "pd.DataFrame":
@@ -46,10 +48,15 @@ def expert_figure(records: "pd.DataFrame") -> "Figure":
     return figure
 
 
+def answer(store: "Store") -> Answer:
+    """The lowest losses, and the IsoFLOP curves."""
+    records = finished(store)
+    text = lowest(records).to_string(index=False, float_format="{:.5g}".format)
+    return Answer(text, expert_figure(records))
+
+
 def main(root: str, out: str) -> None:
-    """Print the lowest losses of the study at `root`, and draw its IsoFLOP curves into `out`."""
+    """Print the answer of the study at `root`, and draw it into `out`."""
     from scaling_jax.study import Store
 
-    records = finished(Store.open(root))
-    print(lowest(records).to_string(index=False, float_format="{:.5g}".format))
-    save_alone(expert_figure(records), out)
+    answer(Store.open(root)).show(out)

@@ -9,8 +9,8 @@ import numpy as np
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,32 +228,39 @@ def _slope(runs: "pd.DataFrame") -> float:
     return -float(np.polyfit(x, y, 1)[0])
 
 
-def main(root: str, out: str) -> None:
-    """Print the differences of the study at `root`, and draw them into `out`."""
-    from scaling_jax.study import Store
-
-    store, laws = Store.open(root), ("hoffmann", "kaplan")
+def answer(store: "Store") -> Answer:
+    """The differences between the sizes of two laws, and between two optimizers."""
+    pair = ("hoffmann", "kaplan")
     records = finished(store)
     windows = windows_of(store, records)
-    found = differences(records, windows, laws)
-    print(_text(found))
-    _print_means(mean_differences(records, windows, laws), laws)
-    tasks = task_differences(records, laws)
+    found = differences(records, windows, pair)
+    lines = [_text(found), _means_text(mean_differences(records, windows, pair), pair)]
+    tasks = task_differences(records, pair)
     if len(tasks):
-        print("\naccuracy on tasks, first law less second:")
-        print(tasks.to_string(index=False, float_format="{:.3g}".format))
+        lines.append("\naccuracy on tasks, first law less second:")
+        lines.append(tasks.to_string(index=False, float_format="{:.3g}".format))
     if records["optimizer"].nunique() > 1:
-        print("\nAdamW less Adam, on the same size:")
-        print(_text(differences(records, windows, OPTIMIZERS, "optimizer")))
-        _print_means(mean_differences(records, windows, OPTIMIZERS, "optimizer"), OPTIMIZERS)
-    save_alone(head_to_head_figure(found, laws), out)
+        lines.append("\nAdamW less Adam, on the same size:")
+        lines.append(_text(differences(records, windows, OPTIMIZERS, "optimizer")))
+        means = mean_differences(records, windows, OPTIMIZERS, "optimizer")
+        lines.append(_means_text(means, OPTIMIZERS))
+    return Answer("\n".join(lines), head_to_head_figure(found, pair))
 
 
-def _print_means(found: "pd.DataFrame", pair: tuple[str, str]) -> None:
-    print(f"\nshare by which the loss of {pair[0]} lies above that of {pair[1]}, over all budgets:")
-    print(found.to_string(index=False, float_format="{:.4f}".format))
+def _means_text(found: "pd.DataFrame", pair: tuple[str, str]) -> str:
+    return (
+        f"\nshare by which the loss of {pair[0]} lies above that of {pair[1]}, over all budgets:\n"
+        + found.to_string(index=False, float_format="{:.4f}".format)
+    )
 
 
 def _text(found: "pd.DataFrame") -> str:
     shown = found.assign(budget=found["budget"].map(formatting.flops))
     return str(shown.to_string(index=False, float_format="{:.4g}".format))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

@@ -8,8 +8,8 @@ import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.best_settings import LEVEL, Settings, best_settings
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from scaling_jax.config import Shape
+    from scaling_jax.study import Store
 
 
 def published_exponents() -> dict[str, dict[str, tuple[float, float]]]:
@@ -175,16 +176,21 @@ def _draw_best(
     axes.set_ylabel(label)
 
 
-def main(root: str, out: str) -> None:
-    """Print the best settings of the study at `root` and their laws, and draw them into `out`."""
+def answer(store: "Store") -> Answer:
+    """The best settings of each size and horizon, and their laws beside published rules."""
     from scaling_jax.accounting.flops import count_params
-    from scaling_jax.study import Store, collect
+    from scaling_jax.study import collect
 
-    store = Store.open(root)
     records = collect(store)
     found = best_settings(records)
     configs = [run.planned.config for run in store.runs()]
     shapes = {float(count_params(config.shape).total): config.shape for config in configs}
     rules = by_rules(found.best, shapes)
-    print(as_text(found, rules))
-    save_alone(settings_figure(records, found, rules), out)
+    return Answer(as_text(found, rules), settings_figure(records, found, rules))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

@@ -9,6 +9,7 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.decisions.efficient_training import EfficientTraining, efficient_training
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.crossing import (
     draws,
     find_crossing,
@@ -18,13 +19,13 @@ from scaling_jax.report.experiments.crossing import (
 from scaling_jax.report.experiments.finished import constants_text, finished, held_out_curves
 from scaling_jax.report.experiments.kaplan_size_and_data import fit_size_and_data, least_losses
 from scaling_jax.report.experiments.steps_law import fit_steps_law
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from scaling_jax.laws import Fit
+    from scaling_jax.study import Store
 
 _SIZE = "params_non_embedding"
 # An interval whose ends differ by a larger factor determines nothing.
@@ -145,31 +146,41 @@ def _first(tokens_T: np.ndarray, loss_T: np.ndarray, target: float) -> float:
     return float(np.exp(logs[0] + share * (logs[1] - logs[0])))
 
 
-def main(root: str, out: str, size_and_data: str | None = None) -> None:
-    """Print what the study at `root` found, and draw its curves into `out`.
+def answer(store: "Store", size_and_data: "Store | None" = None) -> Answer:
+    """L(N, S), its optimum at this batch, tokens to losses and what convergence costs.
 
-    Printed are L(N, S), its optimum at this batch, tokens to losses and what convergence costs.
-    With the results of `kaplan_size_and_data.py` at `size_and_data`, also the crossing of L(C) with
-    L(D(C)).
+    With the results of `kaplan_size_and_data.py`, also the crossing of L(C) with L(D(C)).
+    """
+    table = held_out_curves(store)
+    fit = fit_steps_law(table)
+    tokens_per_step = float((table["tokens"] / table["step"]).median())
+    reached = tokens_to_losses(table)
+    wide = reached.pivot_table(index="params", columns="loss", values="tokens", dropna=False)
+    lines = [
+        "L(N, S) = A / N^alpha_N + B / S^alpha_S, N without embeddings:",
+        constants_text(fit),
+        frontier_text(table, frontier_at_one_batch(fit.params, tokens_per_step)),
+        "\ntokens to each loss, by parameters without embeddings (mean over seeds):",
+        wide.to_string(float_format="{:.3g}".format),
+        f"\n{efficient_text(fit)}",
+    ]
+    if size_and_data is not None:
+        least = least_losses(finished(size_and_data))
+        try:
+            crossed = find_crossing(fit, tokens_per_step, fit_size_and_data(least))
+            lines.append(f"\nL(C) meets L(D(C)) at {crossed}")
+        except InputError as error:
+            lines.append(f"\nL(C) does not meet L(D(C)): {error}")
+    return Answer("\n".join(lines), curve_figure(table, fit))
+
+
+def main(root: str, out: str, size_and_data: str | None = None) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`.
+
+    With the results of `kaplan_size_and_data.py` at `size_and_data`, the crossing of L(C) with
+    L(D(C)) is printed too.
     """
     from scaling_jax.study import Store
 
-    table = held_out_curves(Store.open(root))
-    fit = fit_steps_law(table)
-    print("L(N, S) = A / N^alpha_N + B / S^alpha_S, N without embeddings:")
-    print(constants_text(fit))
-    tokens_per_step = float((table["tokens"] / table["step"]).median())
-    print(frontier_text(table, frontier_at_one_batch(fit.params, tokens_per_step)))
-    reached = tokens_to_losses(table)
-    wide = reached.pivot_table(index="params", columns="loss", values="tokens", dropna=False)
-    print("\ntokens to each loss, by parameters without embeddings (mean over seeds):")
-    print(wide.to_string(float_format="{:.3g}".format))
-    print(f"\n{efficient_text(fit)}")
-    if size_and_data is not None:
-        least = least_losses(finished(Store.open(size_and_data)))
-        try:
-            crossed = find_crossing(fit, tokens_per_step, fit_size_and_data(least))
-            print(f"\nL(C) meets L(D(C)) at {crossed}")
-        except InputError as error:
-            print(f"\nL(C) does not meet L(D(C)): {error}")
-    save_alone(curve_figure(table, fit), out)
+    other = None if size_and_data is None else Store.open(size_and_data)
+    answer(Store.open(root), other).show(out)

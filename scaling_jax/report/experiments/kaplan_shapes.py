@@ -7,12 +7,14 @@ import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished, mean_interval
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 # For each series of `ShapeGrid(at=N)`: the proportion that differs in it, in words.
 PROPORTIONS = {
@@ -124,11 +126,16 @@ def _slope(table: "pd.DataFrame") -> float:
     return float((x * y).sum() / (x * x).sum()) if (x * x).sum() > 0.1 else 0.0
 
 
+def answer(store: "Store") -> Answer:
+    """What each shape loses on the best shape of its size."""
+    losses = shape_losses(finished(store))
+    percent = dict.fromkeys(("excess", "low", "high"), "{:+.2%}".format)
+    text = losses.to_string(index=False, formatters=percent, float_format="{:.5g}".format)
+    return Answer(text, shape_figure(losses))
+
+
 def main(root: str, out: str) -> None:
-    """Print what each shape of the study at `root` loses, and draw it into `out`."""
+    """Print the answer of the study at `root`, and draw it into `out`."""
     from scaling_jax.study import Store
 
-    losses = shape_losses(finished(Store.open(root)))
-    percent = dict.fromkeys(("excess", "low", "high"), "{:+.2%}".format)
-    print(losses.to_string(index=False, formatters=percent, float_format="{:.5g}".format))
-    save_alone(shape_figure(losses), out)
+    answer(Store.open(root)).show(out)

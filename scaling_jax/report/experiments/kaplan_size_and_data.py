@@ -14,15 +14,16 @@ from scaling_jax.laws.decisions.overfitting import (
     stopping_bound,
 )
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import constants_text, finished
 from scaling_jax.report.experiments.steps_law import fit_steps_law
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from scaling_jax.laws import Fit
+    from scaling_jax.study import Store
 
 # The overfitting that equation 4.4 allows: about the spread of the paper's losses between seeds.
 EXCESS = 0.02
@@ -146,29 +147,37 @@ def _loss(fit: "Fit", params: float, tokens: np.ndarray) -> np.ndarray:
     return np.asarray((p["A"] / params ** p["rho"] + p["B"] / tokens) ** p["alpha_D"])
 
 
-def main(root: str, out: str) -> None:
-    """Print the law, the data needed and the stops of the study at `root`; draw them into `out`."""
-    from scaling_jax.study import Store, curves
+def answer(store: "Store") -> Answer:
+    """The law of size and unique tokens, the data that each size needs, and where runs stop."""
+    from scaling_jax.study import curves
 
-    store = Store.open(root)
     least = least_losses(finished(store))
     fit = fit_size_and_data(least)
-    print("L(N, D) = (A / N^rho + B / D)^alpha_D, N without embeddings, D unique tokens:")
-    print(constants_text(fit))
-    print(f"alpha_N = rho alpha_D = {fit.params['rho'] * fit.params['alpha_D']:.3g}")
-    print(f"\nunique tokens at which overfitting costs {EXCESS:.0%} of the loss:")
     sizes = np.array(sorted(least["params"].unique()), float)
-    print(needs_table(fit, sizes).to_string(index=False, float_format="{:.4g}".format))
     free = least.loc[~least["limited"], "run_id"]
     table = curves(store, of="held_out")
     steps_law = fit_steps_law(table[table["run_id"].isin(free)], bootstrap=0)
     stops = stopping_table(least, steps_law.params)
-    print("\nstep of the lowest loss, and the bound S_c / (L(N, D) - L(N, inf))^(1 / alpha_S):")
-    print(stops.to_string(index=False, float_format="{:.4g}".format))
-    print(f"the bound holds for {stops['holds'].sum()} of {len(stops)} runs")
     predicted = overfitting(fit.params, least["params"].to_numpy(), least["tokens"].to_numpy())
     limited = least["limited"].to_numpy()
     error = least["excess"].to_numpy()[limited] - predicted[limited]
-    rms = float(np.sqrt((error**2).mean()))
-    print(f"overfitting: measured minus the law's, root mean square {rms:.3g}")
-    save_alone(overfitting_figure(least, fit), out)
+    lines = (
+        "L(N, D) = (A / N^rho + B / D)^alpha_D, N without embeddings, D unique tokens:",
+        constants_text(fit),
+        f"alpha_N = rho alpha_D = {fit.params['rho'] * fit.params['alpha_D']:.3g}",
+        f"\nunique tokens at which overfitting costs {EXCESS:.0%} of the loss:",
+        needs_table(fit, sizes).to_string(index=False, float_format="{:.4g}".format),
+        "\nstep of the lowest loss, and the bound S_c / (L(N, D) - L(N, inf))^(1 / alpha_S):",
+        stops.to_string(index=False, float_format="{:.4g}".format),
+        f"the bound holds for {stops['holds'].sum()} of {len(stops)} runs",
+        "overfitting: measured minus the law's, root mean square "
+        f"{float(np.sqrt((error**2).mean())):.3g}",
+    )
+    return Answer("\n".join(lines), overfitting_figure(least, fit))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

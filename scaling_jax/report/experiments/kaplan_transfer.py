@@ -9,12 +9,14 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.curves import LossToLoss, loss_to_loss
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import held_out_curves
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 
 def texts_of(curves: "pd.DataFrame") -> list[str]:
@@ -120,11 +122,15 @@ def transfer_figure(curves: "pd.DataFrame", found: Mapping[str, LossToLoss]) -> 
     return figure
 
 
+def answer(store: "Store") -> Answer:
+    """The laws from the loss on the training text to the losses on others."""
+    table = held_out_curves(store)
+    found = transfers(table)
+    return Answer(transfer_table(found).to_string(index=False), transfer_figure(table, found))
+
+
 def main(root: str, out: str) -> None:
-    """Print the laws of the study at `root` from loss to loss, and draw its curves into `out`."""
+    """Print the answer of the study at `root`, and draw it into `out`."""
     from scaling_jax.study import Store
 
-    table = held_out_curves(Store.open(root))
-    found = transfers(table)
-    print(transfer_table(found).to_string(index=False))
-    save_alone(transfer_figure(table, found), out)
+    answer(Store.open(root)).show(out)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,17 +141,27 @@ def _cell(value: float, ends: tuple[float, float] | None) -> str:
     return f"{value:.3f}" + ("" if ends is None else f" ({ends[0]:.3f} to {ends[1]:.3f})")
 
 
-def main(root: str, out: str) -> None:
-    """Print each corpus's exponents by every approach at `root`; draw its losses into `out`."""
-    from scaling_jax.study import Store, curves
+def answer(store: "Store") -> Answer:
+    """The exponents of each corpus by every approach."""
+    from scaling_jax.study import curves
 
-    store = Store.open(root)
     records = finished_by_corpus(store)
     fits = fits_by_corpus(records)
-    print(exponent_table(fits).to_string(index=False))
-    print("\nN_opt ~ C^a and D_opt ~ C^b by the three approaches:")
     found = approach_table(records, curves(store, of="training"))
-    print(found.drop(columns="refused").to_string(index=False))
-    for row in found[found["refused"] != ""].to_dict("records"):
-        print(f"{row['corpus']}, approach {row['approach']}: {row['refused']}")
-    save_alone(reducible_figure(records, fits), out)
+    lines = [
+        exponent_table(fits).to_string(index=False),
+        "\nN_opt ~ C^a and D_opt ~ C^b by the three approaches:",
+        found.drop(columns="refused").to_string(index=False),
+    ]
+    lines += [
+        f"{row['corpus']}, approach {row['approach']}: {row['refused']}"
+        for row in found[found["refused"] != ""].to_dict("records")
+    ]
+    return Answer("\n".join(lines), reducible_figure(records, fits))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
-from scaling_jax.report.svg import save_alone
+from scaling_jax.report.experiments.answer import Answer
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 
 def overshoot_cost(records: "pd.DataFrame") -> "pd.DataFrame":
@@ -50,10 +52,17 @@ def overshoot_figure(records: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def main(root: str, out: str) -> None:
-    """Print the cost in loss of each length for each model of the study at `root`; draw `out`."""
-    from scaling_jax.study import Store, collect
+def answer(store: "Store") -> Answer:
+    """The cost in loss of each length of the schedule, for each model."""
+    from scaling_jax.study import collect
 
-    records = collect(Store.open(root))
-    print(overshoot_cost(records).map("{:+.2%}".format).to_string())
-    save_alone(overshoot_figure(records), out)
+    records = collect(store)
+    text = overshoot_cost(records).map("{:+.2%}".format).to_string()
+    return Answer(text, overshoot_figure(records))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

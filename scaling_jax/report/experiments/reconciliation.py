@@ -12,14 +12,16 @@ from scaling_jax.laws.approaches.isoflop_minimum import CurveMinima, curve_minim
 from scaling_jax.laws.conventions import LEVEL
 from scaling_jax.laws.uncertainty.bootstrap import scaled_noise
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.reconciliation_counting import counted_exponents
 from scaling_jax.report.experiments.reconciliation_losses import STEPS, losses_by_step
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 _LEAST_SIZES = 4
 _LEAST_BUDGETS = 3
@@ -251,6 +253,26 @@ def _draw_ours(axes: "Axes", found: Mapping[str, Exponent], places: Mapping[str,
                       lw=2, label=label)  # fmt: skip
 
 
+def answer(store: "Store") -> Answer:
+    """The exponent of the optimal size after each step, and what the count alone makes of it."""
+    return _answer(losses_by_step(store))
+
+
+def _answer(losses: "pd.DataFrame") -> Answer:
+    found, counted = exponents(losses), counted_exponents(losses)
+    lines = [exponent_table(found).to_string(index=False)]
+    lines += [
+        f"{step.name}: under {_LEAST_BUDGETS} budgets have a minimum between their sizes"
+        for step in STEPS
+        if step.name not in found
+    ]
+    lines += [
+        f"the count alone, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items())
+        for name, values in counted.items()
+    ]
+    return Answer("\n".join(lines), exponent_figure(found, next(iter(counted.values()), {})))
+
+
 def main(root: str, out: str, table: str | None = None) -> None:
     """Print the exponent after each step of the study at `root`, draw `out`, and write `table`."""
     from scaling_jax.study import Store
@@ -258,12 +280,4 @@ def main(root: str, out: str, table: str | None = None) -> None:
     losses = losses_by_step(Store.open(root))
     if table is not None:
         losses.to_csv(table, index=False)
-    found = exponents(losses)
-    print(exponent_table(found).to_string(index=False))
-    for step in STEPS:
-        if step.name not in found:
-            print(f"{step.name}: under {_LEAST_BUDGETS} budgets have a minimum between their sizes")
-    counted = counted_exponents(losses)
-    for name, values in counted.items():
-        print(f"the count alone, {name}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items()))
-    save_alone(exponent_figure(found, next(iter(counted.values()), {})), out)
+    _answer(losses).show(out)

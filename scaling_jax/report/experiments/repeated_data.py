@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting, laws
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import constants_text, finished
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from scaling_jax.laws import Profile
+    from scaling_jax.study import Store
 
 # An interval whose ends differ by more than this says no more than an order of magnitude.
 _WIDEST = 30.0
@@ -77,15 +78,21 @@ def epochs_figure(records: "pd.DataFrame") -> "Figure":
     return figure
 
 
-def main(root: str, out: str) -> None:
-    """Print the law of the study at `root` and what it says of R_D and R_N; draw into `out`."""
-    from scaling_jax.study import Store
-
-    records = finished(Store.open(root))
-    save_alone(epochs_figure(records), out)
+def answer(store: "Store") -> Answer:
+    """The law of repeated data, and what the runs say of R_D and R_N."""
+    records = finished(store)
     table = records[["params", "tokens", "unique_tokens", "loss"]]
     fit = laws.fit(table, law="data-constrained", bootstrap=0)
-    print("L = E + A / N'^alpha + B / D'^beta (Muennighoff et al. 2023):")
-    print(constants_text(fit))
-    for profile in decay_profiles(records).values():
-        print(verdict(profile))
+    lines = [
+        "L = E + A / N'^alpha + B / D'^beta (Muennighoff et al. 2023):",
+        constants_text(fit),
+        *(verdict(profile) for profile in decay_profiles(records).values()),
+    ]
+    return Answer("\n".join(lines), epochs_figure(records))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)

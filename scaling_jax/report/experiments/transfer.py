@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
+from scaling_jax.report.experiments.answer import Answer
 from scaling_jax.report.experiments.finished import finished_rows
-from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 SIZES = ("d_model", "n_layers")
 NAMES = {"d_model": "width", "n_layers": "depth"}
@@ -137,14 +139,23 @@ def _draw(axes: "Axes", transfer: Transfer, records: "pd.DataFrame") -> None:
     axes.set_title(f"{TITLES[transfer.parameterization]}, over {NAMES[transfer.axis]}", fontsize=11)
 
 
-def main(root: str, out: str) -> None:
-    """Print the best rates of the sweep stored at `root`, and draw the sweep into `out`."""
-    from scaling_jax.study import Store, collect
+def answer(store: "Store") -> Answer:
+    """The best learning rates of the sweep, by parameterization and size."""
+    from scaling_jax.study import collect
 
-    records = collect(Store.open(root))
+    records, lines = collect(store), []
     for t in transfers(records):
-        print(f"{t.parameterization}, over {NAMES[t.axis]}: best rate ∝ {t.axis}^{t.exponent:+.2f}")
-        for best in t.best:
-            print(f"  {best.size:>6}  {best.lr:.4f}  loss {best.loss:.4f}")
-        print(f"  at the smallest size's best rate the largest loses {t.penalty:+.4f} nats/token")
-    save_alone(transfer_figure(records), out)
+        name = NAMES[t.axis]
+        lines.append(f"{t.parameterization}, over {name}: best rate ∝ {t.axis}^{t.exponent:+.2f}")
+        lines += [f"  {best.size:>6}  {best.lr:.4f}  loss {best.loss:.4f}" for best in t.best]
+        lines.append(
+            f"  at the smallest size's best rate the largest loses {t.penalty:+.4f} nats/token"
+        )
+    return Answer("\n".join(lines), transfer_figure(records))
+
+
+def main(root: str, out: str) -> None:
+    """Print the answer of the study at `root`, and draw it into `out`."""
+    from scaling_jax.study import Store
+
+    answer(Store.open(root)).show(out)
