@@ -4,10 +4,9 @@
     python benchmarks/compile.py                    # every row, one after another
     python benchmarks/compile.py "16B v5p"          # rows whose titles contain both words
 
-Each row holds the figures that `scaling-jax compile` prints for that shape, slice and options. The
-compiler's figures are stored where `benchmarks/memory.py` stores them, and most rows are cases of
-that grid, so an interrupted or repeated call compiles only what is missing. The row of the GPU
-needs '.[cuda]' instead.
+Each row holds the figures that `scaling-jax compile` prints for that shape, slice and options, and
+takes minutes. They are stored in the cache directory, so an interrupted or repeated call compiles
+only what is missing. The row of the GPU needs '.[cuda]' instead.
 """
 
 import sys

@@ -17,8 +17,8 @@ from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution, Remat
 from scaling_jax.mesh_spec import CHOSEN, MeshSpec, check_fit, check_noise, describe
 
-# Estimates are multiplied by this, more than the largest error in docs/compile.md.
-MARGIN = 1.2
+# Estimates are multiplied by this, more than the largest shortfall in docs/compile.md.
+MARGIN = 1.15
 
 # A host has four or eight chips, and tensor parallelism should stay within a host.
 _TENSOR_SIZES = (2, 4, 8)
@@ -29,8 +29,11 @@ _POLICIES: tuple[Remat, ...] = get_args(Remat)
 _WORK = {"none": 1.0, "dots": 1.05, "full": 4 / 3}
 _KERNELS = ("splash", "cudnn", "tokamax")
 
-# A TPU stores the last axis of an array in multiples of this.
+# A TPU stores the last axis of an array in multiples of this. The compilers of these chips store
+# the shards of the state so too, as 1.6 billion parameters over 64 chips of each kind showed; those
+# of v5e and v6e do not.
 _TPU_LANES = 128
+_PADS_SHARDS = ("v4", "v5p")
 
 # For comparing choices: the share of the peak that products reach; the bytes that a chip exchanges
 # per parameter and microbatch, gathered twice in the compute precision and summed in float32; and
@@ -85,7 +88,8 @@ def estimated_memory(config: RunConfig, execution: Execution, chips: Chips) -> M
         average=config.optimizer.averages,
         remat=execution.policy,
         kernel=resolved.attention in _KERNELS,
-        head_tile=_TPU_LANES if chip.platform == "tpu" else 1,
+        lanes=_TPU_LANES if chip.platform == "tpu" else 1,
+        pads_shards=chip.name in _PADS_SHARDS,
     )
 
 
@@ -106,7 +110,7 @@ def chosen_execution(
     >>> lr, chips = OptimizerConfig(1e-4, 1), Chips(CHIPS["v5e"], 16)
     >>> run = RunConfig(CHINCHILLA_SHAPES[20], DataConfig(), lr, 256, 10, 1024, "bfloat16")
     >>> choice_text(run, chosen_execution(run, Execution(), chips), chips)
-    'accumulate 16, fsdp=16'
+    'accumulate 4, fsdp=16'
 
     Raises:
         InputError: the run does not divide over the chips, or `execution` is not possible there.

@@ -8,10 +8,16 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-# Options of XLA by platform. JAX's tips for the performance of GPUs recommend the scheduler.
+# Options of XLA by platform. JAX's tips for the performance of GPUs recommend the scheduler. A TPU
+# gathers parameters while it computes without being asked; by these options it also sums gradients
+# meanwhile, and gathers what it would otherwise gather by a sum of zeros.
 OPTIONS: dict[str, dict[str, bool]] = {
     "gpu": {"xla_gpu_enable_latency_hiding_scheduler": True},
-    "tpu": {},
+    "tpu": {
+        "xla_enable_async_all_reduce": True,
+        "xla_tpu_enable_async_collective_fusion_fuse_all_reduce": True,
+        "xla_tpu_prefer_async_allgather_to_allreduce": True,
+    },
 }
 
 # Where users set options of XLA and of its TPU compiler themselves.
