@@ -32,7 +32,7 @@ _KERNELS = ("splash", "cudnn", "tokamax")
 # A TPU stores the last axis of an array in multiples of this. The compilers of these chips store
 # the shards of the state so too, as 1.6 billion parameters over 64 chips of each kind showed; those
 # of v5e and v6e do not.
-_TPU_LANES = 128
+_TPU_TILE = 128
 _PADS_SHARDS = ("v4", "v5p")
 
 # For comparing choices: the share of the peak that products reach; the bytes that a chip exchanges
@@ -88,7 +88,7 @@ def estimated_memory(config: RunConfig, execution: Execution, chips: Chips) -> M
         average=config.optimizer.averages,
         remat=execution.policy,
         kernel=resolved.attention in _KERNELS,
-        lanes=_TPU_LANES if chip.platform == "tpu" else 1,
+        tile=_TPU_TILE if chip.platform == "tpu" else 1,
         pads_shards=chip.name in _PADS_SHARDS,
     )
 

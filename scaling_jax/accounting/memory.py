@@ -80,23 +80,23 @@ def training_memory(
     remat: str = "none",
     kernel: bool = True,
     average: bool = False,
-    lanes: int = 1,
+    tile: int = 1,
     pads_shards: bool = False,
 ) -> Memory:
     """Estimated bytes of memory on each device during training.
 
     `remat` is as in `Execution`; `kernel` says that the attention kernel computes scores in blocks
     and never holds all of them; `average` that the run keeps an average of its parameters, which
-    counts as a moment. The last axis of an array is stored in multiples of `lanes`, 128 on a TPU;
+    counts as a moment. The last axis of an array is stored in multiples of `tile`, 128 on a TPU;
     `pads_shards` says that this holds for the shards of the state too.
     """
     params, compute = count_params(shape), 2 if precision == "bfloat16" else FLOAT32
-    how = Computed(compute, remat, kernel, spread.tensor, lanes)
+    how = Computed(compute, remat, kernel, spread.tensor, tile)
     state = share(FLOAT32 * params.total, spread.state)
     moments = share(FLOAT32 * _moments(shape, params, optimizer), spread.state) + average * state
     copied = 0
-    if lanes > 1:
-        pad_to = lanes if pads_shards else 1
+    if tile > 1:
+        pad_to = tile if pads_shards else 1
         n_copies = 1 + moments / state
         copied = int(n_copies * FLOAT32 * _copied(shape, params, spread, pad_to))
     stages = _stages(shape, params, spread, how, copied)
@@ -123,7 +123,7 @@ def _stages(
     summed = share(FLOAT32 * params.total, spread.state) if spread.microbatches > 1 else 0
     beside = tokens * layers.kept + _in_compute_precision(shape, params, spread, how)
     beside += (2 if spread.is_split else 1) * table
-    logits = share(shape.vocab_size * (FLOAT32 + (how.lanes == 1) * how.compute), spread.tensor)
+    logits = share(shape.vocab_size * (FLOAT32 + (how.tile == 1) * how.compute), spread.tensor)
     in_loss = share(tokens * logits, spread.loss_chunks)
     if spread.is_split:
         in_loss += table * how.compute // FLOAT32
@@ -159,7 +159,7 @@ def _in_compute_precision(shape: Shape, params: ParamCount, spread: Spread, how:
     """Bytes of the layers' matrices that are converted once a step, not in each layer."""
     if how.compute == FLOAT32:
         return 0
-    is_attention = how.remat == "full" and how.lanes > 1 and params.attention
+    is_attention = how.remat == "full" and how.tile > 1 and params.attention
     n = params.attention if is_attention else params.layer_matrices
     return share(how.compute * n, spread.state)
 
@@ -167,9 +167,9 @@ def _in_compute_precision(shape: Shape, params: ParamCount, spread: Spread, how:
 def _copied(shape: Shape, params: ParamCount, spread: Spread, pad_to: int) -> int:
     """Parameters of the layers that a TPU's program copies into other layouts.
 
-    Of whole matrices those whose last axes are short as they are stored: queries, keys and values
-    in one array, and the inputs of the feed-forward layer. Of sharded ones all; the shards of the
-    model's width are the last axis of all but the feed-forward layer's inputs.
+    Among whole matrices, those whose last axes are short as they are stored: queries, keys and
+    values in one array, and the inputs of the feed-forward layer. Among sharded ones, all: the
+    shards of the model's width are the last axis of all but the feed-forward layer's inputs.
     """
     feed_forward = params.layer_matrices - params.attention
     inputs = feed_forward * shape.n_inputs // (shape.n_inputs + 1)

@@ -15,7 +15,7 @@ _KEPT_STREAM = 5
 # Held during a layer's backward pass, per token. In the feed-forward layer: the two arrays around
 # the non-linearity or their gradients, and forms of the residual stream. In attention: queries,
 # keys and values together and one by one, the result, and the normalizers of the scores in float32,
-# which kernels store once for each lane. While a weight's gradient is summed, one array of the
+# which kernels store as a whole tile each. While a weight's gradient is summed, one array of the
 # feed-forward width is left.
 _FEED_FORWARD = 2
 _STREAM_OF_FEED_FORWARD = 3
@@ -47,14 +47,14 @@ class Computed(NamedTuple):
         remat: as in `Execution`.
         kernel: whether the attention kernel computes scores in blocks and never holds all of them.
         tensor: number of shards of heads and feed-forward width.
-        lanes: the last axis of an array is stored in multiples of this; 128 on a TPU.
+        tile: the last axis of an array is stored in multiples of this; 128 on a TPU.
     """
 
     compute: int
     remat: str
     kernel: bool
     tensor: int
-    lanes: int
+    tile: int
 
 
 class PerToken(NamedTuple):
@@ -168,7 +168,7 @@ def _held_in_sums(shape: Shape, how: Computed) -> int:
 
 def _stored_head(shape: Shape, how: Computed) -> int:
     """Channels of one head as they are stored."""
-    return share(shape.head_size, how.lanes) * how.lanes
+    return share(shape.head_size, how.tile) * how.tile
 
 
 def _heads(shape: Shape, how: Computed) -> int:
@@ -178,7 +178,7 @@ def _heads(shape: Shape, how: Computed) -> int:
 
 def _normalizers(shape: Shape, how: Computed) -> int:
     """Bytes of the normalizers of a kernel's scores."""
-    return FLOAT32 * shape.n_heads * how.lanes if how.kernel else 0
+    return FLOAT32 * shape.n_heads * how.tile if how.kernel else 0
 
 
 def _inner(shape: Shape) -> int:

@@ -88,17 +88,17 @@ def test_scores_are_there_where_no_kernel_works_them_off() -> None:
     assert plain - kernel == 7 * 5 * (in_attention - IN_FEED_FORWARD)
 
 
-def test_small_heads_are_stored_in_whole_lanes() -> None:
+def test_small_heads_are_stored_in_whole_tiles() -> None:
     # Two heads of 4 channels, each stored as 16, in queries, keys, values and result.
     extra = 2 * 4 * 2 * 12
 
-    def activations(lanes: int, **changes: Any) -> int:
+    def activations(tile: int, **changes: Any) -> int:
         shape = dataclasses.replace(SMALL, **changes)
-        found = training_memory(shape, Spread(700), lanes=lanes)
+        found = training_memory(shape, Spread(700), tile=tile)
         return found.gradients + found.activations
 
     # Beside the heads that each layer keeps, the backward pass of a layer holds the queries, keys
-    # and values once more, and the normalizers for each of the 12 lanes more.
+    # and values once more, and the normalizers for 12 numbers more each.
     held = extra + 2 * 3 * 2 * 12 + 4 * 2 * 12
     small, tiled = (activations(n) for n in (4, 16))
     assert tiled - small == 700 * 5 * (3 * extra + held)
@@ -110,14 +110,14 @@ def test_a_tpu_copies_the_state_and_gradients_lie_where_it_was() -> None:
         return found.gradients + found.activations
 
     # Parameters and both moments of the queries, keys and values and of the feed-forward layer's
-    # inputs, in float32, are more than the gradients. A lane more changes the normalizers.
+    # inputs, in float32, are more than the gradients. A tile of two doubles the normalizers.
     copied = 3 * 4 * 3 * (3 * 8 * 8 + 8 * 20)
     normalizers = 7 * 5 * 4 * 2
-    assert beside_the_state(lanes=2) - beside_the_state() == copied - 4 * MATRICES + normalizers
+    assert beside_the_state(tile=2) - beside_the_state() == copied - 4 * MATRICES + normalizers
     # Shards of the model's width are the last axis of all but the inputs: 8 / 4, stored as 4.
     shards = Spread(7, state=4)
     bare, padded = (
-        training_memory(SMALL, shards, lanes=4, pads_shards=pads).total for pads in (False, True)
+        training_memory(SMALL, shards, tile=4, pads_shards=pads).total for pads in (False, True)
     )
     assert padded - bare == 3 * 4 * 3 * (IN_A_LAYER - 8 * 20) // 4
 
