@@ -56,6 +56,8 @@ class FormError:
             cut-offs of their average show: the two are not independent.
         simulated: what the rows do not tell apart; empty in fits stored before there was any, and
             of laws that are no sums of powers of size and data.
+        reach: how far the runs lay beyond a cut-off, as a ratio of FLOPs, whose errors were scored:
+            their median beyond the cut-off where it is largest; 1 without cut-offs.
     """
 
     loss_rate: float
@@ -64,14 +66,7 @@ class FormError:
     freedom: float = math.inf
     between: float = 0.5
     simulated: tuple[Simulated, ...] = ()
-
-    def reach(self, largest: float) -> float:
-        """How far the predictions from below the cut-offs reached, as a ratio of FLOPs.
-
-        Args:
-            largest: FLOPs fitted.
-        """
-        return max(largest / min(self.cutoffs, default=largest), 1.0)
+    reach: float = 1.0
 
     def loss_deviation(self, ratio: float) -> float:
         """Standard deviation of log loss at `ratio` times the largest C fitted."""

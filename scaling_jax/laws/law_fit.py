@@ -209,9 +209,9 @@ class LawFit(Fit):
 
     def _deviation(self, variables: Mapping[str, float]) -> float:
         """Standard deviation of the log response beyond the data; zero where it is not known."""
-        largest = self.flops_range[1]
-        ratio = self._ratio(variables, _flops_of(variables, self.compute) / largest)
-        return loss_deviation(self.form_error, self.definition, variables, ratio, largest)
+        flops = _flops_of(variables, self.compute)
+        ratio = self._ratio(variables, flops / self.flops_range[1])
+        return loss_deviation(self.form_error, self.definition, variables, ratio)
 
     def _parts(self, draws_B: np.ndarray, deviation: float, between: float) -> dict[str, float]:
         if not self.is_logged or not (draws_B > 0).all():
@@ -241,7 +241,7 @@ class LawFit(Fit):
         params = wider(params, deviation, error.freedom, centre)
         if loss is not None and point.loss is not None:
             best = {"params": float(point.params), "tokens": float(point.tokens)}
-            deviation = loss_deviation(error, law, best, ratio, largest)
+            deviation = loss_deviation(error, law, best, ratio)
             loss = self._with_form_error(loss, float(point.loss), deviation, between)
         # At fixed compute, more parameters mean fewer tokens.
         with np.errstate(all="ignore"):

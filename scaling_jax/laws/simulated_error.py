@@ -15,7 +15,7 @@ _HALF_WIDTH = 1.645
 
 
 def loss_deviation(
-    error: FormError | None, law: Law, run: Mapping[str, float], ratio: float, largest: float
+    error: FormError | None, law: Law, run: Mapping[str, float], ratio: float
 ) -> float:
     """Standard deviation of a predicted log loss; zero where no error of the form is known.
 
@@ -24,12 +24,11 @@ def loss_deviation(
         law: fitted.
         run: variables of the run asked about.
         ratio: how far the run lies beyond the data.
-        largest: FLOPs fitted.
     """
     if error is None:
         return 0.0
     hidden = _loss_error(error.simulated, law, run)
-    return _deviation(ratio, error.reach(largest), error.loss_deviation(ratio), hidden)
+    return _deviation(ratio, error.reach, error.loss_deviation(ratio), hidden)
 
 
 def params_deviation(
@@ -37,7 +36,7 @@ def params_deviation(
 ) -> float:
     """Standard deviation of log N_opt at `ratio` times the largest FLOPs fitted."""
     hidden = _params_error(error.simulated, law, ratio * largest, compute)
-    return _deviation(ratio, error.reach(largest), error.params_deviation(ratio), hidden)
+    return _deviation(ratio, error.reach, error.params_deviation(ratio), hidden)
 
 
 def _deviation(ratio: float, reach: float, measured: float, simulated: float) -> float:
@@ -48,7 +47,7 @@ def _deviation(ratio: float, reach: float, measured: float, simulated: float) ->
 
     Args:
         ratio: of the run asked about to the largest compute.
-        reach: the largest ratio at which cut-offs were scored.
+        reach: the ratio at which predictions from below cut-offs were scored.
         measured: the deviation there that cut-offs show.
         simulated: the largest error there over the laws of other forms.
     """

@@ -221,7 +221,7 @@ def _form_error(entry: Mapping[str, Any] | None) -> FormError | None:
         loss_rate=float(entry["loss_rate"]),
         params_rate=float(entry["params_rate"]),
         cutoffs=tuple(map(float, entry["cutoffs"])),
-        **{name: float(entry[name]) for name in ("freedom", "between") if name in entry},
+        **{name: float(entry[name]) for name in ("freedom", "between", "reach") if name in entry},
         simulated=tuple(map(_simulated, entry.get("simulated", ()))),
     )
 

@@ -19,7 +19,7 @@ from scaling_jax.laws.approaches.parametric import (
 )
 from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
 from scaling_jax.laws.extrapolation.candidates import Candidate, candidates
-from scaling_jax.laws.extrapolation.cutoffs import NEAR
+from scaling_jax.laws.extrapolation.cutoffs import NEAR, reach, sizes_of
 from scaling_jax.laws.extrapolation.described import described
 from scaling_jax.laws.extrapolation.judgement import average_note
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
@@ -89,7 +89,7 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
         draws_BxP=np.concatenate([drawn[j] for j in order]) if options.bootstrap else None,
         noise_N=noise_N,
         ranges={n: (float(v.min()), float(v.max())) for n, v in rows.variables.items()},
-        form_error=dataclasses.replace(_form_error(rows, rolled, weight_J), simulated=others),
+        form_error=_form_error(rows, rolled, weight_J, others),
         members=tuple(
             Member(
                 form=chosen[j].form.name,
@@ -166,7 +166,9 @@ def _weights(
     return score_J, weight_J / weight_J.sum()
 
 
-def _form_error(rows: Rows, rolled: Rolled, weight_J: np.ndarray) -> FormError:
+def _form_error(
+    rows: Rows, rolled: Rolled, weight_J: np.ndarray, others: tuple[Simulated, ...]
+) -> FormError:
     """The growth of the average's own errors beyond the cut-offs."""
     averaged_KxN = np.einsum("j,jkn->kn", weight_J, rolled.errors_JxKxN)
 
@@ -183,6 +185,8 @@ def _form_error(rows: Rows, rolled: Rolled, weight_J: np.ndarray) -> FormError:
         rolled.cutoffs,
         rolled.score(rows, averaged_KxN),
         errors_of_optimum(rows, rolled.cutoffs, log_params),
+        others,
+        reach(sizes_of(rows), rolled.cutoffs[1:], rolled.above_KxN[0]),
     )
 
 

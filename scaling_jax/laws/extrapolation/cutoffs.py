@@ -57,8 +57,23 @@ def error_beyond(
 
     Runs near the frontier are scored, or all runs beyond the cut-off where few are near.
     """
-    beyond_N = ~at_or_below(size_N, cutoff)
-    near_N = beyond_N & ~(above_frontier_N > NEAR)
-    scored_N = near_N if near_N.sum() >= _LEAST_NEAR else beyond_N
+    scored_N = _scored(size_N, cutoff, above_frontier_N)
     grown_N = growth(size_N[scored_N] / cutoff)
     return float(np.median(np.abs(errors_N[scored_N]) / grown_N))
+
+
+def reach(size_N: np.ndarray, cutoffs: tuple[float, ...], above_frontier_N: np.ndarray) -> float:
+    """How far beyond a cut-off the runs lie whose errors are scored, as a ratio of compute.
+
+    It is the median of the runs beyond each cut-off, where that is largest: the error beyond a
+    cut-off is a median as well. One without cut-offs.
+    """
+    found = [size_N[_scored(size_N, end, above_frontier_N)] / end for end in cutoffs]
+    return max((float(np.median(ratio_N)) for ratio_N in found), default=1.0)
+
+
+def _scored(size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray) -> np.ndarray:
+    beyond_N = ~at_or_below(size_N, cutoff)
+    near_N = beyond_N & ~(above_frontier_N > NEAR)
+    scored_N: np.ndarray = near_N if near_N.sum() >= _LEAST_NEAR else beyond_N
+    return scored_N

@@ -8,7 +8,13 @@ import numpy as np
 from scaling_jax.laws import allocation
 from scaling_jax.laws.approaches.backtest import ROWS_PER_CONSTANT
 from scaling_jax.laws.catalogue import PowerSum
-from scaling_jax.laws.extrapolation.cutoffs import at_or_below, cutoffs, error_beyond, sizes_of
+from scaling_jax.laws.extrapolation.cutoffs import (
+    at_or_below,
+    cutoffs,
+    error_beyond,
+    reach,
+    sizes_of,
+)
 from scaling_jax.laws.extrapolation.other_laws import refitted
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
 from scaling_jax.laws.extrapolation.row_weights import above_frontier
@@ -61,8 +67,8 @@ def law_form_error(
         errors_KxN = np.log(rows.loss / law.value(constants_KxP[:, None, :], rows.variables))
     below = zip(ends[1:], errors_KxN[1:], strict=True)
     loss_errors = [error_beyond(e_N, size_N, end, above_N) for end, e_N in below]
-    others = _others(rows, found, options)
-    return error_of_form(ends, np.array(loss_errors), params_errors_K, others)
+    others, reached = _others(rows, found, options), reach(size_N, ends[1:], above_N)
+    return error_of_form(ends, np.array(loss_errors), params_errors_K, others, reached)
 
 
 def _others(rows: Rows, found: LawFit, options: Options) -> tuple[Simulated, ...]:

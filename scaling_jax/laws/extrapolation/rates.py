@@ -28,6 +28,7 @@ def error_of_form(
     loss_errors_K: np.ndarray,
     params_errors_K: np.ndarray,
     simulated: tuple[Simulated, ...] = (),
+    reach: float = 1.0,
 ) -> FormError:
     """The form's error from the errors beyond each cut-off.
 
@@ -36,6 +37,7 @@ def error_of_form(
         loss_errors_K: median absolute errors of log loss, per unit of growth.
         params_errors_K: the same of log N_opt.
         simulated: fits of the same rows with losses of other laws.
+        reach: how far beyond the cut-offs errors were scored, as a ratio of compute.
     """
     return FormError(
         loss_rate=_rate(loss_errors_K, USUAL_LOSS_RATE),
@@ -44,6 +46,7 @@ def error_of_form(
         freedom=float(_USUAL_FREEDOM + len(ends) - 1),
         between=_BETWEEN,
         simulated=simulated,
+        reach=reach,
     )
 
 

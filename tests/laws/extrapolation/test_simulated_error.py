@@ -11,6 +11,7 @@ from scaling_jax import laws
 from scaling_jax.laws.allocation import Interval
 from scaling_jax.laws.catalogue import CHINCHILLA, SKALING
 from scaling_jax.laws.conventions import SIX_N_D
+from scaling_jax.laws.extrapolation.cutoffs import reach
 from scaling_jax.laws.extrapolation.other_laws import other_laws, refitted
 from scaling_jax.laws.form_error import FormError, Simulated
 from scaling_jax.laws.planning.answers import Target
@@ -37,12 +38,12 @@ def ladder(span: float, truth: str = "chinchilla") -> pd.DataFrame:
     return table.assign(loss=table["loss"] * np.exp(noise_N))
 
 
-def error(*cutoffs: float) -> FormError:
+def error(reach: float = 1.0) -> FormError:
     """An error with the simulated one of a chinchilla fit to a short ladder."""
     table = ladder(16)
     values = {name: table[name].to_numpy() for name in ("params", "tokens")}
     others = refitted(CHINCHILLA, CHINCHILLA.ordered(TRUTH), values, noise=0.01)
-    return FormError(0.001, 0.01, cutoffs, simulated=others)
+    return FormError(0.001, 0.01, (), simulated=others, reach=reach)
 
 
 def test_plan_and_fit_simulate_the_same_error() -> None:
@@ -53,7 +54,7 @@ def test_plan_and_fit_simulate_the_same_error() -> None:
     _, _, log_params, _, log_loss = form_errors(law, values, target, 0.01)
     whole = error()
     ratio = target.flops / 1e19
-    of_fit = loss_deviation(whole, CHINCHILLA, RUN, ratio, 1e19)
+    of_fit = loss_deviation(whole, CHINCHILLA, RUN, ratio)
     assert 1.645 * of_fit == pytest.approx(log_loss, rel=1e-6)
     of_optimum = params_deviation(whole, CHINCHILLA, ratio, 1e19, SIX_N_D)
     assert 1.645 * of_optimum == pytest.approx(log_params, rel=1e-6)
@@ -62,10 +63,10 @@ def test_plan_and_fit_simulate_the_same_error() -> None:
 def test_cutoffs_that_reach_the_run_leave_nothing_to_the_simulated_error() -> None:
     ratio = 6 * RUN["params"] * RUN["tokens"] / 1e19
     found = [
-        loss_deviation(error(1e19 / reach), CHINCHILLA, RUN, ratio, 1e19)
-        for reach in (1.0, 2.0, 30.0, (1 - 1e-6) * ratio, ratio, 2 * ratio)
+        loss_deviation(error(reached), CHINCHILLA, RUN, ratio)
+        for reached in (1.0, 2.0, 30.0, (1 - 1e-6) * ratio, ratio, 2 * ratio)
     ]
-    measured = error(1e18).loss_deviation(ratio)
+    measured = error().loss_deviation(ratio)
     assert found == sorted(found, reverse=True)
     assert found[0] > 2 * measured
     assert found[-3] == pytest.approx(measured, rel=0.02)
@@ -110,6 +111,15 @@ def test_a_short_ladder_gives_wider_intervals_far_out(law: str) -> None:
     assert again.predict(**far) == fit.predict(**far)  # type: ignore[attr-defined]
 
 
+def test_the_reach_is_that_of_the_runs_whose_errors_were_scored() -> None:
+    # Five budgets, each twice the one before; beyond the lowest lie runs 2, 4, 8 and 16 times it.
+    size_N = np.repeat(2.0 ** np.arange(5), 3)
+    assert reach(size_N, (), np.zeros(15)) == 1.0
+    assert reach(size_N, (8.0, 4.0, 1.0), np.zeros(15)) == 6.0
+    far_above_N = np.where(size_N > 4, 0.5, 0.0)  # those runs bend with the form: not scored
+    assert reach(size_N, (1.0,), far_above_N) == 3.0
+
+
 def test_fits_of_laws_without_a_frontier_have_no_simulated_error() -> None:
     table = ladder(64)
     fit = laws.fit(table, law="kaplan-flops", bootstrap=20)
@@ -125,4 +135,4 @@ def width(interval: Interval | None) -> float:
 def test_a_simulated_error_without_an_answer_counts_as_none() -> None:
     nowhere = Simulated((math.nan,) * 6, tuple(CHINCHILLA.ordered(TRUTH)), 1.0)
     lost = FormError(0.001, 0.01, (), simulated=(nowhere,))
-    assert loss_deviation(lost, CHINCHILLA, RUN, 100, 1e19) == lost.loss_deviation(100)
+    assert loss_deviation(lost, CHINCHILLA, RUN, 100) == lost.loss_deviation(100)
