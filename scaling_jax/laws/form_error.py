@@ -68,6 +68,18 @@ class FormError:
     simulated: tuple[Simulated, ...] = ()
     reach: float = 1.0
 
+    def unseen(self, ratio: float) -> float:
+        """How much of an error at `ratio` times the largest C fitted no cut-off has measured.
+
+        Zero where cut-offs reach the ratio; where they reach a part of it, in logs of compute, what
+        the square of that part leaves; 1 without cut-offs.
+        """
+        if self.reach <= 1:
+            return 1.0
+        if ratio <= self.reach:
+            return 0.0
+        return 1 - (math.log(self.reach) / math.log(ratio)) ** 2
+
     def loss_deviation(self, ratio: float) -> float:
         """Standard deviation of log loss at `ratio` times the largest C fitted."""
         return float(_DEVIATION_PER_MEDIAN * self.loss_rate * growth(ratio))

@@ -28,7 +28,7 @@ def loss_deviation(
     if error is None:
         return 0.0
     hidden = _loss_error(error.simulated, law, run)
-    return _deviation(ratio, error.reach, error.loss_deviation(ratio), hidden)
+    return _deviation(error.unseen(ratio), error.loss_deviation(ratio), hidden)
 
 
 def params_deviation(
@@ -36,24 +36,17 @@ def params_deviation(
 ) -> float:
     """Standard deviation of log N_opt at `ratio` times the largest FLOPs fitted."""
     hidden = _params_error(error.simulated, law, ratio * largest, compute)
-    return _deviation(ratio, error.reach, error.params_deviation(ratio), hidden)
+    return _deviation(error.unseen(ratio), error.params_deviation(ratio), hidden)
 
 
-def _deviation(ratio: float, reach: float, measured: float, simulated: float) -> float:
+def _deviation(unseen: float, measured: float, simulated: float) -> float:
     """What cut-offs measure, and beyond their reach no less than laws of other forms may hide.
 
-    Cut-offs that reach the asked distance have measured the error there. Those that reach a part of
-    it, in logs of compute, leave the rest of the square of the simulated error.
-
     Args:
-        ratio: of the run asked about to the largest compute.
-        reach: the ratio at which predictions from below cut-offs were scored.
-        measured: the deviation there that cut-offs show.
+        unseen: how much of the square of the simulated error counts.
+        measured: the deviation at the asked distance that cut-offs show.
         simulated: the largest error there over the laws of other forms.
     """
-    if ratio <= reach:
-        return measured
-    unseen = 1 - (math.log(reach) / math.log(ratio)) ** 2
     more = max((simulated / _HALF_WIDTH) ** 2 - measured**2, 0.0)
     return math.sqrt(measured**2 + unseen * more)
 

@@ -9,22 +9,42 @@ _FARTHEST = 5.0
 
 
 def wider(
-    draws_B: np.ndarray, deviation: float, freedom: float, centre: float | None = None
+    draws_B: np.ndarray,
+    deviation: float,
+    freedom: float,
+    centre: float | None = None,
+    unseen: float = 1.0,
 ) -> np.ndarray:
-    """Draws with an error of their logs, none of their percentiles nearer than before.
+    """Draws with an error of their logs.
 
     Args:
         draws_B: of resampled fits.
         deviation: standard deviation of the error, noise of the fit included, in logs.
         freedom: degrees of freedom of Student's t that the error follows.
         centre: what the draws are scaled about. Without one the error adds to the draws, whose
-            middle stays.
+            middle stays, and none of their percentiles comes nearer.
+        unseen: with a centre, how far a percentile that would come nearer is moved back towards
+            that of the draws, from 0 to 1. Errors beyond cut-offs hold the noise of the fits below
+            them, so where cut-offs reach the run that is asked about they have measured both.
     """
     if centre is None:
-        wider_B = widened(draws_B, beyond_draws(deviation, draws_B), freedom)
-    else:
-        wider_B = scaled(draws_B, centre, deviation, freedom)
-    return holding(wider_B, draws_B)
+        return holding(widened(draws_B, beyond_draws(deviation, draws_B), freedom), draws_B)
+    scaled_B = scaled(draws_B, centre, deviation, freedom)
+    scaled_B = np.where(np.isnan(scaled_B), np.inf, scaled_B)
+    return outwards(scaled_B, holding(scaled_B, draws_B), unseen)
+
+
+def outwards(inner: np.ndarray, outer: np.ndarray, share: float) -> np.ndarray:
+    """Values moved from `inner` to `outer` by a share of the way.
+
+    >>> outwards(np.array([2.0, np.inf]), np.array([1.0, np.inf]), 0.25).tolist()
+    [1.75, inf]
+    """
+    if share in (0, 1):
+        return outer if share else inner
+    with np.errstate(invalid="ignore"):
+        moved = inner + share * (outer - inner)
+    return np.where(inner == outer, inner, moved)
 
 
 def widened(draws_B: np.ndarray, deviation: float, freedom: float = math.inf) -> np.ndarray:
@@ -76,11 +96,7 @@ def scaled(
 
 
 def holding(wider_B: np.ndarray, draws_B: np.ndarray) -> np.ndarray:
-    """`wider_B`, moved outwards where the draws reach further out at the same percentile.
-
-    The error of the form adds to the noise of the fit and takes none of it away: cut-offs that a
-    fit happens to predict well must not give an interval inside that of the resamples.
-    """
+    """`wider_B`, moved outwards where the draws reach further out at the same percentile."""
     order_B = np.argsort(wider_B, kind="stable")
     ends_2xB = np.sort(np.where(np.isnan((wider_B, draws_B)), np.inf, (wider_B, draws_B)), axis=1)
     is_lower_B = np.arange(len(draws_B)) < len(draws_B) / 2
@@ -108,7 +124,7 @@ def beyond_draws(deviation: float, draws_B: np.ndarray) -> float:
 
 
 def parts_of(
-    draws_B: np.ndarray, deviation: float, between: float, share: float
+    draws_B: np.ndarray, deviation: float, between: float, share: float, unseen: float = 1.0
 ) -> dict[str, float]:
     """Standard deviations whose squares add up to those of an interval of the law.
 
@@ -117,12 +133,14 @@ def parts_of(
         deviation: of predictions beyond cut-offs, in logs.
         between: standard deviation between forms and rows, in logs.
         share: how much of it adds to the deviation, in squares.
+        unseen: as for `wider`, of what the draws scatter by more than the deviation.
 
     Returns:
-        `noise` of the fit, `form` and `distance`.
+        `noise` of the fit as far as the interval holds it, `form` and `distance`.
     """
-    noise = scatter_of(draws_B)
+    total = combined(deviation, between, share)
+    total += unseen * max(scatter_of(draws_B) - total, 0.0)
+    noise = min(scatter_of(draws_B), total)
     distance = math.sqrt(max(deviation**2 - noise**2, 0.0))
-    total = max(combined(deviation, between, share), noise)
     form = math.sqrt(max(total**2 - noise**2 - distance**2, 0.0))
     return {"noise": noise, "form": form, "distance": distance}

@@ -103,6 +103,33 @@ def test_no_answer_of_a_fit_is_narrower_than_by_resampling(
                 assert inside(getattr(by_draws, name), getattr(best, name))
 
 
+def test_an_average_is_as_wide_as_its_cutoffs_show_where_they_reach_the_run(
+    fitted: laws.LawFit,
+) -> None:
+    constants = tuple(fitted.params.values())
+    members = (Member("chinchilla", None, 1.0, 0.001, 0.5, constants),)
+    noise = dataclasses.replace(fitted, form_error=None, noise_N=None)
+    at = {"params": 1e10, "tokens": 3e11}
+    widths = []
+    for reach in (1.0, 3.0, 30.0, 100.0, 1e4):
+        error = FormError(1e-4, 1e-3, (1e18,), freedom=8.0, between=0.25, reach=reach)
+        wide = dataclasses.replace(noise, form_error=error, members=members)
+        made, law = wide.predict(**at), wide.predict(**at).law_interval
+        assert law is not None
+        widths.append(math.log(law[1] / law[0]))
+        assert made.parts["noise"] <= scatter_of(noise.drawn(**at)) + 1e-12
+    assert widths == sorted(widths, reverse=True)
+    by_draws = noise.predict(**at).law_interval
+    assert by_draws is not None
+    assert widths[0] >= math.log(by_draws[1] / by_draws[0])
+    assert widths[-1] < widths[0] / 2
+    # There the interval is that of the errors alone, and follows them.
+    doubled = dataclasses.replace(error, loss_rate=2e-4)
+    law = dataclasses.replace(wide, form_error=doubled).predict(**at).law_interval
+    assert law is not None
+    assert math.log(law[1] / law[0]) == pytest.approx(2 * widths[-1], rel=0.01)
+
+
 def inside(inner: Interval | None, outer: Interval | None) -> bool:
     assert inner is not None
     assert outer is not None
