@@ -243,20 +243,6 @@ def all_alike(draws_B: np.ndarray) -> bool:
         return bool(np.ptp(draws_B) <= _ROUNDING * np.abs(draws_B).max())
 
 
-def hull(one: Interval | None, other: Interval | None, share: float = 1.0) -> Interval | None:
-    """`one` moved by a share of the way to the narrowest interval that contains both.
-
-    It stays where the other is None.
-    """
-    if one is None or other is None or share == 0:
-        return one
-    ends = min(one[0], other[0]), max(one[1], other[1])
-    if share == 1:
-        return ends
-    low, high = (a if a == b else a + share * (b - a) for a, b in zip(one, ends, strict=True))
-    return low, high
-
-
 def interval(draws_B: np.ndarray, level: float) -> Interval:
     """Percentiles that leave `(1 - level) / 2` of the draws on either side.
 

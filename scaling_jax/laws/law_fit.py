@@ -14,7 +14,6 @@ from scaling_jax.laws.allocation import (
     Interval,
     Prediction,
     all_alike,
-    hull,
 )
 from scaling_jax.laws.catalogue import Law
 from scaling_jax.laws.conventions import Compute
@@ -22,7 +21,7 @@ from scaling_jax.laws.fitted import Fit, require_positive
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.members import Member, about, constants_of, scatter_between
 from scaling_jax.laws.simulated_error import loss_deviation, params_deviation
-from scaling_jax.laws.uncertainty.widening import combined, parts_of, wider
+from scaling_jax.laws.uncertainty.widening import Beyond, combined, parts_of, towards_hull, wider
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
@@ -148,18 +147,17 @@ class LawFit(Fit):
         drawn_B = self._resampled(variables, value)
         if drawn_B is None:
             return Prediction(value, None, None, extrapolation, outside)
-        deviation, between = self._deviation(variables), self._between(variables)
-        unseen = self._unseen(variables)
-        wider_B = self._with_form_error(drawn_B, value, deviation, between, unseen)
+        beyond = self._known_beyond(variables)
+        wider_B = self._with_form_error(drawn_B, value, beyond)
         resampled = self._interval(self._runs(drawn_B))
         return Prediction(
             value=value,
             law_interval=self._interval(wider_B),
-            interval=hull(self._interval(self._runs(wider_B)), resampled, unseen),
+            interval=towards_hull(self._interval(self._runs(wider_B)), resampled, beyond.unseen),
             extrapolation=extrapolation,
             outside=outside,
             resampling_interval=resampled,
-            parts=self._parts(drawn_B, deviation, between, unseen),
+            parts=self._parts(drawn_B, beyond),
         )
 
     def drawn(self, **variables: float) -> np.ndarray | None:
@@ -171,9 +169,7 @@ class LawFit(Fit):
         draws_B = self._resampled(variables, value)
         if draws_B is None:
             return None
-        deviation, between = self._deviation(variables), self._between(variables)
-        unseen = self._unseen(variables)
-        return self._with_form_error(draws_B, value, deviation, between, unseen)
+        return self._with_form_error(draws_B, value, self._known_beyond(variables))
 
     def _resampled(self, variables: Mapping[str, float], value: float) -> np.ndarray | None:
         """The response by every resampled fit."""
@@ -199,44 +195,33 @@ class LawFit(Fit):
         ]
         return max((x for x in (extrapolation, *beyond) if math.isfinite(x)), default=1.0)
 
-    def _with_form_error(
-        self, draws_B: np.ndarray, value: float, deviation: float, between: float, unseen: float
-    ) -> np.ndarray:
+    def _with_form_error(self, draws_B: np.ndarray, value: float, beyond: Beyond) -> np.ndarray:
         """Draws of the response with the error of the form in them."""
         if self.form_error is None:
             return draws_B
         freedom, share = self.form_error.freedom, self.form_error.between
         centre = value if self.members else None
-        return wider(draws_B, combined(deviation, between, share), freedom, centre, unseen)
+        deviation = combined(beyond.deviation, beyond.between, share)
+        return wider(draws_B, deviation, freedom, centre, beyond.unseen)
 
-    def _distance(self, variables: Mapping[str, float]) -> float:
-        """How far beyond the data a run with these variables is."""
-        flops = _flops_of(variables, self.compute)
-        return self._ratio(variables, flops / self.flops_range[1])
+    def _known_beyond(self, variables: Mapping[str, float]) -> Beyond:
+        """What is known of the error of the response; the deviation is zero where nothing is."""
+        error = self.form_error
+        distance = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
+        return Beyond(
+            deviation=loss_deviation(error, self.definition, variables, distance),
+            between=self._between(variables),
+            # The error of a single law adds to the noise of its fit, whatever cut-offs have seen.
+            unseen=1.0 if error is None or not self.members else error.unseen(distance),
+        )
 
-    def _unseen(self, variables: Mapping[str, float]) -> float:
-        """How much of the error no cut-off has measured; all of it for a single law.
-
-        The error of a single law adds to the noise of its fit.
-        """
-        if self.form_error is None or not self.members:
-            return 1.0
-        return self.form_error.unseen(self._distance(variables))
-
-    def _deviation(self, variables: Mapping[str, float]) -> float:
-        """Standard deviation of the log response beyond the data; zero where it is not known."""
-        distance = self._distance(variables)
-        return loss_deviation(self.form_error, self.definition, variables, distance)
-
-    def _parts(
-        self, draws_B: np.ndarray, deviation: float, between: float, unseen: float
-    ) -> dict[str, float]:
+    def _parts(self, draws_B: np.ndarray, beyond: Beyond) -> dict[str, float]:
         if not self.is_logged or not (draws_B > 0).all():
             return {}
         share = 0.0 if self.form_error is None else self.form_error.between
         noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
         runs = float(np.sqrt(np.mean(noise_N**2)))
-        return {"runs": runs} | parts_of(draws_B, deviation, between, share, unseen)
+        return {"runs": runs} | parts_of(draws_B, beyond, share)
 
     def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
         error = self.form_error
@@ -255,12 +240,12 @@ class LawFit(Fit):
             if loss is not None and each.loss is not None and point.loss is not None:
                 between = scatter_between(self.members, np.log(each.loss))
                 loss = about(self.members, loss, each.loss, float(point.loss))
-        unseen = error.unseen(ratio) if self.members else 1.0
+        unseen = error.unseen(ratio)
         params = wider(params, deviation, error.freedom, centre, unseen)
         if loss is not None and point.loss is not None:
             best = {"params": float(point.params), "tokens": float(point.tokens)}
-            deviation = loss_deviation(error, law, best, ratio)
-            loss = self._with_form_error(loss, float(point.loss), deviation, between, unseen)
+            known = Beyond(loss_deviation(error, law, best, ratio), between, unseen)
+            loss = self._with_form_error(loss, float(point.loss), known)
         # At fixed compute, more parameters mean fewer tokens.
         with np.errstate(all="ignore"):
             tokens = flops / self.compute.of(params, np.ones_like(params))

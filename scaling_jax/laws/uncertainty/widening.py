@@ -1,11 +1,28 @@
 """Resampled predictions made to scatter as much as predictions beyond the data err."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from scaling_jax.laws.allocation import Interval
+
 # Resamples far out say nothing of an interval, and their tails by t would be without bound.
 _FARTHEST = 5.0
+
+
+class Beyond(NamedTuple):
+    """What is known of a prediction's error besides the resamples of its fit.
+
+    Attributes:
+        deviation: standard deviation of predictions beyond cut-offs, in logs.
+        between: standard deviation between forms and rows, in logs.
+        unseen: how much of the error no cut-off has measured, from 0 to 1.
+    """
+
+    deviation: float
+    between: float
+    unseen: float
 
 
 def wider(
@@ -123,24 +140,34 @@ def beyond_draws(deviation: float, draws_B: np.ndarray) -> float:
     return math.sqrt(max(deviation**2 - scatter_of(draws_B) ** 2, 0.0))
 
 
-def parts_of(
-    draws_B: np.ndarray, deviation: float, between: float, share: float, unseen: float = 1.0
-) -> dict[str, float]:
+def towards_hull(one: Interval | None, other: Interval | None, share: float) -> Interval | None:
+    """`one` moved by a share of the way to the narrowest interval that contains both.
+
+    It stays where the other is None.
+    """
+    if one is None or other is None:
+        return one
+    hull = np.array([min(one[0], other[0]), max(one[1], other[1])])
+    low, high = outwards(np.array(one), hull, share).tolist()
+    return low, high
+
+
+def parts_of(draws_B: np.ndarray, beyond: Beyond, share: float) -> dict[str, float]:
     """Standard deviations whose squares add up to those of an interval of the law.
 
     Args:
         draws_B: resampled predictions.
-        deviation: of predictions beyond cut-offs, in logs.
-        between: standard deviation between forms and rows, in logs.
-        share: how much of it adds to the deviation, in squares.
-        unseen: as for `wider`, of what the draws scatter by more than the deviation.
+        beyond: what is known besides; as for `wider`, `unseen` counts what the draws scatter by
+            more than the error.
+        share: how much of the deviation between forms adds, in squares.
 
     Returns:
         `noise` of the fit as far as the interval holds it, `form` and `distance`.
     """
-    total = combined(deviation, between, share)
-    total += unseen * max(scatter_of(draws_B) - total, 0.0)
-    noise = min(scatter_of(draws_B), total)
-    distance = math.sqrt(max(deviation**2 - noise**2, 0.0))
+    scatter = scatter_of(draws_B)
+    total = combined(beyond.deviation, beyond.between, share)
+    total += beyond.unseen * max(scatter - total, 0.0)
+    noise = min(scatter, total)
+    distance = math.sqrt(max(beyond.deviation**2 - noise**2, 0.0))
     form = math.sqrt(max(total**2 - noise**2 - distance**2, 0.0))
     return {"noise": noise, "form": form, "distance": distance}

@@ -1,5 +1,6 @@
 """What the analysis of an experiment answers: a text and a figure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,8 @@ from scaling_jax.report.svg import save_alone
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from scaling_jax.study import Store
 
 
 @dataclass(frozen=True)
@@ -25,3 +28,18 @@ class Answer:
         """Print the text, and write the figure to `out` in the format of its ending."""
         print(self.text)
         save_alone(self.figure, out)
+
+
+def command(answer: "Callable[[Store], Answer]") -> Callable[[str, str], None]:
+    """The command line of an analysis: it prints the answer of the study at `root`, and draws it.
+
+    Args:
+        answer: the analysis.
+    """
+
+    def main(root: str, out: str) -> None:
+        from scaling_jax.study import Store
+
+        answer(Store.open(root)).show(out)
+
+    return main

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import finished_rows, mean_interval
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ def best_rates(
     """
     import pandas as pd
 
-    rows, losses = [], list[pd.Series]()
+    rows = []
+    losses: list[tuple[float, pd.Series[float]]] = []
     for (name, size), cell in finished_rows(records).groupby(
         ["architecture", "params_non_embedding"], sort=True
     ):
         best = _best_rate(cell)
         runs = cell[cell["peak_lr"] == best].set_index("seed")
         tried = cell["peak_lr"].unique()
-        losses.append(runs["loss"].rename(str(size)))
+        losses.append((float(str(size)), runs["loss"]))
         rows.append(
             {
                 "architecture": str(name),
@@ -61,7 +62,7 @@ def best_rates(
     beside = [
         each for row, each in zip(rows, losses, strict=True) if row["architecture"] == reference
     ]
-    pairs = [_behind(each, beside) for each in losses]
+    pairs = [_behind(size, each, beside) for size, each in losses]
     behind = [mean_with_ends(each, level) for each in pairs]
     table = pd.DataFrame(rows).assign(pairs=pd.Series(pairs))
     return table.join(pd.DataFrame(behind, columns=list(BEHIND)))
@@ -81,19 +82,18 @@ def _best_rate(cell: "pd.DataFrame") -> float:
     return float(cast("float", whole["mean"].idxmin()))
 
 
-def _behind(losses: "pd.Series", beside: "list[pd.Series]") -> tuple[float, ...]:
+def _behind(
+    size: float, losses: "pd.Series", beside: "list[tuple[float, pd.Series]]"
+) -> tuple[float, ...]:
     """What the loss of each seed is above a reference at its size; empty with too few sizes.
 
-    `beside` are the reference's losses by seed, a series for each size; a series is named after
-    its size.
+    `beside` are the reference's losses by seed, with the size of each.
     """
-    size = float(str(losses.name))
-    nearest = sorted(beside, key=lambda each: abs(np.log(float(str(each.name)) / size)))
+    nearest = sorted(beside, key=lambda each: abs(np.log(each[0] / size)))
     if len(nearest) < 2:
         return ()
-    near, far = nearest[:2]
-    sizes = [float(str(each.name)) for each in (near, far)]
-    share = np.log(size / sizes[0]) / np.log(sizes[1] / sizes[0])
+    (near_size, near), (far_size, far) = nearest[:2]
+    share = np.log(size / near_size) / np.log(far_size / near_size)
     logs = np.log(near) + share * (np.log(far) - np.log(near))
     return tuple((losses / np.exp(logs) - 1).dropna())
 
@@ -185,8 +185,4 @@ def answer(store: "Store") -> Answer:
     return Answer("\n".join(lines), architectures_figure(best, positions))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

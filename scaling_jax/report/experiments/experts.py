@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from scaling_jax import formatting
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import finished
 
 if TYPE_CHECKING:
@@ -55,8 +55,4 @@ def answer(store: "Store") -> Answer:
     return Answer(text, expert_figure(records))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

@@ -9,7 +9,7 @@ import numpy as np
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import finished
 
 if TYPE_CHECKING:
@@ -259,8 +259,4 @@ def _text(found: "pd.DataFrame") -> str:
     return str(shown.to_string(index=False, float_format="{:.4g}".format))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

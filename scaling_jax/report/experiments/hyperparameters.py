@@ -8,7 +8,7 @@ import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.best_settings import LEVEL, Settings, best_settings
 
 if TYPE_CHECKING:
@@ -189,8 +189,4 @@ def answer(store: "Store") -> Answer:
     return Answer(as_text(found, rules), settings_figure(records, found, rules))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

@@ -7,7 +7,7 @@ import numpy as np
 
 from scaling_jax import formatting
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import finished, mean_interval
 
 if TYPE_CHECKING:
@@ -134,8 +134,4 @@ def answer(store: "Store") -> Answer:
     return Answer(text, shape_figure(losses))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

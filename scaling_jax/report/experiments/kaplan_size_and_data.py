@@ -14,7 +14,7 @@ from scaling_jax.laws.decisions.overfitting import (
     stopping_bound,
 )
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import constants_text, finished
 from scaling_jax.report.experiments.steps_law import fit_steps_law
 
@@ -176,8 +176,4 @@ def answer(store: "Store") -> Answer:
     return Answer("\n".join(lines), overfitting_figure(least, fit))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

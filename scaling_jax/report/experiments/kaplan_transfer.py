@@ -9,7 +9,7 @@ from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.laws.curves import LossToLoss, loss_to_loss
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 from scaling_jax.report.experiments.finished import held_out_curves
 
 if TYPE_CHECKING:
@@ -129,8 +129,4 @@ def answer(store: "Store") -> Answer:
     return Answer(transfer_table(found).to_string(index=False), transfer_figure(table, found))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from scaling_jax import formatting
 from scaling_jax.errors import InputError
 from scaling_jax.report import style
-from scaling_jax.report.experiments.answer import Answer
+from scaling_jax.report.experiments.answer import Answer, command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,8 +61,4 @@ def answer(store: "Store") -> Answer:
     return Answer(text, overshoot_figure(records))
 
 
-def main(root: str, out: str) -> None:
-    """Print the answer of the study at `root`, and draw it into `out`."""
-    from scaling_jax.study import Store
-
-    answer(Store.open(root)).show(out)
+main = command(answer)

@@ -13,7 +13,7 @@ from scaling_jax import laws
 from scaling_jax.laws.allocation import Interval, interval
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.members import Member
-from scaling_jax.laws.uncertainty.widening import combined, parts_of, scatter_of, wider
+from scaling_jax.laws.uncertainty.widening import Beyond, combined, parts_of, scatter_of, wider
 
 LEVELS = (0.1, 0.5, 0.8, 0.9, 0.99)
 
@@ -57,7 +57,7 @@ def test_an_error_above_the_noise_is_the_scatter() -> None:
 @pytest.mark.parametrize("deviation", [0.0, 0.005, 0.03])
 def test_the_parts_add_up_to_the_scatter_with_the_error(deviation: float) -> None:
     draws_B = np.exp(np.random.default_rng(0).normal(0, 0.01, 4000))
-    parts = parts_of(draws_B, deviation, 0.006, 0.25)
+    parts = parts_of(draws_B, Beyond(deviation, 0.006, 1.0), 0.25)
     whole = max(combined(deviation, 0.006, 0.25), scatter_of(draws_B))
     assert math.hypot(*parts.values()) == pytest.approx(whole)
     assert parts["noise"] == pytest.approx(scatter_of(draws_B))
