@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from scaling_jax import named_values
-from scaling_jax.execution import Execution
 
 Scale = Literal["full", "cpu", "smoke"]
 
@@ -81,9 +80,6 @@ DataCache = Annotated[
         help_behavior_hint="",
     ),
 ]
-
-ExecutionOptions = Annotated[Execution, tyro.conf.OmitArgPrefixes]
-
 
 NamedNumbers = Annotated[
     Mapping[str, float],

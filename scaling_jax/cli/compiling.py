@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from scaling_jax.cli.arguments import ExecutionOptions, Json, ScaleOption, Settings, optional
+from scaling_jax.cli.arguments import Json, ScaleOption, Settings, optional
+from scaling_jax.cli.execution_options import ExecutionOptions
 from scaling_jax.cli.exits import CommandFailed
 from scaling_jax.cli.output import print_blocks, print_json, print_table, remark
 from scaling_jax.config import RunConfig

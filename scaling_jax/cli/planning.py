@@ -6,7 +6,6 @@ import tyro
 
 from scaling_jax.cli.arguments import (
     DataCache,
-    ExecutionOptions,
     Experiment,
     Json,
     MaxFlops,
@@ -14,6 +13,7 @@ from scaling_jax.cli.arguments import (
     Settings,
     optional,
 )
+from scaling_jax.cli.execution_options import ExecutionOptions
 from scaling_jax.cli.output import print_json, print_table, remark
 from scaling_jax.execution import DEFAULT
 from scaling_jax.study.plan.named_study import load_study

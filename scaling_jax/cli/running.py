@@ -11,7 +11,6 @@ import tyro
 from scaling_jax import named_values
 from scaling_jax.cli.arguments import (
     DataCache,
-    ExecutionOptions,
     Experiment,
     Json,
     MaxFlops,
@@ -20,6 +19,7 @@ from scaling_jax.cli.arguments import (
     Settings,
     optional,
 )
+from scaling_jax.cli.execution_options import ExecutionOptions
 from scaling_jax.cli.exits import CommandFailed, Stopped, resumable
 from scaling_jax.cli.output import print_json, remark
 from scaling_jax.config import RunConfig

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scaling_jax.errors import InputError
-from scaling_jax.system import files
 
 
 def check_output(path: Path, endings: tuple[str, ...]) -> None:
@@ -33,6 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the file cannot be written.
     """
+    # Only a command that writes a file needs its reads and writes of buckets.
+    from scaling_jax.system import files
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(files.as_path(path)) as temporary:

@@ -6,25 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling_jax.errors import InputError
-from scaling_jax.study.plan.experiment_files import Scale
-from scaling_jax.study.plan.named_study import load_study
-from scaling_jax.study.plan.study import Study
-from scaling_jax.study.store.loss_curves import curves
-from scaling_jax.study.store.records import collect
-from scaling_jax.study.store.store import Store
 
+# A table of losses needs neither stores nor designs, which take a tenth of a second to import.
 if TYPE_CHECKING:
     import pandas as pd
 
     from scaling_jax.laws import Fit
+    from scaling_jax.study.plan.experiment_files import Scale
+    from scaling_jax.study.plan.study import Study
+    from scaling_jax.study.store.store import Store
 
 
-def study_or_store(text: str, scale: Scale = "full") -> Store | Study:
+def study_or_store(text: str, scale: "Scale" = "full") -> "Store | Study":
     """The study in a directory or a bucket, or the study that an experiment's file or name defines.
 
     Raises:
         InputError: as `Store.open` and `load_study`.
     """
+    from scaling_jax.study.plan.named_study import load_study
+    from scaling_jax.study.store.store import Store
+
     if "://" in text or Path(text).is_dir():
         return Store.open(text)
     return load_study(text, scale)
@@ -40,6 +41,10 @@ def read_records(
     """
     if not _is_directory(path):
         return path, None
+    from scaling_jax.study.store.loss_curves import curves
+    from scaling_jax.study.store.records import collect
+    from scaling_jax.study.store.store import Store
+
     store = Store.open(path)
     return collect(store), curves(store) if with_curves else None
 
@@ -52,7 +57,11 @@ def unused_floor(path: Path) -> str:
     Raises:
         InputError: a directory that holds no study.
     """
-    floor = Store.open(path).study["design"].get("floor") if _is_directory(path) else None
+    if not _is_directory(path):
+        return ""
+    from scaling_jax.study.store.store import Store
+
+    floor = Store.open(path).study["design"].get("floor")
     if floor is None:
         return ""
     centre, deviation = floor
