@@ -99,6 +99,7 @@ def fit_average(rows: Rows, options: Options, notes: tuple[Note, ...] = ()) -> L
                 weight=float(weight_J[j]),
                 constants=tuple(rolled.constants_JxKxP[j, 0].tolist()),
                 n_draws=len(drawn[j]),
+                is_shared=True,
             )
             for j in order
         ),
@@ -200,7 +201,8 @@ def _draws(
 ) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """Resampled constants of every candidate, and the noise of the heaviest one's rows.
 
-    Candidates are resampled in proportion to their weights, each about its own fit.
+    Candidates are resampled in proportion to their weights, each about its own fit, and all with
+    the same random numbers: the b-th draw of each is of the same resample.
     """
     counts_J = _shares(weight_J, options.bootstrap)
     best = int(weight_J.argmax())
@@ -225,7 +227,7 @@ def _draws(
                 rows.loss * np.exp(-rolled.errors_JxKxN[j, 0]),
                 noises[j],
                 int(counts_J[j]),
-                options.seed + j,
+                options.seed,
                 clusters(rows) if options.resampled == "runs" else None,
                 objective.quantile,
             )
@@ -239,6 +241,7 @@ def _draws(
             response_BxN,
             rolled.least,
             np.full(len(at_B), rolled.noise_K[0]),
+            np.concatenate([np.arange(counts_J[j]) for j in mine]),
         )
         constants_BxP = problem.constants(theta_BxP)
         drawn |= {j: constants_BxP[at_B == j] for j in mine}
@@ -264,7 +267,8 @@ def _noise(rolled: Rolled, j: int, problem: "Weighted", objective: Objective) ->
     """Every row's scatter about the candidate's fit; rows without weight keep their residuals."""
     weight_N = rolled.weights_JxKxN[j, 0]
     used_N, noise_N = weight_N > 0, rolled.errors_JxKxN[j, 0].copy()
-    leverage_N = problem.leverage(rolled.theta_JxKxP[j, 0], weight_N)
-    seen_N = unseen_noise(noise_N[used_N], leverage_N[used_N], problem.n_free, objective)
+    noise = float(rolled.noise_K[0])
+    leverage_N = problem.leverage(rolled.theta_JxKxP[j, 0], weight_N, rolled.least, noise)
+    seen_N = unseen_noise(noise_N[used_N], leverage_N[used_N], objective)
     noise_N[used_N] = seen_N
     return np.asarray(noise_N)

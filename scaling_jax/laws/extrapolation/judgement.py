@@ -36,8 +36,8 @@ def form_notes(found: LawFit) -> tuple[Note, ...]:
         few = f"{len(error.cutoffs)} of {ENOUGH} cut-offs" if error.cutoffs else "no cut-off"
         text = (
             f"The table leaves {few} in compute with enough runs below, so that the error of the "
-            "law's form is mostly what other published tables show, not this one: add smaller "
-            "budgets to measure it."
+            "law's form is mostly what other published tables and simulated laws of other forms "
+            "show, not this table: add smaller budgets to measure it."
         )
         notes.append(Note(NoteCode.FORM_ERROR_UNMEASURED, text))
     return tuple(notes)

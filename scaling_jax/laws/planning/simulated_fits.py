@@ -65,7 +65,7 @@ def fit_laws(
             template,
             params=dict(zip(names, constants_P.tolist(), strict=True)),
             draws_BxP=draws_BxP,
-            noise_N=unseen_noise(residual_N, truth.leverage_N, len(names), _OBJECTIVE),
+            noise_N=unseen_noise(residual_N, truth.leverage_N, _OBJECTIVE),
         )
         for constants_P, residual_N, draws_BxP in zip(
             constants_MxP, residual_MxN, drawn, strict=True
@@ -143,7 +143,7 @@ def _draws(
                 options.resampled,
                 loss_MxN[m],
                 loss_MxN[m] * np.exp(-residual_MxN[m]),
-                unseen_noise(residual_MxN[m], truth.leverage_N, len(truth.free_P), _OBJECTIVE),
+                unseen_noise(residual_MxN[m], truth.leverage_N, _OBJECTIVE),
                 options.bootstrap,
                 options.seed + m,
             )

@@ -87,11 +87,16 @@ class Weighted:
         response_BxN: np.ndarray,
         least: float,
         noise_B: np.ndarray,
+        resample_B: np.ndarray,
     ) -> np.ndarray:
-        """Optima of resamples, each descended to from its own `theta_P`, priors drawn."""
+        """Optima of resamples, each descended to from its own `theta_P`, priors drawn.
+
+        Fits of one resample, which `resample_B` numbers, have the same draw of the priors.
+        """
         mean_BxP, precision_BxP = self._priors(least, noise_B)
         spread_P = self._prior(least)[1]
-        normal_BxP = np.random.default_rng(0).standard_normal(mean_BxP.shape)
+        shape = (resample_B.max() + 1, len(spread_P))
+        normal_BxP = np.random.default_rng(0).standard_normal(shape)[resample_B]
         drawn_BxP = mean_BxP + np.where(np.isfinite(spread_P), spread_P, 0.0) * normal_BxP
         prior_B = Pull(drawn_BxP, precision_BxP)
         return self._descended(theta_BxP, weights_BxN, response_BxN, prior_B)
@@ -129,17 +134,15 @@ class Weighted:
         return constants_BxP
 
     @in_float64
-    def leverage(self, theta_P: np.ndarray, weights_N: np.ndarray) -> np.ndarray:
+    def leverage(
+        self, theta_P: np.ndarray, weights_N: np.ndarray, least: float, noise: float
+    ) -> np.ndarray:
         """Share of each row's value that least squares would fit to the row itself."""
         data = self._data(weights_N[None])[0]
-        gradient_NxP = _gradients(self._solver.problem, theta_P, data)
-        found_N = leverages(np.asarray(gradient_NxP)[: len(weights_N)], weights_N)
+        gradient_NxP = np.asarray(_gradients(self._solver.problem, theta_P, data))
+        spread_P = np.where(data.free_P > 0, self._prior(least)[1], np.inf)
+        found_N = leverages(gradient_NxP[: len(weights_N)], weights_N, (noise / spread_P) ** 2)
         return found_N
-
-    @property
-    def n_free(self) -> int:
-        """How many constants are fitted."""
-        return len(self.law.free_names(self.held))
 
     @property
     def _solver(self) -> PowerSumSolver:

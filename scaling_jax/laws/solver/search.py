@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling_jax.errors import InputError
+from scaling_jax.laws.objectives import Objective
+from scaling_jax.laws.solver.scaled_prior import noise_of, per_nat
 
 if TYPE_CHECKING:
     from scaling_jax.laws.solver.newton import Ends, Examined
@@ -86,8 +88,22 @@ def global_optimum(problem: Any, starts_SxP: ArrayLike, data: Any) -> Found:
         n_optima=_count_distinct(best.values),
         predicted_N=np.asarray(end.log_loss_N),
         gradient_NxP=np.asarray(end.gradient_NxP),
-        leverage_N=leverages(np.asarray(end.gradient_NxP), np.asarray(data.w_N)),
+        leverage_N=leverages(
+            np.asarray(end.gradient_NxP),
+            np.asarray(data.w_N),
+            _prior_rows(problem.objective, data, np.asarray(end.log_loss_N)),
+        ),
     )
+
+
+def _prior_rows(objective: Objective, data: Any, predicted_N: np.ndarray) -> np.ndarray | None:
+    """Curvature of the priors over that of a row of weight 1; None without priors."""
+    if data.prior is None:
+        return None
+    noise = noise_of(np.asarray(data.y_N - predicted_N)[np.asarray(data.w_N) > 0])
+    prior_P = np.asarray(data.prior.precision_P) * np.asarray(data.free_P)
+    rows_P: np.ndarray = prior_P * noise**2 / per_nat(noise, objective)
+    return rows_P
 
 
 def sampled(rows: T, y_N: np.ndarray, w_N: np.ndarray) -> tuple[T, np.ndarray, np.ndarray]:
@@ -197,13 +213,24 @@ def padded(inputs: T, y_Nx: np.ndarray, w_Nx: np.ndarray) -> tuple[T, np.ndarray
     return jax.tree.map(longer, inputs), longer(y_Nx), np.concatenate([w_Nx, unweighted])
 
 
-def leverages(gradient_NxP: np.ndarray, w_N: np.ndarray) -> np.ndarray:
-    """Diagonal of the projection on the rows' gradients: what a row's own value does to its fit."""
-    x_NxP = gradient_NxP * np.sqrt(w_N)[:, None]
-    x_NxP = x_NxP / np.maximum(np.linalg.norm(x_NxP, axis=0), 1e-300)
-    left_NxP, size_P, _ = np.linalg.svd(x_NxP, full_matrices=False)
-    kept_NxP = left_NxP[:, size_P > _NO_DIRECTION * size_P[0]]
-    leverage_N: np.ndarray = np.sum(kept_NxP**2, axis=1)
+def leverages(
+    gradient_NxP: np.ndarray, w_N: np.ndarray, prior_P: np.ndarray | None = None
+) -> np.ndarray:
+    """Diagonal of the projection on the rows' gradients: what a row's own value does to its fit.
+
+    Args:
+        gradient_NxP: of the rows' fitted values.
+        w_N: weights of the rows.
+        prior_P: curvature of the constants' priors over that of a row of weight 1. A prior is a row
+            that measures its constant alone, and lowers the leverage of the others.
+    """
+    x_MxP = gradient_NxP * np.sqrt(w_N)[:, None]
+    if prior_P is not None:
+        x_MxP = np.concatenate([x_MxP, np.diag(np.sqrt(prior_P))])
+    x_MxP = x_MxP / np.maximum(np.linalg.norm(x_MxP, axis=0), 1e-300)
+    left_MxP, size_P, _ = np.linalg.svd(x_MxP, full_matrices=False)
+    kept_MxP = left_MxP[:, size_P > _NO_DIRECTION * size_P[0]]
+    leverage_N: np.ndarray = np.sum(kept_MxP[: len(w_N)] ** 2, axis=1)
     return leverage_N
 
 

@@ -14,6 +14,7 @@ from scaling_jax.laws.uncertainty.noise_scale import robust_scale
 
 # A row of leverage 1 is fitted exactly and says nothing of its noise.
 _MOST_LEVERAGE = 0.99
+_ROUNDING = 1e-6
 # Rows times resamples of a block, which limits the memory of long tables.
 _MOST_VALUES = 1 << 23
 
@@ -163,7 +164,7 @@ def _run_weights(
 
 
 def unseen_noise(
-    residuals_N: np.ndarray, leverage_N: np.ndarray, n_constants: int, objective: Objective
+    residuals_N: np.ndarray, leverage_N: np.ndarray, objective: Objective
 ) -> np.ndarray:
     """Residuals as large as they would be of rows that the fit had not seen.
 
@@ -176,14 +177,15 @@ def unseen_noise(
     if np.median(np.abs(residuals_N)) <= objective.delta:
         unseen_N: np.ndarray = residuals_N / np.sqrt(1 - np.minimum(leverage_N, _MOST_LEVERAGE))
         return unseen_N
+    # As many constants as the rows determine: priors determine the others.
+    n_constants = math.ceil(leverage_N.sum() - _ROUNDING)
     moved_N = leverage_N * math.sqrt(math.pi / 2) * robust_scale(residuals_N, n_constants)
     return residuals_N + np.where(residuals_N < 0, -moved_N, moved_N)
 
 
 def noise_of_rows(point: PointFit, objective: Objective) -> np.ndarray:
     """`unseen_noise` of a fit."""
-    n_constants = int(point.free_P.sum())
-    return unseen_noise(point.residuals_N, point.leverage_N, n_constants, objective)
+    return unseen_noise(point.residuals_N, point.leverage_N, objective)
 
 
 def scaled_noise(residuals_N: np.ndarray, n_constants: int) -> np.ndarray:

@@ -76,9 +76,16 @@ def _students(normal_B: np.ndarray, freedom: float) -> np.ndarray:
     """Standard normal numbers as those of Student's t with the same probabilities."""
     if not math.isfinite(freedom):
         return normal_B
-    from scipy.special import ndtr, stdtrit
+    from scipy.special import ndtr
 
-    found_B: np.ndarray = stdtrit(freedom, ndtr(np.clip(normal_B, -_FARTHEST, _FARTHEST)))
+    return _students_quantile(ndtr(np.clip(normal_B, -_FARTHEST, _FARTHEST)), freedom)
+
+
+def _students_quantile(share_B: np.ndarray, freedom: float) -> np.ndarray:
+    """Quantiles of Student's t, or of a normal without limit to the degrees of freedom."""
+    from scipy.special import ndtri, stdtrit
+
+    found_B: np.ndarray = stdtrit(freedom, share_B) if math.isfinite(freedom) else ndtri(share_B)
     return found_B
 
 
@@ -98,18 +105,24 @@ def scaled(
 ) -> np.ndarray:
     """Draws about `value` whose logs scatter by `deviation`, with the tails of Student's t.
 
-    Each keeps its rank and the draws their skew; draws that are all alike become drawn from t.
+    Each keeps its rank and the draws their skew; draws that are all alike become drawn from t. The
+    tails are not those of the draws: resamples of several members with unlike noise, taken
+    together, have longer tails than the average of the members.
     """
     with np.errstate(all="ignore"):
         logs_B = np.log(draws_B)
-    known = logs_B[np.isfinite(logs_B)]
+    is_known_B = np.isfinite(logs_B)
+    known = logs_B[is_known_B]
     low, middle, high = np.quantile(known, [0.16, 0.5, 0.84]) if len(known) else (0.0, 0.0, 0.0)
     if high <= low:
         return widened(np.full(len(draws_B), value), deviation, freedom)
+    share = (np.argsort(np.argsort(known, kind="stable"), kind="stable") + 0.5) / len(known)
+    student = _students_quantile(share, freedom)
+    side = np.where(share < 0.5, middle - low, high - middle) * 2 / (high - low)
+    scaled_B = np.array(draws_B, np.float64)
     with np.errstate(over="ignore"):
-        z_B = _students((logs_B - middle) * 2 / (high - low), freedom)
-        wide_B: np.ndarray = value * np.exp(deviation * z_B)
-    return wide_B
+        scaled_B[is_known_B] = value * np.exp(deviation * side * student)
+    return scaled_B
 
 
 def holding(wider_B: np.ndarray, draws_B: np.ndarray) -> np.ndarray:

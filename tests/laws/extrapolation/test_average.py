@@ -31,7 +31,7 @@ def study(truth: str, noise: float = 0.001, budgets: int = 6, seed: int = 0) -> 
 
 @pytest.fixture(scope="module", params=TRUE)
 def fitted(request: pytest.FixtureRequest) -> tuple[str, laws.LawFit]:
-    fit = laws.fit(study(request.param), law="auto", bootstrap=60)
+    fit = laws.fit(study(request.param), law="auto", bootstrap=200)
     assert isinstance(fit, laws.LawFit)
     return request.param, fit
 
