@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NoReturn
@@ -71,6 +73,10 @@ def test_version(cli: Callable) -> None:
     import scaling_jax
 
     assert cli("--version") == (0, scaling_jax.__version__ + "\n", "")
+    as_module = subprocess.run(
+        [sys.executable, "-m", "scaling_jax", "--version"], capture_output=True, text=True
+    )
+    assert (as_module.returncode, as_module.stdout) == (0, scaling_jax.__version__ + "\n")
 
 
 def test_a_run_held_in_a_bucket_is_no_success(capsys) -> None:

@@ -69,6 +69,14 @@ def test_laws_load_no_trainer() -> None:
     assert parts <= {"laws", "errors", "formatting", "text_table", "answers", "api", "forked"}
 
 
+def test_a_fit_of_a_table_loads_no_study_and_no_trainer() -> None:
+    table = "tests/laws/data/chinchilla_240.csv"
+    args = ["fit", table, "--bootstrap", "0", "--json"]
+    found = modules(f"from scaling_jax.cli import main\nmain({args})")
+    assert "laws.fitting" in found
+    assert not {"study.plan.recipe", "study.store.store", "execution", "config"} & found
+
+
 def test_exports_exist_and_are_listed() -> None:
     import scaling_jax as sj
 
