@@ -30,10 +30,14 @@ def described(rows: Rows, constants_JxP: np.ndarray, weight_J: np.ndarray) -> np
     """
     at = _grid(rows, constants_JxP[weight_J.argmax()])
     aim_G = weight_J @ np.log(SKALING.value(constants_JxP[:, None, :], at))
-    floor = _FIRST_FLOOR * float(rows.loss.min())
+    # Constants that every member holds at one value, the average has too.
+    is_held_P = (constants_JxP == constants_JxP[0]).all(axis=0)
+    held = tuple(name for name, is_held in zip(SKALING.names, is_held_P, strict=True) if is_held)
+    floor = 0.0 if "E" in held else _FIRST_FLOOR * float(rows.loss.min())
     starts = [_with_every_term(constants_JxP[j], at, floor) for j in _starts(weight_J)]
-    found = [nearest(SKALING, at, aim_G, start_P) for start_P in starts]
-    return min(found, key=lambda each: each.misfit).constants_P
+    found = [nearest(SKALING, at, aim_G, start_P, held) for start_P in starts]
+    best = min(found, key=lambda each: each.misfit)
+    return np.where(is_held_P, constants_JxP[0], best.constants_P)
 
 
 def _starts(weight_J: np.ndarray) -> list[int]:
