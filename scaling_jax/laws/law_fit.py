@@ -9,14 +9,8 @@ import numpy as np
 
 from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
-from scaling_jax.laws.allocation import (
-    Frontier,
-    Interval,
-    Prediction,
-    all_alike,
-)
+from scaling_jax.laws.allocation import Frontier, Interval, Prediction, all_alike
 from scaling_jax.laws.catalogue import Law
-from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.fitted import Fit, require_positive
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.members import Member, about, constants_of, scatter_between
@@ -75,9 +69,14 @@ class LawFit(Fit):
     def intervals(self) -> dict[str, Interval] | None:
         """Interval of every constant but those that no resample moves; None without a bootstrap.
 
-        Constants that were held have the interval from their value to itself.
+        Constants that were held have the interval from their value to itself. Those of an average
+        reach to its own constants, which may lie beside those of its members.
         """
         found = super().intervals
+        if found is not None and self.members:
+            found = {
+                n: (min(a, self.params[n]), max(b, self.params[n])) for n, (a, b) in found.items()
+            }
         if found is None or self.draws_BxP is None or self.objective.get("noise", 0.0) < EXACT:
             return found
         held = {*self.definition.held, *(self.provenance.get("options") or {}).get("fixed", {})}
@@ -143,7 +142,7 @@ class LawFit(Fit):
             if name in variables and not least <= variables[name] <= most
         )
         value = float(law.value(self._constants_P, variables))
-        extrapolation = _flops_of(variables, self.compute) / self.flops_range[1]
+        extrapolation = self._extrapolation(variables)
         drawn_B = self._resampled(variables, value)
         if drawn_B is None:
             return Prediction(value, None, None, extrapolation, outside)
@@ -188,12 +187,20 @@ class LawFit(Fit):
         each_J = self.definition.value(constants_of(self.members), variables)
         return scatter_between(self.members, np.log(each_J))
 
-    def _ratio(self, variables: Mapping[str, float], extrapolation: float) -> float:
+    def _extrapolation(self, variables: Mapping[str, float]) -> float:
+        """FLOPs over the largest fitted; NaN where the variables do not tell them."""
+        flops = variables.get("flops", math.nan)
+        if "flops" not in variables and {"params", "tokens"}.issubset(variables):
+            flops = self.compute.of(variables["params"], variables["tokens"])
+        return flops / self.flops_range[1]
+
+    def _ratio(self, variables: Mapping[str, float]) -> float:
         """How far beyond the data a run is: in compute, in size, or in data, whichever is most."""
         beyond = [
             variables[n] / self.ranges[n][1] for n in FALLING if n in self.ranges.keys() & variables
         ]
-        return max((x for x in (extrapolation, *beyond) if math.isfinite(x)), default=1.0)
+        beyond.append(self._extrapolation(variables))
+        return max((x for x in beyond if math.isfinite(x)), default=1.0)
 
     def _with_form_error(self, draws_B: np.ndarray, value: float, beyond: Beyond) -> np.ndarray:
         """Draws of the response with the error of the form in them."""
@@ -207,7 +214,7 @@ class LawFit(Fit):
     def _known_beyond(self, variables: Mapping[str, float]) -> Beyond:
         """What is known of the error of the response; the deviation is zero where nothing is."""
         error = self.form_error
-        distance = self._ratio(variables, _flops_of(variables, self.compute) / self.flops_range[1])
+        distance = self._ratio(variables)
         return Beyond(
             deviation=loss_deviation(error, self.definition, variables, distance),
             between=self._between(variables),
@@ -292,12 +299,3 @@ class LawFit(Fit):
                 require_positive(name, value)
             elif not math.isfinite(value):
                 raise InputError(f"{name} {value} must be finite")
-
-
-def _flops_of(variables: Mapping[str, float], compute: Compute) -> float:
-    """FLOPs of a run, as far as its variables tell them."""
-    if "flops" in variables:
-        return variables["flops"]
-    if {"params", "tokens"}.issubset(variables):
-        return compute.of(variables["params"], variables["tokens"])
-    return math.nan

@@ -40,3 +40,11 @@ def test_a_constant_that_is_held_is_held_in_the_average(fixed: dict[str, float])
     fit = laws.fit(table_of(50.0), law="auto", fixed=fixed, bootstrap=0)
     assert len(fit.members) > 4
     assert {name: fit.params[name] for name in fixed} == fixed
+
+
+def test_an_interval_of_a_constant_of_an_average_holds_the_constant() -> None:
+    # The heaviest member holds k = 1, and the law that describes the average does not.
+    fit = laws.fit(table_of(50.0), law="auto", fixed={"E": 0.0}, bootstrap=40)
+    assert fit.intervals is not None
+    for name, (low, high) in fit.intervals.items():
+        assert low <= fit.params[name] <= high, name
