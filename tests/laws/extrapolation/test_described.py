@@ -43,8 +43,15 @@ def test_a_constant_that_is_held_is_held_in_the_average(fixed: dict[str, float])
 
 
 def test_an_interval_of_a_constant_of_an_average_holds_the_constant() -> None:
-    # The heaviest member holds k = 1, and the law that describes the average does not.
-    fit = laws.fit(table_of(50.0), law="auto", fixed={"E": 0.0}, bootstrap=40)
+    rng, rows = np.random.default_rng(0), []
+    for flops in np.geomspace(1e17, 1e20, 5):
+        for n in 3e7 * (flops / 1e17) ** 0.5 * np.geomspace(0.2, 5, 5):
+            d = flops / 6 / n
+            loss = 0.9 + (3e4 / n**0.6 + 6e4 / d**0.6) ** 0.6
+            rows.append(dict(params=n, tokens=d, loss=loss * np.exp(0.005 * rng.normal())))
+    # The members that are resampled hold k = 1, and the law that describes the average does not.
+    fit = laws.fit(pd.DataFrame(rows), law="auto", fixed={"E": 0.0}, bootstrap=40)
     assert fit.intervals is not None
+    assert fit.params["k"] < 0.99
     for name, (low, high) in fit.intervals.items():
         assert low <= fit.params[name] <= high, name
