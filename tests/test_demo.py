@@ -18,6 +18,8 @@ from scaling_jax.study import ComputeLR, ConstantBatch, IsoFlop, Recipe, Store, 
 from scaling_jax.study.store.forecasts import read_forecast
 from tests.made_up import made_up_result
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 # A law of made-up losses whose optimum at 2e9 FLOPs has some 10,000 parameters.
 LAW = np.array([8e3**0.8, 2e4, 0.8, 1.0, 0.15])
 TARGET = 2e9

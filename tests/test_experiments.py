@@ -14,6 +14,7 @@ from scaling_jax.accounting import flops
 from scaling_jax.data import load_corpus, prepare
 from scaling_jax.study import PlannedRun, load_experiment
 from scaling_jax.study.plan.experiment_files import SCALES, Scale
+from tests.quick import QUICKLY
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.py"))
 PROGRAM = "import sys; from scaling_jax.cli import main; sys.exit(main())"
@@ -91,7 +92,7 @@ def embedded_tokens(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    environment = {**os.environ, "SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": ""}
+    environment = {**os.environ, "SCALING_JAX_CACHE": str(tmp_path / "cache"), "XLA_FLAGS": QUICKLY}
 
     def run(*args: object) -> subprocess.CompletedProcess:
         line = [sys.executable, "-c", PROGRAM, *map(str, args)]

@@ -11,6 +11,8 @@ from scaling_jax import answers, laws
 from scaling_jax.errors import InputError
 from scaling_jax.study import Store, Study, collect, curves
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 def test_a_study_is_taken_wherever_a_table_is(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

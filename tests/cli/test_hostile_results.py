@@ -11,6 +11,8 @@ import pytest
 
 from scaling_jax.study import Store, StoredRun
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 FIT = ("--bootstrap", 0)
 
 

@@ -9,6 +9,8 @@ from scaling_jax.laws import read_table
 from scaling_jax.report.build import build_report
 from scaling_jax.study import PlannedRun, Store, Study, collect, curves
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 def test_status_counts_and_names_failures(cli: Callable, store: Store) -> None:
     status = cli("status", store.directory, "--law", "none", "--json").json

@@ -18,6 +18,8 @@ from scaling_jax.study import ConstantBatch, ConstantLR, IsoFlop, Recipe, Store,
 from scaling_jax.study.store import history
 from tests.made_up import made_up_result
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&amp;"
 
 

@@ -13,6 +13,8 @@ from scaling_jax.report import write_report
 from scaling_jax.report.of_table import table_report
 from tests.report.study import BUDGETS, law, optimum
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 SHARES = (0.2, 0.45, 1.0, 2.2, 5.0)
 
 

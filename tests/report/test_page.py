@@ -87,6 +87,7 @@ def test_sizes_are_listed_with_the_point_where_training_would_stop(page: str) ->
     assert ["1 M", "never", "", "", "", ""] in cells
 
 
+@pytest.mark.usefixtures("svg_alone")
 def test_a_measurement_outside_the_interval_is_reported(tmp_path: Path) -> None:
     data = report_data(curves=None, fits={})
     assert data.verification is not None
@@ -106,6 +107,7 @@ def test_every_run_is_listed_and_lost_ones_are_marked(page: str) -> None:
     assert "ran out of memory" in page
 
 
+@pytest.mark.usefixtures("svg_alone")
 def test_names_are_escaped(tmp_path: Path) -> None:
     hostile = "<script>alert(1)</script>"
     hostile_note = Note(NoteCode.GRID_DRIFTS, "<script>")
@@ -170,12 +172,14 @@ def test_same_data_same_bytes(folder: Path, tmp_path: Path) -> None:
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("svg_alone")
 def test_matplotlib_settings_are_restored(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     write(tmp_path, report_data(curves=None, fits={}))
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.usefixtures("svg_alone")
 @pytest.mark.parametrize("approach", [1, 2, 3])
 def test_one_approach_alone(tmp_path: Path, approach: int) -> None:
     page = write(tmp_path, report_data(fits={approach: fits()[approach]}, verification=None))
@@ -193,6 +197,7 @@ def test_without_curves_fits_or_losses(tmp_path: Path) -> None:
     assert page.count("✕ ") == len(records)
 
 
+@pytest.mark.usefixtures("svg_alone")
 def test_losses_of_mixed_kind_are_read(tmp_path: Path) -> None:
     data = report_data()
     # A table with runs yet to start holds None beside floats.
@@ -203,6 +208,7 @@ def test_losses_of_mixed_kind_are_read(tmp_path: Path) -> None:
     assert "later" in page
 
 
+@pytest.mark.usefixtures("svg_alone")
 def test_losses_are_in_the_unit_of_the_fit(tmp_path: Path) -> None:
     data = report_data()
     for unit, text in (("bits per byte", " bits per byte."), ("", ".")):

@@ -16,6 +16,8 @@ from scaling_jax.report.compared import write_comparison
 from scaling_jax.study.status import compare_studies
 from tests.report.study import report_data
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 WIDTHS = (1280, 390)
 # A frame has the width that a window cannot be made to have; its page is of the same origin.
