@@ -11,7 +11,8 @@ from typing import NamedTuple, get_args
 
 from scaling_jax.accounting.flops import count_params, training_flops
 from scaling_jax.accounting.hardware import Chip
-from scaling_jax.accounting.memory import Memory, Spread, training_memory
+from scaling_jax.accounting.memory import Memory, training_memory
+from scaling_jax.accounting.memory_step import Spread
 from scaling_jax.config import RunConfig
 from scaling_jax.errors import InputError
 from scaling_jax.execution import Execution, Remat

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_jax.accounting.memory import Memory, Spread, training_memory
+from scaling_jax.accounting.memory import Memory, training_memory
+from scaling_jax.accounting.memory_step import Spread
 from scaling_jax.config import OptimizerConfig, OptimizerName, Shape
 from scaling_jax.execution import Execution
 from scaling_jax.train.model_loss import ModelSpec
