@@ -115,12 +115,6 @@ def test_a_tpu_copies_the_state_and_gradients_lie_where_it_was() -> None:
     copied = 3 * 4 * 3 * (3 * 8 * 8 + 8 * 20)
     normalizers = 7 * 5 * 4 * 2
     assert beside_the_state(tile=2) - beside_the_state() == copied - 4 * MATRICES + normalizers
-    # Shards of the model's width are the last axis of all but the inputs: 8 / 4, stored as 4.
-    shards = Spread(7, state=4)
-    bare, padded = (
-        training_memory(SMALL, shards, tile=4, pads_shards=pads).total for pads in (False, True)
-    )
-    assert padded - bare == 3 * 4 * 3 * (IN_A_LAYER - 8 * 20) // 4
 
 
 def test_moments_of_experts_are_muons_and_those_of_their_routers_adams() -> None:
