@@ -1,4 +1,4 @@
-"""The cases of `memory.py`."""
+"""The cases of `memory.py` on which it was decided what the estimate counts."""
 
 from dataclasses import replace
 
@@ -6,20 +6,15 @@ from memory_case import (
     A9,
     DOTS,
     EXPERTS,
-    FOUR_CHOICES,
     FULL,
     GROUPED,
-    GROUPED_EXPERTS,
     LARGEST,
     MIXTURE,
     NONE,
     ONE_KEY,
     SEVEN,
-    SEVENTY,
     SMALL_GPT,
     SMALLEST,
-    SWITCH,
-    THIRTEEN,
     WIDE,
     WIDE_EXPERTS,
     WIDER,
@@ -169,61 +164,4 @@ CASES = [
     Case(WIDER, "470M", 32, "v5e:2x4", FULL),
     Case(A9[1018], "1.0B", 256, "v5p:4x4x4", FULL),
     Case(A9[4084], "4.1B", 256, "v5e:4x8", FULL),
-]
-
-
-# Chosen before any of them was compiled.
-HELD_OUT = [
-    Case(vocabulary(A9[816], 65_536), "816M, vocabulary 64k", 64, "v5e:2x4", FULL),
-    Case(
-        vocabulary(A9[1429], 151_936, False), "1.4B untied, vocabulary 152k", 256, "v5e:4x8", FULL
-    ),
-    Case(
-        vocabulary(A9[2980], 256_000), "3.0B, vocabulary 256k", 256, "v5e:8x16", accumulate(FULL, 2)
-    ),
-    Case(vocabulary(A9[4516], 131_072), "4.5B, vocabulary 131k", 256, "v5p:4x4x4", DOTS),
-    Case(THIRTEEN, "13B untied, vocabulary 128k", 256, "v5p:4x4x8", FULL),
-    Case(SEVENTY, "70B grouped untied, vocabulary 128k", 512, "v5p:8x8x8", FULL),
-    Case(
-        replace(SEVENTY, seq_len=2048),
-        "70B grouped untied, vocabulary 128k",
-        512,
-        "v5e:16x16",
-        tensor(accumulate(FULL, 16), 8),
-    ),
-    Case(
-        vocabulary(WIDE, 128_256, False), "83M wide untied, vocabulary 128k", 16, "v5p:2x2x1", NONE
-    ),
-    Case(GROUPED, "8B grouped, vocabulary 128k", 256, "v6e:8x8", FULL),
-    Case(vocabulary(A9[2639], 128_000), "2.6B, vocabulary 128k", 128, "v4:4x4x4", DOTS),
-    Case(experts(SWITCH, 64), "64 experts narrow", 256, "v5e:4x4", DOTS),
-    Case(
-        vocabulary(experts(GROUPED_EXPERTS, 8, 2), 100_352, False),
-        "8 experts SwiGLU top-2 untied, vocabulary 100k",
-        256,
-        "v5e:8x8",
-        FULL,
-    ),
-    Case(
-        vocabulary(experts(FOUR_CHOICES, 16, 4), 50_304),
-        "16 experts top-4, vocabulary 50k",
-        128,
-        "v5p:2x4x4",
-        FULL,
-    ),
-    Case(
-        replace(experts(EXPERTS, 128, 2), d_ff=1024),
-        "128 experts top-2",
-        256,
-        "v5p:4x4x4",
-        accumulate(FULL, 2),
-    ),
-    Case(
-        vocabulary(experts(WIDE_EXPERTS, 16), 128_000),
-        "16 experts wide, vocabulary 128k",
-        128,
-        "v5e:8x8",
-        tensor(FULL, 4),
-    ),
-    Case(experts(GROUPED_EXPERTS, 4), "4 experts SwiGLU", 128, "v6e:4x8", DOTS),
 ]

@@ -90,7 +90,7 @@ def _tables(step: Step) -> Iterator[Array]:
         # The output matrix is gathered in float32, by a sum over the devices.
         output = Array(step.table, _FORWARD, _LOSS)
         yield from (output, gradient._replace(first=_LOSS), for_lookup)
-    elif step.width % _SUBLANES:
+    elif step.width % _SUBLANES and step.spread.microbatches == 1:
         # The gather makes rows of shards, which are copied twice, at last to where they were.
         yield from (gradient, for_lookup, gathered._replace(last=_FORWARD))
     elif is_tied:
