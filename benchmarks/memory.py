@@ -1,13 +1,13 @@
 """The estimate of `plan` beside the memory of the compiled step, over a grid of runs and chips.
 
     pip install -e '.[tpu]'
-    python benchmarks/memory.py                     # 107 cases, some seconds each
+    python benchmarks/memory.py                     # 119 cases, some seconds each
     python benchmarks/memory.py "1.6B v5p"          # cases whose names contain both words
 
 The compiler's figures are what it lays out for a step, everything on a chip but the program's code
 included. They are stored in the cache directory, so an interrupted or repeated call compiles only
 what is missing. What the estimate counts was decided on the cases without a mark; those with
-`+` and `++` were kept aside, those with `++` until one of the first had been missed and mended.
+`+`, `++` and `+++` were kept aside, each lot until a miss in the one before had been mended.
 """
 
 import sys
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from laid_out import laid_out_bytes
 from memory_case import Case
 from memory_cases import CASES
-from memory_held_out import FIRST, SECOND
+from memory_held_out import FIRST, SECOND, THIRD
 
 from scaling_jax.accounting.flops import count_params
 from scaling_jax.accounting.hardware import GIB
@@ -24,7 +24,7 @@ from scaling_jax.accounting.hardware import GIB
 JOBS = 2
 WITHIN = 0.15
 # The cases by their mark.
-MARKED = {"": CASES, "+": FIRST, "++": SECOND}
+MARKED = {"": CASES, "+": FIRST, "++": SECOND, "+++": THIRD}
 
 
 def main(words: list[str]) -> None:

@@ -59,6 +59,7 @@ GROUPED_EXPERTS = replace(
     WIDER, n_layers=24, n_kv_heads=4, d_ff=5632, activation="swiglu", n_experts=8
 )
 FINE = replace(GROUPED_EXPERTS, d_ff=1408, vocab_size=100_352, n_experts=32, experts_per_token=2)
+BROAD = replace(GROUPED_EXPERTS, n_layers=20, d_model=3072, n_heads=24, n_kv_heads=8, d_ff=8192)
 FOUR_CHOICES = replace(WIDER, n_layers=12, d_model=1536, n_heads=12, n_kv_heads=12, d_ff=1536)
 
 

@@ -1,9 +1,10 @@
-"""The cases of `memory.py` that were kept aside, in two lots."""
+"""The cases of `memory.py` that were kept aside, in three lots."""
 
 from dataclasses import replace
 
 from memory_case import (
     A9,
+    BROAD,
     DOTS,
     EXPERTS,
     FINE,
@@ -13,6 +14,7 @@ from memory_case import (
     GROUPED_EXPERTS,
     MIXTURE,
     NONE,
+    ONE_KEY,
     SEVENTY,
     SWITCH,
     THIRTEEN,
@@ -82,7 +84,8 @@ FIRST = [
     Case(experts(GROUPED_EXPERTS, 4), "4 experts SwiGLU", 128, "v6e:4x8", DOTS),
 ]
 
-# Chosen after that, before any of these was compiled.
+# Chosen after that, before any of these was compiled. Again one was missed. The lot decided on how
+# output matrices of their own are gathered for several microbatches, and on the gathered experts.
 SECOND = [
     Case(
         vocabulary(A9[9293], 100_352),
@@ -146,4 +149,74 @@ SECOND = [
         "v6e:8x8",
         FULL,
     ),
+]
+
+# Chosen after that, before any of these was compiled.
+THIRD = [
+    Case(
+        vocabulary(A9[2298], 128_000, False),
+        "2.3B untied, vocabulary 128k",
+        256,
+        "v5e:4x8",
+        accumulate(FULL, 4),
+    ),
+    Case(
+        vocabulary(A9[12569], 256_000),
+        "12.6B, vocabulary 256k",
+        512,
+        "v5p:4x4x8",
+        accumulate(FULL, 2),
+    ),
+    Case(
+        vocabulary(A9[3802], 100_352),
+        "3.8B, vocabulary 100k",
+        256,
+        "v5e:8x16",
+        accumulate(DOTS, 2),
+    ),
+    Case(ONE_KEY, "2.5B, vocabulary 256k", 64, "v6e:4x4", accumulate(FULL, 2)),
+    Case(
+        vocabulary(SEVENTY, 128_256),
+        "70B grouped, vocabulary 128k",
+        512,
+        "v5p:4x8x8",
+        tensor(FULL, 2),
+    ),
+    Case(
+        vocabulary(GROUPED, 128_256, False),
+        "8B untied, vocabulary 128k",
+        512,
+        "v4:4x4x8",
+        accumulate(DOTS, 2),
+    ),
+    Case(vocabulary(A9[74], 128_000, False), "74M untied, vocabulary 128k", 64, "v5e:2x2", DOTS),
+    Case(
+        vocabulary(BROAD, 64_000, False),
+        "13B mixture untied, vocabulary 64k",
+        512,
+        "v5e:16x16",
+        FULL,
+    ),
+    Case(
+        experts(A9[1018], 16, 2),
+        "16 experts of 1.0B top-2",
+        128,
+        "v5p:4x4x4",
+        accumulate(NONE, 2),
+    ),
+    Case(
+        vocabulary(experts(EXPERTS, 32), 256_000),
+        "32 experts, vocabulary 256k",
+        128,
+        "v5e:4x8",
+        FULL,
+    ),
+    Case(
+        replace(experts(FINE, 128, 8), n_layers=16, d_ff=768),
+        "128 fine experts top-8",
+        512,
+        "v6e:16x16",
+        FULL,
+    ),
+    Case(experts(WIDE, 4), "4 experts of 83M", 32, "v5e:1x1", accumulate(FULL, 4)),
 ]

@@ -10,11 +10,12 @@ from scaling_jax.accounting.memory_layers import FLOAT32, layer_bytes, share
 from scaling_jax.accounting.memory_layout import Array
 from scaling_jax.accounting.memory_step import Step
 
-# Points of a step. In the backward pass of a layer, first the layer's values are recomputed, then
+# Points of a step. What does not change from one microbatch to the next is made once, before them.
+# In the backward pass of a layer, first the layer's values are recomputed, then
 # the gradient of each matrix is computed and summed over the devices. At the end of the step, the
 # gradient of the embedding is made, that of the output matrix is brought into its layout, and both
 # are summed over the devices.
-_FORWARD, _LOSS, _BACKWARD, _SUMS = 0, 1, 2, 3
+_ONCE, _FORWARD, _LOSS, _BACKWARD, _SUMS = range(5)
 _LAYERS_DONE = _SUMS + 9
 _EMBEDDING, _OTHER_LAYOUT, _SUMMED = (_LAYERS_DONE + n for n in (1, 2, 3))
 
@@ -35,20 +36,25 @@ def _throughout(step: Step) -> Iterator[Array]:
     """Copies of the state, and the sum of the gradients of several microbatches."""
     copied, summed = step.copied_of_layers(), _summed(step)
     # The sum lies where the copied part of the state was.
-    yield Array(copied - min(summed, copied), _FORWARD, _SUMMED)
-    yield Array(step.copied_of_embedding(), _FORWARD, _SUMMED)
-    yield Array(summed, _FORWARD, _SUMMED, is_gradient=True)
+    yield Array(copied - min(summed, copied), _ONCE, _SUMMED)
+    yield Array(step.copied_of_embedding(), _ONCE, _SUMMED)
+    yield Array(summed, _ONCE, _SUMMED, is_gradient=True)
 
 
 def _gathered_first(step: Step) -> Iterator[Array]:
     """The shard of the embedding in a whole table, which a sum over the devices fills."""
     if step.spread.is_split and step.pads_shards and not step.is_whole_tiles:
-        yield Array(step.table, _FORWARD, _FORWARD)
+        yield Array(step.table, _once(step), _once(step))
+
+
+def _once(step: Step) -> int:
+    """The point at which is made what does not change from one microbatch to the next."""
+    return _FORWARD if step.spread.microbatches == 1 else _ONCE
 
 
 def _kept(step: Step) -> Iterator[Array]:
     """What is there from the forward pass to the end of the backward pass."""
-    yield Array(_in_compute_precision(step), _FORWARD, _LAYERS_DONE)
+    yield Array(_in_compute_precision(step), _once(step), _LAYERS_DONE)
     yield Array(step.tokens * layer_bytes(step.shape, step.how).kept, _FORWARD, _LAYERS_DONE)
 
 
@@ -76,14 +82,13 @@ def _tables(step: Step) -> Iterator[Array]:
         yield Array(step.table, _FORWARD, _OTHER_LAYOUT)
         return
     gradient = Array(step.table, _FORWARD, _OTHER_LAYOUT)
-    for_lookup = Array(step.table, _FORWARD, _SUMMED)
-    if step.is_tpu and step.spread.microbatches > 1:
-        # What does not change from one microbatch to the next is made once.
-        yield Array(_table_in_compute(step), _FORWARD, _SUMMED)
+    for_lookup = Array(step.table, _once(step), _SUMMED)
+    if _shares_table_in_compute(step):
+        yield Array(_table_in_compute(step), _ONCE, _SUMMED)
     is_tied = step.shape.tied_embedding
     gathered = Array(step.table, _FORWARD, _LOSS if is_tied else _FORWARD)
     if step.spread.microbatches > 1:
-        gathered = gathered._replace(last=_SUMMED)
+        gathered = gathered._replace(first=_ONCE, last=_SUMMED)
     if not step.is_tpu or step.is_whole_tiles or (step.pads_shards and is_tied):
         yield from (gradient, for_lookup)
     elif step.pads_shards:
@@ -99,6 +104,15 @@ def _tables(step: Step) -> Iterator[Array]:
         yield from (gathered, gradient._replace(first=_LOSS), for_lookup)
 
 
+def _shares_table_in_compute(step: Step) -> bool:
+    """Whether several microbatches share the output matrix in the compute precision.
+
+    They do if it is the gathered embedding; one of its own is gathered for each microbatch.
+    """
+    is_shared = step.shape.tied_embedding and step.spread.microbatches > 1
+    return step.is_tpu and step.spread.is_split and is_shared
+
+
 def _table_in_compute(step: Step) -> int:
     """Bytes of one vocabulary table in the compute precision."""
     return step.table * step.how.compute // FLOAT32
@@ -107,8 +121,7 @@ def _table_in_compute(step: Step) -> int:
 def _loss(step: Step) -> Iterator[Array]:
     """The output matrix in the compute precision, and a chunk of the logits."""
     shape, how, spread = step.shape, step.how, step.spread
-    is_made_before = step.is_tpu and spread.is_split and spread.microbatches > 1
-    if (step.is_tpu or spread.is_split) and not is_made_before:
+    if (step.is_tpu or spread.is_split) and not _shares_table_in_compute(step):
         yield Array(_table_in_compute(step), _LOSS, _LOSS)
     logits = share(shape.vocab_size * (FLOAT32 + (not step.is_tpu) * how.compute), spread.tensor)
     yield Array(share(step.tokens * logits, spread.loss_chunks), _LOSS, _LOSS)
@@ -137,21 +150,23 @@ def _summed(step: Step) -> int:
 def _layer(step: Step) -> Iterator[Array]:
     """The backward pass of one layer.
 
-    While the most activations are held, sharded matrices have been gathered: of a TPU's program
-    all of the feed-forward layer, of others one at a time.
+    While the most activations are held, sharded matrices have been gathered: on a TPU those of the
+    feed-forward layer and, unless they pass around a ring, one more on its way; elsewhere one.
     """
     shape, how, spread = step.shape, step.how, step.spread
-    _, held, held_in_sums = layer_bytes(shape, how)
+    _, held, held_in_sums, inner = layer_bytes(shape, how)
     if not spread.is_split:
         yield Array(step.tokens * held, _BACKWARD, _BACKWARD)
         return
     in_sums = min(held, held_in_sums)
-    yield Array(step.tokens * in_sums, _BACKWARD, _LAYERS_DONE)
+    yield Array(step.tokens * (in_sums - inner), _BACKWARD, _LAYERS_DONE)
     n_matrices = shape.n_inputs + 1
-    for _ in range(n_matrices if step.is_tpu else 1):
+    passes_around = step.is_ring and step.rows >= _ROWS_OF_RING
+    for _ in range(n_matrices + (not passes_around) if step.is_tpu else 1):
         yield Array(how.compute * _matrix(step), _BACKWARD, _BACKWARD)
+    yield Array(step.tokens * inner, _BACKWARD, _LAYERS_DONE)
     yield Array(step.tokens * (held - in_sums), _BACKWARD, _BACKWARD)
-    if not (step.is_ring and step.rows >= _ROWS_OF_RING):
+    if not passes_around:
         yield from _sums(step, n_matrices)
 
 

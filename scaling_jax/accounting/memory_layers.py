@@ -64,11 +64,13 @@ class PerToken(NamedTuple):
         kept: what all layers keep for the backward pass.
         held: the most that the backward pass of one layer holds, recomputed values included.
         held_in_sums: what is left of `held` while the gradient of a weight is summed.
+        inner: the part of `held_in_sums` that products with the feed-forward layer's inputs make.
     """
 
     kept: int
     held: int
     held_in_sums: int
+    inner: int = 0
 
 
 def layer_bytes(shape: Shape, how: Computed) -> PerToken:
@@ -83,7 +85,8 @@ def share(n: int, of: int) -> int:
 
 def _of_transformer(shape: Shape, how: Computed) -> PerToken:
     held = max(_held_in_feed_forward(shape, how), _held_in_attention(shape, how))
-    return PerToken(shape.depth * _kept(shape, how), held, _held_in_sums(shape, how))
+    inner = share(how.compute * _inner(shape) // _FEED_FORWARD, how.tensor)
+    return PerToken(shape.depth * _kept(shape, how), held, _held_in_sums(shape, how), inner)
 
 
 def _of_lstm(shape: Shape, how: Computed) -> PerToken:
