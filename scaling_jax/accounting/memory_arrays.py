@@ -84,7 +84,8 @@ def _tables(step: Step) -> Iterator[Array]:
     gradient = Array(step.table, _FORWARD, _OTHER_LAYOUT)
     for_lookup = Array(step.table, _once(step), _SUMMED)
     if _shares_table_in_compute(step):
-        yield Array(_table_in_compute(step), _ONCE, _SUMMED)
+        # Where shards are padded, it is made when the sum over the devices has its own place.
+        yield Array(_table_in_compute(step), _FORWARD if step.pads_shards else _ONCE, _SUMMED)
     is_tied = step.shape.tied_embedding
     gathered = Array(step.table, _FORWARD, _LOSS if is_tied else _FORWARD)
     if step.spread.microbatches > 1:
