@@ -1,7 +1,7 @@
 """The estimate of `plan` beside the memory of the compiled step, over a grid of runs and chips.
 
     pip install -e '.[tpu]'
-    python benchmarks/memory.py                     # 119 cases, some seconds each
+    python benchmarks/memory.py                     # 121 cases, some seconds each
     python benchmarks/memory.py "1.6B v5p"          # cases whose names contain both words
 
 The compiler's figures are what it lays out for a step, everything on a chip but the program's code
