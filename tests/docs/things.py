@@ -19,6 +19,7 @@ from scaling_jax.runs.result import write_result
 from scaling_jax.study import Store, StoredRun, train_runs
 from tests.docs.pages import ROOT, blocks
 from tests.made_up import made_up_result
+from tests.quick import without_pdf
 
 TABLES = ROOT / "tests" / "laws" / "data"
 # Five sizes at four budgets, of which one run is trained.
@@ -80,6 +81,7 @@ def quick() -> Iterator[None]:
     with (
         mock.patch.object(Options, "__init__", with_few),
         mock.patch.object(rendering, "drawn", first),
+        without_pdf(),
     ):
         yield
 
