@@ -4,7 +4,8 @@
 
 A study's directory tests `run_ends`: every finished run of the grid but those of the smallest
 budgets is taken as one that has come so far, and the finished runs of smaller budgets are what is
-known. Files of curves (step, lr, loss) test the laws of schedules: files of one model begin with
+known. Where runs were repeated with other seeds, the last column holds the median difference of
+two seeds over the square root of 2: the median error of a forecast that knows the mean over seeds. `--by` gives each value of a column lines of its own. Files of curves (step, lr, loss) test the laws of schedules: files of one model begin with
 one word before the first underscore. Sets of three of them are what is known, and the others are
 predicted.
 """
@@ -17,41 +18,74 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from scaling_jax import laws, study
 from scaling_jax.errors import InputError
 from scaling_jax.laws.curves import ScheduledCurve, read_curve
 from scaling_jax.laws.curves.schedule_ends import ends_of, fit_finished
 from scaling_jax.laws.curves.schedule_forms import FORMS
+from scaling_jax.laws.diagnostics.mixed_recipes import without_seed
 from scaling_jax.laws.tables.csv_text import csv_frame
 
 SHARES = (0.0, 0.1, 0.2, 0.3)
 KNOWN = 3
+NAME_WIDTH = 36
 
 # An error of the log loss, and half the width of its interval.
 Errors = list[tuple[float, float]]
 
 
-def of_study(directory: Path) -> dict[float, Errors]:
-    """Errors of `run_ends` for each share."""
-    records = study.collect(directory)
-    records = records[(records["role"] == "grid") & (records["status"] == "finished")]
-    curves = study.curves(directory, of="training")
+def of_study(records: pd.DataFrame, curves: pd.DataFrame) -> tuple[dict[float, Errors], float]:
+    """Errors of `run_ends` for each share, and the luck of the runs that were judged."""
     found = defaultdict[float, Errors](list)
+    judged = set[str]()
     for _, run in records.iterrows():
         smaller = records["budget"] < 0.99 * run["budget"]
         known = records[smaller | (records["run_id"] == run["run_id"])]
         is_it = known["run_id"] == run["run_id"]
         known = known.assign(status=np.where(is_it, "running", "finished"))
+        tokens = curves.loc[curves["run_id"] == run["run_id"], "tokens"]
         for share in SHARES[1:]:
-            later = (curves["run_id"] == run["run_id"]) & (curves["tokens"] > share * run["tokens"])
+            reached = tokens[tokens >= share * run["tokens"]].min()
+            later = (curves["run_id"] == run["run_id"]) & (curves["tokens"] > reached)
             try:
                 (end,) = laws.run_ends(curves[~later], known)
             except (InputError, ValueError):
                 continue
             half = float(np.log(end.interval[1] / end.loss))
             found[share].append((float(np.log(run["loss"] / end.loss)), half))
-    return found
+            judged.add(run["run_id"])
+    return found, luck(records[records["run_id"].isin(judged)])
+
+
+def luck(records: pd.DataFrame) -> float:
+    """The median distance of a run's log loss from the mean over seeds; NaN without replicates."""
+    logs = records.assign(log_loss=np.log(records["loss"]), recipe=recipes(records))
+    pairs = [
+        abs(one - other) / 2**0.5
+        for _, cell in logs.groupby(["recipe", "params", "tokens"])
+        for one, other in itertools.combinations(cell["log_loss"], 2)
+    ]
+    return float(np.median(pairs)) if pairs else float("nan")
+
+
+def recipes(records: pd.DataFrame) -> pd.Series:
+    """The recipe of each run as text, without the seed."""
+    if "variation" not in records:
+        return pd.Series("", index=records.index)
+    return records["variation"].map(lambda name: without_seed(str(name)))
+
+
+def of_directory(directory: Path, by: str | None) -> Iterator[str]:
+    """The lines of a study."""
+    records = study.collect(directory)
+    records = records[(records["role"] == "grid") & (records["status"] == "finished")]
+    curves = study.curves(directory, of="training")
+    for value, runs in records.groupby(by) if by else [("", records)]:
+        found, distance = of_study(runs, curves[curves["run_id"].isin(runs["run_id"])])
+        name = f"{directory.name} {value}"[-NAME_WIDTH + 1 :]
+        yield from (f"{line}{distance:>8.2%}" for line in lines(name, found))
 
 
 def is_decaying(curve: ScheduledCurve) -> bool:
@@ -82,7 +116,7 @@ def lines(name: str, found: dict[float, Errors]) -> Iterator[str]:
     for share, errors in sorted(found.items()):
         error_N, half_N = np.abs(np.array(errors)).T
         yield (
-            f"{name:<28}{share:>6.0%}{len(errors):>6}{np.median(error_N):>10.2%}"
+            f"{name:<{NAME_WIDTH}}{share:>6.0%}{len(errors):>6}{np.median(error_N):>10.2%}"
             f"{np.quantile(error_N, 0.9):>8.2%}{np.median(half_N):>10.2%}"
             f"{np.mean(error_N <= half_N):>8.0%}"
         )
@@ -93,12 +127,14 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", type=Path)
     parser.add_argument("--law", choices=[*FORMS], action="append")
     parser.add_argument("--sets", type=int, default=20, help="sets of three curves for each model")
+    parser.add_argument("--by", help="a column of a study's records, such as variation")
     args = parser.parse_args()
-    head = ("known", "runs", "median", "p90", "half", "held")
-    print(f"{'':<28}{head[0]:>6}{head[1]:>6}{head[2]:>10}{head[3]:>8}{head[4]:>10}{head[5]:>8}")
+    head = ("known", "runs", "median", "p90", "half", "held", "seeds")
+    widths = (6, 6, 10, 8, 10, 8, 8)
+    print(" " * NAME_WIDTH + "".join(f"{h:>{w}}" for h, w in zip(head, widths, strict=True)))
     files = [path for path in args.sources if path.is_file()]
     for directory in (path for path in args.sources if not path.is_file()):
-        print(*lines(directory.name, of_study(directory)), sep="\n", flush=True)
+        print(*of_directory(directory, args.by), sep="\n", flush=True)
     models = defaultdict[str, list[ScheduledCurve]](list)
     for path in sorted(files):
         curve = read_curve(csv_frame(path.read_text(), str(path)), path.stem)

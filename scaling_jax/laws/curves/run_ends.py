@@ -1,4 +1,4 @@
-"""A run's end from its beginning: the loss still to be won, as finished runs of a ladder won it."""
+"""A run's end from its beginning, judged by the beginnings and ends of a ladder's finished runs."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,9 @@ import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.allocation import Interval
-from scaling_jax.laws.curves.schedule_shapes import other_shapes, same_schedule
+from scaling_jax.laws.curves.ladder_line import Forecast, LadderLine
+from scaling_jax.laws.curves.ladder_process import LadderProcess
+from scaling_jax.laws.curves.same_recipe import other_recipes, same_recipe
 from scaling_jax.laws.curves.smoothed import log_loss_at
 
 if TYPE_CHECKING:
@@ -17,13 +19,11 @@ if TYPE_CHECKING:
 
 # Before this share of a run the warm-up, the size and the length move the curve too much.
 EARLIEST = 0.1
-# The intercept and the slopes in size and length, and three runs that show the noise.
-LEAST_FINISHED = 6
-# Runs of one size, or of one ratio of tokens to parameters, spread less than this in logs.
-_LEAST_SPREAD = 0.1
+# Runs far away say little, and the time grows with the cube of the runs.
+_MOST_FINISHED = 100
 
-# A run leaves the band of its ladder where its own forecasts at two moments differ by what one
-# healthy run in a thousand does.
+# A run leaves the band of its ladder where it falls from one moment to another by less or more than
+# all but one healthy run in a thousand do.
 _ALARM_LEVEL = 0.999
 # The moments that are compared with now, as shares of the progress.
 _BEFORE = (0.5, 0.7)
@@ -39,8 +39,9 @@ class RunEnd:
         loss: the expected held-out loss at the end, in the unit of the records.
         interval: where the loss will lie, at `level`.
         level: of the interval.
-        n_finished: the finished runs of the same schedule that were compared.
-        drift: how far the forecast has moved since earlier in the run, as a share of the loss.
+        n_finished: the finished runs of the same recipe that were compared, at most the nearest 100.
+        drift: how far the run has moved away from its ladder's course since earlier in the run, as
+            a share of the loss; above 0, the run has fallen by less.
         expected_drift: the standard deviation of that move over healthy runs.
         has_left: whether the move is larger than in 999 of 1,000 healthy runs.
     """
@@ -61,16 +62,18 @@ def run_ends(
 ) -> tuple[RunEnd, ...]:
     """Predict the final loss of every unfinished run that is far enough along.
 
-    The log of the loss that a run has still to lose, from a given share of its tokens on, is close
-    to linear in the logs of its parameters and tokens over the finished runs of one recipe. Where
-    curves collapse (Qiu et al. 2025, 2507.02119) the line is flat; here it may slope along the
-    ladder. The interval is Student's prediction interval of that regression.
+    The ends of the finished runs of one recipe say how the loss falls with parameters and tokens,
+    and the beginnings of these runs and of this one, up to the same share of their tokens, say how
+    it falls on from there. Curves of one recipe nearly collapse (Qiu et al. 2025, 2507.02119), so
+    both bend alike along the ladder. What remains of the run's beginning is luck, which counts at
+    the end as far as it did in the finished runs. `LadderProcess` holds that model. The interval is
+    Student's, with the finished runs beyond three constants of a line as degrees of freedom.
 
     Args:
         curves: rows with `run_id`, `tokens` and `loss` along runs, as `study.curves` gives them
             with `unfinished=True`. Training losses serve, and held-out ones.
         records: rows with `run_id`, `status`, `params`, `tokens` (of the whole run) and `loss`, as
-            `study.collect` gives them; columns of the schedule keep different shapes apart.
+            `study.collect` gives them; columns of the recipe keep different recipes apart.
         level: of the intervals.
 
     Returns:
@@ -79,7 +82,7 @@ def run_ends(
 
     Raises:
         InputError: missing columns; or no such run can be compared, because fewer than 6 finished
-            runs have its schedule, or these do not differ in both size and length.
+            runs have its recipe, or these do not show what size and length change.
     """
     _require_columns(curves, ("run_id", "tokens", "loss"), "curves")
     _require_columns(records, ("run_id", "status", "params", "tokens", "loss"), "records")
@@ -91,7 +94,7 @@ def run_ends(
         try:
             found.append(_end(run, curve, finished, read, level))
         except InputError as error:
-            refused.append(InputError(f"{error}{other_shapes(run, others)}"))
+            refused.append(InputError(f"{error}{other_recipes(run, others)}"))
     if refused and not found:
         raise refused[0]
     return tuple(found)
@@ -112,6 +115,11 @@ class _Curve:
         kept_T = np.isfinite(loss_T) & (loss_T > 0) & (tokens_T > 0)
         return cls(tokens_T[kept_T], loss_T[kept_T])
 
+    @property
+    def first_tokens(self) -> float:
+        """Infinite for a curve without points."""
+        return float(self.tokens_T[0]) if len(self.tokens_T) else math.inf
+
     def log_loss(self, share: float, tokens: float) -> float:
         return log_loss_at(share, self.tokens_T / tokens, self.loss_T)
 
@@ -121,15 +129,19 @@ def _under_way(
 ) -> Iterator[tuple["pd.Series", _Curve, "pd.DataFrame", "pd.DataFrame"]]:
     """Each unfinished run that is far enough along, with its curve, and the finished runs.
 
-    First the finished runs of the same schedule shape, then the others.
+    First the finished runs of the same recipe whose curves begin as early, then the others.
     """
     finished = records[(records["status"] == "finished") & records["run_id"].isin(list(read))]
+    first_R = np.array([read[str(name)].first_tokens for name in finished["run_id"]])
+    first_R = first_R / finished["tokens"].to_numpy(np.float64)
     for _, run in records.iterrows():
         curve = read.get(str(run["run_id"]))
-        if run["status"] in ("finished", "diverged") or curve is None:
+        if run["status"] in ("finished", "diverged") or curve is None or not len(curve.tokens_T):
             continue
-        if len(curve.tokens_T) and curve.tokens_T[-1] >= EARLIEST * run["tokens"]:
-            same = same_schedule(finished, run)
+        progress = curve.tokens_T[-1] / float(run["tokens"])
+        before = progress * min(_BEFORE)
+        if progress >= EARLIEST and curve.first_tokens <= before * float(run["tokens"]):
+            same = same_recipe(finished, run) & (first_R <= before)
             yield run, curve, finished[same], finished[~same]
 
 
@@ -142,8 +154,11 @@ def _end(
 ) -> RunEnd:
     tokens = float(run["tokens"])
     progress = float(curve.tokens_T[-1] / tokens)
-    ladder = Ladder.of(finished, str(run["run_id"]))
-    at_P = np.array([1.0, np.log(run["params"]), np.log(tokens)])
+    at_2 = np.log([float(run["params"]), tokens])
+    place_Rx2 = np.log(finished[["params", "tokens"]].to_numpy(np.float64))
+    nearest_R = np.argsort(np.sum((place_Rx2 - at_2) ** 2, axis=1))[:_MOST_FINISHED]
+    finished, place_Rx2 = finished.iloc[nearest_R], place_Rx2[nearest_R]
+    line = LadderLine.of(place_Rx2, at_2, str(run["run_id"]))
     others = [
         (read[str(name)], float(n))
         for name, n in zip(finished["run_id"], finished["tokens"], strict=True)
@@ -153,21 +168,24 @@ def _end(
         return np.array([other.log_loss(share, n) for other, n in others])
 
     now, now_R = curve.log_loss(progress, tokens), logs_at(progress)
-    left = ladder.predict(now_R - np.log(finished["loss"].to_numpy(np.float64)), at_P)
+    process = LadderProcess.of(
+        np.vstack([place_Rx2, at_2]),
+        np.append(now_R, now),
+        np.log(finished["loss"].to_numpy(np.float64)),
+    )
+    end = process.forecast()
+    half = end.half_width(level)
     moves = [
         # What a run loses between two moments needs no end, so the noise of ends is not in it.
-        _Move.of(
-            ladder.predict(logs_at(before) - now_R, at_P), curve.log_loss(before, tokens) - now
-        )
+        _Move.of(line.predict(logs_at(before) - now_R), curve.log_loss(before, tokens) - now)
         for before in (progress * share for share in _BEFORE)
     ]
     largest = max(moves, key=lambda move: (move.has_left, abs(move.drift)))
-    log_end, half = now - left.mean, left.half_width(level)
     return RunEnd(
         run_id=str(run["run_id"]),
         progress=progress,
-        loss=math.exp(log_end),
-        interval=(math.exp(log_end - half), math.exp(log_end + half)),
+        loss=math.exp(end.mean),
+        interval=(math.exp(end.mean - half), math.exp(end.mean + half)),
         level=level,
         n_finished=len(finished),
         drift=largest.drift,
@@ -177,87 +195,17 @@ def _end(
 
 
 class _Move(NamedTuple):
-    """How far a run's expected end has moved between two moments, and how far others' move."""
+    """How far a run has moved from its ladder's course between two moments, and how far others."""
 
     drift: float
     expected: float
     has_left: bool
 
     @classmethod
-    def of(cls, expected: "Forecast", fallen: float) -> "_Move":
+    def of(cls, expected: Forecast, fallen: float) -> "_Move":
         """The move of a run whose log loss has `fallen` so far between two moments."""
         drift = expected.mean - fallen
         return cls(drift, expected.deviation, abs(drift) > expected.half_width(_ALARM_LEVEL))
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """A number of one run, predicted from those of finished runs.
-
-    Attributes:
-        mean: the prediction.
-        deviation: standard deviation of the run about it.
-        n_residuals: finished runs beyond the constants of the line, which show that deviation.
-    """
-
-    mean: float
-    deviation: float
-    n_residuals: int
-
-    def half_width(self, level: float) -> float:
-        """Half the width of Student's interval."""
-        from scipy import stats
-
-        return float(self.deviation * stats.t.ppf((1 + level) / 2, self.n_residuals))
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """What predictions regress on: ones, and the logs of parameters and tokens, of finished runs.
-
-    Attributes:
-        design_RxP: the numbers of every run.
-        centre_P: their means, 0 for the ones, which make the logs small beside the ones.
-    """
-
-    design_RxP: np.ndarray
-    centre_P: np.ndarray
-
-    @classmethod
-    def of(cls, finished: "pd.DataFrame", wanted: str) -> "Ladder":
-        """The ladder of finished runs that a run is compared with.
-
-        Raises:
-            InputError: fewer than 6 runs, or runs that do not differ in both size and length.
-        """
-        if len(finished) < LEAST_FINISHED:
-            raise InputError(
-                f"{len(finished)} finished runs share the schedule of run {wanted}, and its end is "
-                f"predicted from {LEAST_FINISHED} or more: wait for smaller runs"
-            )
-        params_R = np.log(finished["params"].to_numpy(np.float64))
-        tokens_R = np.log(finished["tokens"].to_numpy(np.float64))
-        design_RxP = np.stack([np.ones(len(finished)), params_R, tokens_R], axis=1)
-        centre_P = np.array([0.0, params_R.mean(), tokens_R.mean()])
-        if np.linalg.svd(design_RxP - centre_P, compute_uv=False)[-1] < _LEAST_SPREAD:
-            raise InputError(
-                "the finished runs have one size, or one ratio of tokens to parameters, so what "
-                f"size and length change cannot be told apart for run {wanted}: finish runs of "
-                "other sizes and lengths"
-            )
-        return cls(design_RxP, centre_P)
-
-    def predict(self, value_R: np.ndarray, at_P: np.ndarray) -> Forecast:
-        """Predict a number of the run at `at_P` from that of every finished run."""
-        design_RxP = self.design_RxP - self.centre_P
-        at_P = at_P - self.centre_P
-        inverse_PxP = np.linalg.inv(design_RxP.T @ design_RxP)
-        line_P = inverse_PxP @ (design_RxP.T @ value_R)
-        n_residuals = len(value_R) - len(line_P)
-        variance = np.sum((value_R - design_RxP @ line_P) ** 2) / n_residuals
-        leverage = at_P @ inverse_PxP @ at_P
-        deviation = np.sqrt(variance * (1 + leverage))
-        return Forecast(float(at_P @ line_P), float(deviation), n_residuals)
 
 
 def _require_columns(frame: "pd.DataFrame", names: tuple[str, ...], what: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # One recipe has one value of each.
-_CONSTANT_KNOBS = (
+CONSTANT_KNOBS = (
     *("corpus", "tokenizer", "data_fingerprint", "repeat", "unique_tokens_limit"),
     "lossy_tokenizer",
     *("vocab_size", "seq_len"),
@@ -58,7 +58,7 @@ def mixed_knobs(table: "pd.DataFrame") -> list[Note]:
         table: one row per run, with the columns of a study's records.
     """
     runs = fitted_rows(table)
-    names = [name for name in _CONSTANT_KNOBS if name in runs]
+    names = [name for name in CONSTANT_KNOBS if name in runs]
     mixed = {name: _values(runs, name) for name in names}
     mixed = {name: values for name, values in mixed.items() if len(values) > 1}
     notes = [
@@ -92,7 +92,7 @@ def recipe_of(table: "pd.DataFrame", response: str = "loss") -> dict[str, Any]:
     {'optimizer': 'muon'}
     """
     runs = fitted_rows(table, response)
-    values = {name: _values(runs, name) for name in _CONSTANT_KNOBS if name in runs}
+    values = {name: _values(runs, name) for name in CONSTANT_KNOBS if name in runs}
     return {
         name: only[0].item() if hasattr(only[0], "item") else only[0]
         for name, only in values.items()

@@ -15,8 +15,13 @@ SHARES = np.geomspace(0.01, 1, 60)
 BUDGETS = (1e17, 4e17, 1.6e18, 6.4e18)
 
 
-def ladder(noise: float = 0.0, seed: int = 0, **columns: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Records and curves of 20 runs; curves fall more along the ladder, in proportion to logs."""
+def ladder(
+    noise: float = 0.0, seed: int = 0, luck: float = 0.0, persists: float = 0.0, **columns: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records and curves of 20 runs; curves fall more along the ladder, in proportion to logs.
+
+    A whole curve deviates by `luck`, of which the share `persists` remains at the end.
+    """
     rng = np.random.default_rng(seed)
     records, curves = [], []
     for budget in BUDGETS:
@@ -27,7 +32,9 @@ def ladder(noise: float = 0.0, seed: int = 0, **columns: Any) -> tuple[pd.DataFr
             slope = 0.10 + 0.01 * np.log(params / 1e7) - 0.005 * np.log(tokens / 1e9)
             log_T = np.log(end) - slope * np.log(SHARES) + noise * rng.standard_normal(len(SHARES))
             name = f"{budget:.0e}-{shift}"
-            loss = end * np.exp(noise * rng.standard_normal())
+            off = luck * rng.standard_normal()
+            log_T += off
+            loss = end * np.exp(noise * rng.standard_normal() + persists * off)
             records.append(
                 dict(run_id=name, status="finished", params=params, tokens=tokens, loss=loss)
                 | columns
@@ -55,7 +62,8 @@ def under_way(
 def test_an_end_is_foreseen_exactly_where_curves_follow_the_ladder() -> None:
     records, curves, truth = under_way(*ladder(), "6e+18-4", 0.3)
     (end,) = laws.run_ends(curves, records)
-    assert end.loss == pytest.approx(truth, rel=1e-9)
+    # Exact but for the noise that the prior always leaves, 0.02 % of the loss at the least.
+    assert end.loss == pytest.approx(truth, rel=1e-5)
     assert end.run_id == "6e+18-4"
     assert end.n_finished == 19
     assert 0.25 < end.progress <= 0.3
@@ -75,6 +83,48 @@ def test_intervals_hold_as_often_as_they_say() -> None:
     assert 0.82 <= np.mean(held) <= 0.98
 
 
+@pytest.mark.parametrize(("persists", "low", "high"), [(1.0, 0.8, 1.1), (0.0, -0.15, 0.3)])
+def test_a_beginning_counts_as_far_as_beginnings_persisted_in_finished_runs(
+    persists: float, low: float, high: float
+) -> None:
+    counted = []
+    for seed in range(10):
+        records, curves = ladder(0.001, seed, luck=0.01, persists=persists)
+        known, curve, _ = under_way(records, curves, "2e+18-1", 0.3)
+        (end,) = laws.run_ends(curve, known)
+        shifted = curve.assign(
+            loss=curve["loss"] * np.where(curve["run_id"] == "2e+18-1", np.exp(0.01), 1.0)
+        )
+        (worse,) = laws.run_ends(shifted, known)
+        counted.append(np.log(worse.loss / end.loss) / 0.01)
+    assert low <= np.mean(counted) <= high
+
+
+@pytest.mark.parametrize("persists", [0.0, 1.0])
+def test_intervals_hold_as_often_as_they_say_where_beginnings_have_luck(persists: float) -> None:
+    held = []
+    for seed in range(40):
+        records, curves = ladder(0.003, seed, luck=0.008, persists=persists)
+        for name in ("6e+18-0.5", "6e+18-1", "6e+18-4"):
+            known, curve, truth = under_way(records, curves, name, 0.3)
+            smaller = known["run_id"].str.startswith("6e+18") & (known["run_id"] != name)
+            (end,) = laws.run_ends(curve, known[~smaller])
+            held.append(end.interval[0] <= truth <= end.interval[1])
+    # The share in 120 cases has a standard deviation of 2.7 %.
+    assert 0.82 <= np.mean(held) <= 0.98
+
+
+def test_one_outlying_run_hardly_moves_the_end() -> None:
+    records, curves, truth = under_way(*ladder(0.001), "6e+18-1", 0.3)
+    (end,) = laws.run_ends(curves, records)
+    stuck = records["run_id"] == "2e+18-2"
+    (beside,) = laws.run_ends(
+        curves, records.assign(loss=records["loss"] * np.where(stuck, 1.1, 1.0))
+    )
+    assert beside.loss == pytest.approx(end.loss, rel=0.005)
+    assert beside.interval[0] < truth < beside.interval[1]
+
+
 def test_a_run_that_leaves_its_ladder_is_named_and_healthy_runs_are_not() -> None:
     records, curves = ladder(0.002)
     alarms = []
@@ -91,7 +141,7 @@ def test_a_run_that_leaves_its_ladder_is_named_and_healthy_runs_are_not() -> Non
     assert end.drift > 5 * end.expected_drift
 
 
-def test_runs_are_compared_with_runs_of_their_schedule_alone() -> None:
+def test_runs_are_compared_with_runs_of_their_recipe_alone() -> None:
     cosine = dict(schedule="cosine", final_lr_fraction=0.1, warmup_steps=5, steps=100)
     records, curves, truth = under_way(*ladder(**cosine), "6e+18-4", 0.3)
     other, other_curves = ladder(**cosine | dict(schedule="constant"))
@@ -102,9 +152,9 @@ def test_runs_are_compared_with_runs_of_their_schedule_alone() -> None:
     both = pd.concat([records, other]), pd.concat([curves, other_curves])
     (end,) = laws.run_ends(both[1], both[0])
     assert end.n_finished == 19
-    assert end.loss == pytest.approx(truth, rel=1e-9)
+    assert end.loss == pytest.approx(truth, rel=1e-5)
     alone = records[(records["status"] == "running") | (records["params"] < 5e6)]
-    with pytest.raises(InputError, match="finished runs share the schedule of run 6e"):
+    with pytest.raises(InputError, match="finished runs share the recipe of run 6e"):
         laws.run_ends(curves, pd.concat([alone, other]))
 
 
@@ -124,6 +174,38 @@ def test_ladders_of_one_size_or_length_are_refused(
         records.loc[is_finished, name] = value
     with pytest.raises(InputError, match=message):
         laws.run_ends(curves, records)
+
+
+def test_runs_of_one_length_foresee_a_run_of_that_length() -> None:
+    records, curves = ladder()
+    # Curves that collapse, of the same sizes at the length of the first run.
+    tokens = float(records["tokens"].iloc[0])
+    share = curves["tokens"] / curves["run_id"].map(records.set_index("run_id")["tokens"])
+    records = records.assign(
+        tokens=tokens, loss=1.7 + 400 / records["params"] ** 0.34 + 400 / tokens**0.28
+    )
+    end = curves["run_id"].map(records.set_index("run_id")["loss"])
+    curves = curves.assign(tokens=share * tokens, loss=end * share**-0.1)
+    records, curves, truth = under_way(records, curves, "6e+18-4", 0.3)
+    (foreseen,) = laws.run_ends(curves, records)
+    assert foreseen.loss == pytest.approx(truth, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("architecture", "lstm"), ("corpus", "other"), ("average_share", 0.2)]
+)
+def test_finished_runs_of_another_recipe_are_left_out(name: str, value: Any) -> None:
+    records, curves, _ = under_way(*ladder(**{name: "first"}), "6e+18-4", 0.3)
+    records[name] = records[name].astype(object).where(records["params"] > 1e7, value)
+    (end,) = laws.run_ends(curves, records)
+    assert end.n_finished == np.sum(records[name] == "first") - 1
+
+
+def test_seeds_of_one_variation_are_compared_with_each_other() -> None:
+    records, curves, _ = under_way(*ladder(), "6e+18-4", 0.3)
+    records["variation"] = [f"seed={number % 3}, wide" for number in range(len(records))]
+    (end,) = laws.run_ends(curves, records)
+    assert end.n_finished == 19
 
 
 def test_no_end_is_foreseen_before_a_tenth_of_a_run_or_for_settled_runs() -> None:
