@@ -8,6 +8,10 @@ from scaling_jax.errors import InputError
 
 # The intercept and the slopes in size and length, and three runs that show the noise.
 LEAST_FINISHED = 6
+# Seeds of one size and length show the noise, but not how well a line holds beyond these.
+LEAST_PLACES = 4
+# Lengths are rounded to whole steps, so one length varies by less than this in its log.
+_SAME_PLACE = 0.02
 # Runs of one size, of one length or of one budget spread less than this in logs.
 _LEAST_SPREAD = 0.1
 
@@ -19,7 +23,7 @@ class Forecast:
     Attributes:
         mean: the prediction.
         deviation: standard deviation of the run about it.
-        n_residuals: finished runs beyond the constants of the line, which show that deviation.
+        n_residuals: degrees of freedom that show that deviation.
     """
 
     mean: float
@@ -31,6 +35,13 @@ class Forecast:
         from scipy import stats
 
         return float(self.deviation * stats.t.ppf((1 + level) / 2, self.n_residuals))
+
+
+def n_places(place_Rx2: np.ndarray) -> int:
+    """How many sizes and lengths runs at these logs of parameters and tokens have."""
+    distance_RxR = np.abs(place_Rx2[:, None] - place_Rx2).max(axis=2)
+    # The first run at each place is the first that is near itself.
+    return int(np.sum(np.argmax(distance_RxR < _SAME_PLACE, axis=1) == np.arange(len(place_Rx2))))
 
 
 @dataclass(frozen=True)
@@ -53,13 +64,19 @@ class LadderLine:
         """The line of the finished runs at logs of parameters and tokens, for a run at `at_2`.
 
         Raises:
-            InputError: fewer than 6 runs, or the run lies away from them in a direction in which
+            InputError: fewer than 6 runs or 4 sizes and lengths, or the run lies away from them in a direction in which
                 they do not differ, such as beyond runs of one size.
         """
         if len(place_Rx2) < LEAST_FINISHED:
             raise InputError(
                 f"{len(place_Rx2)} finished runs share the recipe of run {wanted}, and its end is "
                 f"predicted from {LEAST_FINISHED} or more: wait for smaller runs"
+            )
+        if (n := n_places(place_Rx2)) < LEAST_PLACES:
+            raise InputError(
+                f"the {len(place_Rx2)} finished runs that share the recipe of run {wanted} have "
+                f"{n} sizes and lengths, and its end is predicted from {LEAST_PLACES} or more: "
+                "wait for runs of other sizes or lengths"
             )
         centre_2 = place_Rx2.mean(axis=0)
         _, spread_2, direction_2x2 = np.linalg.svd(place_Rx2 - centre_2, full_matrices=False)

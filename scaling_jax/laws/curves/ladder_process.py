@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scaling_jax.laws.curves.ladder_line import Forecast
+from scaling_jax.laws.curves.ladder_line import Forecast, n_places
 
 # The bend of a ladder changes over this many e-folds of parameters or tokens.
 _REACH = 2.0
@@ -63,6 +63,8 @@ class LadderProcess:
     the ends of the finished runs. W has that run's end after these.
 
     Attributes:
+        n_residuals: finished sizes and lengths beyond the constants of a line. Further seeds of
+            these show no more of how a ladder bends.
         value_V: log losses.
         is_end_W: which values are ends.
         log_tokens_W: centred.
@@ -71,6 +73,7 @@ class LadderProcess:
         same_WxW: whether two values are of the same run.
     """
 
+    n_residuals: int
     value_V: np.ndarray
     is_end_W: np.ndarray
     log_tokens_W: np.ndarray
@@ -95,6 +98,7 @@ class LadderProcess:
         power_Wx2 = _SHARE * np.exp(-_EXPONENT * place_Wx2)
         distance_WxWx2 = (place_Wx2[:, None] - place_Wx2) / _REACH
         return cls(
+            n_residuals=n_places(place_Sx2[:-1]) - _N_LINE,
             value_V=np.concatenate([beginning_S, end_R]),
             is_end_W=is_end_W,
             log_tokens_W=place_Wx2[:, 1],
@@ -107,20 +111,18 @@ class LadderProcess:
         """The log loss at the end of the run that has not ended."""
         centre = self.value_V.mean()
         value_V = self.value_V - centre
-        n_finished = len(value_V) // 2
         inflation_W = np.ones(len(value_V) + 1)
         constants = self._most_probable(value_V, _TYPICAL, inflation_W)
         inflation_W[:-1] = self._outlyingness(value_V, constants)
         # The run itself is not judged here: RunEnd.has_left says whether it left its ladder.
-        inflation_W[n_finished] = 1.0
+        inflation_W[len(value_V) // 2] = 1.0
         constants = self._most_probable(value_V, constants, inflation_W)
         covariance_WxW = self.covariance(constants, inflation_W)[0]
         to_end_V = covariance_WxW[-1, :-1]
         weight_V = np.linalg.solve(covariance_WxW[:-1, :-1], to_end_V)
         variance = covariance_WxW[-1, -1] - weight_V @ to_end_V
-        return Forecast(
-            float(centre + weight_V @ value_V), float(np.sqrt(variance)), n_finished - _N_LINE
-        )
+        mean = float(centre + weight_V @ value_V)
+        return Forecast(mean, float(np.sqrt(variance)), self.n_residuals)
 
     def covariance(
         self, constants: Constants, inflation_W: np.ndarray

@@ -67,7 +67,7 @@ def run_ends(
     it falls on from there. Curves of one recipe nearly collapse (Qiu et al. 2025, 2507.02119), so
     both bend alike along the ladder. What remains of the run's beginning is luck, which counts at
     the end as far as it did in the finished runs. `LadderProcess` holds that model. The interval is
-    Student's, with the finished runs beyond three constants of a line as degrees of freedom.
+    Student's, with as many degrees of freedom as the finished runs have sizes and lengths beyond three.
 
     Args:
         curves: rows with `run_id`, `tokens` and `loss` along runs, as `study.curves` gives them
@@ -82,7 +82,8 @@ def run_ends(
 
     Raises:
         InputError: missing columns; or no such run can be compared, because fewer than 6 finished
-            runs have its recipe, or these do not show what size and length change.
+            runs of 4 sizes and lengths have its recipe, or these do not show what size and length
+            change.
     """
     _require_columns(curves, ("run_id", "tokens", "loss"), "curves")
     _require_columns(records, ("run_id", "status", "params", "tokens", "loss"), "records")

@@ -208,6 +208,15 @@ def test_seeds_of_one_variation_are_compared_with_each_other() -> None:
     assert end.n_finished == 19
 
 
+def test_seeds_of_few_sizes_and_lengths_are_refused() -> None:
+    records, curves, _ = under_way(*ladder(), "6e+18-4", 0.3)
+    chosen = records["run_id"].isin(["6e+18-4", "1e+17-1", "1e+17-4", "4e+17-1"])
+    seeds = [records[chosen].assign(run_id=records["run_id"] + f"-{seed}") for seed in range(2)]
+    copies = [curves.assign(run_id=curves["run_id"] + f"-{seed}") for seed in range(2)]
+    with pytest.raises(InputError, match="have 3 sizes and lengths"):
+        laws.run_ends(pd.concat(copies), pd.concat(seeds))
+
+
 def test_no_end_is_foreseen_before_a_tenth_of_a_run_or_for_settled_runs() -> None:
     records, curves, _ = under_way(*ladder(), "6e+18-4", 0.05)
     assert laws.run_ends(curves, records) == ()
