@@ -15,7 +15,7 @@ _N_LINE = 3
 # The terms of a law A / N^alpha + B / D^beta near the middle of a ladder: their typical exponent,
 # and the standard deviation of their shares of the loss there.
 _EXPONENT = 0.5
-_SHARE = 0.1
+_SHARE = 0.05
 # A value this many standard deviations from what the others say is an outlier.
 _OUTLYING = 2.0
 
