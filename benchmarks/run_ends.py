@@ -5,9 +5,10 @@
 A study's directory tests `run_ends`: every finished run of the grid but those of the smallest
 budgets is taken as one that has come so far, and the finished runs of smaller budgets are what is
 known. Where runs were repeated with other seeds, the last column holds the median difference of
-two seeds over the square root of 2: the median error of a forecast that knows the mean over seeds. `--by` gives each value of a column lines of its own. Files of curves (step, lr, loss) test the laws of schedules: files of one model begin with
-one word before the first underscore. Sets of three of them are what is known, and the others are
-predicted.
+two seeds over the square root of 2: the median error of a forecast that knows the mean over seeds.
+`--by` gives each value of a column lines of its own. Files of curves (step, lr, loss) test the laws
+of schedules: files of one model begin with one word before the first underscore. Sets of three of
+them are what is known, and the others are predicted.
 """
 
 import argparse

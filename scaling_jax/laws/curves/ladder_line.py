@@ -64,8 +64,8 @@ class LadderLine:
         """The line of the finished runs at logs of parameters and tokens, for a run at `at_2`.
 
         Raises:
-            InputError: fewer than 6 runs or 4 sizes and lengths, or the run lies away from them in a direction in which
-                they do not differ, such as beyond runs of one size.
+            InputError: fewer than 6 runs or 4 sizes and lengths, or the run lies away from them in
+                a direction in which they do not differ, such as beyond runs of one size.
         """
         if len(place_Rx2) < LEAST_FINISHED:
             raise InputError(

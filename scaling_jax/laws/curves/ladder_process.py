@@ -55,9 +55,9 @@ class LadderProcess:
     that line: as powers of parameters and of tokens do, and smoothly in some other way. Curves of
     one recipe nearly collapse, so beginnings bend as ends do, and the beginning of a run says how
     far the ladder has bent at the run's size and length. Ends have a smooth bend of their own
-    beside that one. A run's deviations from both are its luck with the
-    initial weights and the order of the data. The end's luck follows the beginning's as far as it
-    does over the finished runs. The constants are the most probable ones.
+    beside that one. A run's deviations from both are its luck with the initial weights and the
+    order of the data. The end's luck follows the beginning's as far as it does over the finished
+    runs. The constants are the most probable ones.
 
     The axis V holds the beginnings of all runs, the last of them the run without an end, and then
     the ends of the finished runs. W has that run's end after these.

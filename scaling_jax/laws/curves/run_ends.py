@@ -39,7 +39,8 @@ class RunEnd:
         loss: the expected held-out loss at the end, in the unit of the records.
         interval: where the loss will lie, at `level`.
         level: of the interval.
-        n_finished: the finished runs of the same recipe that were compared, at most the nearest 100.
+        n_finished: the finished runs of the same recipe that were compared, at most the nearest
+            100.
         drift: how far the run has moved away from its ladder's course since earlier in the run, as
             a share of the loss; above 0, the run has fallen by less.
         expected_drift: the standard deviation of that move over healthy runs.
@@ -67,7 +68,8 @@ def run_ends(
     it falls on from there. Curves of one recipe nearly collapse (Qiu et al. 2025, 2507.02119), so
     both bend alike along the ladder. What remains of the run's beginning is luck, which counts at
     the end as far as it did in the finished runs. `LadderProcess` holds that model. The interval is
-    Student's, with as many degrees of freedom as the finished runs have sizes and lengths beyond three.
+    Student's, with as many degrees of freedom as the finished runs have sizes and lengths beyond
+    three.
 
     Args:
         curves: rows with `run_id`, `tokens` and `loss` along runs, as `study.curves` gives them

@@ -28,7 +28,7 @@ def run_ends(store: Store | os.PathLike | str, *, level: float = 0.9) -> "tuple[
         level: of the intervals.
 
     Raises:
-        InputError: no study, or fewer than 6 finished runs of the schedule of an unfinished run.
+        InputError: no study, or fewer than 6 finished runs of the recipe of an unfinished run.
     """
     from scaling_jax import laws
 
@@ -88,8 +88,8 @@ def _cells(end: "RunEnd") -> tuple[str, ...]:
 
 def _warning(end: "RunEnd") -> str:
     return (
-        f"warning: run {end.run_id} has left the band of its ladder: its expected end has moved by "
-        f"{end.drift:+.2%} since earlier in the run, and the ends of healthy runs move by "
+        f"warning: run {end.run_id} has left the band of its ladder: it has moved away from the "
+        f"ladder's course by {end.drift:+.2%} since earlier in the run, and healthy runs move by "
         f"{end.expected_drift:.2%} (one standard deviation). Look at the run's curve, gradient "
         "norms and learning rate"
     )
