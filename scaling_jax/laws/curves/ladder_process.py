@@ -189,4 +189,5 @@ class LadderProcess:
         inverse_VxV = np.linalg.inv(covariance_WxW[:-1, :-1])
         # Rasmussen and Williams 2006, equations 5.10 to 5.12.
         deviations_V = inverse_VxV @ value_V / np.sqrt(np.diag(inverse_VxV))
-        return np.maximum(1.0, (deviations_V / _OUTLYING) ** 2)
+        inflation_V: np.ndarray = np.maximum(1.0, (deviations_V / _OUTLYING) ** 2)
+        return inflation_V
