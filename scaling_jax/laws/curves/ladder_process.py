@@ -16,6 +16,9 @@ _N_LINE = 3
 # and the standard deviation of their shares of the loss there.
 _EXPONENT = 0.5
 _SHARE = 0.05
+# The least variance of any value: a thousandth of a percent, far below all noise, which keeps the
+# covariance positive definite in double precision.
+_LEAST_VARIANCE = 1e-10
 # A value this many standard deviations from what the others say is an outlier.
 _OUTLYING = 2.0
 
@@ -154,7 +157,8 @@ class LadderProcess:
             (1 - correlation**2) * both_WxW,
             -length_WxW * noise_WxW,
         ]
-        return self.law_WxW + shared_WxW + own_WxW + noise_WxW, changes
+        least_WxW = _LEAST_VARIANCE * np.eye(len(self.law_WxW))
+        return self.law_WxW + shared_WxW + own_WxW + noise_WxW + least_WxW, changes
 
     def _most_probable(
         self, value_V: np.ndarray, start: Constants, inflation_W: np.ndarray
@@ -175,7 +179,6 @@ class LadderProcess:
             surprise = 0.5 * (value_V @ solved_V) + np.sum(np.log(np.diag(factor_VxV)))
             return surprise + 0.5 * (away @ away), np.array(slope) + away / spread
 
-        # Far inside these bounds the covariance is positive definite in double precision.
         bounds = list(zip(typical - 4 * spread, typical + 4 * spread, strict=True))
         found = minimize(cost, np.array(start), jac=True, method="L-BFGS-B", bounds=bounds)
         return Constants(*found.x)

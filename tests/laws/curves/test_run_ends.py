@@ -208,6 +208,21 @@ def test_seeds_of_one_variation_are_compared_with_each_other() -> None:
     assert end.n_finished == 19
 
 
+def test_a_ladder_without_noise_over_four_decades_is_foreseen() -> None:
+    records, curves = ladder()
+    for name in ("params", "tokens"):
+        records[name] = records[name] ** 2 / records[name].min()
+    length = records.set_index("run_id")["tokens"]
+    share = np.tile(SHARES, len(records))
+    log_end = 3 - 0.05 * np.log(records["params"]) - 0.06 * np.log(records["tokens"])
+    records["loss"] = np.exp(log_end)
+    end = curves["run_id"].map(records.set_index("run_id")["loss"])
+    curves = curves.assign(tokens=share * curves["run_id"].map(length), loss=end * share**-0.1)
+    records, curves, truth = under_way(records, curves, "6e+18-4", 0.3)
+    (foreseen,) = laws.run_ends(curves, records)
+    assert foreseen.loss == pytest.approx(truth, rel=1e-4)
+
+
 def test_seeds_of_few_sizes_and_lengths_are_refused() -> None:
     records, curves, _ = under_way(*ladder(), "6e+18-4", 0.3)
     chosen = records["run_id"].isin(["6e+18-4", "1e+17-1", "1e+17-4", "4e+17-1"])
