@@ -17,7 +17,7 @@ import scaling_jax
 from scaling_jax.cli import exits
 from scaling_jax.cli.output import remark
 from scaling_jax.errors import InputError, InputWarning
-from scaling_jax.system.environment import restart_tuned
+from scaling_jax.system.environment import compile_without_call_stacks, restart_tuned
 
 Command = Callable[..., None]
 
@@ -81,8 +81,12 @@ def main(args: Sequence[str] | None = None) -> int:
         # A terminal that lacks a character shows a substitute instead of ending the command.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    if args is None and sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS:
-        restart_tuned()
+    if args is None:
+        # The process is the command's own.
+        if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS:
+            restart_tuned()
+        else:
+            compile_without_call_stacks()
     try:
         with _warnings_as_lines():
             _dispatch(list(sys.argv[1:] if args is None else args))

@@ -65,6 +65,16 @@ def restart_tuned() -> None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
+def compile_without_call_stacks() -> None:
+    """Leave the Python call stack of every operation out of the programs that JAX compiles.
+
+    Only profiles of a program show those. Without them, compiling takes less: a fit of 240 points
+    from an empty cache 7.3 instead of 7.7 s of processor time, the median of four pairs. It has an
+    effect only before JAX is imported, and leaves a setting of the user's alone.
+    """
+    os.environ.setdefault("JAX_INCLUDE_FULL_TRACEBACKS_IN_LOCATIONS", "0")
+
+
 def merge_tunables(existing: str) -> str:
     """A value of `GLIBC_TUNABLES` with those of `ALLOCATOR_TUNABLES` added that it does not set."""
     names = {item.partition("=")[0] for item in existing.split(":")}
