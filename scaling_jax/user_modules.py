@@ -8,13 +8,26 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from scaling_jax.errors import InputError, suggestion
 
 T = TypeVar("T")
+
+
+class _FromSource(SourceFileLoader):
+    """Reads a file's source at every load, neither reading nor writing bytecode.
+
+    Python takes bytecode for that of the source where both have one time to the second and one
+    size, so that a file changed twice in a second could run as it had been before.
+    """
+
+    def path_stats(self, path: str) -> NoReturn:
+        """No time and size of the source, without which no bytecode is used."""
+        raise OSError(f"{path} is loaded without bytecode")
 
 
 def load_module(path: Path, role: str) -> ModuleType:
@@ -34,16 +47,18 @@ def load_module(path: Path, role: str) -> ModuleType:
             f"{role} {path} does not exist: {path} is not a file; give a Python file that ends "
             "in .py"
         )
-    name = f"{role}_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise InputError(f"{role} {path} is not a Python file: give one that ends in .py")
+    name = f"{role}_{path.stem}"
+    loader = _FromSource(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     # A dataclass looks up its module here while the file runs.
     sys.modules[name] = module
     try:
         with redirect_stdout(sys.stderr), _neighbours(path.absolute().parent):
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         line, reason = _failure(error, module.__file__)
@@ -55,7 +70,8 @@ def load_module(path: Path, role: str) -> ModuleType:
 def _neighbours(folder: Path) -> Iterator[None]:
     """Let imports in the block find the Python files in `folder`, and no others of their names.
 
-    Afterwards they are forgotten, so that a file elsewhere gets its own neighbours.
+    Afterwards they are forgotten, so that a file elsewhere gets its own neighbours. No bytecode is
+    written beside them, which could be taken for that of a file changed in the same second.
     """
     names = {path.stem for path in folder.glob("*.py")} - sys.stdlib_module_names
 
@@ -66,9 +82,11 @@ def _neighbours(folder: Path) -> Iterator[None]:
     others = forget()
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         with suppress(ValueError):  # The file may have changed the path.
             sys.path.remove(str(folder))
         forget()

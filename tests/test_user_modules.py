@@ -1,5 +1,6 @@
 """Python files of users: their names are found, their failures are located."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -101,3 +102,23 @@ def test_a_file_imports_its_own_neighbours(tmp_path: Path) -> None:
     assert [module.value for module in found] == [1, 2]
     assert "beside" not in sys.modules
     assert not {str(tmp_path / "first"), str(tmp_path / "second")} & set(sys.path)
+
+
+@pytest.mark.parametrize("changed", ["own.py", "beside.py"])
+def test_a_file_that_changed_within_a_second_runs_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    own, beside = tmp_path / "own.py", tmp_path / "beside.py"
+    own.write_text("import beside\n\nvalue = beside.value\n")
+    beside.write_text("value = 1\n")
+    if changed == "own.py":
+        own.write_text("import beside\n\nvalue = 1\n")
+    first = load_module(own, "law").value
+    path = tmp_path / changed
+    seconds = path.stat().st_mtime
+    path.write_text(path.read_text().replace("= 1", "= 2"))
+    os.utime(path, (seconds, seconds))
+    assert (first, load_module(own, "law").value) == (1, 2)
+    assert not (tmp_path / "__pycache__").exists()
+    assert not sys.dont_write_bytecode
