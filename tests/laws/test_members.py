@@ -3,13 +3,13 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from scaling_jax import laws
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.members import Member, about, constants_of
 from scaling_jax.laws.uncertainty.widening import scatter_of
+from tests.laws.made_up import made_up_table
 
 NOISE, COUNT = 0.01, 4000
 
@@ -75,13 +75,7 @@ def test_draws_without_a_value_stay() -> None:
 @pytest.fixture(scope="module")
 def fit() -> laws.LawFit:
     """An average of four members, one per form, several of which predict alike."""
-    rng, rows = np.random.default_rng(0), []
-    for c in np.geomspace(1e17, 1e20, 5):
-        for n in 3e7 * (c / 1e17) ** 0.5 * np.geomspace(0.2, 5, 5):
-            d = c / 6 / n
-            loss = 0.9 + (3e4 / n**0.6 + 6e4 / d**0.6) ** 0.45
-            rows.append(dict(params=n, tokens=d, loss=loss * np.exp(0.005 * rng.normal())))
-    table = pd.DataFrame(rows)
+    table = made_up_table(k=0.45)
     found = laws.fit(table, law="auto", within=0.05, weight_by_compute=0.5, bootstrap=240)
     assert isinstance(found, laws.LawFit)
     return found
