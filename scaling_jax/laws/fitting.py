@@ -129,6 +129,11 @@ def fit(
     )
     require_applicable(approach, {**({} if law is None else {"law": law}), **options.given()})
     chosen = law_or_default(law)
+    if law == AUTO and objective is not None:
+        raise InputError(
+            f"the objective {options.objective!r} has no effect on the law {AUTO!r}, which weighs "
+            "forms by the evidence of the rows: leave it out, or name a law"
+        )
     frame = load_table(table, chosen, columns)
     known_unit = loss_unit(frame, unit)
     rows = usable_rows(frame, count, chosen)

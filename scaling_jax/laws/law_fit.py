@@ -11,11 +11,20 @@ from scaling_jax.errors import InputError, suggestion
 from scaling_jax.laws import allocation
 from scaling_jax.laws.allocation import Frontier, Interval, Prediction, all_alike
 from scaling_jax.laws.catalogue import Law
+from scaling_jax.laws.error_surface import ErrorSurface
 from scaling_jax.laws.fitted import Fit, require_positive
 from scaling_jax.laws.form_error import FormError
 from scaling_jax.laws.members import Member, about, constants_of, scatter_between
 from scaling_jax.laws.simulated_error import loss_deviation, params_deviation
-from scaling_jax.laws.uncertainty.widening import Beyond, combined, parts_of, towards_hull, wider
+from scaling_jax.laws.uncertainty.widening import (
+    Beyond,
+    combined,
+    evened,
+    parts_of,
+    parts_within,
+    towards_hull,
+    wider,
+)
 
 _SCATTERS_PER_DRAW = 16
 # What lowers the loss in every sound study; rises within rounding are none.
@@ -44,6 +53,8 @@ class LawFit(Fit):
         is_logged: whether `noise_N` is of log responses rather than in the response's unit.
         form_error: how fast errors grow beyond the data, which intervals of predictions and optima
             hold; None where that is not known, such as for a law that reads no size or data.
+        error_surface: how far predicted losses may be off, over sizes and horizons; None where
+            `form_error` says so.
         members: what the fit averages, the heaviest first; empty for a single fit.
     """
 
@@ -53,6 +64,7 @@ class LawFit(Fit):
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     is_logged: bool = True
     form_error: FormError | None = None
+    error_surface: ErrorSurface | None = None
     members: tuple[Member, ...] = ()
 
     @property
@@ -146,6 +158,9 @@ class LawFit(Fit):
         drawn_B = self._resampled(variables, value)
         if drawn_B is None:
             return Prediction(value, None, None, extrapolation, outside)
+        if self.error_surface is not None:
+            of_noise = self.error_surface.noise(variables["params"], variables["tokens"])
+            drawn_B = evened(drawn_B, value, of_noise)
         beyond = self._known_beyond(variables)
         wider_B = self._with_form_error(drawn_B, value, beyond)
         resampled = self._interval(self._runs(drawn_B))
@@ -206,14 +221,19 @@ class LawFit(Fit):
         """Draws of the response with the error of the form in them."""
         if self.form_error is None:
             return draws_B
-        freedom, share = self.form_error.freedom, self.form_error.between
+        if self.error_surface is not None:
+            return evened(draws_B, value, beyond.deviation)
         centre = value if self.members else None
+        freedom, share = self.form_error.freedom, self.form_error.between
         deviation = combined(beyond.deviation, beyond.between, share)
         return wider(draws_B, deviation, freedom, centre, beyond.unseen)
 
     def _known_beyond(self, variables: Mapping[str, float]) -> Beyond:
         """What is known of the error of the response; the deviation is zero where nothing is."""
         error = self.form_error
+        if self.error_surface is not None:
+            deviation = self.error_surface.of(variables["params"], variables["tokens"])
+            return Beyond(deviation, self._between(variables), unseen=0.0)
         distance = self._ratio(variables)
         return Beyond(
             deviation=loss_deviation(error, self.definition, variables, distance),
@@ -228,6 +248,8 @@ class LawFit(Fit):
         share = 0.0 if self.form_error is None else self.form_error.between
         noise_N = np.zeros(1) if self.noise_N is None else self.noise_N
         runs = float(np.sqrt(np.mean(noise_N**2)))
+        if self.error_surface is not None:
+            return {"runs": runs} | parts_within(draws_B, beyond)
         return {"runs": runs} | parts_of(draws_B, beyond, share)
 
     def _beyond(self, drawn: Frontier, flops: float) -> Frontier:
@@ -247,11 +269,14 @@ class LawFit(Fit):
             if loss is not None and each.loss is not None and point.loss is not None:
                 between = scatter_between(self.members, np.log(each.loss))
                 loss = about(self.members, loss, each.loss, float(point.loss))
-        unseen = error.unseen(ratio)
+        # Draws given the rows hold the misfit as well as the noise: no interval is narrower.
+        unseen = error.unseen(ratio) if self.error_surface is None else 1.0
         params = wider(params, deviation, error.freedom, centre, unseen)
         if loss is not None and point.loss is not None:
             best = {"params": float(point.params), "tokens": float(point.tokens)}
             known = Beyond(loss_deviation(error, law, best, ratio), between, unseen)
+            if self.error_surface is not None:
+                known = self._known_beyond(best)
             loss = self._with_form_error(loss, float(point.loss), known)
         # At fixed compute, more parameters mean fewer tokens.
         with np.errstate(all="ignore"):

@@ -17,6 +17,7 @@ from scaling_jax.laws.catalogue import LAWS, Law, law_named
 from scaling_jax.laws.catalogue.from_file import law_at
 from scaling_jax.laws.catalogue.law import Origin
 from scaling_jax.laws.conventions import Compute
+from scaling_jax.laws.error_surface import ErrorSurface
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.form_error import FormError, Simulated
 from scaling_jax.laws.frontier_fit import FrontierFit
@@ -45,6 +46,8 @@ def to_json(fit: Fit) -> str:
     if isinstance(fit, LawFit):
         data |= {"ranges": fit.ranges, "is_logged": fit.is_logged}
         data |= {"form_error": fit.form_error, "members": fit.members}
+        if fit.error_surface is not None:
+            data["error_surface"] = fit.error_surface
         if LAWS.get(fit.law) is not fit.definition:
             data["origin"] = fit.definition.origin
     return sealed(plain(data))
@@ -78,6 +81,7 @@ def from_json(text: str) -> Fit:
                 ranges=ranges,
                 is_logged=is_logged,
                 form_error=_form_error(data.get("form_error")),
+                error_surface=_error_surface(data.get("error_surface")),
                 members=tuple(map(_member, data.get("members", ()))),
             )
         else:
@@ -224,6 +228,16 @@ def _form_error(entry: Mapping[str, Any] | None) -> FormError | None:
         **{name: float(entry[name]) for name in ("freedom", "between", "reach") if name in entry},
         simulated=tuple(map(_simulated, entry.get("simulated", ()))),
     )
+
+
+def _error_surface(entry: Mapping[str, Any] | None) -> ErrorSurface | None:
+    if entry is None:
+        return None
+    products, ratios = (tuple(map(float, entry[n])) for n in ("log_products", "log_ratios"))
+    deviations, noises = (
+        tuple(tuple(map(float, row)) for row in entry[name]) for name in ("deviations", "noises")
+    )
+    return ErrorSurface(products, ratios, deviations, noises)
 
 
 def _simulated(entry: Mapping[str, Any]) -> Simulated:

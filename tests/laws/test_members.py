@@ -81,18 +81,6 @@ def fit() -> laws.LawFit:
     return found
 
 
-def test_every_member_is_fitted_to_the_same_resamples(fit: laws.LawFit) -> None:
-    assert fit.draws_BxP is not None
-    first, second = fit.members[:2]
-    shared = second.n_draws
-    assert shared >= 40
-    assert all(member.is_shared for member in fit.members)
-    at = {"params": 1e9, "tokens": 2e10}
-    log_B = np.log(fit.definition.value(fit.draws_BxP, at))
-    one_B, other_B = log_B[:shared], log_B[first.n_draws : first.n_draws + shared]
-    assert np.corrcoef(one_B, other_B)[0, 1] > 0.8
-
-
 def test_a_stored_average_keeps_its_intervals(fit: laws.LawFit) -> None:
     at = {"params": 1e11, "tokens": 2e12}
     again = Fit.from_json(fit.to_json())

@@ -1,86 +1,64 @@
-"""Combinations of form, rows and weights that predictions are made with and averaged over."""
+"""Forms of the law that predictions are made with and averaged over, and what is known of them."""
 
-import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws.catalogue import SKALING
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.priors import Prior, Priors, prior_from
 
-# Every form is the law `skaling` with priors of its own or with constants held. Averages of
-# several prior widths did better on published tables than any single one (docs/extrapolation.md).
-_FIRM: Priors = {
-    "E": Prior(0.6, 0.4, relative=True).firmer(5),
-    "k": Prior(0.6, 0.35).firmer(5),
-    "alpha": Prior(0.4, 0.15).firmer(5),
-    "beta": Prior(0.4, 0.15).firmer(5),
-}
-_WIDE: Priors = {
-    "E": Prior(0.6, 1.0, relative=True),
-    "alpha": Prior(0.4, 0.4),
-    "beta": Prior(0.4, 0.4),
-}
-_FLOORLESS: Priors = {
+# Every form is the law `skaling` with these priors, or with constants held. Tables say little of
+# the floor and of the powers one by one; priors matter where the rows are silent. Settled on
+# published tables (docs/extrapolation.md).
+_PRIORS: Priors = {
+    "E": Prior(0.6, 0.4, relative=True),
     "k": Prior(0.6, 0.35),
-    "alpha": Prior(0.4, 0.15),
-    "beta": Prior(0.4, 0.15),
+    "alpha": Prior(0.4, 0.06),
+    "beta": Prior(0.4, 0.06),
 }
-WITHIN: tuple[float | None, ...] = (None, 0.05, 0.02)
-COMPUTE_POWERS = (0.5, 1.0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Form:
     """A law with priors and constants held.
 
     Attributes:
         name: in the printout.
         priors: of the constants of `skaling`.
-        usual: what it errs by on published tables, as scores are (docs/extrapolation.md), for
-            tables that leave too few cut-offs to tell.
+        share: how likely the form is before the rows are seen, in shares.
         held: constants that are held; a floor held at 0 is no floor.
     """
 
     name: str
     priors: Priors
-    usual: float
+    share: float
     held: Mapping[str, float] = field(default_factory=dict)
 
 
+# Measured grids have powers k below 1, and floors near zero only where k is small.
 FORMS = (
-    Form("skaling", SKALING.priors, 0.006),
-    Form("skaling, firm priors", _FIRM, 0.007),
-    Form("chinchilla", _WIDE, 0.011, {"k": 1.0}),
-    Form("floorless", _FLOORLESS, 0.014, {"E": 0.0}),
+    Form("skaling", _PRIORS, 0.8),
+    Form("chinchilla", _PRIORS, 0.15, {"k": 1.0}),
+    Form("floorless", _PRIORS, 0.05, {"E": 0.0}),
 )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A form, the rows that it is fitted to, and their weights."""
-
-    form: Form
-    within: float | None
-    compute_power: float
-
-
-def candidates(options: Options) -> tuple[Candidate, ...]:
-    """Every combination that the options leave.
+def candidates(options: Options) -> tuple[Form, ...]:
+    """Every form that the options leave, the most general first.
 
     Constants that are held or have a prior of the user's are so in every form, and a form that
-    contradicts them is left out; a window or weighting that the options name is the only one.
+    contradicts them is left out.
 
     Raises:
         InputError: a constant that the laws do not have.
     """
-    forms = [_with(form, options) for form in FORMS]
-    allowed = [form for form in forms if form is not None]
-    windows = WITHIN if options.within is None else (options.within,)
-    power = options.weight_by_compute
-    powers = COMPUTE_POWERS if power is None else (power,)
-    return tuple(Candidate(*each) for each in itertools.product(allowed, windows, powers))
+    forms = (_with(form, options) for form in FORMS)
+    distinct: dict[tuple[tuple[str, float], ...], Form] = {}
+    for form in forms:
+        if form is not None:
+            distinct.setdefault(tuple(sorted(form.held.items())), form)
+    return tuple(distinct.values())
 
 
 def _with(form: Form, options: Options) -> Form | None:
@@ -99,4 +77,4 @@ def _with(form: Form, options: Options) -> Form | None:
             raise InputError(f"{name} is held and has a prior: give one of the two")
     if any(name in form.held for name in given):
         return None
-    return Form(form.name, {**form.priors, **given}, form.usual, held)
+    return replace(form, priors={**form.priors, **given}, held=held)

@@ -57,7 +57,7 @@ def error_beyond(
 
     Runs near the frontier are scored, or all runs beyond the cut-off where few are near.
     """
-    scored_N = _scored(size_N, cutoff, above_frontier_N)
+    scored_N = scored(size_N, cutoff, above_frontier_N)
     grown_N = growth(size_N[scored_N] / cutoff)
     return float(np.median(np.abs(errors_N[scored_N]) / grown_N))
 
@@ -68,11 +68,12 @@ def reach(size_N: np.ndarray, cutoffs: tuple[float, ...], above_frontier_N: np.n
     It is the median of the runs beyond each cut-off, where that is largest: the error beyond a
     cut-off is a median as well. One without cut-offs.
     """
-    found = [size_N[_scored(size_N, end, above_frontier_N)] / end for end in cutoffs]
+    found = [size_N[scored(size_N, end, above_frontier_N)] / end for end in cutoffs]
     return max((float(np.median(ratio_N)) for ratio_N in found), default=1.0)
 
 
-def _scored(size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray) -> np.ndarray:
+def scored(size_N: np.ndarray, cutoff: float, above_frontier_N: np.ndarray) -> np.ndarray:
+    """Which runs beyond a cut-off are scored: those near the frontier where there are enough."""
     beyond_N = ~at_or_below(size_N, cutoff)
     near_N = beyond_N & ~(above_frontier_N > NEAR)
     scored_N: np.ndarray = near_N if near_N.sum() >= _LEAST_NEAR else beyond_N

@@ -9,6 +9,7 @@ from scaling_jax.laws.extrapolation.cutoffs import ENOUGH
 from scaling_jax.laws.extrapolation.suspect_rungs import suspect_rungs
 from scaling_jax.laws.fitted import Fit
 from scaling_jax.laws.law_fit import LawFit
+from scaling_jax.laws.members import Member
 from scaling_jax.laws.notes import Note, NoteCode
 from scaling_jax.laws.tables.select import Rows
 
@@ -22,7 +23,7 @@ def form_notes(found: LawFit) -> tuple[Note, ...]:
     if error is None:
         return ()
     notes = []
-    deviation = error.loss_deviation(BEYOND)
+    deviation = _deviation(found)
     if deviation > _USELESS:
         text = (
             f"Nothing here predicts larger runs: below {len(error.cutoffs)} cut-offs in compute "
@@ -43,29 +44,44 @@ def form_notes(found: LawFit) -> tuple[Note, ...]:
     return tuple(notes)
 
 
+def _deviation(found: LawFit) -> float:
+    """Standard deviation of the predicted loss far beyond the data."""
+    assert found.form_error is not None
+    if found.error_surface is None:
+        return found.form_error.loss_deviation(BEYOND)
+    try:
+        at = _beyond(found)
+    except InputError:
+        return 0.0
+    return found.error_surface.of(at["params"], at["tokens"])
+
+
 def average_note(found: LawFit) -> Note:
-    """What was averaged, with the scores of the best and what each of these would say."""
+    """What was averaged, with the errors of the best and what each of these would say."""
+    names = [member.form for member in found.members]
+    if len(names) == 1:
+        text = f"The fit is of the form {names[0]} alone, with a misfit that near runs share."
+        return Note(NoteCode.LAW_CHOSEN, text)
     at = _beyond(found)
     best, second = found.members[:2]
-    text = f"The fit averages {len(found.members)} combinations of form, rows and weights"
-    if np.isnan(best.score) or found.form_error is None:
-        return Note(
-            NoteCode.LAW_CHOSEN,
-            f"{text}, weighted by what published tables show of the forms: no cut-off tells them "
-            "apart.",
-        )
     value, first, other = (
         float(found.definition.value(np.array(constants), at))
         for constants in (list(found.params.values()), best.constants, second.constants)
     )
     return Note(
         NoteCode.LAW_CHOSEN,
-        f"{text} by how well each predicts runs beyond {len(found.form_error.cutoffs)} cut-offs in "
-        f"compute: {best.name} has the most weight, {best.weight:.2f}, with errors of "
-        f"{100 * best.score:.2f} % near a cut-off; {second.name} has {second.weight:.2f} and "
-        f"{100 * second.score:.2f} %. At the optimum of {BEYOND:g} times the largest budget the "
+        f"The fit averages the forms {', '.join(names)} by the evidence of the rows: {best.form} "
+        f"has the weight {best.weight:.2f}{_errors_of(best)}; {second.form} has {second.weight:.2f}"
+        f"{_errors_of(second)}. At the optimum of {BEYOND:g} times the largest budget the "
         f"average says {value:.4f}, the first alone {first:.4f}, the second {other:.4f}.",
     )
+
+
+def _errors_of(member: Member) -> str:
+    """What a form erred by beyond cut-offs, in words; empty where there are none."""
+    if np.isnan(member.score):
+        return ""
+    return f", with errors of {100 * member.score:.2f} % near a cut-off"
 
 
 def certificate_notes(

@@ -35,19 +35,6 @@ def above_frontier(law: Law, constants_P: np.ndarray, rows: Rows) -> np.ndarray:
     return share_N
 
 
-def window(above_N: np.ndarray, candidate_N: np.ndarray, within: float | None) -> np.ndarray:
-    """Which candidate rows lie within the window; the nearest few where hardly any does."""
-    if within is None:
-        return candidate_N
-    kept_N = candidate_N & ~(above_N > within)
-    if kept_N.sum() >= min(LEAST_KEPT, candidate_N.sum()):
-        return kept_N
-    nearest = np.argsort(np.where(candidate_N, above_N, np.inf))[:LEAST_KEPT]
-    fewest_N = np.zeros(len(above_N), bool)
-    fewest_N[nearest] = True
-    return fewest_N
-
-
 def weighted_rows(rows: Rows, options: Options) -> Rows:
     """The rows with the weights and within the window that the options ask for.
 

@@ -15,7 +15,6 @@ from scaling_jax.laws.catalogue import SKALING, Law, law_named
 from scaling_jax.laws.catalogue.find import AUTO
 from scaling_jax.laws.diagnostics.influence import MOST_UNITS, units_of
 from scaling_jax.laws.extrapolation.average import fit_average, restricted
-from scaling_jax.laws.extrapolation.candidates import COMPUTE_POWERS, WITHIN
 from scaling_jax.laws.extrapolation.frontier_only import fit_frontier_only
 from scaling_jax.laws.extrapolation.rays import fit_rays
 from scaling_jax.laws.extrapolation.row_weights import weighted_rows
@@ -31,6 +30,7 @@ NAMED = ("chinchilla", "skaling", "kaplan-floor")
 # The runs whose removal moves the answer most, of which the table has so many.
 _MOST_RUNS = 5
 _LEAST_BUDGETS = 3
+_WINDOWS, _POWERS = (0.05, 0.02), (0.5, 1.0)
 # A floor of this share of the lowest loss changes no digit of a prediction.
 _NO_FLOOR = 1e-12
 
@@ -123,7 +123,7 @@ class Changes:
             if self.law is None or name != self.law.name:
                 made = partial(self._fit, self.rows, law_named(name), self.options)
                 found.append(self._case("form", name, made))
-        without_floor = partial(restricted, average, self.rows, form="floorless")
+        without_floor = partial(restricted, average, "floorless")
         found.append(self._case("form", "floorless", without_floor))
         return [*found, self._frontier_alone(), self._ray()]
 
@@ -175,7 +175,6 @@ class Changes:
         return found
 
     def _windows_and_weights(self) -> list[Case]:
-        windows = [share for share in WITHIN if share is not None]
         return [
             *(
                 self._changed(
@@ -183,7 +182,7 @@ class Changes:
                     f"rows within {100 * share:g} % of the frontier",
                     replace(self.options, within=share),
                 )
-                for share in windows
+                for share in _WINDOWS
             ),
             *(
                 self._changed(
@@ -191,30 +190,13 @@ class Changes:
                     f"weights C^{power:g}",
                     replace(self.options, weight_by_compute=power),
                 )
-                for power in COMPUTE_POWERS
+                for power in _POWERS
             ),
         ]
 
     def _changed(self, kind: Kind, name: str, options: Options) -> Case:
         """The fit with other options."""
-        made: Callable[[], LawFit] = partial(self._fit, self.rows, self.law, options)
-        if self.law is None and self._is_of_members(options):
-            # Members of the average with these rows or weights are what such a fit averages.
-            made = partial(
-                restricted,
-                self.answer,
-                self.rows,
-                within=options.within,
-                compute_power=options.weight_by_compute,
-            )
-        return self._case(kind, name, made)
-
-    def _is_of_members(self, options: Options) -> bool:
-        """Whether the options differ from the fit's in rows and weights alone."""
-        same = replace(
-            options, within=self.options.within, weight_by_compute=self.options.weight_by_compute
-        )
-        return same == self.options
+        return self._case(kind, name, partial(self._fit, self.rows, self.law, options))
 
     def runs(self) -> RunsLeftOut:
         """The answer without each run, by the fitted law or, of an average, by `skaling`.

@@ -125,6 +125,18 @@ def scaled(
     return scaled_B
 
 
+def evened(draws_B: np.ndarray, value: float, deviation: float) -> np.ndarray:
+    """Draws about `value` whose logs are normal with that deviation; each keeps its rank.
+
+    >>> np.round(np.log(evened(np.array([1.0, 1.1, 5.0]), 2.0, 0.1) / 2.0), 4).tolist()
+    [-0.0967, 0.0, 0.0967]
+    """
+    order_B = np.argsort(np.argsort(draws_B, kind="stable"), kind="stable")
+    normal_B = _students_quantile((order_B + 0.5) / len(draws_B), math.inf)
+    even_B: np.ndarray = value * np.exp(deviation * normal_B)
+    return even_B
+
+
 def holding(wider_B: np.ndarray, draws_B: np.ndarray) -> np.ndarray:
     """`wider_B`, moved outwards where the draws reach further out at the same percentile."""
     order_B = np.argsort(wider_B, kind="stable")
@@ -184,3 +196,18 @@ def parts_of(draws_B: np.ndarray, beyond: Beyond, share: float) -> dict[str, flo
     distance = math.sqrt(max(beyond.deviation**2 - noise**2, 0.0))
     form = math.sqrt(max(total**2 - noise**2 - distance**2, 0.0))
     return {"noise": noise, "form": form, "distance": distance}
+
+
+def parts_within(draws_B: np.ndarray, beyond: Beyond) -> dict[str, float]:
+    """The same of an error that is known as a whole: its parts by noise, forms and the rest.
+
+    Args:
+        draws_B: predictions that scatter by the noise of the fit alone.
+        beyond: `deviation` is that of the error, and `between` the scatter between forms.
+    """
+    left = beyond.deviation**2
+    parts = {}
+    for name, part in (("noise", scatter_of(draws_B)), ("form", beyond.between)):
+        parts[name] = min(part, math.sqrt(left))
+        left -= parts[name] ** 2
+    return parts | {"distance": math.sqrt(max(left, 0.0))}

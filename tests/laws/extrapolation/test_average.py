@@ -1,4 +1,4 @@
-"""`auto`: an average of forms, rows and weights, chosen by what each predicts of larger runs."""
+"""`auto`: an average of forms by the evidence of the rows, with a misfit that near runs share."""
 
 import dataclasses
 import re
@@ -59,10 +59,10 @@ def test_the_fit_is_one_law_that_says_what_its_members_say_on_average(
     each = np.array([member.constants for member in fit.members])
     assert weights.sum() == pytest.approx(1)
     assert [*weights] == sorted(weights, reverse=True)
-    for params, tokens in ((1e8, 2e9), (1e9, 2e10), (5e9, 1e11)):
+    for params, tokens in ((5e8, 1e10), (1e9, 2e10), (3e9, 6e10)):
         at = {"params": params, "tokens": tokens}
         average = np.exp(weights @ np.log(SKALING.value(each, at)))
-        assert fit.predict(**at).loss == pytest.approx(average, rel=1e-3)
+        assert fit.predict(**at).loss == pytest.approx(average, rel=2e-3)
 
 
 def test_intervals_widen_with_the_distance_beyond_the_data(
@@ -84,6 +84,7 @@ def test_the_fit_is_stored_and_read_with_its_members(fitted: tuple[str, laws.Law
     assert isinstance(again, laws.LawFit)
     assert again.members == fit.members
     assert again.form_error == fit.form_error
+    assert again.error_surface == fit.error_surface
     assert again.predict(params=3e9, tokens=6e10) == fit.predict(params=3e9, tokens=6e10)
 
 
@@ -120,7 +121,7 @@ def test_held_constants_and_windows_restrict_what_is_averaged() -> None:
 
 @pytest.mark.parametrize("held", [{"E": 1.6}, {"alpha": 0.3}, {"E": 1.2, "k": 0.8}])
 def test_constants_are_held_at_their_values(held: dict[str, float]) -> None:
-    fit = laws.fit(study("chinchilla"), law="auto", bootstrap=0, fixed=held)
+    fit = laws.fit(study("chinchilla"), law="auto", bootstrap=20, fixed=held)
     assert isinstance(fit, laws.LawFit)
     for member in fit.members:
         constants = dict(zip(SKALING.names, member.constants, strict=True))
@@ -141,6 +142,44 @@ def test_a_prior_of_the_floor_that_the_data_do_not_bound_is_followed() -> None:
 def test_a_prior_that_excludes_the_data_is_refused(law: str) -> None:
     with pytest.raises(InputError, match=r"E=9:0\.1 puts the floor above row"):
         laws.fit(study("chinchilla"), law=law, bootstrap=0, prior={"E": (9.0, 0.1)})
+
+
+def test_the_unit_of_the_loss_changes_nothing_else() -> None:
+    table, at = study("skaling"), {"params": 3e9, "tokens": 6e10}
+    nats, bits = (
+        laws.fit(table.assign(loss=times * table["loss"]), law="auto", bootstrap=40)
+        for times in (1.0, 1 / np.log(2))
+    )
+    one, other = nats.predict(**at), bits.predict(**at)
+    assert other.loss * np.log(2) == pytest.approx(one.loss, rel=1e-6)
+    assert other.parts == pytest.approx(one.parts, rel=1e-3)
+    for name in ("alpha", "beta", "k"):
+        assert bits.params[name] == pytest.approx(nats.params[name], rel=1e-4)
+
+
+def test_an_objective_is_refused_since_it_would_change_nothing() -> None:
+    with pytest.raises(InputError, match="'log-squares' has no effect on the law 'auto'"):
+        laws.fit(study("chinchilla"), law="auto", objective="log-squares")
+
+
+def test_a_run_far_off_hardly_moves_the_answer() -> None:
+    table, at = study("chinchilla"), {"params": 3e9, "tokens": 6e10}
+    spoiled = table.copy()
+    spoiled.loc[20, "loss"] *= 1.1
+    one, other = (
+        laws.fit(each, law="auto", bootstrap=0).predict(**at) for each in (table, spoiled)
+    )
+    assert other.loss == pytest.approx(one.loss, rel=0.003)
+
+
+def test_thousands_of_rows_are_fitted() -> None:
+    table = pd.concat([study("chinchilla", noise=0.003, seed=seed) for seed in range(60)])
+    law, constants = TRUE["chinchilla"]
+    at = {"params": 3e9, "tokens": 6e10}
+    fit = laws.fit(table, law="auto", bootstrap=0)
+    true = float(law.value(law.ordered(constants), at))
+    assert fit.n_points == 2160
+    assert fit.predict(**at).loss == pytest.approx(true, rel=0.01)
 
 
 def test_few_budgets_are_said_first_and_still_answered() -> None:

@@ -39,7 +39,7 @@ def test_the_law_says_of_the_rows_what_its_members_say(size_effect: float) -> No
 @pytest.mark.parametrize("fixed", [{"E": 0.0}, {"E": 0.7}, {"k": 1.0}, {"alpha": 0.5}])
 def test_a_constant_that_is_held_is_held_in_the_average(fixed: dict[str, float]) -> None:
     fit = laws.fit(table_of(50.0), law="auto", fixed=fixed, bootstrap=0)
-    assert len(fit.members) > 4
+    assert len(fit.members) > 1
     assert {name: fit.params[name] for name in fixed} == fixed
 
 

@@ -8,12 +8,8 @@ import pandas as pd
 import pytest
 
 from scaling_jax import laws
-from scaling_jax.laws.extrapolation.average import _weights
-from scaling_jax.laws.extrapolation.candidates import candidates
 from scaling_jax.laws.extrapolation.rates import error_of_form, errors_of_optimum
-from scaling_jax.laws.extrapolation.rolled import Rolled
 from scaling_jax.laws.form_error import FormError, growth
-from scaling_jax.laws.options import Options
 from scaling_jax.laws.stored import sealed
 from scaling_jax.laws.tables.select import Rows, usable_rows
 from scaling_jax.laws.uncertainty.widening import scaled, widened
@@ -63,16 +59,6 @@ def test_optima_are_compared_with_the_minima_of_larger_budgets() -> None:
     assert errors_of_optimum(rows, ends, off)[0] == pytest.approx(float(nearest), rel=0.05)
     lost = errors_of_optimum(rows, ends, lambda k, flops_G: np.full(len(flops_G), np.nan))
     assert lost.tolist() == [0.5, 0.5]
-
-
-def test_without_cutoffs_published_tables_weight_the_forms() -> None:
-    chosen = candidates(Options())
-    zero = np.zeros((len(chosen), 1, 3))
-    rolled = Rolled((1e20,), 1.0, zero[0], zero[0], zero, zero, zero, zero)
-    scores_J, weight_J = _weights(isoflop(), chosen, rolled)
-    by_form = pd.Series(weight_J).groupby([c.form.name for c in chosen]).sum()
-    assert np.isnan(scores_J).all()
-    assert list(by_form.sort_values().index[:2]) == ["floorless", "chinchilla"]
 
 
 def test_fits_stored_before_degrees_of_freedom_are_read_as_they_were() -> None:
