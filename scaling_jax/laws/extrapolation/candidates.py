@@ -12,8 +12,8 @@ from scaling_jax.laws.priors import Prior, Priors, prior_from
 # the floor and of the powers one by one; priors matter where the rows are silent. Settled on
 # published tables (docs/extrapolation.md).
 _PRIORS: Priors = {
-    "E": Prior(0.6, 0.4, relative=True),
-    "k": Prior(0.6, 0.35),
+    "E": Prior(0.5, 0.4, relative=True),
+    "k": Prior(0.5, 0.35),
     "alpha": Prior(0.4, 0.06),
     "beta": Prior(0.4, 0.06),
 }

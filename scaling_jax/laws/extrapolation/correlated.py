@@ -22,7 +22,7 @@ from scaling_jax.laws.tables.select import Rows
 
 # Log-normal priors of the misfit's deviation on the frontier and of the noise, in log loss, and
 # where their grids lie, in deviations of the priors.
-_MISFIT, _MISFIT_SPREAD = 0.005, 0.5
+_MISFIT, _MISFIT_SPREAD = 0.008, 0.5
 _NOISE, _NOISE_SPREAD = 0.003, 1.0
 _MISFITS = (-1.5, -0.5, 0.5, 1.5)
 _NOISES = (-1.0, -0.2, 0.6, 1.4, 2.2)

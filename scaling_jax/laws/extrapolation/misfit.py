@@ -15,10 +15,10 @@ import numpy as np
 
 # Settled on published tables, where other lengths within a factor of 2 predict as well
 # (docs/extrapolation.md).
-_LENGTH_OF_COMPUTE, _LENGTH_OF_RATIO = math.log(30), math.log(10)
-# The misfit's deviation falls as C^-0.2 up to the largest compute, and doubles, in squares, for a
+_LENGTH_OF_COMPUTE, _LENGTH_OF_RATIO = math.log(50), math.log(10)
+# The misfit's deviation falls as C^-0.4 up to the largest compute, and doubles, in squares, for a
 # run whose loss is this share above the frontier.
-_FALL, _ABOVE = 0.2, 0.03
+_FALL, _ABOVE = 0.4, 0.02
 # Columns that stand for the correlation of all rows, and what they may leave of a variance.
 _MOST_COLUMNS, _LEAST_REST = 150, 1e-5
 
