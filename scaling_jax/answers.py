@@ -103,7 +103,7 @@ def predict(
 ) -> "laws.Optimum | laws.Prediction":
     """The optimum of a budget, or the loss of a run, with intervals.
 
-    A table or a study is fitted first by `auto`, the average of forms, rows and weights. An
+    A table or a study is fitted first by `auto`, the average of forms of the law. An
     `InputWarning` says where the answer reads more unique tokens than the runs' text has.
 
     >>> import numpy as np

@@ -49,7 +49,7 @@ SIZES_PER_BUDGET = 5
 # What `scaling-jax tune` found for these sizes, tokens and batches: docs/tuning.md.
 TUNED_RATE = TunedLR(0.033433, 11650.0, 539990.0, 8.0, -0.39286, -0.32601, 0.73203)
 
-# "auto" averages forms, rows and weights by how they predict the larger budgets from smaller ones.
+# "auto" averages forms of the law by the evidence of the runs, and knows that none is exact.
 LAW = AUTO
 # What is known of the floor beside the runs, in nats per byte: centre and standard deviation. The
 # floors of published laws, 1.69 (Hoffmann et al. 2022, equation 10) and 1.82 nats per token
@@ -209,7 +209,7 @@ def outcome_text(outcome: dict[str, Any]) -> str:
     where = "inside" if outcome["inside_interval"] else "outside"
     return "\n".join(
         (
-            f"law             {outcome['fit']['law']}, averaged over forms, rows and weights",
+            f"law             {outcome['fit']['law']}, averaged over forms",
             f"tested on       {outcome['params']:,} parameters, {outcome['tokens']:,} tokens",
             f"predicted loss  {outcome['predicted']:.4f} nats per token ({low:.4f} to {high:.4f})",
             f"measured loss   {outcome['measured']:.4f}, {where} the interval",

@@ -72,7 +72,7 @@ def fit(
         str | None,
         optional(
             "the formula that approach 3 fits, such as chinchilla (the default), chinchilla-tied "
-            "or kaplan; auto averages forms, rows and weights by how they predict larger runs; a "
+            "or kaplan; auto averages forms by the evidence of the rows, none taken for exact; a "
             "law of other columns, such as data-constrained; or FILE.py:NAME, a function of "
             "columns with constants as keywords: def law(params, tokens, *, E=(0.5, 3), ...)",
             "NAME",

@@ -78,8 +78,8 @@ def fit(
         approach: 1, the envelope of training curves; 2, IsoFLOP parabolas; 3, a law L(N, D).
         law: the law of approach 3, by default `chinchilla`: a name in `laws.LAWS`,
             `FILE.py:NAME`, a `Law`, or a function as `law_from_function` takes it; `auto`
-            averages forms, rows and weights by how they predict larger runs from smaller ones. The
-            table needs the columns that the law reads and predicts.
+            averages forms by the evidence of the rows, and takes none for exact. The table needs
+            the columns that the law reads and predicts.
         bootstrap: resamples behind the intervals; 0 fits only the point estimate.
         level: of the intervals.
         count: which parameters N counts, where the table holds several.

@@ -14,7 +14,7 @@ _LEAST_SHARED, _ENOUGH = 0.5, 15
 
 @dataclass(frozen=True)
 class Member:
-    """One combination of form, rows and weights that a prediction averages.
+    """One form that a prediction averages; in fits of earlier releases, with rows and weights.
 
     Attributes:
         form: its name.

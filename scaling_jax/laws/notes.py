@@ -161,7 +161,7 @@ class NoteCode(StrEnum):
         "note",
         "How far runs that differ in their seed alone scatter.",
     )
-    LAW_CHOSEN = ("law-chosen", "note", "Which forms, rows and weights were averaged, and why.")
+    LAW_CHOSEN = ("law-chosen", "note", "Which forms were averaged, and what each would say.")
     RUNS_RESAMPLED = (
         "runs-resampled",
         "note",

@@ -11,7 +11,7 @@ from scaling_jax.laws.catalogue.law import Law
 
 LawLike = str | Law | Callable[..., Any]
 
-# The average of forms, rows and weights by how they predict larger runs, where a law is named.
+# The average of forms by the evidence of the rows, where a law is named.
 AUTO = "auto"
 
 _NAMED_FILE = ".py:"

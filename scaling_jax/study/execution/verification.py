@@ -53,7 +53,7 @@ def freeze_forecast(study: Study, store: Store, tests: Collection[StoredRun]) ->
     if not ladder["status"].isin(SETTLED).all():
         return False
     runs = [records[records["run_id"].isin(wanted)]]
-    # The average of forms, rows and weights by how they predict larger runs: docs/extrapolation.md.
+    # The average of forms, none of which is taken for exact: docs/extrapolation.md.
     made = forecast_study(store, runs, law=AUTO, prior=_known(study.design))
     path = store.directory / FORECAST_FILE
     if path.exists():

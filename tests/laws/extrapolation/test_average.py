@@ -166,10 +166,11 @@ def test_a_run_far_off_hardly_moves_the_answer() -> None:
     table, at = study("chinchilla"), {"params": 3e9, "tokens": 6e10}
     spoiled = table.copy()
     spoiled.loc[20, "loss"] *= 1.1
-    one, other = (
-        laws.fit(each, law="auto", bootstrap=0).predict(**at) for each in (table, spoiled)
-    )
-    assert other.loss == pytest.approx(one.loss, rel=0.003)
+    one, other = (laws.fit(each, law="auto", bootstrap=20) for each in (table, spoiled))
+    assert isinstance(one, laws.LawFit)
+    assert one.error_surface is not None
+    moved = abs(np.log(other.predict(**at).loss / one.predict(**at).loss))
+    assert moved < 0.5 * one.error_surface.of(**at)
 
 
 def test_thousands_of_rows_are_fitted() -> None:
