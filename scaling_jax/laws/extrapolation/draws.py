@@ -10,7 +10,6 @@ from scaling_jax.laws.uncertainty.bootstrap import resamples
 
 # Quantiles of a run's noise that stand for its distribution.
 _N_QUANTILES = 64
-_NOTHING = 1e-300
 
 
 def drawn_constants(found: Posterior, options: Options, stretch: float) -> list[np.ndarray]:
@@ -58,13 +57,13 @@ def _moved(
     component: Component, factor_BxN: np.ndarray, own_BxF: np.ndarray, stretch: float
 ) -> np.ndarray:
     """Free constants `BxF` of one component."""
-    gain_FxN, residual_N = component.gain_FxN, component.residual_N
+    gain_FxN = component.gain_FxN
     of_noise_FxF = (gain_FxN * component.variance_N) @ gain_FxN.T
     value_F, vector_FxF = np.linalg.eigh(component.covariance_FxF - of_noise_FxF)
     root_FxF = vector_FxF * np.sqrt(np.maximum(value_F, 0.0))
-    # Residuals are smaller than the noise: law and misfit follow the rows in part.
-    scale = np.sqrt(component.variance_N.sum() / max(float(residual_N @ residual_N), _NOTHING))
-    noise_BxN = factor_BxN * (scale * residual_N)
+    # Residuals are smaller than the noise, since law and misfit follow the rows in part: a row's
+    # noise has its residual's sign and the size that the fit gives it.
+    noise_BxN = factor_BxN * np.copysign(np.sqrt(component.variance_N), component.residual_N)
     moved_BxF: np.ndarray = noise_BxN @ gain_FxN.T + own_BxF @ root_FxF.T
     return component.theta_F + stretch * moved_BxF
 
