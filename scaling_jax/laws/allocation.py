@@ -103,11 +103,12 @@ class Prediction:
             nothing of compute.
         outside: variables that lie outside the range of the fitted rows.
         resampling_interval: where one run's measurement would lie if the law's form were right,
-            from resampled fits and a run's scatter alone; None without a bootstrap.
+            from the noise of the fitted runs and a run's scatter alone; None without a bootstrap.
         parts: standard deviations of the log response that make up the interval: `runs` (a run's
-            scatter), `noise` (of the fit), `form` (fits of several forms and rows) and `distance`
-            (what predictions beyond rolled cut-offs erred by besides, and what laws of other forms
-            hide beyond the reach of the cut-offs); empty without a bootstrap.
+            scatter), `noise` (of the fit), `form` (fits of several forms) and `distance` (of one
+            law, what predictions beyond rolled cut-offs erred by besides, and what laws of other
+            forms hide beyond the reach of the cut-offs; of `auto`, what the misfit of every form
+            and the priors leave unsure); empty without a bootstrap.
     """
 
     value: float

@@ -38,13 +38,6 @@ class Member:
     n_draws: int = 0
     is_shared: bool = False
 
-    @property
-    def name(self) -> str:
-        """The combination in words."""
-        rows = "all rows" if self.within is None else f"rows within {100 * self.within:g} %"
-        weights = f"weights C^{self.compute_power:g}" if self.compute_power else "equal weights"
-        return f"{self.form}, {rows}, {weights}"
-
 
 def constants_of(members: Sequence[Member]) -> np.ndarray:
     """Constants `JxP` of every member."""

@@ -39,10 +39,6 @@ class Prior:
                 "instead of giving a prior of no spread"
             )
 
-    def firmer(self, factor: float) -> "Prior":
-        """The same prior with the weight of `factor` such priors."""
-        return Prior(self.centre, self.spread / math.sqrt(factor), self.relative)
-
 
 Priors = Mapping[str, Prior]
 

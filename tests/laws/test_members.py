@@ -1,6 +1,7 @@
 """Draws of an average from the draws of its members."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,3 +88,15 @@ def test_a_stored_average_keeps_its_intervals(fit: laws.LawFit) -> None:
     assert isinstance(again, laws.LawFit)
     assert again.predict(**at) == fit.predict(**at)
     assert constants_of(again.members).tolist() == constants_of(fit.members).tolist()
+
+
+def test_an_average_of_an_earlier_release_says_what_it_said() -> None:
+    """Its intervals are made of its draws and of its errors at cut-offs, as they were then."""
+    fit = Fit.from_json((Path(__file__).parent / "data" / "fit_average.json").read_text())
+    assert isinstance(fit, laws.LawFit)
+    found = fit.predict(params=1e11, tokens=2e12)
+    assert found.loss == pytest.approx(1.0172817952036182)
+    assert found.interval == pytest.approx((0.9092002105096182, 1.0839117287616882))
+    best = fit.optimal(1e22)
+    assert best.params_interval == pytest.approx((11521862863.522535, 23385635919.85672))
+    assert best.loss_interval == pytest.approx((1.083643077405653, 1.1535219248562902))
