@@ -16,6 +16,7 @@ from scaling_jax.laws.diagnostics.mixed_recipes import missing_runs, mixed_knobs
 from scaling_jax.laws.diagnostics.repeated_text import repetition_notes, unique_tokens_of
 from scaling_jax.laws.diagnostics.replicates import seed_notes
 from scaling_jax.laws.diagnostics.sweeps import sweep_note
+from scaling_jax.laws.diagnostics.table_slopes import slope_notes
 from scaling_jax.laws.diagnostics.trained_sizes import size_notes
 from scaling_jax.laws.diagnostics.units import questions
 from scaling_jax.laws.extrapolation.judgement import certificate_notes, form_notes, rung_notes
@@ -179,6 +180,7 @@ def _notes(frame: "pd.DataFrame", rows: Rows, found: Fit, law: Law) -> tuple[Not
     doubt = f"Are rows there twice? In the table, {twice}, and each counts."
     return (
         *((Note(NoteCode.LOSS_RISES, f"{found.rising}."),) if found.rising else ()),
+        *(slope_notes(rows) if isinstance(found, LawFit) and found.members else ()),
         *(form_notes(found) if isinstance(found, LawFit) else ()),
         *size_notes(rows, found),
         *repetition_notes(frame, found),
