@@ -183,9 +183,10 @@ def test_intervals_hold_larger_runs_as_often_as_they_say(k: float) -> None:
         log_N = np.log(law) + 0.005 * scatter_NxN @ rng.standard_normal(21)
         loss_N = np.exp(log_N + 0.003 * rng.standard_normal(21))
         table = pd.DataFrame({"params": params_N, "tokens": tokens_N, "loss": loss_N[:-1]})
-        interval = laws.fit(table, law="auto", bootstrap=20).predict(**NEAR).interval
-        assert interval is not None
-        inside.append(interval[0] < loss_N[-1] < interval[1])
+        known = posterior(usable_rows(table), FORMS, np.ones(20, bool))
+        foreseen = known.foreseen(np.array([NEAR["params"]]), np.array([NEAR["tokens"]]))
+        off = np.log(loss_N[-1]) - foreseen.mean_G[0]
+        inside.append(abs(off) < 1.645 * np.hypot(foreseen.deviation_G[0], known.run))
     # 36 of 40 are expected; 29 or fewer has a chance of 0.1 % where the share is 90 %.
     assert sum(inside) > 29
 
