@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 
-from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import SKALING
 from scaling_jax.laws.extrapolation.candidates import Form
 from scaling_jax.laws.extrapolation.correlated import (
@@ -18,6 +17,7 @@ from scaling_jax.laws.extrapolation.correlated import (
     on_rows,
 )
 from scaling_jax.laws.extrapolation.misfit import Features, Places, features, places
+from scaling_jax.laws.extrapolation.row_weights import share_above
 from scaling_jax.laws.tables.select import Rows
 
 # Components of less weight change no digit that is printed.
@@ -109,7 +109,7 @@ class Posterior:
         )
 
     def _places(self, params_G: np.ndarray, tokens_G: np.ndarray) -> Places:
-        above_G = share_above(self.rows, self.frontier_P, params_G, tokens_G)
+        above_G = known_above(self.rows, self.frontier_P, params_G, tokens_G)
         return places(params_G, tokens_G, above_G, self.top)
 
 
@@ -126,22 +126,20 @@ def posterior(rows: Rows, forms: tuple[Form, ...], seen_N: np.ndarray) -> Poster
     top = float((params_N * tokens_N).max())
     alike = features(places(params_N, tokens_N, np.zeros(len(params_N)), top))
     frontier_P = laws[0].constants(at_usual_sizes(laws[0], rows, alike, seen_N).theta_F)
-    above_N = share_above(rows, frontier_P, params_N, tokens_N)
+    above_N = known_above(rows, frontier_P, params_N, tokens_N)
     columns = features(places(params_N, tokens_N, above_N, top))
     found = tuple(components(law, rows, columns, seen_N) for law in laws)
     return Posterior(rows, laws, found, columns, frontier_P, top, float(rows.flops[seen_N].max()))
 
 
-def share_above(
+def known_above(
     rows: Rows, constants_P: np.ndarray, params_N: np.ndarray, tokens_N: np.ndarray
 ) -> np.ndarray:
     """Share of the loss by which runs lie above a law's frontier; zero where it has none."""
-    flops_N = rows.compute.of(params_N, tokens_N)
-    best_N = allocation.form_frontier(SKALING, constants_P, flops_N, rows.compute).loss
-    with np.errstate(all="ignore"):
-        loss_N = SKALING.value(constants_P, {"params": params_N, "tokens": tokens_N})
-        share_N: np.ndarray = np.nan_to_num(np.maximum(loss_N / best_N - 1, 0.0), posinf=0.0)
-    return share_N
+    values = {"params": params_N, "tokens": tokens_N}
+    share_N = share_above(SKALING, constants_P, values, rows.compute)
+    above_N: np.ndarray = np.nan_to_num(np.maximum(share_N, 0.0), posinf=0.0)
+    return above_N
 
 
 def _foreseen(

@@ -14,7 +14,7 @@ from scaling_jax.laws.extrapolation.cutoffs import (
     sizes_of,
 )
 from scaling_jax.laws.extrapolation.described import described
-from scaling_jax.laws.extrapolation.posterior import Posterior, posterior, share_above
+from scaling_jax.laws.extrapolation.posterior import Posterior, known_above, posterior
 from scaling_jax.laws.tables.select import Rows
 
 # Cut-offs that the errors foreseen are worth: so many count beside a table's own. With fewer, a
@@ -67,7 +67,7 @@ def roll(rows: Rows, forms: tuple[Form, ...], *, with_cutoffs: bool) -> Rolled:
     size_N = sizes_of(rows)
     ends = cutoffs(rows) if with_cutoffs else cutoffs(rows)[:1]
     whole = posterior(rows, forms, np.ones(len(rows), bool))
-    above_N = share_above(rows, whole.frontier_P, rows.params, rows.tokens)
+    above_N = known_above(rows, whole.frontier_P, rows.params, rows.tokens)
     constants, errors, averaged, surprises = [described(whole)], [], [], []
     for end in ends[1:]:
         below = posterior(rows, forms, at_or_below(size_N, end))

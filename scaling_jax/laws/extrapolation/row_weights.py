@@ -1,12 +1,14 @@
 """Which rows a fit sees and how much each counts: nearness to the frontier, and compute."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from scaling_jax.errors import InputError
 from scaling_jax.laws import allocation
 from scaling_jax.laws.catalogue import SKALING, Law
+from scaling_jax.laws.conventions import Compute
 from scaling_jax.laws.objectives import objective_named
 from scaling_jax.laws.options import Options
 from scaling_jax.laws.solver.optimum import optimum
@@ -28,10 +30,17 @@ def above_frontier(law: Law, constants_P: np.ndarray, rows: Rows) -> np.ndarray:
 
     Not a number where the law has no optimum, as when its loss rises with N or D.
     """
-    flops_N = rows.compute.of(rows.params, rows.tokens)
-    best = allocation.form_frontier(law, constants_P, flops_N, rows.compute).loss
+    return share_above(law, constants_P, rows.variables, rows.compute)
+
+
+def share_above(
+    law: Law, constants_P: np.ndarray, values: Mapping[str, np.ndarray], compute: Compute
+) -> np.ndarray:
+    """The same of runs of any params and tokens, whose C `compute` says."""
+    flops_N = compute.of(values["params"], values["tokens"])
+    best = allocation.form_frontier(law, constants_P, flops_N, compute).loss
     with np.errstate(all="ignore"):
-        share_N: np.ndarray = law.value(constants_P, rows.variables) / best - 1
+        share_N: np.ndarray = law.value(constants_P, values) / best - 1
     return share_N
 
 
