@@ -209,5 +209,5 @@ def parts_within(draws_B: np.ndarray, beyond: Beyond) -> dict[str, float]:
     parts = {}
     for name, part in (("noise", scatter_of(draws_B)), ("form", beyond.between)):
         parts[name] = min(part, math.sqrt(left))
-        left -= parts[name] ** 2
-    return parts | {"distance": math.sqrt(max(left, 0.0))}
+        left = max(left - parts[name] ** 2, 0.0)
+    return parts | {"distance": math.sqrt(left)}
